@@ -1,0 +1,68 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xstilts.identity import Identity, canonical, code_hash, digest
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=5))
+def test_digest_does_not_depend_on_key_order(value):
+    assert digest(dict(reversed(value.items()))) == digest(value)
+
+
+@given(json_values, json_values)
+def test_digest_differs_when_the_canonical_json_differs(one, other):
+    assert (digest(one) == digest(other)) == (canonical(one) == canonical(other))
+
+
+def test_known_digest():
+    # sha256 of {"a":[1,2.5,"ä"],"b":null}, computed with sha256sum
+    assert digest({"b": None, "a": [1, 2.5, "ä"]}) == "44c57cc6d7b0"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_no_digest_of_what_json_cannot_say(value):
+    with pytest.raises(ValueError):
+        digest(value)
+
+
+def test_version_and_phase_are_part_of_the_digest_and_the_name_is_not(monkeypatch):
+    first = Identity("train", "a", {"seed": 1})
+    assert first.id == f"a.{first.digest}"
+    assert Identity("train", "b", {"seed": 1}).digest == first.digest
+    assert Identity("predict", "a", {"seed": 1}).digest != first.digest
+    monkeypatch.setitem(__import__("xstilts.identity").identity.VERSIONS, "train", 2)
+    assert Identity("train", "a", {"seed": 1}).digest != first.digest
+
+
+def test_long_names_stay_file_names():
+    assert len(Identity("train", "x" * 400, {}).id) < 200
+
+
+@pytest.mark.parametrize(
+    ("source", "same"),
+    [
+        ("def f(x):\n    return x + 1\n", True),
+        ('def f(x):\n    """Add one."""\n    # a comment\n    return (x  +  1)\n', True),
+        ('"""A module."""\n\ndef f(x):\n    return x + 1\n', True),
+        ("def f(x):\n    return x + 2\n", False),
+        ("def f(y):\n    return y + 1\n", False),
+    ],
+)
+def test_code_hash_is_blind_to_comments_docstrings_and_layout(tmp_path, source, same):
+    reference, variant = tmp_path / "a.py", tmp_path / "b.py"
+    reference.write_text("def f(x):\n    return x + 1\n")
+    variant.write_text(source)
+    assert (code_hash(reference) == code_hash(variant)) == same

@@ -1,0 +1,434 @@
+"""The configuration: what a study, a task and a model may say, and how the files are read.
+
+A study is one YAML file; tasks and models are entries in `config/tasks/*.yaml` and
+`config/models/*.yaml`. Unknown keys are errors that name the nearest valid one. `Project` holds a
+study with all that it refers to; the workflow writes it beside the results as `study.json`, and
+every stage reads that one file.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xstilts.errors import InputError, nearest
+from xstilts.recipe import LANGUAGE, NONE, TASK, Part, Recipe, parse
+
+SPLITS = ("train", "validation", "test")
+MODEL = r"[a-z][a-z0-9_-]*"
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
+
+
+class Strict(BaseModel):
+    """A block of configuration: immutable, and an unknown key is an error naming the nearest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            for key in given:
+                if key not in cls.model_fields:
+                    raise ValueError(f"unknown key {key!r}: {nearest(str(key), cls.model_fields)}")
+        return given
+
+
+class Encode(Strict):
+    """How text becomes token ids, the same in training and prediction."""
+
+    max_length: int = Field(128, ge=8, description="Longest sequence, in sub-word tokens.")
+    stride: int = Field(
+        0, ge=0, description="Overlap of the windows of a long context or sentence, in tokens."
+    )
+    max_question_length: int = Field(
+        64, ge=4, description="Longest question of the answer family, in tokens."
+    )
+
+
+class Train(Strict):
+    """How a step trains: part of its identity."""
+
+    learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate of AdamW.")
+    epochs: float = Field(3.0, gt=0, description="Passes over the training data.")
+    max_steps: int | None = Field(None, gt=0, description="Optimiser steps; instead of epochs.")
+    batch_size: int = Field(32, gt=0, description="Examples per optimiser step.")
+    warmup: Fraction = Field(0.1, description="Share of the steps with a rising learning rate.")
+    schedule: Literal["linear", "constant", "warmup_stable_decay"] = Field(
+        "linear",
+        description="Learning rate after the warm-up; warmup_stable_decay decays in the last half.",
+    )
+    weight_decay: float = Field(0.01, ge=0, description="Not applied to biases and LayerNorm.")
+    adam_epsilon: float = Field(1e-8, gt=0, description="Epsilon of AdamW.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is mixed precision.")
+    select: Literal["last", "best"] = Field(
+        "last", description="Which weights are kept: the last, or the best on validation."
+    )
+    evaluate_every: int | None = Field(
+        None, gt=0, description="Optimiser steps between validations; needed by `select: best`."
+    )
+    patience: int | None = Field(
+        None, gt=0, description="Stop after so many validations without a gain."
+    )
+    validation_examples: int | None = Field(
+        None, gt=0, description="Validate on the first so many examples; all if not given."
+    )
+    mixing: Literal["proportional", "uniform"] = Field(
+        "proportional", description="How often each task of a step with several is drawn."
+    )
+    examples_cap: int | None = Field(
+        None, gt=0, description="Proportional mixing counts at most so many examples of a task."
+    )
+    mask_rate: Fraction = Field(0.15, description="Share of the tokens masked (mask family).")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Train":
+        if self.evaluate_every is None and (self.select == "best" or self.patience):
+            raise ValueError("`select: best` and `patience` need `evaluate_every`")
+        return self
+
+
+class Predict(Strict):
+    """How predictions are made from a checkpoint: part of their identity."""
+
+    max_answer_length: int = Field(30, ge=1, description="Longest answer span, in tokens.")
+    best_spans: int = Field(20, ge=1, description="Start and end candidates for an answer span.")
+    layer: int = Field(-1, description="Hidden layer of sentence embeddings; 0 is the embeddings.")
+    neighbours: int = Field(4, ge=1, description="Neighbours in the ratio margin (mine family).")
+
+
+class Overrides(Strict):
+    """Settings that a model, a study or a study's entry for one task states; later ones win."""
+
+    encode: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+    predict: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _known_settings(self) -> "Overrides":
+        for group, model in SETTINGS.items():
+            for key in getattr(self, group):
+                if key not in model.model_fields:
+                    hint = nearest(key, model.model_fields)
+                    raise ValueError(f"unknown key {group}.{key}: {hint}")
+        return self
+
+
+SETTINGS = {"encode": Encode, "train": Train, "predict": Predict}
+
+
+class LabSplit(Strict):
+    """Examples generated by the lab."""
+
+    source: Literal["lab"]
+    kind: str
+    size: int = Field(gt=0)
+    seed: int = 0
+    portion: str = "a"
+
+
+class FilesSplit(Strict):
+    """Examples in the original release's files, below the study's `data` folder."""
+
+    source: Literal["files"]
+    format: str
+    path: str = Field(description="Path or glob; {language} stands for the language.")
+    options: dict[str, Any] = {}
+
+
+Split = Annotated[LabSplit | FilesSplit, Field(discriminator="source")]
+
+
+class Task(Overrides):
+    """An intermediate or target task: data and defaults; the family holds the behaviour."""
+
+    family: Literal["classify", "choose", "tag", "answer", "mask", "mine"]
+    roles: list[Literal["intermediate", "target", "pretraining"]]
+    label: str = Field("", description="Name in tables and figures.")
+    source_language: Language = "en"
+    languages: list[Language] = Field(
+        description="Languages of the test data, or of the text of the mask family."
+    )
+    labels: list[str] = Field([], description="Label inventory; from the training data if empty.")
+    splits: dict[Literal["train", "validation", "test"], Split | str] = Field(
+        description="Where each split is; the name of a task stands for that task's split."
+    )
+    metrics: list[str] = Field([], description="The first is the main metric.")
+    licence: str = ""
+    citation: str = ""
+    homepage: str = ""
+
+
+class Tokenizer(Strict):
+    """A SentencePiece unigram tokenizer trained in the workflow on a task's training texts."""
+
+    task: str
+    vocabulary: int = Field(8000, gt=10, description="Pieces, special tokens included.")
+
+
+class Init(Strict):
+    """A model with random weights, from an architecture and a tokenizer."""
+
+    architecture: dict[str, Any] = Field(description="Keys of the transformers configuration.")
+    tokenizer: Tokenizer
+    seed: int = 1
+
+
+class Hub(Strict):
+    """A pretrained model on the Hugging Face Hub."""
+
+    repository: str
+    revision: str = Field(description="A commit: a branch would move under the results.")
+
+
+class Model(Overrides):
+    """A pretrained encoder: from the Hub, or initialised and pretrained in the workflow."""
+
+    label: str = ""
+    hub: Hub | None = None
+    init: Init | None = None
+    pretrain: str | None = Field(None, description="A recipe that is run first, with init.seed.")
+    resources: dict[str, int] = Field(
+        {}, description="Needs of a GPU job: gpu, mem_mb, runtime (minutes), micro_batch."
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Model":
+        if (self.hub is None) == (self.init is None):
+            raise ValueError("expected exactly one of `hub` and `init`")
+        if self.pretrain and not self.init:
+            raise ValueError("`pretrain` needs `init`")
+        return self
+
+
+class StudyTask(Overrides):
+    """What a study changes for one task."""
+
+    languages: list[Language] | None = None
+
+
+class Study(Overrides):
+    """Models x recipes x targets x seeds, with settings: one question."""
+
+    study: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="Name; also of its folder.")
+    title: str = Field("", description="The question, for tables and the report.")
+    models: list[str] = Field(min_length=1)
+    controls: list[str] = Field([], description="Models that run under recipe `none` only.")
+    recipes: list[str | dict[str, str]] = Field(
+        min_length=1, description="Recipes; `{name: recipe}` gives one a short name."
+    )
+    targets: list[str] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    languages: Literal["all", "available"] = Field(
+        "all", description="`available`: leave out, and say, languages whose files are missing."
+    )
+    data: str = Field("data", description="Folder of the original files; may name a variable.")
+    tasks: dict[str, StudyTask] = Field({}, description="Changes for single tasks.")
+    multitask: dict[str, Any] = Field(
+        {}, description="`train` settings of steps with several tasks, where these disagree."
+    )
+
+    @model_validator(mode="after")
+    def _settings_are_valid(self) -> "Study":
+        for key in self.multitask:
+            if key not in Train.model_fields:
+                raise ValueError(f"unknown key multitask.{key}: {nearest(key, Train.model_fields)}")
+        for name in ("models", "controls", "recipes", "targets", "seeds"):
+            values = [str(value) for value in getattr(self, name)]
+            repeated = {value for value in values if values.count(value) > 1}
+            if repeated:
+                raise ValueError(f"{name}: {repeated.pop()} is given twice")
+        return self
+
+    def named_recipes(self) -> dict[str, Recipe]:
+        """Short name to recipe; a recipe without a short name is called by its notation."""
+        named = {}
+        for entry in self.recipes:
+            pairs = entry.items() if isinstance(entry, dict) else [(None, entry)]
+            for name, text in pairs:
+                recipe = parse(text)
+                named[name or str(recipe)] = recipe
+        return named
+
+
+class Project(Strict):
+    """A study with every task and model that it refers to, and the hashes of its raw files."""
+
+    study: Study
+    tasks: dict[str, Task]
+    models: dict[str, Model]
+    raw: dict[str, list[str]] = Field({}, description="sha256 of the raw files, see sources.raw.")
+
+    @model_validator(mode="after")
+    def _references(self) -> "Project":
+        _check_names(self)
+        return self
+
+    def data_folder(self) -> Path:
+        """The folder of the original files, with environment variables filled in."""
+        folder = os.path.expandvars(self.study.data)
+        if "$" in folder:
+            raise InputError(f"study {self.study.study!r}, data: {folder} is not set")
+        return Path(folder)
+
+    def settings(self, group: str, task: str, model: str) -> BaseModel:
+        """Resolved settings: task default, then model, then study, then the study's task entry."""
+        layers = [self.tasks[task], self.models[model], self.study, self.study.tasks.get(task)]
+        values: dict[str, Any] = {}
+        for layer in filter(None, layers):
+            values |= getattr(layer, group)
+        return validate(SETTINGS[group], values, f"{group} settings of task {task!r}")
+
+
+def _check_names(project: Project) -> None:
+    study, tasks, models = project.study, project.tasks, project.models
+    for name in [*study.models, *study.controls]:
+        _known("model", name, models)
+    for name in study.tasks:
+        _known("task", name, tasks)
+    for target in study.targets:
+        _known("task", target, tasks)
+        _has_role(target, "target", tasks)
+    named = study.named_recipes()
+    if study.controls and Recipe() not in named.values():
+        raise ValueError(f"controls run under recipe {NONE!r}, which the study does not list")
+    for recipe in named.values():
+        for part in recipe.parts:
+            _check_part(part, "intermediate", str(recipe), tasks)
+    for name in [*study.models, *study.controls]:
+        if models[name].pretrain:
+            for part in parse(models[name].pretrain).parts:
+                _check_part(part, "pretraining", models[name].pretrain, tasks)
+    for name, entry in study.tasks.items():
+        for language in entry.languages or []:
+            if language not in tasks[name].languages:
+                hint = nearest(language, tasks[name].languages)
+                raise ValueError(f"tasks.{name}: unknown language {language!r}: {hint}")
+
+
+def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -> None:
+    _known("task", part.task, tasks, f"recipe {recipe!r}: ")
+    _has_role(part.task, role, tasks, f"recipe {recipe!r}: ")
+    known = {tasks[part.task].source_language, *tasks[part.task].languages}
+    if part.language and part.language not in known:
+        hint = nearest(part.language, known)
+        raise ValueError(
+            f"recipe {recipe!r}: {part.task} has no language {part.language!r}: {hint}"
+        )
+
+
+def _known(kind: str, name: str, entries: Mapping[str, Any], context: str = "") -> None:
+    if name not in entries:
+        raise ValueError(f"{context}unknown {kind} {name!r}: {nearest(name, entries)}")
+
+
+def _has_role(name: str, role: str, tasks: Mapping[str, Task], context: str = "") -> None:
+    if role not in tasks[name].roles:
+        valid = nearest("", [task for task, entry in tasks.items() if role in entry.roles])
+        raise ValueError(
+            f"{context}task {name!r} cannot be used as {role} task, "
+            f"its roles are {', '.join(tasks[name].roles)}; {valid}"
+        )
+
+
+def validate(model: type[BaseModel], values: Any, where: str) -> Any:
+    """Validate `values`; raises InputError with one line per mistake: where, key, what is wrong."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for mistake in error.errors():
+            key = ".".join(map(str, mistake["loc"]))
+            message = mistake["msg"].removeprefix("Value error, ")
+            lines.append(f"{where}{', ' + key if key else ''}: {message}")
+        raise InputError("\n".join(lines)) from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """The safe loader, but a repeated key is an error instead of the last one winning."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 reads 1e-5 as a string; YAML 1.2, and every user, as a number.
+_UniqueKeys.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    "-+0123456789",
+)
+
+
+def read_yaml(path: Path) -> dict:
+    """A YAML file as a mapping. Raises InputError naming file and line."""
+    try:
+        content = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a mapping of keys to values")
+    return content
+
+
+def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dict[str, Any]:
+    """All entries of the YAML files in a folder: name to validated entry."""
+    entries, origin = {}, {}
+    for path in sorted(folder.glob("*.yaml")):
+        for name, values in read_yaml(path).items():
+            if name in entries:
+                raise InputError(f"{path}: {name!r} is already defined in {origin[name]}")
+            if not re.fullmatch(name_pattern, name) or name == NONE:
+                raise InputError(f"{path}: {name!r} is not a name: expected {name_pattern}")
+            entries[name] = validate(model, values, f"{path}, {name}")
+            origin[name] = path
+    return entries
+
+
+def project(study: Mapping[str, Any], definitions: Path, where: str = "study") -> Project:
+    """A study's values with the tasks and models defined below the folder `definitions`."""
+    tasks = read_entries(definitions / "tasks", Task, TASK)
+    models = read_entries(definitions / "models", Model, MODEL)
+    validated = validate(Study, dict(study), where)
+    return validate(Project, {"study": validated, "tasks": tasks, "models": models}, where)
+
+
+def load(path: Path) -> Project:
+    """A project from a study's YAML file, or from the `study.json` that a run has written."""
+    if path.suffix == ".json":
+        try:
+            return validate(Project, json.loads(path.read_text(encoding="utf-8")), str(path))
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file") from None
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}: not valid JSON: {error}") from None
+    folder = path.resolve().parent
+    definitions = folder.parent if folder.name == "studies" else folder
+    return project(read_yaml(path), definitions, str(path))
+
+
+def used(project: Project, tasks: Iterable[str]) -> Project:
+    """The project without the definitions that it does not use."""
+    models = {*project.study.models, *project.study.controls}
+    return project.model_copy(
+        update={
+            "tasks": {name: project.tasks[name] for name in sorted(tasks)},
+            "models": {name: project.models[name] for name in sorted(models)},
+        }
+    )

@@ -1,0 +1,18 @@
+"""The one exception for a user's mistake, and the hint that goes with it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """Bad input: the command line prints the message alone, without a traceback, and exits 2."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """`did you mean 'x'?` for a near miss, else the valid choices: the end of an error message."""
+    choices = sorted(choices)
+    close = difflib.get_close_matches(name, choices, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    shown = ", ".join(choices[:12]) + (", …" if len(choices) > 12 else "")
+    return f"valid: {shown or 'none'}"

@@ -1,0 +1,75 @@
+"""Identity: a result's path says what made it.
+
+Every artefact lives under a readable name that ends in a digest of everything that determines its
+content and nothing else: the version of the phase that makes it, the resolved settings, the data,
+and the digest of its parent. Present is therefore up to date, and absent is to do; modification
+times decide nothing. Names of hosts, dates and library versions are provenance, never identity.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+# Raise a phase's version when its results change: everything that it made is then to do again.
+# tests/test_versions.py fails when the code of a phase changes and this was not considered.
+VERSIONS = {"fetch": 1, "prepare": 1, "initialise": 1, "train": 1, "predict": 1, "score": 1}
+
+_LENGTH = 12  # hex digits; 48 bits: a collision among a million artefacts has odds of 1 in 500
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_LONGEST_NAME = 160  # of the readable part; a file name may have 255 bytes
+
+
+def canonical(value: Any) -> str:
+    """Canonical JSON: sorted keys, no spaces. Raises ValueError for NaN and infinity."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest(value: Any) -> str:
+    """First 12 hex digits of the sha256 of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:_LENGTH]
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's content, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What determines an artefact: the phase that makes it, and that phase's `content` settings."""
+
+    phase: str
+    name: str
+    content: Mapping[str, Any]
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of phase, version and content; the readable name is not part of it."""
+        return digest({"phase": self.phase, "version": VERSIONS[self.phase], **self.content})
+
+    @property
+    def id(self) -> str:
+        """`name.digest`: the file or folder name of the artefact."""
+        return f"{self.name[:_LONGEST_NAME]}.{self.digest}"
+
+
+def code_hash(*paths: Path) -> str:
+    """Hash of Python files as the interpreter sees them: blind to comments, docstrings, layout."""
+    return digest([_tree(path.read_text(encoding="utf-8")) for path in sorted(paths)])
+
+
+@lru_cache
+def _tree(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body.pop(0)
+    return ast.dump(tree)

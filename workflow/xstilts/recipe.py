@@ -1,0 +1,155 @@
+"""Recipes: the intermediate steps of a cell in one small notation.
+
+The notation is the same in YAML, in paths and in tables:
+
+    none                   straight to the target: the baseline
+    mnli                   one step on MNLI
+    mnli-hellaswag         first MNLI, then HellaSwag
+    mnli+squad2+qqp        one step on several tasks: a shared encoder, a head per task
+    mnli@de                the training data in German
+    mnli~10k, mnli~5pct    a subsample of the training data; nested for one seed
+
+    recipe := "none" | step ("-" step)*        step := part ("+" part)*
+    part   := task ["@" language] ["~" size]   size := count ["k" | "m"] | percent "pct"
+
+Printing a parsed recipe gives its canonical form: the parts of a step sorted, counts shortened
+(`1000` is `1k`). Two spellings of the same training therefore share one identity.
+"""
+
+import re
+from dataclasses import dataclass
+
+from xstilts.errors import InputError
+
+NONE = "none"
+TASK = r"[a-z][a-z0-9_]*"
+LANGUAGE = r"[a-z]{2,3}(?:_[a-z0-9]+)*"
+_UNITS = {"m": 1_000_000, "k": 1_000, "": 1}
+_TOKENS = {
+    "a task name (lower-case letters, digits, _)": re.compile(TASK),
+    "a language code such as 'de'": re.compile(LANGUAGE),
+    "a size such as '10k', '500' or '5pct'": re.compile(r"([1-9][0-9]*)(pct|k|m|)"),
+}
+_TASK, _LANGUAGE, _SIZE = _TOKENS
+
+
+class RecipeError(InputError):
+    """A malformed recipe; the message shows the position (from 1) and what was expected there."""
+
+    def __init__(self, text: str, position: int, expected: str):
+        found = repr(text[position]) if position < len(text) else "the end"
+        super().__init__(
+            f"recipe {text!r}, position {position + 1}: expected {expected}, found {found}\n"
+            f"  {text}\n  {' ' * position}^"
+        )
+        self.position = position
+
+
+@dataclass(frozen=True, order=True)
+class Size:
+    """A subsample of the training data: a number of examples, or a percentage of them."""
+
+    number: int
+    percent: bool = False
+
+    def __str__(self) -> str:
+        if self.percent:
+            return f"{self.number}pct"
+        unit = next(unit for unit, factor in _UNITS.items() if self.number % factor == 0)
+        return f"{self.number // _UNITS[unit]}{unit}"
+
+    def of(self, total: int) -> int:
+        """How many of `total` examples: never more than there are, never fewer than one."""
+        wanted = round(total * self.number / 100) if self.percent else self.number
+        return max(1, min(total, wanted))
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """The training data of one task in a step; `language` None is the task's source language."""
+
+    task: str
+    language: str | None = None
+    size: Size | None = None
+
+    def __str__(self) -> str:
+        language = f"@{self.language}" if self.language else ""
+        return self.task + language + (f"~{self.size}" if self.size else "")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training: one task, or several together with a shared encoder and a head each."""
+
+    parts: tuple[Part, ...]
+
+    def __str__(self) -> str:
+        return "+".join(sorted(map(str, self.parts)))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The intermediate steps in order; no steps is the baseline `none`."""
+
+    steps: tuple[Step, ...] = ()
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self.steps)) or NONE
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts of all steps, in order."""
+        return tuple(part for step in self.steps for part in step.parts)
+
+
+def parse(text: str) -> Recipe:
+    """Parse a recipe. Raises RecipeError with the position of the first mistake."""
+    if text == NONE:
+        return Recipe()
+    position, steps, parts = 0, [], []
+    while True:
+        start = position
+        part, position = _parse_part(text, position)
+        if str(part) in map(str, parts):
+            raise RecipeError(text, start, f"another task than {str(part)!r}, already in this step")
+        parts.append(part)
+        separator = text[position : position + 1]
+        if separator not in ("+", "-", ""):
+            raise RecipeError(text, position, _continuation(part))
+        if separator != "+":
+            steps.append(Step(tuple(sorted(parts, key=str))))
+            parts = []
+        if not separator:
+            return Recipe(tuple(steps))
+        position += 1
+
+
+def _parse_part(text: str, position: int) -> tuple[Part, int]:
+    task, end = _take(text, position, _TASK)
+    if task.group() == NONE:
+        raise RecipeError(text, position, "a task name ('none' stands alone)")
+    language = size = None
+    if text[end : end + 1] == "@":
+        match, end = _take(text, end + 1, _LANGUAGE)
+        language = match.group()
+    if text[end : end + 1] == "~":
+        start = end + 1
+        match, end = _take(text, start, _SIZE)
+        number, unit = int(match.group(1)), match.group(2)
+        if unit == "pct" and number > 100:
+            raise RecipeError(text, start, "a percentage from 1 to 100")
+        size = Size(number, True) if unit == "pct" else Size(number * _UNITS[unit])
+    return Part(task.group(), language, size), end
+
+
+def _take(text: str, position: int, token: str) -> tuple[re.Match, int]:
+    match = _TOKENS[token].match(text, position)
+    if not match:
+        raise RecipeError(text, position, token)
+    return match, match.end()
+
+
+def _continuation(part: Part) -> str:
+    """What may follow a part: each suffix only once, and the language before the size."""
+    suffixes = [] if part.size else ["'~'"] if part.language else ["'@'", "'~'"]
+    return ", ".join([*suffixes, "'+'", "'-'"]) + " or the end"
