@@ -1,0 +1,355 @@
+"""Metrics of every task family, in percent (0-100): the numbers of XTREME's official scorer.
+
+The reference is google-research/xtreme: `evaluate.py` with `third_party/evaluate_squad.py`,
+`evaluate_mlqa.py`, `utils_retrieve.py` and `utils_mewslix.py`. All functions are pure; golds come
+before predictions; a set of scores is a dict of name to percent. Unusable input raises InputError.
+
+Sequences (labels, sentences of tags) are paired by position and must have equal lengths. Mappings
+(answers, rankings) are paired by example id: a missing prediction scores 0, an unknown id is not
+scored, both as in the official scripts.
+"""
+
+import re
+import string
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from itertools import chain, groupby, zip_longest
+
+from xstilts.errors import InputError, nearest
+
+Scores = dict[str, float]
+Labels = Sequence[Hashable]
+Tags = Sequence[Sequence[str]]  # sentences of tags
+Answers = Mapping[str, Sequence[str]]  # question id to gold answers
+Pair = tuple[str, str]  # ids of two sentences: foreign, English
+
+
+def _precision_recall_f1(correct: float, n_gold: int, n_predicted: int) -> Scores:
+    """F1 = 2PR / (P + R) = 2 correct / (gold + predicted); an undefined ratio counts as 0."""
+    return {
+        "f1": 200 * correct / (n_gold + n_predicted) if n_gold + n_predicted else 0.0,
+        "precision": 100 * correct / n_predicted if n_predicted else 0.0,
+        "recall": 100 * correct / n_gold if n_gold else 0.0,
+    }
+
+
+def _check_paired(golds: Sequence, predictions: Sequence, what: str) -> None:
+    if len(golds) != len(predictions):
+        raise InputError(f"{len(golds)} gold {what} but {len(predictions)} predicted {what}")
+    if not golds:
+        raise InputError(f"no {what} to score")
+
+
+# Labels: classification, multiple choice, and Tatoeba (the label is the sentence that was found)
+
+
+def accuracy(golds: Labels, predictions: Labels) -> float:
+    """Share of equal labels. Tatoeba's score too: labels are then row numbers or sentence ids."""
+    _check_paired(golds, predictions, "labels")
+    return 100 * sum(g == p for g, p in zip(golds, predictions, strict=True)) / len(golds)
+
+
+def binary_f1(golds: Labels, predictions: Labels, positive: Hashable) -> float:
+    """F1 of the label `positive`: GLUE's measure for QQP, where it is the duplicate pairs."""
+    _check_paired(golds, predictions, "labels")
+    correct = sum(g == p == positive for g, p in zip(golds, predictions, strict=True))
+    n_gold, n_predicted = (sum(x == positive for x in xs) for xs in (golds, predictions))
+    return _precision_recall_f1(correct, n_gold, n_predicted)["f1"]
+
+
+def mean_accuracy_f1(golds: Labels, predictions: Labels, positive: Hashable) -> float:
+    """Mean of accuracy and binary F1: one number for QQP, as in GLUE and jiant (`acc_and_f1`)."""
+    return (accuracy(golds, predictions) + binary_f1(golds, predictions, positive)) / 2
+
+
+def majority(golds: Labels) -> float:
+    """Share of the most frequent label: the accuracy of a model that has learnt nothing."""
+    if not golds:
+        raise InputError("no labels to score")
+    return 100 * Counter(golds).most_common(1)[0][1] / len(golds)
+
+
+# Tags: NER and POS
+
+
+def _check_tags(golds: Tags, predictions: Tags) -> None:
+    _check_paired(golds, predictions, "sentences")
+    for number, (gold, predicted) in enumerate(zip(golds, predictions, strict=True), 1):
+        if len(gold) != len(predicted):
+            raise InputError(
+                f"sentence {number}: {len(gold)} gold tags but {len(predicted)} predicted tags"
+            )
+        if not (all(gold) and all(predicted)):
+            raise InputError(f"sentence {number}: an empty tag")
+
+
+def _seqeval_chunks(sentences: Tags) -> set[tuple]:
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*seems not to be NE tag")
+        # All sentences in one call: seqeval's state runs on from one sentence to the next.
+        return set(get_entities([list(tags) for tags in sentences]))
+
+
+def _runs_of_equal_tags(sentences: Tags) -> set[tuple]:
+    chunks = set()
+    for number, tags in enumerate(sentences):
+        end = 0
+        for tag, run in groupby(tags):
+            start, end = end, end + len(list(run))
+            if tag[0] in "BES":  # read as begin, end, single: these never merge
+                chunks.update((number, i, i + 1, tag) for i in range(start, end))
+            elif tag[0] not in "O.":  # read as outside
+                chunks.add((number, start, end, tag))
+    return chunks
+
+
+def _chunk_scores(golds: Tags, predictions: Tags, chunks: Callable[[Tags], set]) -> Scores:
+    _check_tags(golds, predictions)
+    gold, predicted = chunks(golds), chunks(predictions)
+    return _precision_recall_f1(len(gold & predicted), len(gold), len(predicted))
+
+
+def span_f1(golds: Tags, predictions: Tags) -> Scores:
+    """F1, precision and recall of labelled spans under IOB tags (NER): `seqeval`, default mode.
+
+    As conlleval: an I- tag without B- before it, or of another type, starts a span.
+    """
+    return _chunk_scores(golds, predictions, _seqeval_chunks)
+
+
+def pos_f1(golds: Tags, predictions: Tags) -> Scores:
+    """F1, precision and recall of POS tags as XTREME and the field report them.
+
+    XTREME scores bare tags (NOUN, VERB) as if they were IOB, with seqeval before 0.0.16. There a
+    run of equal tags is one chunk; the first letter is read as the IOB prefix, so tags in B, E or
+    S (SCONJ, SYM) never merge and those in O count as outside. It is not token accuracy.
+    Source: `get_entities` of seqeval 0.0.12, for tags without a hyphen.
+    """
+    return _chunk_scores(golds, predictions, _runs_of_equal_tags)
+
+
+def pos_f1_seqeval_1_2(golds: Tags, predictions: Tags) -> Scores:
+    """`pos_f1` as a scorer with today's seqeval (0.0.16 to 1.2.2) reports it: not comparable.
+
+    The first letter is now also cut off the type: CCONJ and SCONJ become one type, and an X at the
+    end of a sentence is lost.
+    """
+    return _chunk_scores(golds, predictions, _seqeval_chunks)
+
+
+def token_accuracy(golds: Tags, predictions: Tags) -> float:
+    """Share of equal tags over all words of all sentences."""
+    _check_tags(golds, predictions)
+    return accuracy(list(chain(*golds)), list(chain(*predictions)))
+
+
+# Answers: extractive question answering
+
+# A regular expression per language, replaced by a space after lower-casing and removal of
+# punctuation. Arabic: the prefix, wherever it stands. Source: mlqa_evaluation_v1.py.
+MLQA_ARTICLES = {
+    "ar": r"ال",
+    "de": r"\b(?:ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b",
+    "en": r"\b(?:a|an|the)\b",
+    "es": r"\b(?:un|una|unos|unas|el|la|los|las)\b",
+    "hi": None,
+    "vi": r"\b(?:của|là|cái|chiếc|những)\b",
+    "zh": None,
+}
+
+
+def squad_tokens(text: str) -> list[str]:
+    """Normalised words of an answer: XQuAD, TyDiQA and SQuAD (SQuAD's evaluate-v1.1.py and v2.0).
+
+    Lower case, no ASCII punctuation, no English articles, split at white space; so for every
+    language, also for those that are written without spaces.
+    """
+    bare = text.lower().translate(str.maketrans("", "", string.punctuation))
+    return re.sub(MLQA_ARTICLES["en"], " ", bare).split()
+
+
+def mlqa_tokens(text: str, language: str) -> list[str]:
+    """Normalised words of an answer in `language`: MLQA (mlqa_evaluation_v1.py).
+
+    As `squad_tokens`, with all Unicode punctuation and the language's own articles; in Chinese
+    each ideograph is a token.
+    """
+    if language not in MLQA_ARTICLES:
+        hint = nearest(language, MLQA_ARTICLES)
+        raise InputError(f"MLQA has no answer normalisation for language {language!r}: {hint}")
+    bare = "".join(
+        c
+        for c in text.lower()
+        if c not in string.punctuation and not unicodedata.category(c).startswith("P")
+    )
+    if MLQA_ARTICLES[language]:
+        bare = re.sub(MLQA_ARTICLES[language], " ", bare)
+    return re.findall(r"[一-龥]|[^一-龥\s]+", bare) if language == "zh" else bare.split()
+
+
+def _overlap_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
+    correct = (Counter(gold) & Counter(predicted)).total()
+    return _precision_recall_f1(correct, len(gold), len(predicted))["f1"]
+
+
+def _mean_em_f1(per_question: Collection[tuple[float, float]]) -> Scores:
+    if not per_question:
+        raise InputError("no questions to score")
+    exact, f1 = (sum(column) / len(per_question) for column in zip(*per_question, strict=True))
+    return {"exact_match": exact, "f1": f1}
+
+
+def answer_scores(
+    golds: Answers,
+    predictions: Mapping[str, str],
+    tokens: Callable[[str], list[str]] = squad_tokens,
+) -> Scores:
+    """Exact match and token F1, each the best over a question's gold answers, then the mean.
+
+    `golds` and `predictions` map question ids to texts; `tokens` normalises a text
+    (`functools.partial(mlqa_tokens, language="de")` for MLQA). Every question needs a gold answer.
+    An answer without a token after normalisation can match exactly, and yet has F1 0.
+    Source: SQuAD's evaluate-v1.1.py and mlqa_evaluation_v1.py.
+    """
+
+    def score(question: str, answers: Sequence[str]) -> tuple[float, float]:
+        if not answers:
+            raise InputError(f"question {question!r} has no gold answer: score it as SQuAD v2.0")
+        if question not in predictions:
+            return 0.0, 0.0
+        predicted = tokens(predictions[question])
+        expected = [tokens(answer) for answer in answers]
+        return 100.0 * (predicted in expected), max(_overlap_f1(e, predicted) for e in expected)
+
+    return _mean_em_f1([score(question, answers) for question, answers in golds.items()])
+
+
+def _squad2_em_f1(answers: Sequence[str], prediction: str | None) -> tuple[float, float]:
+    if prediction is None:
+        return 0.0, 0.0
+    predicted = squad_tokens(prediction)
+    expected = [words for words in map(squad_tokens, answers) if words] or [[]]
+    exact = 100.0 * (predicted in expected)
+    if expected == [[]]:  # there is no answer: both or nothing
+        return exact, exact
+    return exact, max(_overlap_f1(e, predicted) for e in expected)
+
+
+def squad2_scores(golds: Answers, predictions: Mapping[str, str]) -> Scores:
+    """Exact match and F1 where a question may have no answer (no golds; prediction "").
+
+    Then both are 100 if the prediction is empty and else 0. Source: SQuAD's evaluate-v2.0.py,
+    which leaves missing predictions out of the mean; here they score 0, as everywhere else.
+    """
+    return _mean_em_f1([_squad2_em_f1(a, predictions.get(q)) for q, a in golds.items()])
+
+
+def squad2_best_scores(
+    golds: Answers, predictions: Mapping[str, str], null_scores: Mapping[str, float]
+) -> Scores:
+    """Exact match and F1 of SQuAD v2.0, each at the no-answer threshold that suits it best.
+
+    `predictions` are the best spans, even where a null score (no answer minus best span) is high;
+    a question is answered if its null score <= threshold. Returns `exact_match`, `f1` and the two
+    `…_threshold`. All questions need a prediction and a null score.
+    Source: `find_best_thresh` of evaluate-v2.0.py, but a threshold lies between different null
+    scores only, so that the result is attained by it, and does not depend on the order of ties.
+    """
+    for name, given in (("prediction", predictions), ("null score", null_scores)):
+        missing = [question for question in golds if question not in given]
+        if missing:
+            raise InputError(f"question {missing[0]!r} has no {name} ({len(missing)} without)")
+    if not golds:
+        raise InputError("no questions to score")
+    ranked = sorted(golds, key=lambda question: null_scores[question])
+    best: Scores = {}
+    for column, name in enumerate(("exact_match", "f1")):
+        # From "no question is answered": all without a gold answer are right.
+        total = best_total = 100.0 * sum(not answers for answers in golds.values())
+        threshold = null_scores[ranked[0]] - 1
+        for null_score, tied in groupby(ranked, key=lambda question: null_scores[question]):
+            for question in tied:
+                if golds[question]:
+                    total += _squad2_em_f1(golds[question], predictions[question])[column]
+                elif predictions[question]:
+                    total -= 100.0
+            if total > best_total:
+                best_total, threshold = total, null_score
+        best |= {name: best_total / len(golds), f"{name}_threshold": threshold}
+    return best
+
+
+# Retrieval: BUCC (pairs of sentences), LAReQA and Mewsli-X (rankings of candidates)
+
+
+def pair_f1(golds: Collection[Pair], predictions: Iterable[Pair]) -> Scores:
+    """F1, precision and recall of a set of sentence pairs (BUCC); duplicates count once."""
+    gold, predicted = set(golds), set(predictions)
+    if not gold:
+        raise InputError("no gold pairs to score")
+    return _precision_recall_f1(len(gold & predicted), len(gold), len(predicted))
+
+
+def best_pair_threshold(golds: Collection[Pair], candidates: Mapping[Pair, float]) -> float:
+    """The score from which on `candidates` (dev, pair to score) have the best F1: BUCC.
+
+    Half-way between the last pair taken and the next one (or at the last pair); the strictest of
+    equally good ones; 0 if no candidate is right. Source: `bucc_optimize` of XTREME's
+    utils_retrieve.py, but pairs of equal score are taken together, as any threshold takes them.
+    """
+    gold = set(golds)
+    if not gold:
+        raise InputError("no gold pairs to score")
+    ranked = sorted(candidates, key=lambda pair: -candidates[pair])
+    n_correct = 0
+    best_f1 = threshold = 0.0
+    for n_taken, (pair, next_pair) in enumerate(zip_longest(ranked, ranked[1:]), 1):
+        n_correct += pair in gold
+        score = candidates[pair]
+        next_score = score if next_pair is None else candidates[next_pair]
+        if next_pair and next_score == score:
+            continue
+        f1 = _precision_recall_f1(n_correct, len(gold), n_taken)["f1"]
+        if f1 > best_f1:
+            best_f1, threshold = f1, (score + next_score) / 2
+    return threshold
+
+
+def pairs_above(candidates: Mapping[Pair, float], threshold: float) -> set[Pair]:
+    """The pairs with score >= `threshold`: BUCC's prediction on test (`bucc_extract`)."""
+    return {pair for pair, score in candidates.items() if score >= threshold}
+
+
+def mean_average_precision(
+    golds: Mapping[str, Collection[str]], rankings: Mapping[str, Sequence[str]], k: int = 20
+) -> float:
+    """mAP@k: Mewsli-X and LAReQA.
+
+    `golds` maps a query to its right candidates, `rankings` to candidates, best first. Average
+    precision is the sum of precision@rank over ranks <= k with a right candidate, divided by
+    min(k, number of right candidates); a candidate ranked twice is right only the first time.
+    With one right candidate it is the reciprocal rank: Mewsli-X as in XTREME's utils_mewslix.py.
+    """
+    if not golds:
+        raise InputError("no queries to score")
+    total = 0.0
+    for query, right in golds.items():
+        if not right:
+            raise InputError(f"query {query!r} has no right candidate")
+        found: set[str] = set()
+        for rank, candidate in enumerate(rankings.get(query, ())[:k], 1):
+            if candidate in right and candidate not in found:
+                found.add(candidate)
+                total += len(found) / rank / min(k, len(set(right)))
+    return 100 * total / len(golds)
+
+
+def precision_at_1(
+    golds: Mapping[str, Collection[str]], rankings: Mapping[str, Sequence[str]]
+) -> float:
+    """Share of queries whose first candidate is right: mAP@1."""
+    return mean_average_precision(golds, rankings, k=1)
