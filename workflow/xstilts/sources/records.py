@@ -1,0 +1,133 @@
+"""Text, TSV, CSV and JSON files as records; a failure is one message that names file and line."""
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from csv import Error as CsvError
+from csv import reader as csv_reader
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from xstilts.errors import InputError, nearest
+
+# What a reader yields: the place in the file (for messages), and a canonical row, or a string: the
+# reason for which the benchmark itself excludes the row.
+Item = tuple[str, dict | str]
+
+
+def text(path: Path) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if not data.strip():
+        raise InputError(f"{path}: the file is empty")
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}:{line}: not UTF-8 (byte {error.start} of the file); convert it to UTF-8"
+        ) from None
+
+
+def lines(path: Path) -> list[tuple[str, str]]:
+    """(place, line) of each line, without its LF or CRLF.
+
+    Only LF ends a line: `str.splitlines` would also cut at U+2028 and others that sentences hold.
+    """
+    found = text(path).removesuffix("\n").split("\n")
+    return [(f"{path}:{n}", line.removesuffix("\r")) for n, line in enumerate(found, 1)]
+
+
+def blocks(path: Path) -> Iterator[list[tuple[str, str]]]:
+    """The runs of (place, line) that blank lines separate."""
+    block: list[tuple[str, str]] = []
+    for place, line in [*lines(path), ("", "")]:
+        if line:
+            block.append((place, line))
+        elif block:
+            yield block
+            block = []
+
+
+def tsv(path: Path, ragged: bool = False) -> Iterator[tuple[str, dict | None]]:
+    """(place, record) of each row below the header; a quotation mark is a character like any other.
+
+    A row with another number of columns is an error, or None where the release is `ragged`.
+    """
+    return _table(((place, line.split("\t")) for place, line in lines(path)), ragged)
+
+
+def csv(path: Path) -> Iterator[tuple[str, dict | None]]:
+    """(place, record) of each row below the header; quoted values may hold commas and line ends."""
+    return _table(_csv_rows(path))
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    reader = csv_reader(io.StringIO(text(path), newline=""), strict=True)
+    line = 1
+    try:
+        for values in reader:
+            yield f"{path}:{line}", values
+            line = reader.line_num + 1
+    except CsvError as error:
+        raise InputError(f"{path}:{line}: not valid CSV, or cut: {error}") from None
+
+
+def _table(
+    rows: Iterator[tuple[str, list[str]]], ragged: bool = False
+) -> Iterator[tuple[str, dict | None]]:
+    _, columns = next(rows)
+    for place, values in rows:
+        if len(values) == len(columns):
+            yield place, dict(zip(columns, values, strict=True))
+        elif ragged:
+            yield place, None
+        else:
+            raise InputError(
+                f"{place}: {len(values)} columns, expected {len(columns)} as in the header"
+                " (is the file cut?)"
+            )
+
+
+def jsonl(path: Path) -> Iterator[tuple[str, dict]]:
+    """(place, record) of each line, one JSON object per line."""
+    for place, line in lines(path):
+        yield place, _parse(line, place)
+
+
+def document(path: Path) -> dict:
+    """The one JSON object that a file holds."""
+    return _parse(text(path), str(path))
+
+
+def _parse(source: str, place: str) -> dict:
+    try:
+        value = json.loads(source)
+    except json.JSONDecodeError as error:
+        at = f"line {error.lineno}, column {error.colno}"
+        raise InputError(f"{place}: not valid JSON, or cut: {error.msg} at {at}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{place}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def field(record: Any, name: str, kind: type | UnionType, place: str) -> Any:
+    """`record[name]`, which must be there and of `kind`."""
+    names = record if isinstance(record, dict) else ()
+    if name not in names:
+        raise InputError(f"{place}: no column {name!r}; {nearest(name, names)}")
+    if not isinstance(record[name], kind):
+        expected = getattr(kind, "__name__", kind)
+        raise InputError(f"{place}: column {name!r} holds {record[name]!r}, expected {expected}")
+    return record[name]
+
+
+def known(label: str, labels: Iterable[str], place: str) -> str:
+    """`label`, which must be one of `labels`."""
+    if label not in labels:
+        raise InputError(f"{place}: unknown label {label!r}; valid: {', '.join(sorted(labels))}")
+    return label

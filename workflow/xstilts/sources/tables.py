@@ -1,0 +1,198 @@
+"""Releases with one example per row: a new one is an entry in LAYOUTS."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from xstilts.errors import InputError, nearest
+from xstilts.sources.records import Item, csv, field, jsonl, known, tsv
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What the columns of one release mean."""
+
+    records: Callable[[Path], Iterator[tuple[str, dict | None]]]
+    text: dict[str, str]  # canonical field -> column
+    label: str  # column
+    labels: dict[str, str | int]  # label of the release -> canonical label, or index of the choice
+    choices: tuple[str, ...] | str = ()  # a column per choice, or the column that lists them
+    id: str = ""  # column; none: rows are numbered
+    language: str = ""  # column, where one file holds all languages
+    excluded_labels: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> reason
+    excluded_texts: dict[str, str] = dataclasses.field(default_factory=dict)  # whole text -> reason
+
+
+def tabular(
+    layout: Layout, paths: list[Path], language: str, labelled: bool = True
+) -> Iterator[Item]:
+    """Items of the family choose where the layout has choices, else of the family classify.
+
+    If not `labelled`, the label column is not read, and labels are -1 (choose) or "" (classify).
+    Empty texts are kept: QQP has a few.
+    """
+    languages = set()
+    for path in paths:
+        for place, record in layout.records(path):
+            if record is None:
+                yield place, "row broken over two lines"
+                continue
+            if layout.language:
+                languages.add(field(record, layout.language, str, place))
+                if record[layout.language] != language:
+                    continue
+            yield place, _row(layout, record, place, labelled)
+    if layout.language and language not in languages:
+        raise InputError(f"{paths[0]}: no row in {language!r}; {nearest(language, languages)}")
+
+
+def _row(layout: Layout, record: dict, place: str, labelled: bool) -> dict | str:
+    texts = {name: field(record, column, str, place) for name, column in layout.text.items()}
+    for value in texts.values():
+        if value in layout.excluded_texts:
+            return layout.excluded_texts[value]
+    row = {"id": str(field(record, layout.id, str | int, place))} if layout.id else {}
+
+    label = -1 if layout.choices else ""
+    if labelled:
+        given = str(field(record, layout.label, str | int, place))
+        if given in layout.excluded_labels:
+            return layout.excluded_labels[given]
+        label = layout.labels[known(given, layout.labels, place)]
+    if not layout.choices:
+        return row | texts | {"label": label}
+
+    choices = _choices(layout, record, place)
+    if label >= len(choices):
+        raise InputError(f"{place}: the label is choice {label + 1} of only {len(choices)}")
+    return row | {"context": "", "question": ""} | texts | {"choices": choices, "label": label}
+
+
+def _choices(layout: Layout, record: dict, place: str) -> list[str]:
+    if isinstance(layout.choices, tuple):
+        return [field(record, column, str, place) for column in layout.choices]
+    choices = field(record, layout.choices, list, place)
+    if not all(isinstance(choice, str) for choice in choices):
+        raise InputError(f"{place}: column {layout.choices!r} holds {choices}, expected texts")
+    return choices
+
+
+def _commonsenseqa(path: Path) -> Iterator[tuple[str, dict]]:
+    """Records with their nested question laid flat."""
+    for place, record in jsonl(path):
+        question = field(record, "question", dict, place)
+        choices = field(question, "choices", list, place)
+        flat = {
+            "stem": field(question, "stem", str, place),
+            "choices": [field(choice, "text", str, place) for choice in choices],
+        }
+        yield place, record | flat
+
+
+def _same(*labels: str) -> dict[str, str]:
+    return {label: label for label in labels}
+
+
+_NLI = _same("entailment", "neutral", "contradiction")
+_NO_CONSENSUS = {"-": "no gold label: the annotators disagree"}
+_SENTENCES = {"text_a": "sentence1", "text_b": "sentence2"}
+
+LAYOUTS = {
+    "glue-mnli": Layout(
+        records=tsv,
+        id="index",
+        text=_SENTENCES,
+        label="gold_label",
+        labels=_NLI,
+        excluded_labels=_NO_CONSENSUS,
+    ),
+    # GLUE's own files have some questions with a line end in them; its loaders skip those rows.
+    "glue-qqp": Layout(
+        records=partial(tsv, ragged=True),
+        id="id",
+        text={"text_a": "question1", "text_b": "question2"},
+        label="is_duplicate",
+        labels=_same("0", "1"),
+    ),
+    # MultiNLI 1.0 and SNLI 1.0
+    "nli-jsonl": Layout(
+        records=jsonl,
+        id="pairID",
+        text=_SENTENCES,
+        label="gold_label",
+        labels=_NLI,
+        excluded_labels=_NO_CONSENSUS,
+    ),
+    "anli": Layout(
+        records=jsonl,
+        id="uid",
+        text={"text_a": "context", "text_b": "hypothesis"},
+        label="label",
+        labels={"e": "entailment", "n": "neutral", "c": "contradiction"},
+    ),
+    "xnli": Layout(
+        records=tsv,
+        id="pairID",
+        language="language",
+        text=_SENTENCES,
+        label="gold_label",
+        labels=_NLI,
+    ),
+    # MultiNLI in 15 languages, machine-translated (XNLI-MT 1.0)
+    "xnli-mt": Layout(
+        records=tsv,
+        text={"text_a": "premise", "text_b": "hypo"},
+        label="label",
+        labels=_NLI | {"contradictory": "contradiction"},
+    ),
+    "pawsx": Layout(
+        records=tsv,
+        id="id",
+        text=_SENTENCES,
+        label="label",
+        labels=_same("0", "1"),
+        # The authors ask to take these out (README of PAWS-X).
+        excluded_texts={"NS": "placeholder NS in place of a translation"},
+    ),
+    "hellaswag": Layout(
+        records=jsonl,
+        id="ind",
+        text={"context": "ctx"},
+        choices="endings",
+        label="label",
+        labels={"0": 0, "1": 1, "2": 2, "3": 3},
+    ),
+    "cosmosqa": Layout(
+        records=csv,
+        id="id",
+        text={"context": "context", "question": "question"},
+        choices=("answer0", "answer1", "answer2", "answer3"),
+        label="label",
+        labels={"0": 0, "1": 1, "2": 2, "3": 3},
+    ),
+    "commonsenseqa": Layout(
+        records=_commonsenseqa,
+        id="id",
+        text={"question": "stem"},
+        choices="choices",
+        label="answerKey",
+        labels={"A": 0, "B": 1, "C": 2, "D": 3, "E": 4},
+    ),
+    "siqa": Layout(
+        records=jsonl,
+        text={"context": "context", "question": "question"},
+        choices=("answerA", "answerB", "answerC"),
+        label="correct",
+        labels={"A": 0, "B": 1, "C": 2},
+    ),
+    # COPA (SuperGLUE) and XCOPA; the question is the word "cause" or "effect"
+    "copa": Layout(
+        records=jsonl,
+        id="idx",
+        text={"context": "premise", "question": "question"},
+        choices=("choice1", "choice2"),
+        label="label",
+        labels={"0": 0, "1": 1},
+    ),
+}
