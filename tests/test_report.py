@@ -1,0 +1,62 @@
+"""The study phase as a whole."""
+
+import io
+import random
+
+import pytest
+from rich.console import Console
+from test_results import lab
+
+from xstilts.errors import InputError
+from xstilts.report import terminal, write_study
+from xstilts.study import Cell
+
+FILES = {
+    *{"scores.csv", "table.md", "table.csv"},
+    *{"heatmap.png", "heatmap.svg", "languages.png", "languages.svg"},
+}
+
+
+def test_equal_scores_give_equal_files_in_any_order(tmp_path):
+    paths, context = lab(tmp_path, missing=(Cell("xlmr", "nli", "qa", 1),))
+    first = write_study(paths, context, tmp_path / "out" / "first")
+    random.Random(1).shuffle(paths)
+    second = write_study([*paths, tmp_path / "absent.json"], context, tmp_path / "second")
+    assert {path.name for path in first.files} == FILES
+    for one, two in zip(first.files, second.files, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+    assert {path.name for path in (tmp_path / "second").iterdir()} == FILES  # no leftover
+
+
+def test_a_bad_score_leaves_the_old_files_alone(tmp_path):
+    paths, context = lab(tmp_path)
+    out = tmp_path / "out"
+    old = {path: path.read_bytes() for path in write_study(paths, context, out).files}
+    paths[3].write_text("{")
+    with pytest.raises(InputError, match=r"3\.json"):
+        write_study(paths, context, out)
+    assert {path: path.read_bytes() for path in out.iterdir()} == old
+
+
+def test_terminal_shows_the_table_and_where_the_files_are(tmp_path):
+    report = write_study(*lab(tmp_path, warnings=("one [bold]thing[/bold]",)), tmp_path / "out")
+    stream = io.StringIO()
+    terminal(report, Console(file=stream, width=80))
+    text = stream.getvalue()
+    assert "+3.5 ± 0.7" in text
+    assert "Warning: one [bold]thing[/bold]" in text
+    for path in report.files:
+        assert str(path) in text
+
+
+def test_files_are_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    paths, context = lab(tmp_path)
+    old = {path: path.read_bytes() for path in write_study(paths, context, tmp_path / "out").files}
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_study(paths[:3], context, tmp_path / "out")
+    assert {path: path.read_bytes() for path in old} == old

@@ -1,0 +1,154 @@
+"""Markdown, CSV and terminal tables."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from rich.console import Console
+from test_results import cells, lab, score, write
+
+from xstilts.results import Context, collect
+from xstilts.study import Cell
+from xstilts.tables import escape, markdown, print_tables, signed, table_csv, table_rows
+
+HOSTILE = "a|b`c*d_e\n# [x](y) <b>&amp;\\|\x1b[31m $z$ ~~q~~"
+
+
+def html(text: str) -> str:
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text)
+
+
+def shown(results) -> str:
+    stream = io.StringIO()
+    print_tables(results, Console(file=stream, width=80))
+    return stream.getvalue()
+
+
+def lines_of(text: str, start: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(start)]
+
+
+def test_markdown_shows_scores_gains_best_and_floor(tmp_path):
+    text = markdown(collect(*lab(tmp_path, labels={"random": "random weights", "nli": "NLI"})))
+    average, zero_shot = lines_of(text, "| NLI |")
+    assert zero_shot.startswith("| NLI | **54.0 ± 1.4** (+3.5 ± 0.7) | **64.0 ± 1.4** (+3.5 ± 0.7)")
+    assert "**56.0 ± 1.4**" in average
+    assert lines_of(text, "| none |")[1] == "| none | 50.5 ± 0.7 | 60.5 ± 0.7 | 55.5 ± 0.7 |"
+    floor = text.index("| none (random weights) | 22.5")
+    assert text.index("| ⋯ |") < floor
+    assert "qa: F1, 3 languages: en (source), xa, xb." in text
+    assert "over 2 seeds" in text
+    assert "12 of 12 cells are scored." in text
+    assert "†" not in text
+    assert "Recipes: NLI = nli." in text
+
+
+def test_missing_cells_are_shown_and_counted(tmp_path):
+    missing = (*cells(recipes="nli", targets="qa"), Cell("xlmr", "nli", "pos", 1))
+    text = markdown(collect(*lab(tmp_path, missing)))
+    assert "9 of 12 cells are scored; 3 are missing" in text
+    assert lines_of(text, "| nli |")[0] == "| nli | – | **67.0‡** (+4.0) | – |"
+    for line in lines_of(text, "|"):
+        assert all(part.strip() for part in line.strip("|").split("|"))
+
+
+def test_degenerate_runs_are_marked_and_counted(tmp_path):
+    study = cells(recipes="none nli", targets="qa")
+    scores = [score(c, {"en": 50.0, "xa": 30.0}, degenerate=c.recipe == "nli") for c in study]
+    text = markdown(collect(write(tmp_path, *scores), Context("lab", study)))
+    assert "| nli | **40.0 ± 0.0†** (+0.0 ± 0.0)" in text  # a tie: both are the best
+    assert "| none | **40.0 ± 0.0** |" in text
+    assert "2 of 4 scored cells" in text
+
+
+def test_one_seed_has_no_deviation_and_one_recipe_no_best(tmp_path):
+    study = cells(recipes="none", targets="qa", seeds=(1,))
+    text = markdown(collect(write(tmp_path, score(study[0], {"xa": 50.0})), Context("lab", study)))
+    assert "| none | 50.0 | 50.0 |" in text
+    assert "one seed" in text
+    assert "\n- Scores" in text
+
+
+def test_hostile_labels_do_not_break_the_tables(tmp_path):
+    names = ["xlmr", "nli", "qa", "random"]
+    paths, context = lab(
+        tmp_path, labels=dict.fromkeys(names, HOSTILE), notes=("# x\n| y",), warnings=("<script>",)
+    )
+    results = collect(paths, context)
+    page = html(markdown(results))
+    assert page.count("<table>") == 2
+    assert page.count("<tr>") == 2 * 5  # head, two recipes, dots, control
+    assert page.count("<td") == 2 * 4 * 4
+    for tag in ("<a ", "<b>", "<script", "<em>", "<code>", "<s>", "<li>\n<h1"):
+        assert tag not in page
+    text = shown(results)
+    assert "\x1b" not in text
+    assert "a|b`c*d_e # [x](y)" in text
+
+
+@given(st.text(min_size=1))
+def test_escaped_text_reads_as_the_text(text):
+    page = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parseInline(escape(text))
+    tokens = page[0].children
+    assert {token.type for token in tokens} <= {"text", "text_special"}
+
+
+@given(st.text(alphabet="ab|\\`*_<&#-+1.)=~[] \n", min_size=1, max_size=12))
+def test_escaped_text_starts_no_block(text):
+    tokens = MarkdownIt("commonmark").parse(f"- {escape(text)}\n")
+    kinds = [token.type for token in tokens]
+    assert kinds.count("list_item_open") == 1
+    assert not {"heading_open", "hr", "fence", "blockquote_open", "html_block"} & set(kinds)
+
+
+def test_csv_holds_the_numbers_of_the_tables(tmp_path):
+    missing = (Cell("xlmr", "nli", "pos", 2), *cells(recipes="none", model="random"))
+    rows = list(csv.DictReader(io.StringIO(table_csv(collect(*lab(tmp_path, missing))))))
+    assert {row["average"] for row in rows} == {"avg", "zero_shot"}
+    keyed = {tuple(row[k] for k in ("average", "model", "recipe", "target")): row for row in rows}
+    assert len(keyed) == len(rows) == 2 * 3 * 3
+    one = keyed["zero_shot", "xlmr", "nli", "qa"]
+    assert (one["mean"], one["gain"], one["gain_sd"]) == ("54.0000", "3.5000", "0.7071")
+    assert (one["metric"], one["seeds"], one["wanted"]) == ("f1", "2", "2")
+    assert keyed["avg", "xlmr", "nli", "pos"]["sd"] == "NA"
+    assert keyed["avg", "random", "none", "qa"]["mean"] == "NA"
+    assert all(value for row in rows for value in row.values())
+
+
+def test_terminal_fits_its_width_and_needs_no_colour(tmp_path):
+    targets = " ".join(f"target{i}" for i in range(9))
+    study = cells(targets=targets)
+    scores = [score(c, {"en": 50.0, "xa": 45.0 + (c.recipe == "nli")}) for c in study]
+    results = collect(write(tmp_path, *scores), Context("wide", study))
+    text = shown(results)
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(text.count(f"target{i}") == 2 for i in range(9))
+    assert "*48.0 ± 0.0" in text
+    assert "+0.5 ± 0.0" in text
+    assert "\x1b" not in text
+
+
+def test_a_study_without_scores_still_has_its_tables():
+    results = collect([], Context("lab", cells()))
+    assert "0 of 8 cells are scored; 8 are missing" in markdown(results)
+    assert "| nli | – | – | – |" in markdown(results)
+    assert "0 of 8 cells" in shown(results)
+
+
+def test_cells_outside_the_study_are_not_missing(tmp_path):
+    study = (*cells(targets="qa"), *cells(recipes="none", targets="pos"))
+    scores = [score(c, {"en": 50.0, "xa": 40.0}) for c in study]
+    results = collect(write(tmp_path, *scores), Context("lab", study))
+    row = table_rows(results, "avg", "xlmr")[1]
+    assert [entry.score for entry in row.entries][1:] == ["n/a", "–"]
+
+
+@pytest.mark.parametrize(
+    ("value", "sign", "text"),
+    [(-0.04, "+", "+0.0"), (-1.25, "+", "−1.2"), (3, "", "3.0"), (0.06, "+", "+0.1")],
+)
+def test_numbers_have_a_true_minus_and_no_negative_zero(value, sign, text):
+    assert signed(value, sign) == text

@@ -1,0 +1,313 @@
+"""From the score files of a study's cells to tidy data, and its statistics over seeds.
+
+A *headline* is the main metric of a target, averaged over languages: `avg` over all of them, as
+XTREME does, `zero_shot` over all but the source language. Partial results are normal: a cell of the
+study without a score file is missing, and is shown and counted as such.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xstilts.errors import InputError, nearest
+from xstilts.recipe import NONE
+from xstilts.study import Cell
+
+BASELINE = NONE
+MEAN = "mean"  # stands for a target in statistics: the mean over targets
+AVERAGES = {
+    "avg": "Average over all languages",
+    "zero_shot": "Zero-shot: average over all languages but the source",
+}
+CSV_COLUMNS = ["model", "recipe", "target", "seed", "language", "metric", "value", "n", "cell"]
+
+Percentage = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+Metrics = dict[str, Percentage]
+
+
+class _Language(BaseModel):
+    n: Annotated[int, Field(ge=0)]
+    metrics: Metrics
+    majority: Metrics | None = None
+
+
+class ScoreFile(BaseModel):
+    """A `score.json`: the scores of one cell, in percent."""
+
+    model_config = ConfigDict(strict=True)
+
+    version: Literal[1] = Field(alias="schema")
+    model: str
+    recipe: str
+    target: str
+    seed: int
+    source_language: str | None
+    main_metric: str
+    languages: Annotated[dict[str, _Language], Field(min_length=1)]
+    averages: dict[Literal["avg", "zero_shot"], Metrics]
+    degenerate: bool
+
+    @property
+    def cell(self) -> Cell:
+        """The cell of the study."""
+        return Cell(self.model, self.recipe, self.target, self.seed)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a score file does not say about its study.
+
+    Models, recipes, targets and seeds are ordered by their first appearance in `cells`.
+    """
+
+    study: str
+    cells: tuple[Cell, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)  # of models, recipes and targets
+    short_names: Mapping[str, str] = field(default_factory=dict)  # of a recipe -> as it is written
+    notes: tuple[str, ...] = ()  # for the captions
+    warnings: tuple[str, ...] = ()
+
+    def label(self, name: str) -> str:
+        """What readers see for a name: one line of printable characters."""
+        return plain(self.labels.get(name, name)) or plain(name)
+
+    @cached_property
+    def _recipes_of(self) -> dict[str, set[str]]:
+        recipes: dict[str, set[str]] = {}
+        for cell in self.cells:
+            recipes.setdefault(cell.model, set()).add(cell.recipe)
+        return recipes
+
+    @property
+    def controls(self) -> list[str]:
+        """Models that run only the baseline, where another runs more: the floor for the others."""
+        only = [m for m, recipes in self._recipes_of.items() if recipes == {BASELINE}]
+        return only if len(only) < len(self._recipes_of) else []
+
+    @property
+    def models(self) -> list[str]:
+        """The models in study order, controls left out."""
+        return [model for model in self._recipes_of if model not in self.controls]
+
+    @property
+    def recipes(self) -> list[str]:
+        """The recipes in study order."""
+        return list(dict.fromkeys(cell.recipe for cell in self.cells))
+
+    @property
+    def targets(self) -> list[str]:
+        """The targets in study order."""
+        return list(dict.fromkeys(cell.target for cell in self.cells))
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds in study order."""
+        return list(dict.fromkeys(cell.seed for cell in self.cells))
+
+
+@dataclass(frozen=True)
+class Results:
+    """All scores of a study.
+
+    `frame` has the columns of `scores.csv`, where `language` may be `avg` or `zero_shot`, and three
+    more: `headline` (is it the main metric), `majority` (what always answering the most frequent
+    label scores, NaN where that is undefined) and `degenerate` (of the whole cell).
+    """
+
+    context: Context
+    frame: pd.DataFrame
+    metrics: dict[str, str]  # target -> main metric; only targets that have a score
+    sources: dict[str, str | None]  # target -> source language
+    warnings: tuple[str, ...]
+
+    def headline(self, language: str | None = None) -> pd.DataFrame:
+        """The rows of the main metric: of one language or average, or of every language."""
+        rows = self.frame[self.frame["headline"]]
+        if language is None:
+            return rows[~rows["language"].isin(list(AVERAGES))]
+        return rows[rows["language"] == language]
+
+    def languages(self, target: str) -> list[str]:
+        """The languages scored for a target, the source first."""
+        rows = self.headline()
+        found = set(rows.loc[rows["target"] == target, "language"])
+        return sorted(found, key=lambda name: (name != self.sources.get(target), name))
+
+    def targets(self, average: str) -> list[str]:
+        """The targets for which an average exists or may still come."""
+        have = set(self.headline(average)["target"])
+        return [t for t in self.context.targets if t in have or t not in self.metrics]
+
+    @cached_property
+    def scored(self) -> pd.DataFrame:
+        """One row per cell that has a score: its key and whether it is degenerate."""
+        keys = ["model", "recipe", "target", "seed", "degenerate"]
+        return self.headline("avg")[keys]
+
+
+def plain(text: str) -> str:
+    """A text on one line: runs of white space and control characters are one space."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def read_score(path: Path) -> ScoreFile:
+    """Read and check one score file.
+
+    Raises:
+        InputError: not JSON, or a key is absent or wrong; the message names file and key.
+    """
+    try:
+        score = ScoreFile.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        where = f"key {key!r}: " if key else ""
+        raise InputError(f"{path}: damaged score file: {where}{first['msg']}") from None
+    for name, metrics in [
+        *((f"languages.{name}.metrics", entry.metrics) for name, entry in score.languages.items()),
+        *((f"averages.{name}", metrics) for name, metrics in score.averages.items()),
+    ]:
+        if score.main_metric not in metrics:
+            lack = f"key {name!r} lacks the main metric {score.main_metric!r}"
+            raise InputError(f"{path}: damaged score file: {lack}")
+    if "avg" not in score.averages:
+        raise InputError(f"{path}: damaged score file: key 'averages' lacks 'avg'")
+    return score
+
+
+def collect(paths: Iterable[Path], context: Context) -> Results:
+    """Read the score files of a study; paths that do not exist are cells not done yet.
+
+    Raises:
+        InputError: a damaged file, two files for one cell, a cell that is not in the study, or two
+            main metrics for one target.
+    """
+    wanted = set(context.cells)
+    scores: dict[Cell, ScoreFile] = {}
+    origin: dict[Cell, Path] = {}
+    first_of: dict[str, Cell] = {}  # target -> the first cell read
+    for path in filter(Path.exists, paths):
+        score = read_score(path)
+        cell = score.cell
+        if cell not in wanted:
+            hint = nearest(str(cell), map(str, wanted))
+            raise InputError(f"{path}: cell {cell} is not in study {context.study!r}; {hint}")
+        if cell in scores:
+            raise InputError(f"{path}: cell {cell} has a second score file, {origin[cell]}")
+        first = first_of.setdefault(score.target, cell)
+        scores[cell], origin[cell] = score, path
+        if score.main_metric != scores[first].main_metric:
+            raise InputError(
+                f"{path}: key 'main_metric': target {score.target!r} has {score.main_metric!r} "
+                f"here and {scores[first].main_metric!r} in {origin[first]}"
+            )
+    ordered = [scores[cell] for cell in context.cells if cell in scores]
+    rows = [row for score in ordered for row in _rows(score)]
+    flags = ["headline", "majority", "degenerate"]
+    frame = pd.DataFrame(rows, columns=[*CSV_COLUMNS, *flags]).astype(
+        {"seed": int, "value": float, "majority": float, "headline": bool, "degenerate": bool}
+    )
+    return Results(
+        context,
+        frame,
+        metrics={score.target: score.main_metric for score in ordered},
+        sources={score.target: score.source_language for score in ordered},
+        warnings=(*context.warnings, *_language_warnings(ordered, context)),
+    )
+
+
+def scores_csv(results: Results) -> str:
+    """The text of `scores.csv`: one row per cell, language or average, and metric; study order.
+
+    Of an average, `n` is the sum over its languages, each of which weighs the same in `value`.
+    """
+    return results.frame[CSV_COLUMNS].to_csv(index=False, float_format="%.4f", lineterminator="\n")
+
+
+def summarise(results: Results, average: str) -> pd.DataFrame:
+    """Statistics over seeds of the headline, a row per (model, recipe, target), in study order.
+
+    `MEAN` stands for the mean over targets; it takes only seeds for which every target is scored.
+    A gain is the score minus that of the baseline of the same model, target and seed: `gain` and
+    `gain_sd` are over these paired differences (zero for the baseline itself). Standard deviations
+    are of the sample (n - 1), NaN below two seeds.
+
+    Columns: wanted (seeds in the study), seeds (scored), mean, sd, gains (pairs), gain, gain_sd,
+    degenerate (runs).
+    """
+    targets, keys = results.targets(average), ["model", "recipe", "seed"]
+    cells = pd.DataFrame(map(asdict, results.context.cells), columns=[*keys, "target"])
+    index = pd.MultiIndex.from_frame(cells[keys].drop_duplicates())
+
+    def wide(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+        pivoted = rows.pivot(index=keys, columns="target", values=column)
+        return pivoted.reindex(index=index, columns=targets)
+
+    rows = results.headline(average)
+    score = wide(rows, "value").astype(float)
+    score[MEAN] = score.mean(axis=1, skipna=False)
+    wanted = wide(cells.assign(one=1), "one")
+    wanted[MEAN] = wanted.max(axis=1)
+    degenerate = wide(rows, "degenerate").eq(True)
+    degenerate[MEAN] = degenerate.any(axis=1)
+    is_baseline = index.get_level_values("recipe") == BASELINE
+    baseline = score[is_baseline].droplevel("recipe").reindex(index.droplevel("recipe"))
+    gain = score - baseline.to_numpy()
+
+    def over_seeds(frame: pd.DataFrame, statistic: str) -> pd.Series:
+        groups = frame.groupby(["model", "recipe"], sort=False)
+        return groups.agg(statistic).rename_axis(columns="target").stack(future_stack=True)
+
+    return pd.DataFrame(
+        {
+            "wanted": over_seeds(wanted, "sum").astype(int),
+            "seeds": over_seeds(score, "count"),
+            "mean": over_seeds(score, "mean"),
+            "sd": over_seeds(score, "std"),
+            "gains": over_seeds(gain, "count"),
+            "gain": over_seeds(gain, "mean"),
+            "gain_sd": over_seeds(gain, "std"),
+            "degenerate": over_seeds(degenerate, "sum").astype(int),
+        }
+    )
+
+
+def majority(results: Results, average: str) -> dict[str, float]:
+    """What always answering the most frequent label scores, per target that has such a score."""
+    rows = results.headline(average).dropna(subset="majority")
+    return rows.groupby("target")["majority"].first().to_dict()
+
+
+def _rows(score: ScoreFile) -> Iterable[tuple]:
+    """The rows of one cell: source language first, then the others by name, then the averages."""
+    languages, main = score.languages, score.main_metric
+    ordered = sorted(languages, key=lambda name: (name != score.source_language, name))
+    members = {"avg": ordered, "zero_shot": [x for x in ordered if x != score.source_language]}
+    entries = [(name, languages[name].metrics, [name]) for name in ordered]
+    entries += [(x, score.averages[x], members[x]) for x in AVERAGES if x in score.averages]
+    for name, metrics, over in entries:
+        floors = [(languages[x].majority or {}).get(main) for x in over]
+        floor = sum(floors) / len(floors) if floors and None not in floors else None
+        n = sum(languages[x].n for x in over)
+        for metric in sorted(metrics, key=lambda metric: (metric != main, metric)):
+            is_main = metric == main
+            yield (
+                *(*astuple(score.cell), name, metric, metrics[metric], n, str(score.cell)),
+                *(is_main, floor if is_main else None, score.degenerate),
+            )
+
+
+def _language_warnings(scores: list[ScoreFile], context: Context) -> list[str]:
+    """Averages over different languages do not compare: say for which targets that is so."""
+    kinds = Counter(t for t, _ in {(s.target, frozenset(s.languages)) for s in scores})
+    return [
+        f"{context.label(target)}: cells cover different languages, so averages do not compare."
+        for target in context.targets
+        if kinds[target] > 1
+    ]

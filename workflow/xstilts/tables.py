@@ -1,0 +1,254 @@
+"""The tables of a study: Markdown, CSV and the terminal.
+
+A block per model: recipes down, targets across, then the mean over targets; the floor (controls and
+majority class) last.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from xstilts.results import AVERAGES, BASELINE, MEAN, Results, majority, plain, summarise
+
+MISSING, ABSENT, DOTS = "–", "n/a", "⋯"
+CSV_COLUMNS = [
+    *["average", "model", "recipe", "target", "metric", "wanted", "seeds", "mean", "sd"],
+    *["gains", "gain", "gain_sd", "degenerate"],
+]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell of a table: score and gain as text, and is it the best of its column."""
+
+    score: str
+    gain: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table; `floor` rows stand apart, below the recipes."""
+
+    label: str
+    entries: list[Entry]
+    floor: bool = False
+
+
+def metric_label(metric: str) -> str:
+    """`exact_match` -> `exact match`, `f1` -> `F1`."""
+    return plain(re.sub(r"\bf1\b", "F1", metric.replace("_", " ")))
+
+
+def target_label(results: Results, target: str) -> str:
+    """A target as the head of a column."""
+    return "Mean" if target == MEAN else results.context.label(target)
+
+
+def signed(value: float, sign: str = "") -> str:
+    """One decimal, with a true minus sign, and never a negative zero."""
+    return f"{value:{sign}z.1f}".replace("-", "−")
+
+
+def spread(mean: float, sd: float, sign: str = "") -> str:
+    """`71.2 ± 0.4`; without the deviation where there is none (a single seed)."""
+    return signed(mean, sign) + ("" if pd.isna(sd) else f" ± {sd:.1f}")
+
+
+def marks(stats: pd.Series, count: int) -> str:
+    """† for degenerate runs, ‡ for seeds that are missing from the `count` behind a number."""
+    return ("†" if stats["degenerate"] else "") + ("‡" if 0 < count < stats["wanted"] else "")
+
+
+def table_rows(results: Results, average: str, model: str) -> list[Row]:
+    """The rows of one model's block."""
+    context, targets = results.context, [*results.targets(average), MEAN]
+    stats = summarise(results, average)
+    own = stats.loc[model]
+    means = own["mean"].groupby("target")
+    best = means.max().where(means.count() > 1)
+
+    def entry(one: pd.Series, recipe: str, target: str, contest: bool) -> Entry:
+        if not one["seeds"]:
+            return Entry(MISSING if one["wanted"] else ABSENT)
+        gain = "" if recipe == BASELINE else MISSING
+        if recipe != BASELINE and one["gains"]:
+            gain = spread(one["gain"], one["gain_sd"], "+")
+        is_best = contest and round(one["mean"], 1) == round(best[target], 1)
+        return Entry(spread(one["mean"], one["sd"]) + marks(one, one["seeds"]), gain, is_best)
+
+    def row(model: str, recipe: str, label: str, floor: bool = False) -> Row:
+        line = stats.loc[(model, recipe)]
+        entries = [entry(line.loc[t], recipe, t, contest=not floor) for t in targets]
+        return Row(label, entries, floor)
+
+    recipes = [r for r in context.recipes if (model, r) in stats.index.droplevel("target")]
+    baseline = context.label(BASELINE)
+    rows = [row(model, recipe, context.label(recipe)) for recipe in recipes]
+    floors = [row(c, BASELINE, f"{baseline} ({context.label(c)})", True) for c in context.controls]
+    values = majority(results, average)
+    if values:
+        if set(targets) - set(values) == {MEAN}:
+            values[MEAN] = sum(values.values()) / len(values)
+        texts = [signed(values[t]) if t in values else ABSENT for t in targets]
+        floors.append(Row("majority class", [Entry(text) for text in texts], floor=True))
+    if floors:
+        rows.append(Row(DOTS, [Entry(DOTS)] * len(targets), floor=True))
+    return rows + floors
+
+
+def caption(results: Results, best: str) -> list[str]:
+    """What the tables show, what is missing and what to beware of: a line each, plain text.
+
+    `best` says how the best recipe is marked.
+    """
+    context = results.context
+    baseline, seeds = context.label(BASELINE), len(context.seeds)
+    over = f"mean ± sample standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    total, scored = len(context.cells), len(results.scored)
+    degenerate = int(results.scored["degenerate"].sum())
+    gaps = f"; {total - scored} are missing ({MISSING} all seeds, ‡ some of the seeds)"
+    lines = [
+        f"Scores are percentages, {over}. The number with a sign is the gain over {baseline}: the "
+        f"score minus that of {baseline} with the same model, target and seed. {best}",
+        "Mean: over targets, of the seeds for which every target is scored.",
+        f"{scored} of {total} cells are scored{gaps if scored < total else ''}.",
+    ]
+    if degenerate:
+        lines.append(
+            f"† marks degenerate runs, which learned nothing: {degenerate} of {scored} scored "
+            "cells. They count in the means."
+        )
+    if context.controls or not results.frame["majority"].isna().all():
+        lines.append(
+            "The rows below the dots are floors: a score that does not beat them means nothing."
+        )
+    return lines + [plain(note) for note in context.notes]
+
+
+def target_lines(results: Results) -> list[str]:
+    """Per target: its metric and the languages averaged."""
+    lines = []
+    for target in results.context.targets:
+        if target not in results.metrics:
+            lines.append(f"{results.context.label(target)}: no score yet.")
+            continue
+        source, names = results.sources[target], results.languages(target)
+        listed = ", ".join(f"{name} (source)" if name == source else name for name in names)
+        some = f"{len(names)} language{'s'[: len(names) > 1]}"
+        metric = metric_label(results.metrics[target])
+        lines.append(f"{results.context.label(target)}: {metric}, {some}: {listed}.")
+    return lines
+
+
+def escape(text: str) -> str:
+    """Plain text as Markdown that shows it as it is, in a table, a heading or a list."""
+    text = re.sub(r"([\\`*_\[\]<>|~$&#])", r"\\\1", plain(text))
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", text)  # would begin a list
+
+
+def markdown(results: Results) -> str:
+    """The text of `table.md`."""
+    context = results.context
+    lines = [f"# {escape(context.study)}", ""]
+    lines += [f"> **Warning:** {escape(text)}\n" for text in results.warnings]
+    lines += [
+        f"- {escape(text)}" for text in caption(results, "The best recipe per target is bold.")
+    ]
+    lines += ["", "Metric and languages of each target:", ""]
+    lines += [f"- {escape(text)}" for text in target_lines(results)]
+    lines += _legend(results)
+    for average, title in AVERAGES.items():
+        lines += ["", f"## {title}"]
+        lines += _left_out(results, average)
+        for model in context.models:
+            lines += ["", f"### {escape(context.label(model))}", ""]
+            lines += _markdown_table(results, average, model)
+    return "\n".join(lines) + "\n"
+
+
+def _legend(results: Results) -> list[str]:
+    """The recipes whose label is not the recipe as it is written."""
+    context = results.context
+    written = {r: context.short_names.get(r, r) for r in context.recipes}
+    pairs = [
+        f"{escape(context.label(name))} = {escape(recipe)}"
+        for name, recipe in written.items()
+        if context.label(name) != recipe
+    ]
+    return ["", f"Recipes: {'; '.join(pairs)}."] if pairs else []
+
+
+def _left_out(results: Results, average: str) -> list[str]:
+    left = [t for t in results.context.targets if t not in results.targets(average)]
+    names = ", ".join(escape(results.context.label(target)) for target in left)
+    return ["", f"Without a language but the source, so not here: {names}."] if left else []
+
+
+def _markdown_table(results: Results, average: str, model: str) -> Iterator[str]:
+    heads = [escape(target_label(results, t)) for t in [*results.targets(average), MEAN]]
+    yield _line(["Recipe", *heads])
+    yield _line([":--", *["--:"] * len(heads)])
+    for row in table_rows(results, average, model):
+        yield _line([escape(row.label), *map(_markdown_entry, row.entries)])
+
+
+def _line(texts: list[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _markdown_entry(entry: Entry) -> str:
+    score = f"**{entry.score}**" if entry.best else entry.score
+    return f"{score} ({entry.gain})" if entry.gain else score
+
+
+def table_csv(results: Results) -> str:
+    """The text of `table.csv`: the numbers of `table.md`, one row per cell of its tables."""
+    frames = [summarise(results, x).reset_index().assign(average=x) for x in AVERAGES]
+    table = pd.concat(frames)
+    table = table[table["wanted"] > 0]
+    table["metric"] = table["target"].map(results.metrics)
+    return table[CSV_COLUMNS].to_csv(
+        index=False, float_format="%.4f", na_rep="NA", lineterminator="\n"
+    )
+
+
+def print_tables(results: Results, console: Console) -> None:
+    """Print the tables and what to know to read them, as many targets side by side as fit."""
+    context = results.context
+    for average, title in AVERAGES.items():
+        for model in context.models:
+            console.print(Text(f"\n{title} · {context.label(model)}", style="bold"))
+            rows = table_rows(results, average, model)
+            heads = [target_label(results, t) for t in [*results.targets(average), MEAN]]
+            first = max(len(row.label) for row in rows)
+            across = max(1, (console.width - first - 4) // 14)
+            for start in range(0, len(heads), across):
+                part = slice(start, start + across)
+                console.print(_terminal_table(rows, heads[part], part), Text())
+    for text in caption(results, "* marks the best recipe per target."):
+        console.print(Padding(Text(text), (0, 0, 0, 2)))
+    for text in results.warnings:
+        console.print(Text(f"Warning: {plain(text)}", style="bold yellow"))
+
+
+def _terminal_table(rows: list[Row], heads: list[str], part: slice) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("Recipe")
+    for head in heads:
+        table.add_column(Text(head), justify="right", min_width=12, overflow="fold")
+    for row in rows:
+        texts = []
+        for entry in row.entries[part]:
+            text = Text(("*" if entry.best else "") + entry.score, "bold" if entry.best else "")
+            if entry.gain:
+                text.append(f"\n{entry.gain}", style="not bold")
+            texts.append(text)
+        table.add_row(Text(row.label), *texts, style="dim" if row.floor else "")
+    return table
