@@ -1,0 +1,254 @@
+"""The command line: one command per phase, and `status`, `why`, `gc` to see where a study stands.
+
+Imports of a stage are made when it runs: `xstilts why` must not wait for torch.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from xstilts import __version__
+from xstilts.errors import InputError, nearest
+
+log = logging.getLogger("xstilts")
+
+BAD_INPUT, STOPPED = 2, 143  # 143: as a shell reports a program ended by SIGTERM
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status. A user's mistake is one message, no traceback."""
+    options = _parser().parse_args(arguments)
+    _start_logging(options.log)
+    try:
+        options.run(options)
+    except InputError as error:
+        log.error(f"xstilts {options.command}: {error}")
+        return BAD_INPUT
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="xstilts",
+        description="Does intermediate-task training improve zero-shot cross-lingual transfer? "
+        "The phases of the workflow, one command each; Snakemake calls them in order. "
+        "Artefacts are named by their id, as in their path below results/.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, run, help, ids in (
+        ("fetch", _fetch, "download a pretrained model at its pinned revision", "one"),
+        ("prepare", _prepare, "bring data sets into canonical form", "many"),
+        ("initialise", _initialise, "make a model with random weights and its tokenizer", "one"),
+        ("train", _train, "fine-tune a checkpoint on the tasks of one step", "one"),
+        ("predict", _predict, "predict a target task in all its languages", "one"),
+        ("score", _score, "score a cell's predictions", "one"),
+        ("study", _study, "write the study's tables and figures from the scores there are", ""),
+        ("status", _status, "show the grid: which cells are done, to do, failed", ""),
+        ("why", _why, "explain a cell: done, or what is missing and which setting differs", ""),
+        ("gc", _gc, "list what no study refers to", ""),
+        ("schema", _schema, "print the JSON Schema of studies, tasks or models", ""),
+    ):
+        command = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        command.set_defaults(run=run)
+        command.add_argument("--log", type=Path, help="also write what is printed to this file")
+        if name != "schema":
+            command.add_argument(
+                "--study",
+                type=Path,
+                default=Path("config/config.yaml"),
+                help="study, or a run's results/studies/NAME/study.json (default: %(default)s)",
+            )
+        if ids:
+            command.add_argument("id", nargs="+" if ids == "many" else 1, help="name.digest")
+        if name == "train":
+            command.add_argument(
+                "--micro-batch", type=int, help="examples in memory at a time (default: the batch)"
+            )
+            command.add_argument(
+                "--save-every",
+                type=int,
+                default=500,
+                help="optimiser steps between saves of the resume state (default: %(default)s)",
+            )
+        if name in ("train", "predict"):
+            command.add_argument(
+                "--threads",
+                type=int,
+                default=1,
+                help="processor threads; only one gives the same bits every time "
+                "(default: %(default)s)",
+            )
+        if name == "why":
+            command.add_argument("cell", help="MODEL.RECIPE.TARGET.sSEED, as `status` lists them")
+        if name == "gc":
+            command.add_argument("--delete", action="store_true", help="remove them")
+        if name == "schema":
+            command.add_argument("of", choices=("study", "task", "model"))
+    return parser
+
+
+def _start_logging(path: Path | None) -> None:
+    log.setLevel(logging.INFO)
+    log.handlers.clear()
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    for handler in handlers:
+        log.addHandler(handler)
+
+
+def _open(options):
+    from xstilts.workplan import open_study
+
+    grid, notices = open_study(options.study)
+    for notice in notices:
+        log.info(notice)
+    return grid
+
+
+def _with_artefacts(options, group: str, work: Callable) -> None:
+    """Run `work` on the artefacts with the given ids; a failure is kept for `status` to show."""
+    from xstilts import store
+
+    grid = _open(options)
+    known = getattr(grid.artefacts(), group)
+    for id in options.id:
+        if id not in known:
+            raise InputError(
+                f"{options.study} has no {group[:-1]} {id!r} with its present settings: "
+                f"{nearest(id, known)}"
+            )
+    store.check_writable(store.SCRATCH)
+    failures = [store.failure_file(id) for id in options.id]
+    for failure in failures:
+        failure.unlink(missing_ok=True)
+    try:
+        work([known[id] for id in options.id], grid)
+    except BaseException as error:
+        message = str(error) if isinstance(error, InputError) else repr(error)
+        for failure in failures:
+            store.write_text(failure, message + "\n")
+        if not isinstance(error, InputError):
+            log.exception(f"xstilts {options.command} {options.id[0]}")
+        raise
+
+
+def _fetch(options) -> None:
+    _prepare_torch()
+    from xstilts.stages import fetch
+
+    _with_artefacts(options, "checkpoints", lambda found, grid: fetch.run(found[0]))
+
+
+def _prepare(options) -> None:
+    from xstilts.stages import prepare
+
+    _with_artefacts(options, "datasets", lambda found, grid: prepare.run(found, grid.project))
+
+
+def _initialise(options) -> None:
+    _prepare_torch()
+    from xstilts.stages import initialise
+
+    _with_artefacts(options, "checkpoints", lambda found, grid: initialise.run(found[0]))
+
+
+def _train(options) -> None:
+    _prepare_torch(options.threads)
+    from xstilts.stages import train
+
+    def work(found, grid):
+        try:
+            train.run(found[0], options.micro_batch, options.save_every)
+        except train.Stopped as stop:
+            log.warning(str(stop))
+            sys.exit(STOPPED)
+
+    _with_artefacts(options, "checkpoints", work)
+
+
+def _predict(options) -> None:
+    _prepare_torch(options.threads)
+    from xstilts.stages import predict
+
+    _with_artefacts(options, "predictions", lambda found, grid: predict.run(found[0]))
+
+
+def _prepare_torch(count: int = 1) -> None:
+    """Threads as told, and none of the library's own progress bars and hints."""
+    os.environ["OMP_NUM_THREADS"] = str(count)  # read when torch is imported
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if count > 1 else "false"
+    import torch
+    import transformers
+
+    torch.set_num_threads(count)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+def _score(options) -> None:
+    from xstilts.stages import score
+
+    _with_artefacts(options, "scores", lambda found, grid: score.run(found[0]))
+
+
+def _study(options) -> None:
+    from xstilts.report import terminal
+    from xstilts.stages import summarise
+    from xstilts.workplan import StudyView
+
+    terminal(summarise.run(StudyView(_open(options))))
+
+
+def _status(options) -> None:
+    from xstilts import workplan
+    from xstilts.console import print_status
+
+    grid = _open(options)
+    states = {}
+    for cell in grid.cells():
+        needed = workplan.chain(grid, cell)
+        failures = [message for artefact in needed if (message := workplan.failure(artefact))]
+        done = workplan.is_done(needed[-1])
+        states[cell] = ("done" if done else "failed" if failures else "to do", failures)
+    print_status(grid, states)
+
+
+def _why(options) -> None:
+    from xstilts.explain import find_cell, why
+
+    grid = _open(options)
+    for line in why(grid, find_cell(grid, options.cell)):
+        print(line)
+
+
+def _gc(options) -> None:
+    from xstilts import workplan
+
+    snapshots = sorted((workplan.RESULTS / "studies").glob("*/study.json"))
+    grids = [workplan.open_study(path)[0] for path in dict.fromkeys([options.study, *snapshots])]
+    stray = workplan.unreferenced(grids)
+    total = 0
+    for path in stray:
+        size = sum(f.stat().st_size for f in [path, *path.rglob("*")] if f.is_file())
+        total += size
+        print(f"{size / 1e6:10.1f} MB  {path}")
+        if options.delete:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    verb = "removed" if options.delete else "not referred to by any study"
+    print(f"{total / 1e6:10.1f} MB in {len(stray)} artefacts {verb}")
+
+
+def _schema(options) -> None:
+    from xstilts import config
+
+    model = {"study": config.Study, "task": config.Task, "model": config.Model}[options.of]
+    print(json.dumps(model.model_json_schema(), indent=2))

@@ -1,0 +1,70 @@
+"""Task families: all behaviour of tasks, one small module each, all with the same names.
+
+    COLUMNS    pyarrow schema of the canonical rows
+    MODEL      name of the transformers Auto class with the family's head
+    METRICS    metric name -> function(rows, predictions, language) -> percent
+    labels     label inventory found in rows; empty where the head needs none
+    encode     rows -> features: lists of token ids, several per row where a text is long
+    collate    features -> a batch of tensors
+    outputs    a model's output for a batch -> one small array (or tuple of them) per feature
+    decode     features' outputs -> one prediction per row: {"id", "prediction", …}
+
+`mask` has no predictions, and `mine` has no training. Importing a family imports no torch.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from xstilts.errors import InputError, nearest
+
+Row = Mapping[str, Any]
+Feature = dict[str, Any]
+IGNORED = -100  # the label that transformers' losses leave out
+
+
+def family(name: str) -> ModuleType:
+    """The module of a family that the configuration has already checked."""
+    return importlib.import_module(f"xstilts.families.{name}")
+
+
+def check_metrics(name: str, metrics: Sequence[str], task: str) -> None:
+    """Raise InputError if a task names a metric that its family does not have."""
+    known = family(name).METRICS
+    for metric in metrics:
+        if metric not in known:
+            hint = nearest(metric, known)
+            raise InputError(f"task {task!r}: family {name} has no metric {metric!r}: {hint}")
+
+
+def pad(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:
+    """Token id lists of different length -> tensors [features, longest], with attention mask."""
+    import torch
+
+    longest = max(len(feature["input_ids"]) for feature in features)
+    ids = torch.full((len(features), longest), pad_id)
+    mask = torch.zeros((len(features), longest), dtype=torch.long)
+    for row, feature in enumerate(features):
+        length = len(feature["input_ids"])
+        ids[row, :length] = torch.tensor(feature["input_ids"])
+        mask[row, :length] = 1
+    batch = {"input_ids": ids, "attention_mask": mask}
+    if "token_type_ids" in features[0]:
+        types = torch.zeros_like(ids)
+        for row, feature in enumerate(features):
+            types[row, : len(feature["token_type_ids"])] = torch.tensor(feature["token_type_ids"])
+        batch["token_type_ids"] = types
+    return batch
+
+
+def features_of(encoding: Mapping[str, Any], inputs: Sequence[str]) -> list[Feature]:
+    """A tokenizer's encoding of several texts -> a feature each with the model's inputs."""
+    keys = [key for key in encoding if key in inputs and key != "attention_mask"]
+    columns = [encoding[key] for key in keys]
+    return [dict(zip(keys, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def class_index(labels: Sequence[str]) -> dict[str, int]:
+    """Label -> index of the model's output."""
+    return {label: index for index, label in enumerate(labels)}

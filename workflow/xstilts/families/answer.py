@@ -1,0 +1,163 @@
+"""answer: a question is answered by a span of its context, or by none (SQuAD, XQuAD, TyDiQA)."""
+
+from functools import partial
+
+import pyarrow as pa
+
+from xstilts import metrics
+from xstilts.families import features_of, pad
+
+COLUMNS = pa.schema(
+    {
+        "id": pa.string(),
+        "context": pa.string(),
+        "question": pa.string(),
+        "answers": pa.list_(pa.string()),
+        "starts": pa.list_(pa.int32()),
+    }
+)
+MODEL = "AutoModelForQuestionAnswering"
+
+
+def _metric(key, tokens=None):
+    """SQuAD's scores, or with `tokens` those of MLQA, which normalises by language."""
+
+    def score(rows, predictions, language):
+        golds = {row["id"]: row["answers"] for row in rows}
+        found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+        normalise = partial(tokens, language=language) if tokens else metrics.squad_tokens
+        return metrics.answer_scores(golds, found, normalise)[key]
+
+    return score
+
+
+def _best_metric(key):
+    """SQuAD v2.0's scores at the no-answer threshold that suits them best."""
+
+    def score(rows, predictions, language):
+        golds = {row["id"]: row["answers"] for row in rows}
+        found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+        null = {prediction["id"]: prediction["null_score"] for prediction in predictions}
+        return metrics.squad2_best_scores(golds, found, null)[key]
+
+    return score
+
+
+METRICS = {
+    "f1": _metric("f1"),
+    "exact_match": _metric("exact_match"),
+    "mlqa_f1": _metric("f1", metrics.mlqa_tokens),
+    "mlqa_exact_match": _metric("exact_match", metrics.mlqa_tokens),
+    "best_f1": _best_metric("f1"),
+    "best_exact_match": _best_metric("exact_match"),
+}
+
+
+def labels(rows):
+    """No inventory: the head marks the start and the end of the span."""
+    return []
+
+
+def encode(rows, tokenizer, settings, labels, train):
+    """Windows of the context that overlap by `stride` tokens, a feature each.
+
+    `offsets` are the characters of the context that each token covers, None outside of it. In
+    training, `start` and `end` are the answer's first and last token; both 0 (the classification
+    token) where the window does not hold the answer.
+    """
+    questions = [row["question"].strip() for row in rows]
+    encoding = tokenizer(
+        _shortened(questions, tokenizer, settings.max_question_length),
+        [row["context"] for row in rows],
+        truncation="only_second",
+        max_length=settings.max_length,
+        stride=settings.stride,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    features = features_of(encoding, tokenizer.model_input_names)
+    for position, feature in enumerate(features):
+        row = rows[encoding["overflow_to_sample_mapping"][position]]
+        sequence = encoding.sequence_ids(position)
+        offsets = [
+            span if part == 1 else None
+            for span, part in zip(encoding["offset_mapping"][position], sequence, strict=True)
+        ]
+        feature |= {"row": encoding["overflow_to_sample_mapping"][position], "offsets": offsets}
+        if train:
+            feature["start"], feature["end"] = _answer_tokens(row, offsets)
+    return features
+
+
+def _shortened(questions, tokenizer, max_length):
+    """Questions cut to `max_length` tokens, as text."""
+    encoding = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True)
+    return [
+        question[: offsets[max_length - 1][1]] if len(offsets) > max_length else question
+        for question, offsets in zip(questions, encoding["offset_mapping"], strict=True)
+    ]
+
+
+def _answer_tokens(row, offsets):
+    if not row["answers"]:
+        return 0, 0
+    first = row["starts"][0]
+    last = first + len(row["answers"][0])
+    inside = [token for token, span in enumerate(offsets) if span and span[1] > span[0]]
+    covering = [token for token in inside if offsets[token][1] > first and offsets[token][0] < last]
+    if not covering or offsets[inside[0]][0] > first or offsets[inside[-1]][1] < last:
+        return 0, 0
+    return covering[0], covering[-1]
+
+
+def collate(features, pad_id, settings=None, random=None):
+    """input_ids, attention_mask [batch, tokens]; start_ and end_positions [batch] in training."""
+    import torch
+
+    batch = pad(features, pad_id)
+    if "start" in features[0]:
+        batch["start_positions"] = torch.tensor([feature["start"] for feature in features])
+        batch["end_positions"] = torch.tensor([feature["end"] for feature in features])
+    return batch
+
+
+def outputs(output, batch, settings):
+    """Start and end logits, each [tokens], per feature."""
+    starts, ends = output.start_logits.float().cpu(), output.end_logits.float().cpu()
+    return list(zip(starts.numpy(), ends.numpy(), strict=True))
+
+
+def decode(rows, features, logits, labels, settings):
+    """The best span over a row's windows; `null_score` is no answer's score minus the span's."""
+    best = [(float("-inf"), "") for _ in rows]
+    null = [float("inf")] * len(rows)
+    for feature, (start, end) in zip(features, logits, strict=True):
+        number = feature["row"]
+        null[number] = min(null[number], float(start[0] + end[0]))
+        found = _best_span(start, end, feature["offsets"], settings)
+        if found and found[0] > best[number][0]:
+            score, first, last = found
+            best[number] = (score, rows[number]["context"][first:last].strip())
+    return [
+        {
+            "id": row["id"],
+            "prediction": text,
+            "score": round(score, 6) if text else None,
+            "null_score": round(null_score - score, 6) if text else 0.0,
+        }
+        for row, (score, text), null_score in zip(rows, best, null, strict=True)
+    ]
+
+
+def _best_span(start, end, offsets, settings):
+    """(score, first character, last character) of the best valid span among the top tokens."""
+    valid = [token for token, span in enumerate(offsets) if span and span[1] > span[0]]
+    starts = sorted(valid, key=lambda token: -start[token])[: settings.best_spans]
+    ends = sorted(valid, key=lambda token: -end[token])[: settings.best_spans]
+    spans = [
+        (float(start[s] + end[e]), offsets[s][0], offsets[e][1])
+        for s in starts
+        for e in ends
+        if 0 <= e - s < settings.max_answer_length
+    ]
+    return max(spans, default=None)

@@ -1,0 +1,91 @@
+"""classify: a sentence, or a pair, gets one label (NLI, paraphrase)."""
+
+import pyarrow as pa
+
+from xstilts import metrics
+from xstilts.families import class_index, features_of, pad
+
+COLUMNS = pa.schema(
+    {"id": pa.string(), "text_a": pa.string(), "text_b": pa.string(), "label": pa.string()}
+)
+MODEL = "AutoModelForSequenceClassification"
+
+
+def _golds(rows):
+    return [row["label"] for row in rows]
+
+
+def _predicted(predictions):
+    return [prediction["prediction"] for prediction in predictions]
+
+
+METRICS = {
+    "accuracy": lambda rows, predictions, language: metrics.accuracy(
+        _golds(rows), _predicted(predictions)
+    ),
+    # QQP: label "1" is the duplicates
+    "f1": lambda rows, predictions, language: metrics.binary_f1(
+        _golds(rows), _predicted(predictions), "1"
+    ),
+    "accuracy_f1": lambda rows, predictions, language: metrics.mean_accuracy_f1(
+        _golds(rows), _predicted(predictions), "1"
+    ),
+}
+
+
+def labels(rows):
+    """The labels that occur, sorted."""
+    return sorted(set(_golds(rows)))
+
+
+def encode(rows, tokenizer, settings, labels, train):
+    """One feature per row; the longer text of a pair is cut first."""
+    second = [row["text_b"] for row in rows]
+    encoding = tokenizer(
+        [row["text_a"] for row in rows],
+        second if any(second) else None,
+        truncation=True,
+        max_length=settings.max_length,
+    )
+    features = features_of(encoding, tokenizer.model_input_names)
+    if train:
+        index = class_index(labels)
+        for feature, row in zip(features, rows, strict=True):
+            feature["label"] = index[row["label"]]
+    return features
+
+
+def collate(features, pad_id, settings=None, random=None):
+    """input_ids and attention_mask [batch, tokens]; labels [batch] in training."""
+    import torch
+
+    batch = pad(features, pad_id)
+    if "label" in features[0]:
+        batch["labels"] = torch.tensor([feature["label"] for feature in features])
+    return batch
+
+
+def outputs(output, batch, settings):
+    """Logits [labels] per feature."""
+    return list(output.logits.float().cpu().numpy())
+
+
+def decode(rows, features, logits, labels, settings):
+    """The most probable label, with the probability of each."""
+    import numpy as np
+
+    predictions = []
+    for row, scores in zip(rows, logits, strict=True):
+        probabilities = np.exp(scores - scores.max())
+        probabilities /= probabilities.sum()
+        predictions.append(
+            {
+                "id": row["id"],
+                "prediction": labels[int(scores.argmax())],
+                "scores": {
+                    label: round(float(p), 6)
+                    for label, p in zip(labels, probabilities, strict=True)
+                },
+            }
+        )
+    return predictions

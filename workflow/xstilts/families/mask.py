@@ -1,0 +1,65 @@
+"""mask: masked language modelling on text, optionally with parallel sentences. Training only."""
+
+import pyarrow as pa
+
+from xstilts.families import IGNORED, features_of, pad
+
+COLUMNS = pa.schema({"id": pa.string(), "text": pa.string(), "text_b": pa.string()})
+MODEL = "AutoModelForMaskedLM"
+METRICS = {}
+
+
+def labels(rows):
+    """No inventory: the head predicts the vocabulary."""
+    return []
+
+
+def encode(rows, tokenizer, settings, labels, train):
+    """A feature per row, several for a text that is longer than `max_length`.
+
+    `special` marks the tokens that are never masked.
+    """
+    alone = [row["text"] for row in rows if not row["text_b"]]
+    paired = [(row["text"], row["text_b"]) for row in rows if row["text_b"]]
+    features = []
+    for texts, others, windows in (
+        (alone, None, True),
+        ([text for text, _ in paired], [other for _, other in paired], False),
+    ):
+        if not texts:
+            continue
+        encoding = tokenizer(
+            texts,
+            others,
+            truncation=True,
+            max_length=settings.max_length,
+            return_overflowing_tokens=windows,
+            return_special_tokens_mask=True,
+        )
+        found = features_of(encoding, tokenizer.model_input_names)
+        for feature, special in zip(found, encoding["special_tokens_mask"], strict=True):
+            feature["special"] = special
+        features += found
+    return features
+
+
+def collate(features, pad_id, settings, random):
+    """input_ids, attention_mask and labels [batch, tokens]; `random` is a numpy Generator.
+
+    Devlin et al. 2019: of the chosen tokens 80 % become the mask, 10 % a random token, 10 % stay.
+    `settings` has mask_rate, mask_id and vocabulary.
+    """
+    import torch
+
+    batch = pad(features, pad_id)
+    ids = batch["input_ids"]
+    free = torch.zeros_like(ids, dtype=torch.bool)
+    for row, feature in enumerate(features):
+        free[row, : len(feature["special"])] = ~torch.tensor(feature["special"], dtype=torch.bool)
+    draws = torch.from_numpy(random.random((2, *ids.shape)))
+    chosen = free & (draws[0] < settings.mask_rate)
+    batch["labels"] = ids.masked_fill(~chosen, IGNORED)
+    others = torch.from_numpy(random.integers(0, settings.vocabulary, ids.shape))
+    ids = torch.where(chosen & (draws[1] >= 0.8) & (draws[1] < 0.9), others, ids)
+    batch["input_ids"] = ids.masked_fill(chosen & (draws[1] < 0.8), settings.mask_id)
+    return batch

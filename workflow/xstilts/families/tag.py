@@ -1,0 +1,116 @@
+"""tag: every word gets a label, at its first sub-word token (POS, NER, CCG supertags)."""
+
+import pyarrow as pa
+
+from xstilts import metrics
+from xstilts.families import IGNORED, class_index, features_of, pad
+
+COLUMNS = pa.schema(
+    {"id": pa.string(), "words": pa.list_(pa.string()), "tags": pa.list_(pa.string())}
+)
+MODEL = "AutoModelForTokenClassification"
+
+
+def _metric(function, key=None):
+    def score(rows, predictions, language):
+        golds = [row["tags"] for row in rows]
+        found = function(golds, [prediction["prediction"] for prediction in predictions])
+        return found[key] if key else found
+
+    return score
+
+
+METRICS = {
+    "f1": _metric(metrics.span_f1, "f1"),
+    "precision": _metric(metrics.span_f1, "precision"),
+    "recall": _metric(metrics.span_f1, "recall"),
+    "pos_f1": _metric(metrics.pos_f1, "f1"),
+    "pos_f1_seqeval_1_2": _metric(metrics.pos_f1_seqeval_1_2, "f1"),
+    "token_accuracy": _metric(metrics.token_accuracy),
+}
+
+
+def labels(rows):
+    """The tags that occur, sorted."""
+    return sorted({tag for row in rows for tag in row["tags"]})
+
+
+def encode(rows, tokenizer, settings, labels, train):
+    """One feature per row, several for a long one: no word is lost to truncation.
+
+    `first` is the position of each word's first token in the feature, `start` the number of the
+    feature's first word in its row.
+    """
+    index = class_index(labels) if train else {}
+    chunks = [
+        (number, start, words)
+        for number, row in enumerate(rows)
+        for start, words in _chunks(row["words"], tokenizer, settings.max_length)
+    ]
+    encoding = tokenizer(
+        [words for _, _, words in chunks],
+        is_split_into_words=True,
+        truncation=True,
+        max_length=settings.max_length,
+    )
+    features = features_of(encoding, tokenizer.model_input_names)
+    for position, feature in enumerate(features):
+        number, start, _ = chunks[position]
+        word_of_token = encoding.word_ids(position)
+        first = {}
+        for token, word in enumerate(word_of_token):
+            if word is not None:
+                first.setdefault(word, token)
+        feature |= {"row": number, "start": start, "first": first}
+        if train:
+            tags = rows[number]["tags"]
+            feature["labels"] = [IGNORED] * len(word_of_token)
+            for word, token in first.items():
+                feature["labels"][token] = index[tags[start + word]]
+    return features
+
+
+def _chunks(words, tokenizer, max_length):
+    """Cut a sentence where the next word would not fit: (number of the first word, words)."""
+    room = max_length - tokenizer.num_special_tokens_to_add()
+    if sum(map(len, words)) + len(words) <= room:  # a token has at least one character
+        return [(0, words)]
+    token_words = tokenizer(words, is_split_into_words=True, add_special_tokens=False).word_ids()
+    lengths = [0] * len(words)
+    for word in token_words:
+        lengths[word] += 1
+    chunks, start, used = [], 0, 0
+    for word, length in enumerate(lengths):
+        if word > start and used + length > room:
+            chunks.append((start, words[start:word]))
+            start, used = word, 0
+        used += length
+    return [*chunks, (start, words[start:])]
+
+
+def collate(features, pad_id, settings=None, random=None):
+    """input_ids, attention_mask and, in training, labels: all [batch, tokens]."""
+    import torch
+
+    batch = pad(features, pad_id)
+    if "labels" in features[0]:
+        targets = torch.full_like(batch["input_ids"], IGNORED)
+        for row, feature in enumerate(features):
+            targets[row, : len(feature["labels"])] = torch.tensor(feature["labels"])
+        batch["labels"] = targets
+    return batch
+
+
+def outputs(output, batch, settings):
+    """The most probable label's index [tokens] per feature."""
+    return list(output.logits.argmax(-1).cpu().numpy())
+
+
+def decode(rows, features, best, labels, settings):
+    """A tag per word; a word that the tokenizer drops (a lone control character) gets `O`."""
+    fallback = "O" if "O" in labels else labels[0]
+    tags = [[fallback] * len(row["words"]) for row in rows]
+    for feature, indices in zip(features, best, strict=True):
+        for word, token in feature["first"].items():
+            tags[feature["row"]][feature["start"] + word] = labels[int(indices[token])]
+    return [{"id": row["id"], "prediction": found} for row, found in zip(rows, tags, strict=True)]

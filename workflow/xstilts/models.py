@@ -1,0 +1,162 @@
+"""Models: initial weights, fresh heads on a parent's encoder, several heads on one encoder.
+
+A checkpoint is a folder that `AutoModel.from_pretrained` opens. Its head, if it has one, belongs to
+its own task: the next step takes the encoder and draws a new head from the step's seed.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file
+from torch import nn
+from transformers import AutoConfig, AutoTokenizer
+
+from xstilts.errors import InputError
+from xstilts.families import class_index, family
+
+POOLER = "pooler."
+_TOKENIZER_TEXTS = 20_000  # at most, evenly spaced: more make it slower, hardly better
+
+
+def load_tokenizer(folder: Path):
+    """The fast tokenizer of a checkpoint."""
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """All weights of a checkpoint, from one safetensors file or several."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    else:
+        names = ["model.safetensors"]
+    weights: dict[str, torch.Tensor] = {}
+    for name in names:
+        weights |= load_file(folder / name)
+    return weights
+
+
+def fresh_head(
+    folder: Path, name: str, labels: Sequence[str], pretrained_pooler: bool, seed: int
+) -> transformers.PreTrainedModel:
+    """A family's model with the encoder of the checkpoint in `folder` and a head drawn from `seed`.
+
+    Only `mask` goes on with what lies beside the encoder: the language modelling head of a
+    pretrained model is no intermediate head. A pooler counts as head unless it was pretrained.
+    """
+    config = AutoConfig.from_pretrained(folder, **_head_config(labels))
+    weights = load_weights(folder)
+    if name != "mask":
+        parent = getattr(transformers, config.architectures[0])
+        prefix = f"{parent.base_model_prefix}."
+        inside = {key[len(prefix) :]: w for key, w in weights.items() if key.startswith(prefix)}
+        weights = inside or weights
+        if not pretrained_pooler:
+            weights = {key: w for key, w in weights.items() if not key.startswith(POOLER)}
+    with torch.device("meta"):  # only to learn the class: an Auto class takes no state_dict
+        head = type(getattr(transformers, family(name).MODEL).from_config(config))
+    torch.manual_seed(seed)
+    return head.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
+
+
+def _head_config(labels: Sequence[str]) -> dict[str, Any]:
+    # stated always: a saved configuration keeps the previous task's labels
+    labels = list(labels) or ["LABEL_0", "LABEL_1"]
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": class_index(labels),
+    }
+
+
+def load_trained(folder: Path, name: str) -> transformers.PreTrainedModel:
+    """A checkpoint with its head, to predict with."""
+    auto = getattr(transformers, family(name).MODEL)
+    return auto.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+class Multitask(nn.Module):
+    """Several families' models that share one encoder: a batch names its task."""
+
+    def __init__(self, models: Mapping[str, transformers.PreTrainedModel]):
+        super().__init__()
+        self.models = nn.ModuleDict(models)
+        # an encoder with a pooler serves all heads, one without serves only some
+        encoders = [model.base_model for model in models.values()]
+        self.encoder = max(encoders, key=lambda encoder: sum(1 for _ in encoder.parameters()))
+        for model in models.values():
+            setattr(model, model.base_model_prefix, self.encoder)
+            model.tie_weights()
+        self.config = self.encoder.config
+
+    def forward(self, task: str, **batch):
+        """The output, with its loss, of the model of `task`."""
+        return self.models[task](**batch)
+
+    def state_dict(self, *args, **kwargs) -> dict[str, torch.Tensor]:
+        """Each shared tensor once, as safetensors demands."""
+        seen, state = set(), {}
+        for key, tensor in super().state_dict(*args, **kwargs).items():
+            if tensor.data_ptr() not in seen:
+                seen.add(tensor.data_ptr())
+                state[key] = tensor
+        return state
+
+
+def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
+    """A model with random weights and a masked LM head, sized for the tokenizer.
+
+    Raises InputError for an architecture that transformers does not know or accept.
+    """
+    try:
+        config = AutoConfig.for_model(
+            **architecture,
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+        torch.manual_seed(seed)
+        return transformers.AutoModelForMaskedLM.from_config(config)
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError(f"init.architecture {dict(architecture)}: {error}") from None
+
+
+def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path):
+    """A SentencePiece unigram tokenizer with XLM-R's special tokens and word marker.
+
+    `vocabulary` counts all pieces, special ones included; fewer come out if the text has not more.
+    """
+    import io
+
+    import sentencepiece
+
+    if not texts:
+        raise InputError("no text to train a tokenizer on")
+    texts = texts[:: -(-len(texts) // _TOKENIZER_TEXTS)]
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]  # fairseq's order, as in XLM-R
+    trained = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=trained,
+        vocab_size=vocabulary - len(specials) + 3 - 1,  # its own three; the mask is ours
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        minloglevel=2,
+        num_threads=1,  # more threads make the result depend on their timing
+    )
+    model = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
+    pieces = [
+        (model.id_to_piece(number), model.get_score(number))
+        for number in range(model.get_piece_size())
+        if not (model.is_control(number) or model.is_unknown(number))
+    ]
+    tokenizer = transformers.XLMRobertaTokenizer(
+        vocab=[(special, 0.0) for special in specials] + pieces + [("<mask>", 0.0)]
+    )
+    tokenizer.save_pretrained(folder)
+    return load_tokenizer(folder)

@@ -1,0 +1,34 @@
+"""initialise: the root of a tree, a model with random weights and a tokenizer trained on text."""
+
+import time
+from pathlib import Path
+
+from xstilts import models, store
+from xstilts.provenance import provenance
+from xstilts.study import Checkpoint
+
+
+def run(root: Checkpoint) -> None:
+    """Train the tokenizer, draw the weights, publish both. Raises InputError for unusable texts."""
+    started = time.monotonic()
+    rows = [row for dataset in root.texts for row in store.read_rows(Path(dataset.path))]
+    made = store.scratch(root.id)
+    tokenizer = models.train_tokenizer(
+        [row["text"] for row in rows], root.origin.tokenizer.vocabulary, made
+    )
+    model = models.initialise(root.origin.architecture, tokenizer, root.origin.seed)
+    model.save_pretrained(made)
+    store.publish(
+        made,
+        Path(root.path),
+        {
+            "id": root.id,
+            "content": root.identity.content,
+            "lineage": [root.id],
+            "pretrained_pooler": False,
+            "labels": {},
+            "vocabulary": len(tokenizer),
+            "parameters": model.num_parameters(),
+            "provenance": provenance(started),
+        },
+    )

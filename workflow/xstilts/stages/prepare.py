@@ -1,0 +1,72 @@
+"""prepare: canonical Parquet per (task, language, split) with a manifest of counts and hashes.
+
+All oddities of the sources end here; nothing after it knows where an example came from.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from xstilts import lab, store
+from xstilts.config import FilesSplit, Project
+from xstilts.errors import InputError
+from xstilts.families import family
+from xstilts.provenance import provenance
+from xstilts.sources import files, raw
+from xstilts.study import Dataset
+
+log = logging.getLogger("xstilts")
+
+
+def run(datasets: Sequence[Dataset], project: Project) -> None:
+    """Prepare every dataset that is not there yet. Raises InputError for data it cannot use."""
+    for dataset in datasets:
+        if not (Path(dataset.path) / store.MANIFEST).exists():
+            _prepare(dataset, project)
+
+
+def _prepare(dataset: Dataset, project: Project) -> None:
+    started = time.monotonic()
+    task = project.tasks[dataset.task]
+    module = family(task.family)
+    table = _read(dataset, project)
+    found = module.labels(table.rows)
+    unknown = sorted(set(found) - set(task.labels))
+    if task.labels and unknown:
+        raise InputError(
+            f"{dataset.identity.name}: labels {', '.join(unknown)} are not among the task's: "
+            f"{', '.join(task.labels)}"
+        )
+    folder = store.scratch(dataset.id)
+    store.write_rows(folder / "data.parquet", table.rows, module.COLUMNS)
+    store.publish(
+        folder,
+        Path(dataset.path),
+        {
+            "id": dataset.id,
+            "content": dataset.identity.content,
+            "rows": len(table.rows),
+            "excluded": table.excluded,
+            "labels": found,
+            "provenance": provenance(started),
+        },
+    )
+    excluded = sum(table.excluded.values())
+    note = f", {excluded} excluded" if excluded else ""
+    log.info(f"{dataset.identity.name}: {len(table.rows)} rows{note}")
+
+
+def _read(dataset: Dataset, project: Project) -> files.Table:
+    spec = dataset.spec
+    if isinstance(spec, FilesSplit):
+        paths = files.locate(spec.path, project.data_folder(), dataset.language)
+        if not paths:
+            raise InputError(
+                f"{dataset.identity.name}: no file {spec.path} for language "
+                f"{dataset.language!r} below {project.data_folder()}"
+            )
+        raw.check_unchanged(paths, dataset.raw)
+        return files.read(spec.format, paths, dataset.language, **spec.options)
+    rows = lab.rows(spec.kind, dataset.language, dataset.split, spec.size, spec.seed, spec.portion)
+    return files.Table(rows, {})

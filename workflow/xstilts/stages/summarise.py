@@ -1,0 +1,34 @@
+"""summarise: the study's tables and figures from the scores that there are."""
+
+from pathlib import Path
+
+from xstilts import store
+from xstilts.report import Report, write_study
+from xstilts.results import Context
+from xstilts.workplan import StudyView, labels, same_data
+
+
+def run(view: StudyView) -> Report:
+    """Write the study's folder; the stamp comes last, and only if every cell has its score."""
+    grid = view.grid
+    names = labels(grid)
+    context = Context(
+        study=grid.study.title or grid.study.study,
+        cells=tuple(grid.cells()),
+        labels=names,
+        short_names={
+            name: str(recipe) for name, recipe in grid.recipes.items() if name != str(recipe)
+        },
+        warnings=tuple(
+            f"{names.get(task, task)} → {names.get(target, target)}: "
+            "both train on the same examples; a gain there is longer training, not transfer"
+            for task, target in same_data(grid)
+        ),
+    )
+    scores = [Path(score.path) for score in grid.scores()]
+    report = write_study(scores, context, view.folder)
+    for stale in view.folder.glob("made-of.*.txt"):
+        stale.unlink()
+    if all(path.exists() for path in scores):
+        store.write_text(view.stamp, "\n".join(path.name for path in scores) + "\n")
+    return report

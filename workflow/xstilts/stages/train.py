@@ -1,0 +1,354 @@
+"""train: fine-tune a parent checkpoint on the tasks of one step.
+
+Reads the parent checkpoint and the prepared data; leaves a checkpoint folder with `manifest.json`
+and `training.jsonl` (the log). Resume state lies in `results/scratch/<id>`: a training that was
+killed or stopped goes on from its last save and ends with the weights of an uninterrupted one.
+"""
+
+import logging
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+from xstilts import store
+from xstilts.batches import Supply, plan, split, subsample
+from xstilts.config import Predict, Train
+from xstilts.errors import InputError
+from xstilts.families import family
+from xstilts.inference import predict_rows
+from xstilts.models import Multitask, fresh_head, load_tokenizer
+from xstilts.provenance import provenance
+from xstilts.study import Checkpoint, TrainPart
+
+log = logging.getLogger("xstilts")
+
+_AGAIN = "delete the folder and run again"
+_PROGRESS_SECONDS = 10
+
+
+class Diverged(InputError):
+    """The loss is not a number: no later step can repair that."""
+
+
+class Stopped(Exception):
+    """The training was told to stop; its state is saved and the next run goes on."""
+
+
+@dataclass
+class Material:
+    """A part of a step, read and encoded; parts of one task have the same labels and head."""
+
+    part: TrainPart
+    labels: list[str]
+    features: list[dict]
+    validation: list[dict]
+
+
+class Batches(torch.utils.data.Dataset):
+    """Micro-batch number -> tensors, with the key `task` if the step has several heads."""
+
+    def __init__(self, step: Checkpoint, materials: Mapping[str, Material], tokenizer, micro: int):
+        supplies = {
+            name: Supply(
+                [len(feature["input_ids"]) for feature in material.features],
+                material.part.settings.epochs,
+                material.part.settings.examples_cap,
+            )
+            for name, material in materials.items()
+        }
+        settings = step.settings
+        steps = plan(supplies, settings.batch_size, step.seed, settings.mixing, settings.max_steps)
+        self.per_step = -(-settings.batch_size // micro)
+        self.micro_batches = [
+            (part, chunk) for part, examples in steps for chunk in split(examples, self.per_step)
+        ]
+        self.steps = len(steps)
+        self.materials = materials
+        self.tokenizer = tokenizer
+        self.seed = step.seed
+        self.several = len({material.part.task for material in materials.values()}) > 1
+
+    def __len__(self) -> int:
+        return len(self.micro_batches)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        name, examples = self.micro_batches[number]
+        material = self.materials[name]
+        masking = SimpleNamespace(
+            mask_rate=material.part.settings.mask_rate,
+            mask_id=self.tokenizer.mask_token_id,
+            vocabulary=len(self.tokenizer),
+        )
+        batch = family(material.part.family).collate(
+            [material.features[example] for example in examples],
+            self.tokenizer.pad_token_id,
+            masking,
+            np.random.default_rng([self.seed, 4, number]),
+        )
+        return {"task": material.part.task, **batch} if self.several else batch
+
+
+class StepTrainer(Trainer):
+    """The library's Trainer with this project's validation and a check of every loss."""
+
+    def __init__(self, *args, step: Checkpoint, materials: Mapping[str, Material], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.step, self.materials = step, materials
+        self.model_accepts_loss_kwargs = False  # a step's loss is the mean of its micro-batches'
+
+    def training_step(self, *args, **kwargs):
+        """As the library's; raises Diverged where the loss is not finite."""
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            step = self.state.global_step + 1
+            raise Diverged(f"{self.step.id}: the loss is {loss.item()} at step {step}")
+        return loss
+
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        """Main metric of each task on its validation data; `eval_score` is their mean."""
+        scores = {
+            material.part.task: self._validate(material)
+            for material in self.materials.values()
+            if material.validation
+        }
+        metrics = {f"eval_{name}": score for name, score in scores.items()}
+        metrics["eval_score"] = sum(scores.values()) / len(scores)
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def _validate(self, material: Material) -> float:
+        part = material.part
+        module = family(part.family)
+        model = self.model
+        if isinstance(model, Multitask):
+            model = model.models[part.task]
+        predictions = predict_rows(
+            model,
+            self.processing_class,
+            module,
+            material.validation,
+            material.labels,
+            part.encode,
+            Predict(),
+        )
+        language = part.validation.language
+        return module.METRICS[part.metrics[0]](material.validation, predictions, language)
+
+
+class Progress(TrainerCallback):
+    """A line every ten seconds: step, loss, rate and time left."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.loss: float | None = None
+
+    def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102
+        self.start = self.last = time.monotonic()
+        self.first_step = state.global_step
+
+    def on_log(self, args, state, control, logs=None, **kwargs):  # noqa: D102
+        self.loss = (logs or {}).get("loss", self.loss)
+
+    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
+        now = time.monotonic()
+        if now - self.last < _PROGRESS_SECONDS:
+            return
+        self.last = now
+        rate = (state.global_step - self.first_step) / (now - self.start)
+        left = (state.max_steps - state.global_step) / rate
+        loss = "" if self.loss is None else f", loss {self.loss:.3f}"
+        log.info(
+            f"{self.name}: step {state.global_step}/{state.max_steps}{loss}, "
+            f"{rate:.1f} steps/s, {left / 60:.1f} min left"
+        )
+
+
+class StopOnSignal(TrainerCallback):
+    """SIGTERM (a scheduler's warning) and SIGINT: save at the end of this step, then stop."""
+
+    def __init__(self):
+        self.signal: int | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number, frame):
+        self.signal = number
+
+    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
+        if self.signal is not None and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = True
+
+
+def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500) -> None:
+    """Train one step and publish its checkpoint.
+
+    `micro_batch` examples are in memory at a time (default: the batch size); state is saved every
+    `save_every` optimiser steps. Neither is part of the result's identity. Raises InputError for
+    damaged or unsuitable inputs, Diverged for a loss that is not finite, Stopped after a signal.
+    """
+    started = time.monotonic()
+    stop = StopOnSignal()
+    parent = Path(step.parent.path)
+    inherited = store.verify(parent, _AGAIN)
+    tokenizer = load_tokenizer(parent)
+    materials = {part.name: _read(part, tokenizer, step.seed) for part in step.parts}
+    pooler = inherited["pretrained_pooler"]
+    heads = {
+        material.part.task: fresh_head(
+            parent, material.part.family, material.labels, pooler, step.seed
+        )
+        for material in materials.values()
+    }
+    model = Multitask(heads) if len(heads) > 1 else next(iter(heads.values()))
+    batches = Batches(step, materials, tokenizer, micro_batch or step.settings.batch_size)
+    folder = store.scratch(step.id, keep=True)
+    trainer = StepTrainer(
+        model=model,
+        args=_arguments(step, batches, folder / "trainer", save_every),
+        train_dataset=batches,
+        eval_dataset=[material.validation for material in materials.values()],
+        data_collator=lambda batch: batch[0],
+        processing_class=tokenizer,
+        callbacks=[Progress(step.identity.name), stop, *_early_stopping(step.settings)],
+        step=step,
+        materials=materials,
+    )
+    trainer.remove_callback(PrinterCallback)  # Progress says it in fewer words
+    trainer.train(resume_from_checkpoint=_resume_point(folder / "trainer"))
+    state = trainer.state
+    if stop.signal is not None and state.global_step < state.max_steps:
+        raise Stopped(
+            f"{step.id}: stopped by signal {stop.signal} at step {state.global_step} of "
+            f"{state.max_steps}; the next run goes on from there"
+        )
+    _publish(step, trainer, tokenizer, materials, inherited, started)
+
+
+def _read(part: TrainPart, tokenizer, seed: int) -> Material:
+    """The part's examples, subsampled and encoded."""
+    module = family(part.family)
+    rows = [row for dataset in part.train for row in store.read_rows(Path(dataset.path))]
+    labels = list(part.labels) or module.labels(rows)
+    rows = [rows[number] for number in subsample(len(rows), part.size, seed)]
+    validation = []
+    if part.settings.evaluate_every and part.validation and part.metrics:
+        validation = store.read_rows(Path(part.validation.path))
+        validation = validation[: part.settings.validation_examples]
+    features = module.encode(rows, tokenizer, part.encode, labels, train=True)
+    return Material(part, labels, features, validation)
+
+
+def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int):
+    settings = step.settings
+    evaluate = {}
+    if settings.evaluate_every:
+        evaluate = {"eval_strategy": "steps", "eval_steps": settings.evaluate_every}
+    if settings.select == "best":
+        save_every = settings.evaluate_every  # the best weights must be among the saved ones
+        evaluate |= {
+            "load_best_model_at_end": True,
+            "metric_for_best_model": "eval_score",
+            "greater_is_better": True,
+        }
+    warmup = round(settings.warmup * batches.steps)
+    schedule, schedule_options = settings.schedule, {}
+    if schedule == "constant":
+        schedule = "constant_with_warmup"
+    if schedule == "warmup_stable_decay":
+        decay = batches.steps // 2
+        schedule_options = {"num_decay_steps": decay, "decay_type": "linear"}
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=batches.steps,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=batches.per_step,
+        train_sampling_strategy="sequential",
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=schedule,
+        lr_scheduler_kwargs=schedule_options,
+        warmup_steps=warmup,
+        weight_decay=settings.weight_decay,
+        adam_epsilon=settings.adam_epsilon,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=settings.precision == "bf16",
+        seed=step.seed,
+        save_strategy="steps",
+        save_steps=save_every,
+        save_total_limit=1,
+        logging_steps=max(1, batches.steps // 50),
+        logging_nan_inf_filter=False,
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **evaluate,
+    )
+
+
+def _early_stopping(settings: Train) -> list[TrainerCallback]:
+    return [EarlyStoppingCallback(settings.patience)] if settings.patience else []
+
+
+def _resume_point(folder: Path) -> str | None:
+    """The last save that was completed: the Trainer writes its state file last."""
+    while folder.is_dir() and (last := get_last_checkpoint(str(folder))):
+        try:
+            store.read_json(Path(last) / "trainer_state.json")
+        except InputError:
+            shutil.rmtree(last)
+        else:
+            log.info(f"resuming from step {last.rsplit('-', 1)[1]}")
+            return last
+    return None
+
+
+def _publish(step, trainer, tokenizer, materials, inherited, started) -> None:
+    folder = store.scratch(step.id, keep=True)
+    made = folder / "made"
+    shutil.rmtree(made, ignore_errors=True)
+    model = trainer.model.encoder if isinstance(trainer.model, Multitask) else trainer.model
+    model.save_pretrained(made)
+    tokenizer.save_pretrained(made)
+    state = trainer.state
+    timeless = [
+        {key: value for key, value in entry.items() if not key.endswith(("_runtime", "_second"))}
+        for entry in state.log_history
+        if "train_runtime" not in entry
+    ]
+    store.write_lines(made / "training.jsonl", timeless)
+    store.publish(
+        made,
+        Path(step.path),
+        {
+            "id": step.id,
+            "content": step.identity.content,
+            "lineage": [checkpoint.id for checkpoint in step.lineage()],
+            "pretrained_pooler": inherited["pretrained_pooler"],
+            "labels": {material.part.task: material.labels for material in materials.values()},
+            "examples": {name: len(material.features) for name, material in materials.items()},
+            "steps": state.global_step,
+            "best_step": state.best_global_step,
+            "parameters": sum(weight.numel() for weight in trainer.model.parameters()),
+            "provenance": provenance(started),
+        },
+    )
+    shutil.rmtree(folder)

@@ -1,0 +1,137 @@
+"""The results store: reading artefacts with their manifests checked, and publishing them whole.
+
+A folder artefact holds `manifest.json`, written last, with the sha256 of every other file. What is
+half made lies in `results/scratch/`, never under a name that a later run would take for whole.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xstilts.errors import InputError
+from xstilts.identity import file_sha256
+
+MANIFEST = "manifest.json"
+ABOUT = "about.json"  # beside predictions: what determined them
+SCRATCH = Path("results/scratch")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically: readers see the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON atomically."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises InputError naming it if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged, not valid JSON: {error}") from None
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines atomically."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_lines(path: Path) -> list[dict]:
+    """Read JSON lines. Raises InputError naming file and line."""
+    rows: list[dict] = []
+    try:
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                rows.append(json.loads(line))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        where = f"{path}:{len(rows) + 1}"
+        raise InputError(f"{where}: damaged, not valid JSON: {error}") from None
+    return rows
+
+
+def publish(made: Path, folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Move the files of `made` into `folder`; the manifest with their hashes comes last."""
+    names = sorted(path.name for path in made.iterdir())
+    hashes = {name: file_sha256(made / name) for name in names}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        os.replace(made / name, folder / name)
+    write_json(folder / MANIFEST, {**manifest, "files": hashes})
+    made.rmdir()
+
+
+def verify(folder: Path, again: str) -> dict:
+    """The manifest of an artefact whose files are all as they were published.
+
+    Raises InputError naming the file that is missing or damaged, and what to do: `again`.
+    """
+    manifest = read_json(folder / MANIFEST)
+    for name, expected in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"{path}: missing, though {folder / MANIFEST} lists it; {again}")
+        if file_sha256(path) != expected:
+            raise InputError(f"{path}: damaged, its sha256 is not the manifest's; {again}")
+    return manifest
+
+
+def scratch(artefact: str, keep: bool = False) -> Path:
+    """The folder for an artefact's half-made files; emptied first unless `keep`."""
+    folder = SCRATCH / artefact
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def check_writable(folder: Path) -> None:
+    """Raise InputError if nothing can be written below `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write here: {error.strerror}") from None
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Any) -> None:
+    """Write canonical rows as Parquet; `columns` is the family's pyarrow schema."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    pa.parquet.write_table(pa.Table.from_pylist(list(rows), columns), path, compression="zstd")
+
+
+def read_rows(folder: Path) -> list[dict]:
+    """The canonical rows of a prepared dataset, checked against its manifest."""
+    import pyarrow.parquet
+
+    verify(folder, "delete the folder and run again to prepare it anew")
+    return pyarrow.parquet.read_table(folder / "data.parquet").to_pylist()
+
+
+def failure_file(artefact: str) -> Path:
+    """Where the message of an artefact's last failed run is kept."""
+    return SCRATCH / f"{artefact}.failed"

@@ -1,0 +1,150 @@
+"""From a study to what there is and what is to do: the one place that looks at the results folder.
+
+The Snakefile, `status`, `why` and `gc` all start here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from xstilts import config, identity, store
+from xstilts.sources import raw
+from xstilts.study import Artefact, Cell, Dataset, Grid, Predictions, Score
+
+RESULTS = Path("results")
+RAW_MEMORY = RESULTS / "scratch" / "raw.json"
+_STUDY_CODE = ("results", "tables", "figures", "report", "stages/summarise")
+
+
+def open_study(path: Path) -> tuple[Grid, list[str]]:
+    """A study's grid, from its YAML file or a run's `study.json`, and notices of missing files."""
+    project = config.load(path)
+    if path.suffix == ".json":
+        return Grid(project), []
+    project, notices = raw.fingerprint(project, RAW_MEMORY)
+    return Grid(project), notices
+
+
+def open_values(study: Mapping[str, Any], definitions: Path) -> tuple[Grid, list[str]]:
+    """As `open_study`, from a study's values (Snakemake has read and merged the files)."""
+    project = config.project(study, definitions)
+    project, notices = raw.fingerprint(project, RAW_MEMORY)
+    return Grid(project), notices
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """The folder of a study, for people: tables, figures, report and a stamp that says of what."""
+
+    grid: Grid
+
+    @property
+    def folder(self) -> Path:
+        """`results/studies/<study>`."""
+        return RESULTS / "studies" / self.grid.study.study
+
+    @property
+    def snapshot(self) -> Path:
+        """The study with everything that it refers to, as the stages read it."""
+        return self.folder / "study.json"
+
+    @cached_property
+    def stamp(self) -> Path:
+        """Named by the scores, labels and drawing code: present is up to date, as everywhere."""
+        project = self.grid.project
+        package = Path(__file__).parent
+        content = {
+            "scores": [score.id for score in self.grid.scores()],
+            "title": self.grid.study.title,
+            "labels": labels(self.grid),
+            "recipes": {name: str(recipe) for name, recipe in self.grid.recipes.items()},
+            "families": {name: project.tasks[name].family for name in self.grid.study.targets},
+            "code": identity.code_hash(*(package / f"{name}.py" for name in _STUDY_CODE)),
+        }
+        return self.folder / f"made-of.{identity.digest(content)}.txt"
+
+    def write_snapshot(self) -> None:
+        """Write `study.json`; a run's stages read this file and nothing of the configuration."""
+        needed = config.used(self.grid.project, self.grid.tasks())
+        store.write_text(self.snapshot, needed.model_dump_json(indent=1, exclude_defaults=True))
+
+
+def labels(grid: Grid) -> dict[str, str]:
+    """Names that tables and figures show for models, tasks and recipes."""
+    entries = [*grid.project.tasks.items(), *grid.project.models.items()]
+    named = {name: entry.label for name, entry in entries if entry.label}
+    for name, recipe in grid.recipes.items():
+        steps = [
+            " + ".join(
+                str(part).replace(part.task, named.get(part.task, part.task), 1)
+                for part in step.parts
+            )
+            for step in recipe.steps
+        ]
+        if steps and name == str(recipe):
+            named[name] = ", then ".join(steps)
+    return named
+
+
+def same_data(grid: Grid) -> list[tuple[str, str]]:
+    """(intermediate task, target) pairs that train on the same examples: not transfer."""
+    pairs = []
+    for target in grid.study.targets:
+        own = _training_data(grid, target)
+        tasks = dict.fromkeys(p.task for recipe in grid.recipes.values() for p in recipe.parts)
+        pairs += [(task, target) for task in tasks if own & _training_data(grid, task)]
+    return pairs
+
+
+def _training_data(grid: Grid, name: str) -> set[str]:
+    task = grid.project.tasks[name]
+    if "train" not in task.splits:
+        return set()
+    return {grid.dataset(name, task.source_language, "train").id}
+
+
+def is_done(artefact: Artefact) -> bool:
+    """Whether an artefact is there, whole: its last file has been published."""
+    match artefact:
+        case Predictions():
+            return all(Path(artefact.file(dataset)).exists() for dataset in artefact.datasets)
+        case Score():
+            return Path(artefact.path).exists()
+    return (Path(artefact.path) / store.MANIFEST).exists()
+
+
+def chain(grid: Grid, cell: Cell) -> list[Artefact]:
+    """Everything that a cell needs, in the order in which it is made."""
+    score = grid.score(cell)
+    lineage = score.predictions.checkpoint.lineage()
+    data: dict[str, Dataset] = {}
+    for dataset in (*score.predictions.datasets, *(d for node in lineage for d in node.datasets)):
+        data[dataset.id] = dataset
+    return [*data.values(), *lineage, score.predictions, score]
+
+
+def failure(artefact: Artefact) -> str | None:
+    """The message of an artefact's last failed run, if no run has succeeded since."""
+    path = store.failure_file(artefact.id)
+    if is_done(artefact) or not path.exists():
+        return None
+    return path.read_text(encoding="utf-8").strip()
+
+
+def unreferenced(grids: list[Grid]) -> list[Path]:
+    """Files and folders of the store that none of the studies refers to."""
+    wanted: set[Path] = {RAW_MEMORY}
+    for grid in grids:
+        found = grid.artefacts()
+        for artefact in found.all():
+            wanted |= {Path(artefact.path), store.SCRATCH / artefact.id}
+        for predictions in found.predictions.values():
+            wanted |= {Path(predictions.file(dataset)) for dataset in predictions.datasets}
+            wanted.add(Path(predictions.path) / store.ABOUT)
+    folders = [RESULTS / name for name in ("data", "checkpoints", "predictions", "scores")]
+    present = [path for folder in [*folders, store.SCRATCH] for path in folder.glob("*")]
+    present += (RESULTS / "predictions").glob("*/*")
+    stray = sorted(set(present) - wanted)
+    return [path for path in stray if path.parent not in stray]
