@@ -1,0 +1,63 @@
+"""The study's grid, and what the rules share: paths, wildcards, commands, resources."""
+
+import sys
+
+from xstilts.errors import InputError
+from xstilts.study import prediction_file
+from xstilts.workplan import StudyView, open_values
+
+LOGS = "results/logs"
+BENCHMARKS = "results/benchmarks"
+ID = r"[^/]+\.[0-9a-f]{12}"
+
+try:
+    GRID, NOTICES = open_values(config, Path(workflow.basedir) / "config")
+    ARTEFACTS = GRID.artefacts()
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+STUDY = GRID.study
+VIEW = StudyView(GRID)
+if workflow.is_main_process:
+    for notice in NOTICES:
+        print(notice, file=sys.stderr)
+
+
+def command(stage):
+    """The shell command of a stage; `exec`, so that a scheduler's signal reaches Python."""
+    return f"exec {sys.executable} -m xstilts {stage} --study {VIEW.snapshot} --log {{log:q}} "
+
+
+def manifests(artefacts):
+    """The files that say that folder artefacts are whole."""
+    return [ancient(f"{artefact.path}/manifest.json") for artefact in artefacts]
+
+
+def everything():
+    """All files that the study wants, so that a deleted one is made again."""
+    folders = [*ARTEFACTS.datasets.values(), *ARTEFACTS.checkpoints.values()]
+    files = [p.file(d) for p in ARTEFACTS.predictions.values() for d in p.datasets]
+    return manifests(folders) + [ancient(path) for path in files]
+
+
+def model_resource(name, default):
+    """A resource of GPU jobs: what the model states, and more of it at every attempt."""
+
+    def resource(wildcards, attempt):
+        model = wildcards.node.split(".")[0]
+        amount = GRID.project.models[model].resources.get(name, default)
+        return amount if name == "gpu" else amount * attempt
+
+    return resource
+
+
+def train_options(wildcards):
+    """Options of a training job that do not change its result."""
+    model = GRID.project.models[wildcards.node.split(".")[0]]
+    micro_batch = model.resources.get("micro_batch")
+    return f"--micro-batch {micro_batch}" if micro_batch else ""
+
+
+def cell_labels(cell):
+    """A cell's coordinates, as the report lists them."""
+    return {"model": cell.model, "recipe": cell.recipe, "seed": str(cell.seed)}

@@ -1,0 +1,38 @@
+# A rule per target, which knows its languages: one job predicts them all, and with a language added
+# later only the new file; update() keeps the others in place.
+PREDICTIONS = {}
+for predictions in ARTEFACTS.predictions.values():
+    PREDICTIONS[predictions.target] = predictions
+
+for target, example in PREDICTIONS.items():
+
+    rule:
+        name:
+            f"predict_{target}"
+        input:
+            checkpoint=lambda wildcards: manifests(
+                [ARTEFACTS.predictions[wildcards.node].checkpoint]
+            ),
+            data=manifests(example.datasets),
+        output:
+            update(
+                [
+                    "results/predictions/{node}/" + prediction_file(dataset)
+                    for dataset in example.datasets
+                ]
+            ),
+        wildcard_constraints:
+            node=rf"[^/]+\.{target}\.[0-9a-f]{{12}}",
+        log:
+            f"{LOGS}/predict/{{node}}.log",
+        benchmark:
+            f"{BENCHMARKS}/predict/{{node}}.tsv"
+        threads: 1
+        resources:
+            gpu=model_resource("gpu", 0),
+            mem_mb=model_resource("mem_mb", 2000),
+            runtime=model_resource("runtime", 30),
+        message:
+            "predict {wildcards.node}"
+        shell:
+            command("predict") + "{wildcards.node:q} --threads {threads}"

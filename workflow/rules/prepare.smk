@@ -1,0 +1,22 @@
+DATASETS = {}
+for dataset in ARTEFACTS.datasets.values():
+    DATASETS.setdefault(dataset.task, []).append(dataset)
+
+# A rule per task, so that one job prepares all languages and splits; those there already are kept.
+for task, datasets in DATASETS.items():
+
+    rule:
+        name:
+            f"prepare_{task}"
+        output:
+            update([f"{dataset.path}/manifest.json" for dataset in datasets]),
+        params:
+            ids=[dataset.id for dataset in datasets],
+        log:
+            f"{LOGS}/prepare/{task}.log",
+        benchmark:
+            f"{BENCHMARKS}/prepare/{task}.tsv"
+        message:
+            f"prepare {task}: {len(datasets)} data sets"
+        shell:
+            command("prepare") + "{params.ids:q}"

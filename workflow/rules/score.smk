@@ -1,0 +1,26 @@
+rule score:
+    """A cell's predictions against the gold data, all languages in one JSON file."""
+    input:
+        predictions=lambda wildcards: [
+            ancient(ARTEFACTS.scores[wildcards.node].predictions.file(dataset))
+            for dataset in ARTEFACTS.scores[wildcards.node].predictions.datasets
+        ],
+        data=lambda wildcards: manifests(ARTEFACTS.scores[wildcards.node].predictions.datasets),
+    output:
+        report(
+            "results/scores/{node}.json",
+            category="Cells",
+            subcategory=lambda wildcards: ARTEFACTS.scores[wildcards.node].cell.target,
+            labels=lambda wildcards: cell_labels(ARTEFACTS.scores[wildcards.node].cell),
+        ),
+    wildcard_constraints:
+        node=ID,
+    log:
+        f"{LOGS}/score/{{node}}.log",
+    benchmark:
+        f"{BENCHMARKS}/score/{{node}}.tsv"
+    localrule: True
+    message:
+        "score {wildcards.node}"
+    shell:
+        command("score") + "{wildcards.node:q}"

@@ -1,0 +1,24 @@
+rule study:
+    """Tables and figures of the study; the stamp's name says of which scores and code."""
+    input:
+        [ancient(score.path) for score in ARTEFACTS.scores.values()],
+    output:
+        scores=report(f"{VIEW.folder}/scores.csv", category="Tables", caption="../report/scores.rst"),
+        table=report(f"{VIEW.folder}/table.md", category="Tables", caption="../report/table.rst"),
+        csv=f"{VIEW.folder}/table.csv",
+        heatmap=report(
+            f"{VIEW.folder}/heatmap.png", category="Figures", caption="../report/heatmap.rst"
+        ),
+        languages=report(
+            f"{VIEW.folder}/languages.png", category="Figures", caption="../report/languages.rst"
+        ),
+        stamp=VIEW.stamp,
+    log:
+        f"{LOGS}/study/{STUDY.study}.log",
+    benchmark:
+        f"{BENCHMARKS}/study/{STUDY.study}.tsv"
+    localrule: True
+    message:
+        f"tables and figures of study {STUDY.study}"
+    shell:
+        command("study") + "> /dev/null"

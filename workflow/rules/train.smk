@@ -1,0 +1,28 @@
+rule train:
+    """One step of a tree: pretraining, an intermediate step, or the target task."""
+    input:
+        lambda wildcards: manifests(
+            [
+                ARTEFACTS.checkpoints[wildcards.node].parent,
+                *ARTEFACTS.checkpoints[wildcards.node].datasets,
+            ]
+        ),
+    output:
+        "results/checkpoints/{node}/manifest.json",
+    wildcard_constraints:
+        node=r"[^/]+\.s[0-9]+\.[0-9a-f]{12}",
+    log:
+        f"{LOGS}/train/{{node}}.log",
+    benchmark:
+        f"{BENCHMARKS}/train/{{node}}.tsv"
+    threads: 1
+    resources:
+        gpu=model_resource("gpu", 0),
+        mem_mb=model_resource("mem_mb", 2000),
+        runtime=model_resource("runtime", 30),
+    params:
+        options=train_options,
+    message:
+        "train {wildcards.node}"
+    shell:
+        command("train") + "{wildcards.node:q} --threads {threads} {params.options}"
