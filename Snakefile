@@ -25,10 +25,10 @@ include: "workflow/rules/study.smk"
 
 
 rule all:
+    default_target: True
     input:
         rules.study.output,
         everything(),
-    default_target: True
     localrule: True
 
 
@@ -37,8 +37,10 @@ onstart:
 
 
 onsuccess:
-    shell(f"{sys.executable} -m xstilts study --study {VIEW.snapshot}")
+    shell(f"python -m xstilts study --study {VIEW.snapshot}")
 
 
 onerror:
-    print(f"Some jobs failed; the logs are in {LOGS}/. What they left out runs next time.")
+    print(
+        f"Some jobs failed; the logs are in {LOGS}/. What they left out runs next time."
+    )

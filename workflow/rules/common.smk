@@ -4,11 +4,13 @@ import sys
 
 from xstilts.errors import InputError
 from xstilts.study import prediction_file
-from xstilts.workplan import StudyView, open_values
+from xstilts.workplan import StudyView, open_values, use_this_installation
 
 LOGS = "results/logs"
 BENCHMARKS = "results/benchmarks"
 ID = r"[^/]+\.[0-9a-f]{12}"
+
+use_this_installation(Path(workflow.basedir))
 
 try:
     GRID, NOTICES = open_values(config, Path(workflow.basedir) / "config")
@@ -25,7 +27,7 @@ if workflow.is_main_process:
 
 def command(stage):
     """The shell command of a stage; `exec`, so that a scheduler's signal reaches Python."""
-    return f"exec {sys.executable} -m xstilts {stage} --study {VIEW.snapshot} --log {{log:q}} "
+    return f"exec python -m xstilts {stage} --study {VIEW.snapshot} --log {{log:q}} "
 
 
 def manifests(artefacts):

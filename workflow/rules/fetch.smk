@@ -2,13 +2,15 @@ rule fetch:
     """Download a pretrained model at its pinned revision; the only rule with a network."""
     output:
         "results/checkpoints/{node}/manifest.json",
-    wildcard_constraints:
-        node=r"[^/]+\.hub\.[0-9a-f]{12}",
     log:
         f"{LOGS}/fetch/{{node}}.log",
     benchmark:
         f"{BENCHMARKS}/fetch/{{node}}.tsv"
+    wildcard_constraints:
+        node=r"[^/]+\.hub\.[0-9a-f]{12}",
     localrule: True
+    conda:
+        "../../envs/xstilts.yaml"
     message:
         "fetch {wildcards.node}"
     shell:
@@ -21,12 +23,14 @@ rule initialise:
         lambda wildcards: manifests(ARTEFACTS.checkpoints[wildcards.node].texts),
     output:
         "results/checkpoints/{node}/manifest.json",
-    wildcard_constraints:
-        node=r"[^/]+\.init\.[0-9a-f]{12}",
     log:
         f"{LOGS}/initialise/{{node}}.log",
     benchmark:
         f"{BENCHMARKS}/initialise/{{node}}.tsv"
+    wildcard_constraints:
+        node=r"[^/]+\.init\.[0-9a-f]{12}",
+    conda:
+        "../../envs/xstilts.yaml"
     message:
         "initialise {wildcards.node}"
     shell:

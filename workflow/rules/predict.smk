@@ -17,16 +17,18 @@ for target, example in PREDICTIONS.items():
         output:
             update(
                 [
-                    "results/predictions/{node}/" + prediction_file(dataset)
+                    f"results/predictions/{{node}}/{prediction_file(dataset)}"
                     for dataset in example.datasets
                 ]
             ),
-        wildcard_constraints:
-            node=rf"[^/]+\.{target}\.[0-9a-f]{{12}}",
         log:
             f"{LOGS}/predict/{{node}}.log",
         benchmark:
             f"{BENCHMARKS}/predict/{{node}}.tsv"
+        wildcard_constraints:
+            node=rf"[^/]+\.{target}\.[0-9a-f]{{12}}",
+        conda:
+            "../../envs/xstilts.yaml"
         threads: 1
         resources:
             gpu=model_resource("gpu", 0),

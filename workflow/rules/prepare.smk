@@ -10,12 +10,14 @@ for task, datasets in DATASETS.items():
             f"prepare_{task}"
         output:
             update([f"{dataset.path}/manifest.json" for dataset in datasets]),
-        params:
-            ids=[dataset.id for dataset in datasets],
         log:
             f"{LOGS}/prepare/{task}.log",
         benchmark:
             f"{BENCHMARKS}/prepare/{task}.tsv"
+        conda:
+            "../../envs/xstilts.yaml"
+        params:
+            ids=[dataset.id for dataset in datasets],
         message:
             f"prepare {task}: {len(datasets)} data sets"
         shell:

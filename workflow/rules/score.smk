@@ -5,21 +5,27 @@ rule score:
             ancient(ARTEFACTS.scores[wildcards.node].predictions.file(dataset))
             for dataset in ARTEFACTS.scores[wildcards.node].predictions.datasets
         ],
-        data=lambda wildcards: manifests(ARTEFACTS.scores[wildcards.node].predictions.datasets),
+        data=lambda wildcards: manifests(
+            ARTEFACTS.scores[wildcards.node].predictions.datasets
+        ),
     output:
         report(
             "results/scores/{node}.json",
             category="Cells",
             subcategory=lambda wildcards: ARTEFACTS.scores[wildcards.node].cell.target,
-            labels=lambda wildcards: cell_labels(ARTEFACTS.scores[wildcards.node].cell),
+            labels=lambda wildcards: cell_labels(
+                ARTEFACTS.scores[wildcards.node].cell
+            ),
         ),
-    wildcard_constraints:
-        node=ID,
     log:
         f"{LOGS}/score/{{node}}.log",
     benchmark:
         f"{BENCHMARKS}/score/{{node}}.tsv"
+    wildcard_constraints:
+        node=ID,
     localrule: True
+    conda:
+        "../../envs/xstilts.yaml"
     message:
         "score {wildcards.node}"
     shell:

@@ -3,14 +3,24 @@ rule study:
     input:
         [ancient(score.path) for score in ARTEFACTS.scores.values()],
     output:
-        scores=report(f"{VIEW.folder}/scores.csv", category="Tables", caption="../report/scores.rst"),
-        table=report(f"{VIEW.folder}/table.md", category="Tables", caption="../report/table.rst"),
+        scores=report(
+            f"{VIEW.folder}/scores.csv",
+            category="Tables",
+            caption="../report/scores.rst",
+        ),
+        table=report(
+            f"{VIEW.folder}/table.md", category="Tables", caption="../report/table.rst"
+        ),
         csv=f"{VIEW.folder}/table.csv",
         heatmap=report(
-            f"{VIEW.folder}/heatmap.png", category="Figures", caption="../report/heatmap.rst"
+            f"{VIEW.folder}/heatmap.png",
+            category="Figures",
+            caption="../report/heatmap.rst",
         ),
         languages=report(
-            f"{VIEW.folder}/languages.png", category="Figures", caption="../report/languages.rst"
+            f"{VIEW.folder}/languages.png",
+            category="Figures",
+            caption="../report/languages.rst",
         ),
         stamp=VIEW.stamp,
     log:
@@ -18,6 +28,8 @@ rule study:
     benchmark:
         f"{BENCHMARKS}/study/{STUDY.study}.tsv"
     localrule: True
+    conda:
+        "../../envs/xstilts.yaml"
     message:
         f"tables and figures of study {STUDY.study}"
     shell:

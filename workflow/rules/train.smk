@@ -9,12 +9,14 @@ rule train:
         ),
     output:
         "results/checkpoints/{node}/manifest.json",
-    wildcard_constraints:
-        node=r"[^/]+\.s[0-9]+\.[0-9a-f]{12}",
     log:
         f"{LOGS}/train/{{node}}.log",
     benchmark:
         f"{BENCHMARKS}/train/{{node}}.tsv"
+    wildcard_constraints:
+        node=r"[^/]+\.s[0-9]+\.[0-9a-f]{12}",
+    conda:
+        "../../envs/xstilts.yaml"
     threads: 1
     resources:
         gpu=model_resource("gpu", 0),

@@ -4,7 +4,6 @@ Imports of a stage are made when it runs: `xstilts why` must not wait for torch.
 """
 
 import argparse
-import json
 import logging
 import os
 import shutil
@@ -248,7 +247,6 @@ def _gc(options) -> None:
 
 
 def _schema(options) -> None:
-    from xstilts import config
+    from xstilts.reference import schema
 
-    model = {"study": config.Study, "task": config.Task, "model": config.Model}[options.of]
-    print(json.dumps(model.model_json_schema(), indent=2))
+    print(schema(options.of), end="")

@@ -3,6 +3,8 @@
 The Snakefile, `status`, `why` and `gc` all start here.
 """
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,17 +23,18 @@ _STUDY_CODE = ("results", "tables", "figures", "report", "stages/summarise")
 def open_study(path: Path) -> tuple[Grid, list[str]]:
     """A study's grid, from its YAML file or a run's `study.json`, and notices of missing files."""
     project = config.load(path)
-    if path.suffix == ".json":
-        return Grid(project), []
-    project, notices = raw.fingerprint(project, RAW_MEMORY)
-    return Grid(project), notices
+    return (Grid(project), []) if path.suffix == ".json" else _with_raw_files(project)
 
 
 def open_values(study: Mapping[str, Any], definitions: Path) -> tuple[Grid, list[str]]:
     """As `open_study`, from a study's values (Snakemake has read and merged the files)."""
-    project = config.project(study, definitions)
-    project, notices = raw.fingerprint(project, RAW_MEMORY)
-    return Grid(project), notices
+    return _with_raw_files(config.project(study, definitions))
+
+
+def _with_raw_files(project: config.Project) -> tuple[Grid, list[str]]:
+    needed = config.used(project, Grid(project).tasks())
+    needed, notices = raw.fingerprint(needed, RAW_MEMORY)
+    return Grid(needed), notices
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,17 @@ class StudyView:
 
     def write_snapshot(self) -> None:
         """Write `study.json`; a run's stages read this file and nothing of the configuration."""
-        needed = config.used(self.grid.project, self.grid.tasks())
-        store.write_text(self.snapshot, needed.model_dump_json(indent=1, exclude_defaults=True))
+        project = self.grid.project
+        store.write_text(self.snapshot, project.model_dump_json(indent=1, exclude_defaults=True))
+
+
+def use_this_installation(folder: Path) -> None:
+    """Let jobs run the `python` that runs Snakemake, and the package that lies in `folder`."""
+    here = {"PATH": Path(sys.executable).parent, "PYTHONPATH": folder / "workflow"}
+    for name, first in here.items():
+        others = os.environ.get(name, "").split(os.pathsep)
+        kept = [path for path in others if path and path != str(first)]
+        os.environ[name] = os.pathsep.join([str(first), *kept])
 
 
 def labels(grid: Grid) -> dict[str, str]:

@@ -53,6 +53,8 @@ def locate(template: str, root: Path, language: str) -> list[Path]:
     pattern = template.replace("{language}", language)
     for placeholder, names in _PLACEHOLDERS.items():
         if placeholder in pattern:
+            if placeholder == "{iso3}" and len(language) == 3:
+                names = {language: language}  # already such a code, of a language without two
             if language not in names:
                 hint = nearest(language, names)
                 raise InputError(f"path {template!r}: no {placeholder} for {language!r}; {hint}")

@@ -23,9 +23,9 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     is the file that remembers hashes. Raises InputError if a target has no language left.
     """
     splits = [
-        (split, task.languages, task.source_language)
+        (split, [*([] if name == "test" else [task.source_language]), *task.languages])
         for task in project.tasks.values()
-        for split in task.splits.values()
+        for name, split in task.splits.items()
         if isinstance(split, FilesSplit)
     ]
     if not splits:
@@ -33,8 +33,8 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     root = project.data_folder()
     known = _remembered(memory)
     found: dict[str, list[str]] = {}
-    for split, languages, source in splits:
-        for language in dict.fromkeys([source, *languages]):
+    for split, languages in splits:
+        for language in dict.fromkeys(languages):
             paths = locate(split.path, root, language)
             if paths:
                 found[raw_key(split, language)] = [_sha256(path, known) for path in paths]

@@ -69,11 +69,11 @@ def _score_language(score: Score, dataset: Dataset) -> dict:
     }
 
 
-def _majority(rows: Sequence[Mapping], metric: str) -> float | None:
+def _majority(rows: Sequence[Mapping], metric: str) -> dict[str, float] | None:
     """What the most frequent label would score; None where the metric has no such floor."""
     if metric != "accuracy" or "label" not in rows[0]:
         return None
-    return majority([row["label"] for row in rows])
+    return {metric: majority([row["label"] for row in rows])}
 
 
 def _averages(languages: Mapping[str, dict], source: str) -> dict[str, dict[str, float]]:
@@ -94,4 +94,5 @@ def _degenerate(languages: Mapping[str, dict], score: Score) -> bool:
     source = languages.get(score.source_language)
     if source is None or source["majority"] is None:
         return False
-    return source["metrics"][score.metrics[0]] <= source["majority"]
+    main = score.metrics[0]
+    return source["metrics"][main] <= source["majority"][main]

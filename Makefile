@@ -1,0 +1,42 @@
+# `make demo` and `make test` are all that a fresh machine needs; both create .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help demo test lint reference lock clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+.venv/made: envs/requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement envs/requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/made ## run the lab study on this machine: about ten minutes on two cores
+	snakemake
+	snakemake --report results/studies/lab/report.html
+
+test: .venv/made ## run all tests
+	pytest
+
+lint: .venv/made ## check style, formatting, the Snakefile, and that generated files are in step
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow/rules
+	snakemake --lint
+	pytest tests/test_reference.py
+
+reference: .venv/made ## write the configuration's schemas and tables anew
+	python -m xstilts.reference
+
+lock: ## resolve the pinned requirements anew, into envs/requirements.lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet '.[dev]'
+	.venv-lock/bin/pip freeze --all --exclude pip --exclude xstilts | sed 's/+cpu$$//' > envs/requirements.lock
+	rm -rf .venv-lock
+
+clean: ## remove the environment (results stay)
+	rm -rf .venv

@@ -1,0 +1,142 @@
+"""Configuration: what is accepted, and what a mistake is told."""
+
+from pathlib import Path
+
+import pytest
+
+from xstilts import config
+from xstilts.errors import InputError
+from xstilts.families import check_metrics
+
+CONFIG = Path(__file__).parents[1] / "config"
+STUDY = {
+    "study": "s",
+    "models": ["lab_tiny"],
+    "recipes": ["none", "lab_nli"],
+    "targets": ["lab_paraphrase"],
+    "seeds": [1],
+}
+
+
+def project(**changes):
+    return config.project({**STUDY, **changes}, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"modles": ["x"]}, "unknown key 'modles': did you mean 'models'?"),
+        ({"models": ["lab_tini"]}, "unknown model 'lab_tini': did you mean 'lab_tiny'?"),
+        ({"controls": ["lab_rand"]}, "unknown model 'lab_rand': did you mean 'lab_random'?"),
+        ({"targets": ["lab_paraphrases"]}, "unknown task .* did you mean 'lab_paraphrase'?"),
+        ({"targets": ["lab_squad"]}, "'lab_squad' cannot be used as target task"),
+        ({"recipes": ["lab_nli--x"]}, "position 9: expected a task name"),
+        ({"recipes": ["lab_nly"]}, "recipe 'lab_nly': unknown task .* did you mean 'lab_nli'?"),
+        ({"recipes": ["lab_reading"]}, "'lab_reading' cannot be used as intermediate task"),
+        ({"recipes": ["lab_nli@de"]}, "lab_nli has no language 'de'"),
+        ({"recipes": ["lab_nli", "lab_nli"]}, "recipes: lab_nli is given twice"),
+        ({"seeds": []}, "seeds: List should have at least 1 item"),
+        ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
+        ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0"),
+        ({"study": "../up"}, "study: String should match pattern"),
+        ({"train": {"learning_rat": 1}}, "train.learning_rat: did you mean 'learning_rate'?"),
+        ({"tasks": {"lab_nlu": {}}}, "unknown task 'lab_nlu': did you mean 'lab_nli'?"),
+        (
+            {"tasks": {"lab_paraphrase": {"languages": ["xz"]}}},
+            "tasks.lab_paraphrase: unknown language 'xz'",
+        ),
+        ({"multitask": {"mixin": "uniform"}}, "multitask.mixin: did you mean 'mixing'?"),
+        ({"controls": ["lab_random"], "recipes": ["lab_nli"]}, "controls run under recipe 'none'"),
+    ],
+)
+def test_a_mistake_names_the_key_and_the_nearest_valid_choice(changes, message):
+    with pytest.raises(InputError, match=message):
+        project(**changes)
+
+
+def test_settings_resolve_task_then_model_then_study_then_study_task():
+    made = project(
+        train={"batch_size": 8},
+        tasks={"lab_paraphrase": {"train": {"batch_size": 4}}},
+    )
+    model = made.models["lab_tiny"].train["learning_rate"]
+    assert made.settings("train", "lab_nli", "lab_tiny").batch_size == 8
+    assert made.settings("train", "lab_paraphrase", "lab_tiny").batch_size == 4
+    assert made.settings("train", "lab_nli", "lab_tiny").learning_rate == model
+    assert made.settings("encode", "lab_nli", "lab_tiny").max_length == 64
+
+
+def test_a_setting_of_the_wrong_type_names_task_and_key():
+    made = project(train={"learning_rate": -1})
+    with pytest.raises(InputError, match="train settings of task 'lab_nli', learning_rate: "):
+        made.settings("train", "lab_nli", "lab_tiny")
+
+
+def test_best_needs_validations():
+    made = project(train={"select": "best"})
+    with pytest.raises(InputError, match="need `evaluate_every`"):
+        made.settings("train", "lab_nli", "lab_tiny")
+
+
+def test_short_names_of_recipes():
+    made = project(recipes=["none", {"both": "lab_squad+lab_nli"}])
+    assert {name: str(recipe) for name, recipe in made.study.named_recipes().items()} == {
+        "none": "none",
+        "both": "lab_nli+lab_squad",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\na: 2\n", r"line 2.*|key 'a' is given twice"),
+        ("a: [1\n", "not valid YAML"),
+        ("- a\n", "expected a mapping"),
+        ("a: !!python/object/apply:os.system [echo]\n", "not valid YAML"),
+    ],
+)
+def test_yaml_mistakes_name_the_file(tmp_path, text, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        config.read_yaml(path)
+    assert str(path) in str(error.value)
+
+
+def test_yaml_reads_exponents_as_numbers(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("a: 1e-5\nb: 3E4\nc: e5\nd: 12\n")
+    assert config.read_yaml(path) == {"a": 1e-5, "b": 3e4, "c": "e5", "d": 12}
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.yaml: no such file"):
+        config.load(tmp_path / "gone.yaml")
+
+
+def test_an_entry_defined_twice_names_both_files(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(
+            "tiny: {hub: {repository: some/model, revision: abc}}\n"
+        )
+    with pytest.raises(InputError, match=r"b\.yaml: 'tiny' is already defined in .*a\.yaml"):
+        config.read_entries(tmp_path, config.Model, config.MODEL)
+
+
+def test_a_project_survives_its_snapshot(tmp_path):
+    made = project(train={"learning_rate": 1e-3}, recipes=["none", {"n": "lab_nli~10"}])
+    path = tmp_path / "study.json"
+    path.write_text(made.model_dump_json(exclude_defaults=True))
+    assert config.load(path) == made
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("studies/*.yaml")), ids=lambda p: p.stem)
+def test_every_study_that_ships_is_valid(path):
+    assert config.load(path).study.study == path.stem
+
+
+def test_every_task_that_ships_names_metrics_of_its_family():
+    for name, task in config.read_entries(CONFIG / "tasks", config.Task, config.TASK).items():
+        check_metrics(task.family, task.metrics, name)
+        assert task.metrics or "target" not in task.roles, name
+        assert task.label, name

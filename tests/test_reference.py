@@ -1,0 +1,14 @@
+from xstilts import reference
+
+
+def test_schemas_are_in_step_with_the_models():
+    for name in reference.ENTRIES:
+        path = reference.ROOT / "workflow" / "schemas" / f"{name}.schema.json"
+        assert path.read_text() == reference.schema(name), "run `make reference`"
+
+
+def test_the_configuration_readme_is_in_step_with_the_models():
+    text = reference.README.read_text()
+    assert reference.readme(text) == text, "run `make reference`"
+    for name in reference.TABLES:
+        assert f"<!-- table {name} -->\n| key |" in text

@@ -1,0 +1,175 @@
+"""Expansion: cells, shared nodes, and which change reaches which digest."""
+
+from pathlib import Path
+
+import pytest
+
+from xstilts import config
+from xstilts.errors import InputError
+from xstilts.study import Cell, Grid
+
+CONFIG = Path(__file__).parents[1] / "config"
+STUDY = {
+    "study": "s",
+    "models": ["lab_tiny"],
+    "controls": ["lab_random"],
+    "recipes": ["none", "lab_nli", "lab_nli-lab_squad", "lab_completion+lab_nli"],
+    "targets": ["lab_paraphrase", "lab_tatoeba"],
+    "seeds": [1, 2],
+}
+
+
+def grid(**changes) -> Grid:
+    return Grid(config.project({**STUDY, **changes}, CONFIG))
+
+
+def ids(found: Grid) -> set[str]:
+    return {artefact.id for artefact in found.artefacts().all()}
+
+
+def kinds(new: set[str], old: set[str]) -> set[str]:
+    """The readable names of what is in one set of ids only."""
+    return {name.rsplit(".", 1)[0] for name in new - old}
+
+
+def test_cells_are_the_product_and_a_control_runs_the_baseline_only():
+    cells = grid().cells()
+    assert len(cells) == 4 * 2 * 2 + 2 * 2
+    assert {cell.recipe for cell in cells if cell.model == "lab_random"} == {"none"}
+
+
+def test_prefixes_are_shared():
+    found = grid().artefacts()
+    chains = [c.chain for c in found.checkpoints.values() if c.model == "lab_tiny"]
+    assert chains.count("lab_nli") == 2  # one per seed, though three recipes begin with it
+    assert chains.count("init") == chains.count("pretrain-lab_text") == 1
+    two_steps = grid().predictions(
+        "lab_tiny", grid().recipes["lab_nli-lab_squad"], "lab_paraphrase", 1
+    )
+    assert [node.chain for node in two_steps.checkpoint.lineage()] == [
+        "init",
+        "pretrain-lab_text",
+        "lab_nli",
+        "lab_nli-lab_squad",
+        "lab_nli-lab_squad-lab_paraphrase",
+    ]
+
+
+def test_mining_without_training_is_predicted_once_for_all_seeds():
+    found = grid().artefacts()
+    none = [p for p in found.predictions.values() if p.target == "lab_tatoeba"]
+    assert len(none) == 1 + 3 * 2 + 1  # none, three recipes of two seeds, the control
+    assert len(found.scores) == len(grid().cells())
+
+
+def test_a_target_step_is_the_same_node_as_an_intermediate_one():
+    found = grid(recipes=["none", "lab_paraphrase"], targets=["lab_paraphrase"], seeds=[1])
+    chains = [c.chain for c in found.artefacts().checkpoints.values() if c.model == "lab_tiny"]
+    assert sorted(chains) == [
+        "init",
+        "lab_paraphrase",
+        "lab_paraphrase-lab_paraphrase",
+        "pretrain-lab_text",
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": "another title"},
+        {"study": "other"},
+        {"train": {"weight_decay": 0.01}},  # its default
+        {"tasks": {"lab_nli": {"train": {"batch_size": 32}}}},  # its default
+        {"recipes": list(reversed(STUDY["recipes"]))},
+        {"multitask": {"batch_size": 32}},  # what both tasks have
+    ],
+)
+def test_what_changes_no_result_changes_no_digest(changes):
+    assert ids(grid(**changes)) == ids(grid())
+
+
+def test_labels_and_resources_change_no_digest():
+    plain = grid()
+    project = plain.project
+    models = {
+        name: model.model_copy(update={"label": "x", "resources": {"gpu": 8}})
+        for name, model in project.models.items()
+    }
+    tasks = {
+        name: task.model_copy(update={"label": "y", "licence": "z"})
+        for name, task in project.tasks.items()
+    }
+    changed = Grid(project.model_copy(update={"models": models, "tasks": tasks}))
+    assert ids(changed) == ids(plain)
+
+
+def test_a_target_setting_reaches_its_target_only():
+    changed = grid(tasks={"lab_paraphrase": {"train": {"learning_rate": 2e-3}}})
+    names = kinds(ids(changed), ids(grid()))
+    assert names
+    assert all("lab_paraphrase" in name for name in names)
+
+
+def test_an_intermediate_setting_reaches_what_descends_from_it():
+    changed = grid(tasks={"lab_squad": {"train": {"learning_rate": 2e-3}}})
+    names = kinds(ids(changed), ids(grid()))
+    assert names
+    assert all("lab_nli-lab_squad" in name for name in names)
+
+
+def test_a_language_reaches_scores_but_no_training_and_no_other_prediction():
+    fewer = grid(tasks={"lab_paraphrase": {"languages": ["en", "xa"]}})
+    old, new = fewer.artefacts(), grid().artefacts()
+    assert old.checkpoints.keys() == new.checkpoints.keys()
+    assert old.predictions.keys() == new.predictions.keys()
+    assert old.scores.keys() != new.scores.keys()
+    for id, predictions in old.predictions.items():
+        files = {new.predictions[id].file(dataset) for dataset in new.predictions[id].datasets}
+        assert {predictions.file(dataset) for dataset in predictions.datasets} <= files
+
+
+def test_validation_data_counts_only_where_it_is_looked_at():
+    without = grid().artefacts().datasets
+    assert not any(name.startswith("lab_nli.en.validation") for name in without)
+    settings = {"train": {"evaluate_every": 10, "select": "best"}}
+    changed = grid(tasks={"lab_nli": settings}, multitask=settings["train"])
+    assert any(name.startswith("lab_nli.en.validation") for name in changed.artefacts().datasets)
+
+
+def test_a_mixture_whose_tasks_disagree_must_be_told():
+    tasks = {"lab_nli": {"train": {"batch_size": 16}}}
+    with pytest.raises(InputError, match=r"differ in train\.batch_size .*lab_nli 16"):
+        grid(tasks=tasks).artefacts()
+    assert grid(tasks=tasks, multitask={"batch_size": 32}).artefacts()
+
+
+def test_epochs_stay_with_each_task_of_a_mixture():
+    found = grid(tasks={"lab_nli": {"train": {"epochs": 1}}})
+    step = found.step("lab_tiny", found.recipes["lab_completion+lab_nli"], 1)
+    assert {part.task: part.settings.epochs for part in step.parts} == {
+        "lab_completion": found.project.models["lab_tiny"].train["epochs"],
+        "lab_nli": 1,
+    }
+
+
+def test_a_masked_task_trains_on_all_its_languages_unless_one_is_named():
+    found = grid(recipes=["none", "lab_text", "lab_text@xa"])
+    languages = {
+        recipe: [d.language for d in found.step("lab_tiny", found.recipes[recipe], 1).datasets]
+        for recipe in ("lab_text", "lab_text@xa")
+    }
+    assert languages == {"lab_text": ["en", "xa", "xb", "xc", "xd"], "lab_text@xa": ["xa"]}
+
+
+def test_ids_are_distinct_and_name_the_cell():
+    found = grid()
+    cell = Cell("lab_tiny", "lab_nli", "lab_paraphrase", 2)
+    assert found.score(cell).id.startswith("lab_tiny.lab_nli.lab_paraphrase.s2.")
+    assert len({score.id for score in found.scores()}) == len(found.cells())
+
+
+def test_xnli_trains_on_the_same_prepared_data_as_mnli():
+    found = grid(models=["slices_tiny"], controls=[], recipes=["none", "mnli"], targets=["xnli"])
+    names = {name.rsplit(".", 1)[0] for name in found.artefacts().datasets}
+    assert "mnli.en.train" in names
+    assert "xnli.en.train" not in names

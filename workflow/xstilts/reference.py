@@ -1,0 +1,79 @@
+"""The reference of the configuration, generated from its models: JSON Schemas and tables.
+
+`python -m xstilts.reference` writes `workflow/schemas/` and the tables in `config/README.md`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from xstilts import config, store
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "config" / "README.md"
+ENTRIES = {"study": config.Study, "task": config.Task, "model": config.Model}
+TABLES = {
+    **ENTRIES,
+    **config.SETTINGS,
+    "init": config.Init,
+    "tokenizer": config.Tokenizer,
+    "hub": config.Hub,
+    "lab": config.LabSplit,
+    "files": config.FilesSplit,
+}
+
+
+def schema(name: str) -> str:
+    """The JSON Schema of a study, task or model, as text."""
+    return json.dumps(ENTRIES[name].model_json_schema(), indent=2) + "\n"
+
+
+def table(model: type[BaseModel]) -> str:
+    """A Markdown table of a model's keys."""
+    properties = model.model_json_schema()["properties"]
+    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for key, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"`{_plain(field.default)}`"
+        meaning = (field.description or "").replace("|", "\\|")
+        lines.append(f"| `{key}` | {_type(properties[key])} | {default} | {meaning} |")
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value) if not isinstance(value, str) or not value else value
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "anyOf" in field:
+        kinds = [_type(option) for option in field["anyOf"] if option.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
+    if "enum" in field or "const" in field:
+        return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'])}"
+    return {"object": "mapping", "integer": "whole number"}.get(
+        field.get("type", "mapping"), field.get("type", "mapping")
+    )
+
+
+def readme(text: str) -> str:
+    """`config/README.md` with every table between its markers made anew."""
+    for name, model in TABLES.items():
+        start, end = f"<!-- table {name} -->", f"<!-- end {name} -->"
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(end)
+        text = f"{before}{start}\n{table(model)}\n{end}{after}"
+    return text
+
+
+def main() -> None:
+    """Write the schemas and the tables."""
+    for name in ENTRIES:
+        store.write_text(ROOT / "workflow" / "schemas" / f"{name}.schema.json", schema(name))
+    store.write_text(README, readme(README.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()
