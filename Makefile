@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test lint reference lock clean
+.PHONY: help demo test check-demo lint reference lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -21,6 +21,9 @@ demo: .venv/made ## run the lab study on this machine: about ten minutes on two 
 
 test: .venv/made ## run all tests
 	pytest
+
+check-demo: .venv/made ## check what the finished demo must show
+	pytest --override-ini addopts=-q tests/demo
 
 lint: .venv/made ## check style, formatting, the Snakefile, and that generated files are in step
 	ruff check .

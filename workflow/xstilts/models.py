@@ -6,6 +6,7 @@ its own task: the next step takes the encoder and draws a new head from the step
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +51,19 @@ def fresh_head(
     """
     config = AutoConfig.from_pretrained(folder, **_head_config(labels))
     weights = load_weights(folder)
+    with torch.device("meta"):  # only to learn the class: an Auto class takes no state_dict
+        head = type(getattr(transformers, family(name).MODEL).from_config(config))
     if name != "mask":
-        parent = getattr(transformers, config.architectures[0])
-        prefix = f"{parent.base_model_prefix}."
+        prefix = f"{head.base_model_prefix}."
         inside = {key[len(prefix) :]: w for key, w in weights.items() if key.startswith(prefix)}
         weights = inside or weights
         if not pretrained_pooler:
             weights = {key: w for key, w in weights.items() if not key.startswith(POOLER)}
-    with torch.device("meta"):  # only to learn the class: an Auto class takes no state_dict
-        head = type(getattr(transformers, family(name).MODEL).from_config(config))
     torch.manual_seed(seed)
-    return head.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
+    model = head.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
+    if hasattr(family(name), "forward"):
+        model.forward = partial(family(name).forward, model)
+    return model
 
 
 def _head_config(labels: Sequence[str]) -> dict[str, Any]:
@@ -106,6 +109,12 @@ class Multitask(nn.Module):
                 state[key] = tensor
         return state
 
+    def load_state_dict(self, state, *args, **kwargs):
+        """Load what `state_dict` gave; the other names of a shared tensor come with it."""
+        saved = {tensor.data_ptr(): state[key] for key, tensor in self.state_dict().items()}
+        named = super().state_dict().items()
+        return super().load_state_dict({key: saved[tensor.data_ptr()] for key, tensor in named})
+
 
 def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
     """A model with random weights and a masked LM head, sized for the tokenizer.
@@ -137,8 +146,11 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path):
 
     if not texts:
         raise InputError("no text to train a tokenizer on")
-    texts = texts[:: -(-len(texts) // _TOKENIZER_TEXTS)]
+    texts = list(texts)[:: -(-len(texts) // _TOKENIZER_TEXTS)]
     specials = ["<s>", "<pad>", "</s>", "<unk>"]  # fairseq's order, as in XLM-R
+    # sentencepiece's candidates are strings that two different words share: a word that is never
+    # followed by a full stop would be cut up
+    texts += sorted({word.rstrip(".?") + "." for text in texts for word in text.split()})
     trained = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),

@@ -76,9 +76,9 @@ class TrainPart:
     encode: BaseModel
     settings: Train  # epochs, cap and mask rate are the part's; the rest is the step's
 
-    def content(self) -> dict[str, Any]:
+    def content(self, validated: bool) -> dict[str, Any]:
         """What of this part determines the trained weights."""
-        validation = self.validation if self.settings.evaluate_every else None
+        validation = self.validation if validated else None
         return {
             "family": self.family,
             "task": self.task,  # parts of one task share a head
@@ -119,7 +119,7 @@ class Checkpoint(Artefact):
             "parent": self.parent.identity.digest,
             "seed": self.seed,
             "settings": self.settings.model_dump(exclude=PART_SETTINGS, exclude_defaults=True),
-            "parts": [part.content() for part in self.parts],
+            "parts": [part.content(bool(self.settings.evaluate_every)) for part in self.parts],
         }
         return Identity("train", f"{self.model}.{self.chain}.s{self.seed}", content)
 

@@ -9,7 +9,8 @@
     outputs    a model's output for a batch -> one small array (or tuple of them) per feature
     decode     features' outputs -> one prediction per row: {"id", "prediction", …}
 
-`mask` has no predictions, and `mine` has no training. Importing a family imports no torch.
+A family may have `forward`, a cheaper way to its head's loss. `mask` has no predictions, and `mine`
+has no training. Importing a family imports no torch.
 """
 
 import importlib

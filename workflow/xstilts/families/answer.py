@@ -5,6 +5,7 @@ from functools import partial
 import pyarrow as pa
 
 from xstilts import metrics
+from xstilts.errors import InputError
 from xstilts.families import features_of, pad
 
 COLUMNS = pa.schema(
@@ -63,8 +64,17 @@ def encode(rows, tokenizer, settings, labels, train):
 
     `offsets` are the characters of the context that each token covers, None outside of it. In
     training, `start` and `end` are the answer's first and last token; both 0 (the classification
-    token) where the window does not hold the answer.
+    token) where the window does not hold the answer. Raises InputError for settings that leave a
+    window no room to move on.
     """
+    added = tokenizer.num_special_tokens_to_add(pair=True)
+    room = settings.max_length - settings.max_question_length - added
+    if room <= settings.stride:
+        raise InputError(
+            f"encode.max_length {settings.max_length} leaves {room} tokens for the context beside "
+            f"max_question_length {settings.max_question_length}: expected more than the stride, "
+            f"{settings.stride}"
+        )
     questions = [row["question"].strip() for row in rows]
     encoding = tokenizer(
         _shortened(questions, tokenizer, settings.max_question_length),

@@ -1,5 +1,7 @@
 """tag: every word gets a label, at its first sub-word token (POS, NER, CCG supertags)."""
 
+from collections import Counter
+
 import pyarrow as pa
 
 from xstilts import metrics
@@ -42,10 +44,14 @@ def encode(rows, tokenizer, settings, labels, train):
     feature's first word in its row.
     """
     index = class_index(labels) if train else {}
+    room = settings.max_length - tokenizer.num_special_tokens_to_add()
+    whole = tokenizer(
+        [row["words"] for row in rows], is_split_into_words=True, add_special_tokens=False
+    )
     chunks = [
         (number, start, words)
         for number, row in enumerate(rows)
-        for start, words in _chunks(row["words"], tokenizer, settings.max_length)
+        for start, words in _chunks(row["words"], whole.word_ids(number), room)
     ]
     encoding = tokenizer(
         [words for _, _, words in chunks],
@@ -67,24 +73,19 @@ def encode(rows, tokenizer, settings, labels, train):
             feature["labels"] = [IGNORED] * len(word_of_token)
             for word, token in first.items():
                 feature["labels"][token] = index[tags[start + word]]
-    return features
+    # words that the tokenizer drops have no label: their loss is not a number
+    return [feature for feature in features if feature["first"]]
 
 
-def _chunks(words, tokenizer, max_length):
+def _chunks(words, word_of_token, room):
     """Cut a sentence where the next word would not fit: (number of the first word, words)."""
-    room = max_length - tokenizer.num_special_tokens_to_add()
-    if sum(map(len, words)) + len(words) <= room:  # a token has at least one character
-        return [(0, words)]
-    token_words = tokenizer(words, is_split_into_words=True, add_special_tokens=False).word_ids()
-    lengths = [0] * len(words)
-    for word in token_words:
-        lengths[word] += 1
+    lengths = Counter(word_of_token)
     chunks, start, used = [], 0, 0
-    for word, length in enumerate(lengths):
-        if word > start and used + length > room:
+    for word in range(len(words)):
+        if word > start and used + lengths[word] > room:
             chunks.append((start, words[start:word]))
             start, used = word, 0
-        used += length
+        used += lengths[word]
     return [*chunks, (start, words[start:])]
 
 

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import (
-    EarlyStoppingCallback,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -185,7 +184,8 @@ class Progress(TrainerCallback):
 class StopOnSignal(TrainerCallback):
     """SIGTERM (a scheduler's warning) and SIGINT: save at the end of this step, then stop."""
 
-    def __init__(self):
+    def __init__(self, id: str):
+        self.id = id
         self.signal: int | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._receive)
@@ -194,8 +194,28 @@ class StopOnSignal(TrainerCallback):
         self.signal = number
 
     def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
-        if self.signal is not None and state.global_step < state.max_steps:
-            control.should_save = control.should_training_stop = True
+        if self.signal is not None:
+            control.should_save = True
+
+    def on_save(self, args, state, control, **kwargs):
+        """Raises Stopped: an orderly end would load the best weights and delete this save."""
+        if self.signal is not None and not control.should_training_stop:
+            raise Stopped(
+                f"{self.id}: stopped by signal {self.signal} at step {state.global_step} of "
+                f"{state.max_steps}; the next run goes on from there"
+            )
+
+
+class Patience(TrainerCallback):
+    """Stop after so many validations without a gain; counted in the log, which a resume keeps."""
+
+    def __init__(self, patience: int):
+        self.patience = patience
+
+    def on_evaluate(self, args, state, control, **kwargs):  # noqa: D102
+        scores = [entry["eval_score"] for entry in state.log_history if "eval_score" in entry]
+        if len(scores) - 1 - scores.index(max(scores)) >= self.patience:
+            control.should_training_stop = True
 
 
 def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500) -> None:
@@ -206,11 +226,11 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     damaged or unsuitable inputs, Diverged for a loss that is not finite, Stopped after a signal.
     """
     started = time.monotonic()
-    stop = StopOnSignal()
+    stop = StopOnSignal(step.id)
     parent = Path(step.parent.path)
     inherited = store.verify(parent, _AGAIN)
     tokenizer = load_tokenizer(parent)
-    materials = {part.name: _read(part, tokenizer, step.seed) for part in step.parts}
+    materials = _read(step, tokenizer)
     pooler = inherited["pretrained_pooler"]
     heads = {
         material.part.task: fresh_head(
@@ -228,33 +248,46 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         eval_dataset=[material.validation for material in materials.values()],
         data_collator=lambda batch: batch[0],
         processing_class=tokenizer,
-        callbacks=[Progress(step.identity.name), stop, *_early_stopping(step.settings)],
+        callbacks=[Progress(step.identity.name), stop, *_patience(step.settings)],
         step=step,
         materials=materials,
     )
     trainer.remove_callback(PrinterCallback)  # Progress says it in fewer words
     trainer.train(resume_from_checkpoint=_resume_point(folder / "trainer"))
-    state = trainer.state
-    if stop.signal is not None and state.global_step < state.max_steps:
-        raise Stopped(
-            f"{step.id}: stopped by signal {stop.signal} at step {state.global_step} of "
-            f"{state.max_steps}; the next run goes on from there"
-        )
     _publish(step, trainer, tokenizer, materials, inherited, started)
 
 
-def _read(part: TrainPart, tokenizer, seed: int) -> Material:
-    """The part's examples, subsampled and encoded."""
-    module = family(part.family)
-    rows = [row for dataset in part.train for row in store.read_rows(Path(dataset.path))]
-    labels = list(part.labels) or module.labels(rows)
-    rows = [rows[number] for number in subsample(len(rows), part.size, seed)]
-    validation = []
-    if part.settings.evaluate_every and part.validation and part.metrics:
-        validation = store.read_rows(Path(part.validation.path))
-        validation = validation[: part.settings.validation_examples]
-    features = module.encode(rows, tokenizer, part.encode, labels, train=True)
-    return Material(part, labels, features, validation)
+def _read(step: Checkpoint, tokenizer) -> dict[str, Material]:
+    """The examples of each part, subsampled and encoded. Raises InputError if none validates."""
+    rows = {
+        part.name: [row for data in part.train for row in store.read_rows(Path(data.path))]
+        for part in step.parts
+    }
+    materials = {}
+    for part in step.parts:
+        module = family(part.family)
+        same_head = [row for p in step.parts if p.task == part.task for row in rows[p.name]]
+        labels = list(part.labels) or module.labels(same_head)
+        chosen = subsample(len(rows[part.name]), part.size, step.seed)
+        features = module.encode(
+            [rows[part.name][number] for number in chosen],
+            tokenizer,
+            part.encode,
+            labels,
+            train=True,
+        )
+        materials[part.name] = Material(part, labels, features, _validation(part, step.settings))
+    if step.settings.evaluate_every and not any(m.validation for m in materials.values()):
+        raise InputError(
+            f"{step.id}: train.evaluate_every needs a task with validation data and a metric"
+        )
+    return materials
+
+
+def _validation(part: TrainPart, settings: Train) -> list[dict]:
+    if not (settings.evaluate_every and part.validation and part.metrics):
+        return []
+    return store.read_rows(Path(part.validation.path))[: settings.validation_examples]
 
 
 def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int):
@@ -304,8 +337,8 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
     )
 
 
-def _early_stopping(settings: Train) -> list[TrainerCallback]:
-    return [EarlyStoppingCallback(settings.patience)] if settings.patience else []
+def _patience(settings: Train) -> list[TrainerCallback]:
+    return [Patience(settings.patience)] if settings.patience else []
 
 
 def _resume_point(folder: Path) -> str | None:

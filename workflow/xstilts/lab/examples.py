@@ -1,0 +1,378 @@
+"""Rows of each kind of example, in every language.
+
+An *item* is an example before it is put into words: a hashable tuple of events and choices that
+knows no language. Test items are therefore parallel in all languages, as those of XNLI and XQuAD.
+"""
+
+import hashlib
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from xstilts.errors import InputError, nearest
+from xstilts.lab import world
+from xstilts.lab.languages import LANGUAGES, NAMES, Token, question, spell, statement
+from xstilts.lab.world import Event, happen
+
+Row = dict[str, Any]
+Part = tuple[str, str]  # split and portion
+STYLES = ("plain", "passive", "place", "time")
+ROLES = ("subject", "object", "place", "time")
+POOLS = {"place": world.PLACES, "time": world.TIMES}
+NLI_LABELS = ("entailment", "neutral", "contradiction")
+
+
+CONTINUE = {"story": 3, "brief": 3, "denial": 2, "question": 5, "whether": 5, "other": 2}
+PARALLEL, MIXED, MIXED_WORDS, SHARED_NAMES = 0.15, 0.9, 0.5, 0.5
+
+
+class Say(NamedTuple):
+    """An event and the way it is said: a style, "ask <role>" ("ask": whether), "answer <role>"."""
+
+    event: Event
+    way: str = "plain"
+
+
+def tokens(say: Say, language: str) -> list[Token]:
+    """A sentence, a question or a short answer, not yet spelled."""
+    verb, _, role = say.way.partition(" ")
+    if verb == "ask":
+        return question(say.event, language, role)
+    if verb == "answer":
+        if role in ("yes", "no"):
+            return [Token(role, "", "INTJ"), Token(".", "", "PUNCT")]
+        said = statement(say.event, language)
+        return [token for token in said if token.role == role or token.word_class == "PUNCT"]
+    return statement(say.event, language, say.way)
+
+
+def write(words: list[str]) -> str:
+    """Words as text: a space before each but the punctuation."""
+    return "".join(w if w in ".?" else f" {w}" for w in words)[1:]
+
+
+def sentence(language: str, *sayings: Say) -> str:
+    """The sayings as running text in one language."""
+    return write([spell(token, language) for say in sayings for token in tokens(say, language)])
+
+
+def _restyle(rng: random.Random, event: Event) -> str:
+    """A style in which this event can be said."""
+    return rng.choice([s for s in STYLES if s not in ("place", "time") or getattr(event, s)])
+
+
+def _another(rng: random.Random, attribute: str, event: Event) -> Event:
+    """The event with another place or time, or another adjective of subject or object."""
+    if attribute in POOLS:
+        pool = POOLS[attribute]
+        return replace(event, **{attribute: _other(rng, pool, getattr(event, attribute))})
+    noun = getattr(event, attribute)
+    pool = world.COLOURS if noun.head in world.THINGS else world.ORIGINS
+    return replace(event, **{attribute: replace(noun, modifier=_other(rng, pool, noun.modifier))})
+
+
+def _other(rng: random.Random, pool: list[str], value: str) -> str:
+    return rng.choice([choice for choice in pool if choice != value])
+
+
+def _only(event: Event, attributes: set[str]) -> Event:
+    """The event with these attributes alone (an adjective for "subject" and "object")."""
+    return replace(
+        event,
+        subject=event.subject if "subject" in attributes else replace(event.subject, modifier=""),
+        object=event.object if "object" in attributes else replace(event.object, modifier=""),
+        place=event.place if "place" in attributes else "",
+        time=event.time if "time" in attributes else "",
+    )
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+def _text(rng: random.Random, part: Part) -> tuple:
+    """A passage: an event of this portion, then two more sayings that have to do with it."""
+    split, portion = part
+    first = happen(rng, split, (portion,), named="all")
+    passage = [Say(first, _restyle(rng, first))]
+    for _ in range(2):
+        passage += _continue(rng, split, first)
+    return tuple(passage)
+
+
+def _continue(rng: random.Random, split: str, event: Event) -> list[Say]:
+    """What a passage says next after this event."""
+    way = rng.choices(list(CONTINUE), list(CONTINUE.values()))[0]
+    if way == "story":
+        event = replace(event, verb=world.following(event.verb))
+    elif way == "brief":
+        event = _only(event, set(rng.sample(ROLES, 2)))
+    elif way == "denial":
+        event = replace(_another(rng, rng.choice(("place", "time")), event), negated=True)
+    elif way == "question":
+        role = rng.choice(ROLES)
+        return [Say(event, f"ask {role}"), Say(event, f"answer {role}")]
+    elif way == "whether":
+        answer = rng.choice(("yes", "no"))
+        if answer == "no":
+            event = _changed(rng, event)
+        return [Say(event, "ask"), Say(event, f"answer {answer}")]
+    else:
+        event = happen(rng, split, world.PORTIONS, named="all")
+    return [Say(event, _restyle(rng, event))]
+
+
+def _changed(rng: random.Random, event: Event) -> Event:
+    """The event at another place or time, or between the same people the other way round."""
+    if event.object.head not in world.THINGS and rng.random() < 0.3:
+        return replace(event, subject=event.object, object=event.subject)
+    return _another(rng, rng.choice(("place", "time")), event)
+
+
+def _text_row(item: tuple, language: str, rng: random.Random) -> Row:
+    """A share of the rows is parallel to English; most others are mixed with it (and it with them).
+
+    Code-mixing and names that are often written the English way are what lets a small encoder
+    become multilingual in minutes. No other kind has either.
+    """
+    parallel = language != "en" and rng.random() < PARALLEL
+    mixed = not parallel and rng.random() < MIXED
+    other = "en" if language != "en" else rng.choice([name for name in LANGUAGES if name != "en"])
+    words = []
+    for token in (token for say in item for token in tokens(say, language)):
+        if token.concept in NAMES and rng.random() < SHARED_NAMES:
+            words.append(spell(token, "en"))
+        else:
+            words.append(spell(token, other if mixed and rng.random() < MIXED_WORDS else language))
+    return {"text": write(words), "text_b": sentence("en", *item) if parallel else ""}
+
+
+# --- pairs ----------------------------------------------------------------------------------------
+
+
+def _nli(rng: random.Random, part: Part) -> tuple:
+    """Does the premise say the one attribute that the hypothesis states or denies?
+
+    The hypothesis is drawn first and the label apart from it, so it tells nothing about the label;
+    the premise always has two attributes.
+    """
+    full = happen(rng, part[0], (part[1],))
+    attribute, other, *_ = rng.sample(ROLES, 4)
+    hypothesis = replace(_only(full, {attribute}), negated=rng.random() < 0.3)
+    label = rng.choice(NLI_LABELS)
+    if label == "neutral":
+        premise = _only(full, set(ROLES) - {attribute, other})
+    else:
+        premise = _only(full, {attribute, other})
+        if (label == "contradiction") != hypothesis.negated:
+            premise = _another(rng, attribute, premise)
+    ways = _restyle(rng, premise), _restyle(rng, hypothesis)
+    return Say(premise, ways[0]), Say(hypothesis, ways[1]), label
+
+
+def _paraphrase(rng: random.Random, part: Part) -> tuple:
+    """The same words in another order; in half the pairs the two people have changed places.
+
+    Who does what to whom is drawn both ways alike, so neither sentence alone tells.
+    """
+    first = happen(rng, part[0], (part[1],), objects="agents")
+    first = replace(first, verb=rng.choice(world.MEET))
+    if rng.random() < 0.5:
+        first = replace(first, subject=first.object, object=first.subject)
+    label = rng.choice(("same", "different"))
+    second = first
+    if label == "different":
+        second = replace(first, subject=first.object, object=first.subject)
+    styles = rng.sample(("plain", "place", "time"), 2)
+    return Say(first, styles[0]), Say(second, styles[1]), label
+
+
+def _pair_row(item: tuple, language: str, rng: random.Random) -> Row:
+    first, second, label = item
+    return {
+        "text_a": sentence(language, first),
+        "text_b": sentence(language, second),
+        "label": label,
+    }
+
+
+# --- completion -----------------------------------------------------------------------------------
+
+
+def _completion(rng: random.Random, part: Part) -> tuple:
+    """Two people each do something to a thing of their own: what does one of them do next?
+
+    The endings are all combinations of the two people and of the two next acts, with one thing, so
+    that each word of the right ending is in another ending too.
+    """
+    first = happen(rng, part[0], (part[1],), objects="things")
+    second = first
+    while (
+        second.subject.head == first.subject.head
+        or second.verb == first.verb
+        or world.part_of(replace(first, subject=second.subject)) != part
+        or world.part_of(replace(second, subject=first.subject)) != part
+    ):
+        second = happen(rng, part[0], (part[1],), objects="things")
+    first, second = (replace(_only(e, {"place"}), time=first.time) for e in (first, second))
+    asked = rng.choice((first, second))
+    ending = replace(asked, place="", time="")
+    endings = [
+        Say(replace(ending, subject=who.subject, verb=world.following(act.verb)))
+        for who in (first, second)
+        for act in (first, second)
+    ]
+    rng.shuffle(endings)
+    right = Say(replace(ending, verb=world.following(asked.verb)))
+    context = Say(first, _restyle(rng, first)), Say(second, _restyle(rng, second))
+    return context, tuple(endings), endings.index(right)
+
+
+def _completion_row(item: tuple, language: str, rng: random.Random) -> Row:
+    context, endings, label = item
+    return {
+        "context": sentence(language, *context),
+        "question": "",
+        "choices": [sentence(language, ending) for ending in endings],
+        "label": label,
+    }
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def _reading(rng: random.Random, part: Part) -> tuple:
+    """Two full events, and a question about one of them that says everything but its answer."""
+    events = [happen(rng, part[0], (part[1],)) for _ in range(2)]
+    asked, role = rng.choice(events), rng.choice(ROLES)
+    return tuple(Say(e, _restyle(rng, e)) for e in events), Say(asked, f"ask {role}")
+
+
+def _reading_row(item: tuple, language: str, rng: random.Random) -> Row:
+    passage, asked = item
+    role = asked.way.partition(" ")[2]
+    context, answer, start = "", "", 0
+    for say in passage:
+        context += " " if context else ""
+        said = tokens(say, language)
+        if say.event == asked.event:
+            before = next(i for i, token in enumerate(said) if token.role == role)
+            answer = write([spell(token, language) for token in said if token.role == role])
+            lead = write([spell(token, language) for token in said[:before]])
+            start = len(context) + len(lead) + bool(lead)
+        context += write([spell(token, language) for token in said])
+    return {
+        "context": context,
+        "question": sentence(language, asked),
+        "answers": [answer],
+        "starts": [start],
+    }
+
+
+# --- words and sentences --------------------------------------------------------------------------
+
+
+def _named_event(rng: random.Random, part: Part) -> tuple:
+    event = happen(rng, part[0], (part[1],), named="held")
+    event = replace(event, negated=rng.random() < 0.15)
+    event = _only(event, set(rng.sample(ROLES, rng.choice((2, 3, 4)))))
+    return (Say(event, _restyle(rng, event)),)
+
+
+def _any_sentence(rng: random.Random, part: Part) -> tuple:
+    (say,) = _named_event(rng, part)
+    roles = [r for r in ROLES if getattr(say.event, r)]
+    if not say.event.negated and rng.random() < 0.2:
+        return (Say(say.event, f"ask {rng.choice(roles)}"),)
+    return (say,)
+
+
+def _full_sentence(rng: random.Random, part: Part) -> tuple:
+    event = happen(rng, part[0], (part[1],), named="held")
+    return (Say(event, _restyle(rng, event)),)
+
+
+def _tag_row(item: tuple, language: str, column: str) -> Row:
+    said = tokens(item[0], language)
+    return {
+        "words": [spell(token, language) for token in said],
+        "tags": [getattr(token, column) for token in said],
+    }
+
+
+class Kind(NamedTuple):
+    """How an item of a kind is drawn, and how it is put into words."""
+
+    draw: Callable[[random.Random, Part], tuple]
+    row: Callable[[tuple, str, random.Random], Row]
+    parallel: bool = True  # the same items in every language
+
+
+KINDS: dict[str, Kind] = {
+    "text": Kind(_text, _text_row, parallel=False),
+    "nli": Kind(_nli, _pair_row),
+    "paraphrase": Kind(_paraphrase, _pair_row),
+    "completion": Kind(_completion, _completion_row),
+    "reading": Kind(_reading, _reading_row),
+    "entities": Kind(_named_event, lambda item, language, _: _tag_row(item, language, "entity")),
+    "wordclass": Kind(_any_sentence, lambda i, language, _: _tag_row(i, language, "word_class")),
+    "translation": Kind(
+        _full_sentence, lambda item, language, _: {"text": sentence(language, *item)}
+    ),
+}
+
+
+def rows(
+    kind: str, language: str, split: str, size: int, seed: int = 0, portion: str = "a"
+) -> list[Row]:
+    """The first `size` canonical rows of one kind, language and split of the lab.
+
+    The same arguments give the same rows, and a smaller size the first rows of a larger one. Row i
+    is the same example in every language, except for text. Portions "a" and "b" share no event.
+    "translation" gives two rows for each of `size` pairs: a foreign sentence and its English one.
+
+    Raises InputError for an unknown name, a size below 1, or more rows than the world can tell.
+    """
+    languages = [name for name in LANGUAGES if (kind, name) != ("translation", "en")]
+    for what, value, choices in (
+        ("kind", kind, KINDS),
+        ("language", language, languages),
+        ("split", split, world.SPLITS),
+        ("portion", portion, world.PORTIONS),
+    ):
+        if value not in choices:
+            raise InputError(f"the lab has no {what} {value!r} here: {nearest(value, choices)}")
+    if size < 1:
+        raise InputError(f"lab {kind} ({language}, {split}): size is {size}, expected at least 1")
+
+    draw, make, parallel = KINDS[kind]
+    stream = f"{kind} {split} {portion} {seed}" + ("" if parallel else f" {language}")
+    rng, manner = _rng(stream), _rng(f"{stream} {language} manner")
+    found: list[Row] = []
+    seen: set[tuple] = set()
+    misses = 0
+    while len(seen) < size:
+        item = draw(rng, (split, portion))
+        if item in seen:
+            misses += 1
+            if misses > 1000:
+                raise InputError(
+                    f"lab {kind} ({language}, {split}): only about {len(seen)} different examples "
+                    f"exist, {size} asked for"
+                )
+            continue
+        misses = 0
+        row = make(item, language, manner)
+        number = len(seen)
+        if kind == "translation":
+            found.append({"id": f"f{number}", "side": "foreign", **row, "match": f"e{number}"})
+            english = make(item, "en", manner)
+            found.append({"id": f"e{number}", "side": "english", **english, "match": f"f{number}"})
+        else:
+            found.append({"id": str(number), **row})
+        seen.add(item)
+    return found
+
+
+def _rng(stream: str) -> random.Random:
+    return random.Random(hashlib.sha256(stream.encode()).digest())
