@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from xstilts import __version__
+from xstilts import __version__, store
 from xstilts.errors import InputError, nearest
 
 log = logging.getLogger("xstilts")
@@ -22,8 +22,8 @@ BAD_INPUT, STOPPED = 2, 143  # 143: as a shell reports a program ended by SIGTER
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. A user's mistake is one message, no traceback."""
     options = _parser().parse_args(arguments)
-    _start_logging(options.log)
     try:
+        _start_logging(options.log)
         options.run(options)
     except InputError as error:
         log.error(f"xstilts {options.command}: {error}")
@@ -95,13 +95,12 @@ def _parser() -> argparse.ArgumentParser:
 def _start_logging(path: Path | None) -> None:
     log.setLevel(logging.INFO)
     log.handlers.clear()
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    log.addHandler(logging.StreamHandler(sys.stderr))
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
-        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    for handler in handlers:
-        log.addHandler(handler)
+        store.check_writable(path.parent)
+        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        log.addHandler(file)
 
 
 def _open(options):
@@ -115,8 +114,6 @@ def _open(options):
 
 def _with_artefacts(options, group: str, work: Callable) -> None:
     """Run `work` on the artefacts with the given ids; a failure is kept for `status` to show."""
-    from xstilts import store
-
     grid = _open(options)
     known = getattr(grid.artefacts(), group)
     for id in options.id:
@@ -125,7 +122,8 @@ def _with_artefacts(options, group: str, work: Callable) -> None:
                 f"{options.study} has no {group[:-1]} {id!r} with its present settings: "
                 f"{nearest(id, known)}"
             )
-    store.check_writable(store.SCRATCH)
+    for folder in (store.SCRATCH, Path(known[options.id[0]].path).parent):
+        store.check_writable(folder)
     failures = [store.failure_file(id) for id in options.id]
     for failure in failures:
         failure.unlink(missing_ok=True)

@@ -308,9 +308,17 @@ def _check_names(project: Project) -> None:
         for part in recipe.parts:
             _check_part(part, "intermediate", str(recipe), tasks)
     for name in [*study.models, *study.controls]:
+        if init := models[name].init:
+            context = f"model {name!r}, init.tokenizer: "
+            _known("task", init.tokenizer.task, tasks, context)
+            _has_role(init.tokenizer.task, "pretraining", tasks, context)
         if models[name].pretrain:
             for part in parse(models[name].pretrain).parts:
                 _check_part(part, "pretraining", models[name].pretrain, tasks)
+    for name, task in tasks.items():
+        for split, other in task.splits.items():
+            if isinstance(other, str):
+                _check_reference(name, split, other, tasks)
     for name, entry in study.tasks.items():
         for language in entry.languages or []:
             if language not in tasks[name].languages:
@@ -327,6 +335,13 @@ def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -
         raise ValueError(
             f"recipe {recipe!r}: {part.task} has no language {part.language!r}: {hint}"
         )
+
+
+def _check_reference(name: str, split: str, other: str, tasks: Mapping[str, Task]) -> None:
+    context = f"task {name!r}, split {split!r}: "
+    _known("task", other, tasks, context)
+    if isinstance(tasks[other].splits.get(split, ""), str):
+        raise ValueError(f"{context}task {other!r} has no such split of its own")
 
 
 def _known(kind: str, name: str, entries: Mapping[str, Any], context: str = "") -> None:
@@ -347,6 +362,8 @@ def validate(model: type[BaseModel], values: Any, where: str) -> Any:
     """Validate `values`; raises InputError with one line per mistake: where, key, what is wrong."""
     try:
         return model.model_validate(values)
+    except InputError as error:  # a recipe's: pydantic lets it pass
+        raise InputError(f"{where}: {error}") from None
     except ValidationError as error:
         lines = []
         for mistake in error.errors():

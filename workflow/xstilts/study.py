@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from xstilts.config import FilesSplit, Hub, Init, LabSplit, Project, Task, Train, validate
-from xstilts.errors import InputError, nearest
+from xstilts.errors import InputError
 from xstilts.identity import Identity
 from xstilts.recipe import NONE, Part, Recipe, Size, Step, parse
 
@@ -264,9 +264,6 @@ class Grid:
         if spec is None:
             raise InputError(f"task {task!r} has no split {split!r}")
         if isinstance(spec, str):
-            if spec not in self.project.tasks:
-                hint = nearest(spec, self.project.tasks)
-                raise InputError(f"task {task!r}, split {split!r}: unknown task {spec!r}: {hint}")
             return self.dataset(spec, language, split)
         raw = self.project.raw.get(raw_key(spec, language), ())
         return Dataset(task, language, split, spec, tuple(raw))
