@@ -1,164 +1,13 @@
-"""A small project with tiny models, its data prepared and its initial models made, once."""
+"""The tiny project, with its data prepared and its initial models made once."""
 
 import os
 import shutil
 import signal
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-LANGUAGES = ["en", "xa"]
-
-
-def _lab(kind: str, train: int = 48, **others: int) -> dict:
-    sizes = {"train": train, **others}
-    return {
-        split: {"source": "lab", "kind": kind, "size": size}
-        for split, size in sizes.items()
-        if size
-    }
-
-
-def _task(family: str, kind: str, metric: str, **encode) -> dict:
-    return {
-        "family": family,
-        "roles": ["intermediate", "target"],
-        "languages": LANGUAGES,
-        "splits": _lab(kind, validation=16, test=16),
-        "metrics": [metric],
-        "encode": {"max_length": 48, **encode},
-    }
-
-
-TASKS = {
-    "text": {
-        "family": "mask",
-        "roles": ["pretraining", "intermediate"],
-        "languages": LANGUAGES,
-        "splits": _lab("text", 80),
-        "encode": {"max_length": 48},
-    },
-    "nli": _task("classify", "nli", "accuracy"),
-    "paraphrase": _task("classify", "paraphrase", "accuracy"),
-    "completion": _task("choose", "completion", "accuracy"),
-    "entities": _task("tag", "entities", "f1"),
-    "reading": _task("answer", "reading", "f1", max_question_length=20, stride=4),
-    "tatoeba": {
-        "family": "mine",
-        "roles": ["target"],
-        "languages": ["xa"],
-        "splits": {"test": {"source": "lab", "kind": "translation", "size": 16}},
-        "metrics": ["accuracy"],
-    },
-}
-TASK_OF = {
-    "classify": "nli",
-    "choose": "completion",
-    "tag": "entities",
-    "answer": "reading",
-    "mask": "text",
-}
-
-
-def architecture(model_type: str = "xlm-roberta", dropout: float = 0.0) -> dict:
-    """A model of a few thousand weights."""
-    return {
-        "model_type": model_type,
-        "num_hidden_layers": 1,
-        "hidden_size": 16,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-        "max_position_embeddings": 80,
-        "hidden_dropout_prob": dropout,
-        "attention_probs_dropout_prob": dropout,
-        "initializer_range": 0.2,
-        # disentangled attention; other architectures ignore these
-        **(
-            {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
-            if "deberta" in model_type
-            else {}
-        ),
-    }
-
-
-def _model(**given) -> dict:
-    tokenizer = {"task": "text", "vocabulary": 200}
-    return {"init": {"architecture": architecture(**given), "tokenizer": tokenizer}}
-
-
-MODELS = {
-    "xlmr": _model(),
-    "dropout": _model(dropout=0.2),
-    "bert": _model(model_type="bert"),
-    "deberta": _model(model_type="deberta-v2"),
-}
-STUDY = {
-    "study": "small",
-    "models": list(MODELS),
-    "recipes": ["none"],
-    "targets": ["nli"],
-    "seeds": [1],
-    "train": {"max_steps": 30, "batch_size": 8, "learning_rate": 1e-3},
-}
-
-
-def make_grid(**study):
-    """The small project's grid; keywords change its study."""
-    from xstilts.config import Project
-    from xstilts.study import Grid
-
-    values = {"study": {**STUDY, **study}, "tasks": TASKS, "models": MODELS}
-    return Grid(Project.model_validate(values))
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """A working directory with a results store; tests run inside of it."""
-
-    folder: Path
-
-    def step(self, recipe: str, model: str = "xlmr", seed: int = 1, **study):
-        """The checkpoint at the end of a recipe, not trained yet."""
-        from xstilts.recipe import parse
-
-        return make_grid(**study).step(model, parse(recipe), seed)
-
-    def train(self, step, **options) -> dict[str, bytes]:
-        """Train a checkpoint in this process; the bytes of its files."""
-        from xstilts.stages import train
-
-        train.run(step, **options)
-        return self.files(step)
-
-    def files(self, step) -> dict[str, bytes]:
-        """The files that hold a checkpoint's model; not its log and provenance."""
-        from xstilts import store
-
-        store.verify(Path(step.path), "")
-        told = ("manifest.json", "training.jsonl")
-        return {p.name: p.read_bytes() for p in Path(step.path).iterdir() if p.name not in told}
-
-    def command(self, stage: str, id: str, *options: str, **study) -> subprocess.Popen:
-        """A stage as a process of its own."""
-        from xstilts.workplan import StudyView
-
-        view = StudyView(make_grid(**study))
-        view.write_snapshot()
-        return subprocess.Popen(
-            [sys.executable, "-m", "xstilts", stage, "--study", str(view.snapshot), *options, id],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def saves(self, step) -> list[int]:
-        """The optimiser steps whose state is saved, whole."""
-        folder = Path("results/scratch") / step.id / "trainer"
-        found = folder.glob("checkpoint-*/trainer_state.json")
-        return sorted(int(path.parent.name.split("-")[1]) for path in found)
+from tiny_project import MODELS, TASKS, Workspace, architecture, make_grid
 
 
 @pytest.fixture(scope="session")
@@ -242,3 +91,21 @@ def bert(tmp_path_factory, rows) -> SimpleNamespace:
     tokenizer.save_pretrained(folder)
     models.initialise(architecture("bert"), tokenizer, 1).save_pretrained(folder)
     return SimpleNamespace(folder=folder, tokenizer=models.load_tokenizer(folder))
+
+
+@pytest.fixture(scope="session")
+def nfkc(root):
+    """The tiny tokenizer with XLM-R's normalisation: one character can become many tokens."""
+    import tokenizers
+
+    from xstilts.models import load_tokenizer
+
+    tokenizer = load_tokenizer(root("xlmr"))
+    tokenizer.backend_tokenizer.normalizer = tokenizers.normalizers.NFKC()
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizers(tokenizer, nfkc, bert) -> dict:
+    """Three kinds of tokenizer by name."""
+    return {"sentencepiece": tokenizer, "nfkc": nfkc, "wordpiece": bert.tokenizer}

@@ -56,14 +56,17 @@ def test_a_mistake_names_the_key_and_the_nearest_valid_choice(changes, message):
 
 def test_settings_resolve_task_then_model_then_study_then_study_task():
     made = project(
+        models=["slices_tiny"],
         train={"batch_size": 8},
         tasks={"lab_paraphrase": {"train": {"batch_size": 4}}},
     )
-    model = made.models["lab_tiny"].train["learning_rate"]
-    assert made.settings("train", "lab_nli", "lab_tiny").batch_size == 8
-    assert made.settings("train", "lab_paraphrase", "lab_tiny").batch_size == 4
-    assert made.settings("train", "lab_nli", "lab_tiny").learning_rate == model
-    assert made.settings("encode", "lab_nli", "lab_tiny").max_length == 64
+    task, model = made.tasks["lab_nli"].train, made.models["slices_tiny"].train
+    assert task["learning_rate"] != model["learning_rate"]
+    found = made.settings("train", "lab_nli", "slices_tiny")
+    assert found.learning_rate == model["learning_rate"]
+    assert found.batch_size == 8
+    assert made.settings("train", "lab_paraphrase", "slices_tiny").batch_size == 4
+    assert made.settings("train", "lab_nli", "lab_tiny").epochs == task["epochs"]
 
 
 def test_a_setting_of_the_wrong_type_names_task_and_key():

@@ -147,7 +147,7 @@ def test_epochs_stay_with_each_task_of_a_mixture():
     found = grid(tasks={"lab_nli": {"train": {"epochs": 1}}})
     step = found.step("lab_tiny", found.recipes["lab_completion+lab_nli"], 1)
     assert {part.task: part.settings.epochs for part in step.parts} == {
-        "lab_completion": found.project.models["lab_tiny"].train["epochs"],
+        "lab_completion": found.project.tasks["lab_completion"].train["epochs"],
         "lab_nli": 1,
     }
 

@@ -43,15 +43,29 @@ def everything():
     return manifests(folders) + [ancient(path) for path in files]
 
 
-def model_resource(name, default):
-    """A resource of GPU jobs: what the model states, and more of it at every attempt."""
+# what a job of a phase needs where its model does not say; memory in MB, time in minutes
+NEEDS = {
+    "fetch": {"mem_mb": 4000, "runtime": 240},
+    "prepare": {"mem_mb": 8000, "runtime": 60},
+    "initialise": {"mem_mb": 4000, "runtime": 30},
+    "train": {"mem_mb": 4000, "runtime": 60, "gpu": 0},
+    "predict": {"mem_mb": 4000, "runtime": 30, "gpu": 0},
+    "score": {"mem_mb": 2000, "runtime": 10},
+    "study": {"mem_mb": 4000, "runtime": 10},
+}
 
-    def resource(wildcards, attempt):
-        model = wildcards.node.split(".")[0]
-        amount = GRID.project.models[model].resources.get(name, default)
-        return amount if name == "gpu" else amount * attempt
 
-    return resource
+def needs(phase, resource):
+    """What a job may use: the model's `resources` or the phase's; more at every attempt."""
+
+    def amount(wildcards, attempt):
+        name = getattr(wildcards, "node", "").split(".")[0]
+        model = GRID.project.models.get(name)
+        stated = model.resources if model and phase in ("train", "predict") else {}
+        found = stated.get(resource, NEEDS[phase][resource])
+        return found if resource == "gpu" else found * attempt
+
+    return amount
 
 
 def train_options(wildcards):

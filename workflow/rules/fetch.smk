@@ -11,6 +11,9 @@ rule fetch:
     localrule: True
     conda:
         "../../envs/xstilts.yaml"
+    resources:
+        mem_mb=needs("fetch", "mem_mb"),
+        runtime=needs("fetch", "runtime"),
     message:
         "fetch {wildcards.node}"
     shell:
@@ -31,6 +34,9 @@ rule initialise:
         node=r"[^/]+\.init\.[0-9a-f]{12}",
     conda:
         "../../envs/xstilts.yaml"
+    resources:
+        mem_mb=needs("initialise", "mem_mb"),
+        runtime=needs("initialise", "runtime"),
     message:
         "initialise {wildcards.node}"
     shell:

@@ -31,9 +31,9 @@ for target, example in PREDICTIONS.items():
             "../../envs/xstilts.yaml"
         threads: 1
         resources:
-            gpu=model_resource("gpu", 0),
-            mem_mb=model_resource("mem_mb", 2000),
-            runtime=model_resource("runtime", 30),
+            gpu=needs("predict", "gpu"),
+            mem_mb=needs("predict", "mem_mb"),
+            runtime=needs("predict", "runtime"),
         message:
             "predict {wildcards.node}"
         shell:

@@ -16,6 +16,9 @@ for task, datasets in DATASETS.items():
             f"{BENCHMARKS}/prepare/{task}.tsv"
         conda:
             "../../envs/xstilts.yaml"
+        resources:
+            mem_mb=needs("prepare", "mem_mb"),
+            runtime=needs("prepare", "runtime"),
         params:
             ids=[dataset.id for dataset in datasets],
         message:

@@ -30,6 +30,9 @@ rule study:
     localrule: True
     conda:
         "../../envs/xstilts.yaml"
+    resources:
+        mem_mb=needs("study", "mem_mb"),
+        runtime=needs("study", "runtime"),
     message:
         f"tables and figures of study {STUDY.study}"
     shell:

@@ -19,9 +19,9 @@ rule train:
         "../../envs/xstilts.yaml"
     threads: 1
     resources:
-        gpu=model_resource("gpu", 0),
-        mem_mb=model_resource("mem_mb", 2000),
-        runtime=model_resource("runtime", 30),
+        gpu=needs("train", "gpu"),
+        mem_mb=needs("train", "mem_mb"),
+        runtime=needs("train", "runtime"),
     params:
         options=train_options,
     message:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xstilts import __version__, store
-from xstilts.errors import InputError, nearest
+from xstilts.errors import InputError, Stopped, nearest
 
 log = logging.getLogger("xstilts")
 
-BAD_INPUT, STOPPED = 2, 143  # 143: as a shell reports a program ended by SIGTERM
+FAILED, BAD_INPUT, STOPPED = 1, 2, 143  # 143: as a shell reports a program ended by SIGTERM
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         log.error(f"xstilts {options.command}: {error}")
         return BAD_INPUT
+    except Stopped as stop:
+        log.warning(str(stop))
+        return STOPPED
+    except Exception:
+        log.exception(f"xstilts {options.command}: an error of the program, not of its input")
+        return FAILED
     return 0
 
 
@@ -129,54 +135,62 @@ def _with_artefacts(options, group: str, work: Callable) -> None:
         failure.unlink(missing_ok=True)
     try:
         work([known[id] for id in options.id], grid)
-    except BaseException as error:
+    except Stopped:
+        raise  # no failure: the next run goes on
+    except Exception as error:
         message = str(error) if isinstance(error, InputError) else repr(error)
         for failure in failures:
             store.write_text(failure, message + "\n")
-        if not isinstance(error, InputError):
-            log.exception(f"xstilts {options.command} {options.id[0]}")
         raise
 
 
 def _fetch(options) -> None:
-    _prepare_torch()
-    from xstilts.stages import fetch
+    def work(found, grid):
+        _prepare_torch()
+        from xstilts.stages import fetch
 
-    _with_artefacts(options, "checkpoints", lambda found, grid: fetch.run(found[0]))
+        fetch.run(found[0])
+
+    _with_artefacts(options, "checkpoints", work)
 
 
 def _prepare(options) -> None:
-    from xstilts.stages import prepare
+    def work(found, grid):
+        from xstilts.stages import prepare
 
-    _with_artefacts(options, "datasets", lambda found, grid: prepare.run(found, grid.project))
+        prepare.run(found, grid.project)
+
+    _with_artefacts(options, "datasets", work)
 
 
 def _initialise(options) -> None:
-    _prepare_torch()
-    from xstilts.stages import initialise
+    def work(found, grid):
+        _prepare_torch()
+        from xstilts.stages import initialise
 
-    _with_artefacts(options, "checkpoints", lambda found, grid: initialise.run(found[0]))
+        initialise.run(found[0])
+
+    _with_artefacts(options, "checkpoints", work)
 
 
 def _train(options) -> None:
-    _prepare_torch(options.threads)
-    from xstilts.stages import train
-
     def work(found, grid):
-        try:
-            train.run(found[0], options.micro_batch, options.save_every)
-        except train.Stopped as stop:
-            log.warning(str(stop))
-            sys.exit(STOPPED)
+        _prepare_torch(options.threads)
+        from xstilts.stages import train
+
+        train.run(found[0], options.micro_batch, options.save_every)
 
     _with_artefacts(options, "checkpoints", work)
 
 
 def _predict(options) -> None:
-    _prepare_torch(options.threads)
-    from xstilts.stages import predict
+    def work(found, grid):
+        _prepare_torch(options.threads)
+        from xstilts.stages import predict
 
-    _with_artefacts(options, "predictions", lambda found, grid: predict.run(found[0]))
+        predict.run(found[0])
+
+    _with_artefacts(options, "predictions", work)
 
 
 def _prepare_torch(count: int = 1) -> None:
@@ -192,9 +206,12 @@ def _prepare_torch(count: int = 1) -> None:
 
 
 def _score(options) -> None:
-    from xstilts.stages import score
+    def work(found, grid):
+        from xstilts.stages import score
 
-    _with_artefacts(options, "scores", lambda found, grid: score.run(found[0]))
+        score.run(found[0])
+
+    _with_artefacts(options, "scores", work)
 
 
 def _study(options) -> None:

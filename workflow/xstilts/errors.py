@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and the hint that goes with it."""
+"""The exceptions that a command ends with, and the hint that goes with a user's mistake."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 class InputError(Exception):
     """Bad input: the command line prints the message alone, without a traceback, and exits 2."""
+
+
+class Stopped(Exception):
+    """A job was told to stop; its state is saved, and the next run goes on from there."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer
@@ -26,6 +27,15 @@ _TOKENIZER_TEXTS = 20_000  # at most, evenly spaced: more make it slower, hardly
 def load_tokenizer(folder: Path):
     """The fast tokenizer of a checkpoint."""
     return AutoTokenizer.from_pretrained(folder)
+
+
+def check_length(tokenizer, max_length: int, what: str) -> None:
+    """Raise InputError if sequences may become longer than the model has positions."""
+    if max_length > tokenizer.model_max_length:
+        raise InputError(
+            f"{what}: encode.max_length is {max_length}, but the model takes at most "
+            f"{tokenizer.model_max_length} tokens"
+        )
 
 
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -67,12 +77,14 @@ def fresh_head(
 
 
 def _head_config(labels: Sequence[str]) -> dict[str, Any]:
-    # stated always: a saved configuration keeps the previous task's labels
+    # stated always: a saved configuration keeps what the previous task had
     labels = list(labels) or ["LABEL_0", "LABEL_1"]
     return {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
         "label2id": class_index(labels),
+        # else the first forward pass writes it into the configuration
+        "problem_type": "single_label_classification" if len(labels) > 1 else None,
     }
 
 
@@ -116,6 +128,12 @@ class Multitask(nn.Module):
         return super().load_state_dict({key: saved[tensor.data_ptr()] for key, tensor in named})
 
 
+def longest_sequence(architecture: Mapping[str, Any]) -> int:
+    """Tokens that a model has positions for; those of the RoBERTa kind count from the padding's."""
+    positions = architecture.get("max_position_embeddings", 512)
+    return positions - 2 if "roberta" in architecture.get("model_type", "") else positions
+
+
 def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
     """A model with random weights and a masked LM head, sized for the tokenizer.
 
@@ -131,14 +149,15 @@ def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
         )
         torch.manual_seed(seed)
         return transformers.AutoModelForMaskedLM.from_config(config)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, StrictDataclassError) as error:
         raise InputError(f"init.architecture {dict(architecture)}: {error}") from None
 
 
-def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path):
+def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path, longest: int = 512):
     """A SentencePiece unigram tokenizer with XLM-R's special tokens and word marker.
 
     `vocabulary` counts all pieces, special ones included; fewer come out if the text has not more.
+    `longest` is the model's longest sequence in tokens.
     """
     import io
 
@@ -158,6 +177,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path):
         vocab_size=vocabulary - len(specials) + 3 - 1,  # its own three; the mask is ours
         hard_vocab_limit=False,
         character_coverage=1.0,
+        normalization_rule_name="identity",  # the tokenizer below does not normalise either
         minloglevel=2,
         num_threads=1,  # more threads make the result depend on their timing
     )
@@ -168,7 +188,8 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path):
         if not (model.is_control(number) or model.is_unknown(number))
     ]
     tokenizer = transformers.XLMRobertaTokenizer(
-        vocab=[(special, 0.0) for special in specials] + pieces + [("<mask>", 0.0)]
+        vocab=[(special, 0.0) for special in specials] + pieces + [("<mask>", 0.0)],
+        model_max_length=longest,
     )
     tokenizer.save_pretrained(folder)
     return load_tokenizer(folder)

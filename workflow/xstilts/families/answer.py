@@ -161,13 +161,17 @@ def decode(rows, features, logits, labels, settings):
 
 def _best_span(start, end, offsets, settings):
     """(score, first character, last character) of the best valid span among the top tokens."""
-    valid = [token for token, span in enumerate(offsets) if span and span[1] > span[0]]
-    starts = sorted(valid, key=lambda token: -start[token])[: settings.best_spans]
-    ends = sorted(valid, key=lambda token: -end[token])[: settings.best_spans]
-    spans = [
-        (float(start[s] + end[e]), offsets[s][0], offsets[e][1])
-        for s in starts
-        for e in ends
-        if 0 <= e - s < settings.max_answer_length
-    ]
-    return max(spans, default=None)
+    import numpy as np
+
+    valid = np.array([token for token, span in enumerate(offsets) if span and span[1] > span[0]])
+    if not valid.size:
+        return None
+    starts = valid[np.argsort(-start[valid], kind="stable")[: settings.best_spans]]
+    ends = valid[np.argsort(-end[valid], kind="stable")[: settings.best_spans]]
+    length = ends[None, :] - starts[:, None]
+    allowed = (length >= 0) & (length < settings.max_answer_length)
+    scores = np.where(allowed, start[starts][:, None] + end[ends][None, :], -np.inf)
+    first, last = np.unravel_index(scores.argmax(), scores.shape)
+    if not allowed[first, last]:
+        return None
+    return float(scores[first, last]), offsets[starts[first]][0], offsets[ends[last]][1]

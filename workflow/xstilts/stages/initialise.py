@@ -13,10 +13,14 @@ def run(root: Checkpoint) -> None:
     started = time.monotonic()
     rows = [row for dataset in root.texts for row in store.read_rows(Path(dataset.path))]
     made = store.scratch(root.id)
+    origin = root.origin
     tokenizer = models.train_tokenizer(
-        [row["text"] for row in rows], root.origin.tokenizer.vocabulary, made
+        [row["text"] for row in rows],
+        origin.tokenizer.vocabulary,
+        made,
+        models.longest_sequence(origin.architecture),
     )
-    model = models.initialise(root.origin.architecture, tokenizer, root.origin.seed)
+    model = models.initialise(origin.architecture, tokenizer, origin.seed)
     model.save_pretrained(made)
     store.publish(
         made,

@@ -11,7 +11,7 @@ import torch
 from xstilts import store
 from xstilts.families import family
 from xstilts.inference import predict_rows
-from xstilts.models import load_tokenizer, load_trained
+from xstilts.models import check_length, load_tokenizer, load_trained
 from xstilts.study import Predictions
 
 log = logging.getLogger("xstilts")
@@ -28,6 +28,7 @@ def run(predictions: Predictions) -> None:
     manifest = store.verify(folder, "delete the folder and run again to train it anew")
     module = family(predictions.family)
     tokenizer = load_tokenizer(folder)
+    check_length(tokenizer, predictions.encode.max_length, predictions.id)
     model = load_trained(folder, predictions.family)
     if torch.cuda.is_available():
         model = model.cuda()

@@ -13,12 +13,13 @@ def run(view: StudyView) -> Report:
     grid = view.grid
     names = labels(grid)
     context = Context(
-        study=grid.study.title or grid.study.study,
+        study=grid.study.study,
         cells=tuple(grid.cells()),
         labels=names,
         short_names={
             name: str(recipe) for name, recipe in grid.recipes.items() if name != str(recipe)
         },
+        notes=(grid.study.title,) if grid.study.title else (),
         warnings=tuple(
             f"{names.get(task, task)} → {names.get(target, target)}: "
             "both train on the same examples; a gain there is longer training, not transfer"

@@ -28,10 +28,10 @@ from transformers.trainer_utils import get_last_checkpoint
 from xstilts import store
 from xstilts.batches import Supply, plan, split, subsample
 from xstilts.config import Predict, Train
-from xstilts.errors import InputError
+from xstilts.errors import InputError, Stopped
 from xstilts.families import family
 from xstilts.inference import predict_rows
-from xstilts.models import Multitask, fresh_head, load_tokenizer
+from xstilts.models import Multitask, check_length, fresh_head, load_tokenizer
 from xstilts.provenance import provenance
 from xstilts.study import Checkpoint, TrainPart
 
@@ -43,10 +43,6 @@ _PROGRESS_SECONDS = 10
 
 class Diverged(InputError):
     """The loss is not a number: no later step can repair that."""
-
-
-class Stopped(Exception):
-    """The training was told to stop; its state is saved and the next run goes on."""
 
 
 @dataclass
@@ -230,6 +226,8 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     parent = Path(step.parent.path)
     inherited = store.verify(parent, _AGAIN)
     tokenizer = load_tokenizer(parent)
+    for part in step.parts:
+        check_length(tokenizer, part.encode.max_length, step.id)
     materials = _read(step, tokenizer)
     pooler = inherited["pretrained_pooler"]
     heads = {
@@ -246,7 +244,7 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         args=_arguments(step, batches, folder / "trainer", save_every),
         train_dataset=batches,
         eval_dataset=[material.validation for material in materials.values()],
-        data_collator=lambda batch: batch[0],
+        data_collator=_only,
         processing_class=tokenizer,
         callbacks=[Progress(step.identity.name), stop, *_patience(step.settings)],
         step=step,
@@ -255,6 +253,11 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     trainer.remove_callback(PrinterCallback)  # Progress says it in fewer words
     trainer.train(resume_from_checkpoint=_resume_point(folder / "trainer"))
     _publish(step, trainer, tokenizer, materials, inherited, started)
+
+
+def _only(batches: list[dict]) -> dict:
+    (batch,) = batches
+    return batch
 
 
 def _read(step: Checkpoint, tokenizer) -> dict[str, Material]:
@@ -309,7 +312,7 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
     if schedule == "warmup_stable_decay":
         decay = batches.steps // 2
         schedule_options = {"num_decay_steps": decay, "decay_type": "linear"}
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=batches.steps,
         per_device_train_batch_size=1,
@@ -335,6 +338,8 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
         dataloader_pin_memory=torch.cuda.is_available(),
         **evaluate,
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # else DataParallel would share out micro-batches
+    return arguments
 
 
 def _patience(settings: Train) -> list[TrainerCallback]:

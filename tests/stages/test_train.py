@@ -1,0 +1,279 @@
+"""Training: resumed trainings end with the same bits, heads are new, checkpoints open."""
+
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from tiny_project import TASK_OF
+
+from xstilts import store
+from xstilts.errors import InputError
+from xstilts.stages import train
+
+LONG = {"train": {"max_steps": 200, "batch_size": 8, "learning_rate": 1e-3}}
+BEST = {
+    "recipes": ["none", "nli+text"],
+    "multitask": {"select": "best", "evaluate_every": 10},
+    "train": {"max_steps": 300, "batch_size": 8, "learning_rate": 3e-3},
+}
+SHORT = {"max_steps": 30, "batch_size": 8, "learning_rate": 1e-3}
+
+
+class Crash(Exception):
+    """What a test raises in the middle of a training."""
+
+
+def crash(workspace, monkeypatch, step, at: int, **options) -> None:
+    """Run a training that dies after optimiser step `at`."""
+
+    def die(self, args, state, control, **kwargs):
+        if state.global_step == at:
+            raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Progress, "on_step_end", die)
+        with pytest.raises(Crash):
+            workspace.train(step, **options)
+
+
+def reference(workspace, step, **options) -> dict[str, bytes]:
+    """The files of an uninterrupted training, which then never was."""
+    files = workspace.train(step, **options)
+    shutil.rmtree(step.path)
+    return files
+
+
+def signalled(workspace, step, number: int, *options: str, **study) -> tuple[int, str]:
+    """Send a signal to a training after its first save: exit status and what it said."""
+    process = workspace.command("train", step.id, *options, **study)
+    deadline = time.monotonic() + 120
+    while not workspace.saves(step) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+def test_a_killed_training_ends_with_the_same_weights(workspace):
+    step = workspace.step("nli", "dropout", **LONG)
+    expected = reference(workspace, step)
+    status, said = signalled(workspace, step, signal.SIGKILL, "--save-every", "5", **LONG)
+    assert status == -signal.SIGKILL, said
+    assert not Path(step.path).exists()
+    (saved, *_) = workspace.saves(step)
+    assert 0 < saved < 200
+    process = workspace.command("train", step.id, **LONG)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert resumed_from(said) >= saved
+    assert workspace.files(step) == expected
+    assert not (store.SCRATCH / step.id).exists()
+
+
+def resumed_from(said: str) -> int:
+    """The step that a resumed training says it goes on from."""
+    return int(said.split("resuming from step ")[1].split()[0])
+
+
+def test_a_stopped_training_of_several_tasks_goes_on_where_it_stopped(workspace):
+    step = workspace.step("nli+text", "dropout", **BEST)
+    expected = reference(workspace, step)
+    status, said = signalled(workspace, step, signal.SIGTERM, **BEST)
+    assert status == 143, said
+    stopped = int(said.split(f"{step.id}: stopped by signal 15 at step ")[1].split()[0])
+    assert stopped < 300
+    assert not Path(step.path).exists()
+    assert stopped in workspace.saves(step), "the state of the last step is kept, not the best's"
+    assert workspace.train(step) == expected
+    manifest = json.loads((Path(step.path) / "manifest.json").read_text())
+    assert manifest["best_step"] % 10 == 0
+
+
+@pytest.mark.parametrize("recipe", [*TASK_OF.values(), "completion+entities+reading+text"])
+def test_every_family_resumes_bitwise(workspace, monkeypatch, recipe):
+    step = workspace.step(recipe, "dropout")
+    expected = reference(workspace, step)
+    crash(workspace, monkeypatch, step, at=17, save_every=7)
+    assert workspace.saves(step) == [14]
+    assert workspace.train(step) == expected
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_half_written_save_is_not_used(workspace, monkeypatch, damage):
+    step = workspace.step("nli")
+    expected = reference(workspace, step)
+    crash(workspace, monkeypatch, step, at=15, save_every=10)
+    folder = store.SCRATCH / step.id / "trainer"
+    half = folder / "checkpoint-14"
+    shutil.copytree(folder / "checkpoint-10", half)
+    state = half / "trainer_state.json"
+    state.write_text(state.read_text().replace('"global_step": 10', '"global_step": 14')[:-40])
+    if damage == "missing":
+        state.unlink()
+    assert workspace.train(step) == expected
+    assert not half.exists()
+
+
+def test_a_save_of_another_training_is_not_found(workspace, monkeypatch):
+    step = workspace.step("nli")
+    crash(workspace, monkeypatch, step, at=15, save_every=10)
+    other = workspace.step("nli", seed=2)
+    assert workspace.train(other) == reference(workspace, other)
+
+
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_an_interrupted_publish_is_repeated(workspace, monkeypatch, select):
+    step = workspace.step("nli", train={**SHORT, "select": select, "evaluate_every": 10})
+    expected = reference(workspace, step)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_json", lambda *args: (_ for _ in ()).throw(Crash))
+        with pytest.raises(Crash):
+            workspace.train(step)
+    assert not (Path(step.path) / "manifest.json").exists()
+    assert workspace.train(step) == expected
+
+
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_patience_survives_an_interruption(workspace, monkeypatch, select):
+    settings = {**SHORT, "max_steps": 60, "learning_rate": 1e-9, "select": select}
+    step = workspace.step("nli", train={**settings, "evaluate_every": 5, "patience": 3})
+    expected = reference(workspace, step)
+    crash(workspace, monkeypatch, step, at=17, save_every=5)
+    assert workspace.train(step) == expected
+    manifest = json.loads((Path(step.path) / "manifest.json").read_text())
+    assert manifest["steps"] == 20, "the first validation and three without a gain"
+
+
+def test_the_best_weights_are_those_of_the_best_validation(workspace):
+    settings = {**SHORT, "max_steps": 60, "learning_rate": 3e-2, "evaluate_every": 4}
+    best = workspace.step("nli", train={**settings, "select": "best"})
+    files = workspace.train(best)
+    log = store.read_lines(Path(best.path) / "training.jsonl")
+    scores = {entry["step"]: entry["eval_score"] for entry in log if "eval_score" in entry}
+    chosen = json.loads((Path(best.path) / "manifest.json").read_text())["best_step"]
+    assert scores[chosen] == max(scores.values())
+    assert chosen < 60, "else the test shows nothing"
+    last = workspace.train(workspace.step("nli", train=settings))
+    assert files["model.safetensors"] != last["model.safetensors"]
+
+
+def test_seeds_and_nothing_else_change_the_weights(workspace):
+    first = reference(workspace, workspace.step("nli", "dropout"))
+    again = workspace.train(workspace.step("nli", "dropout"), save_every=3)
+    other = workspace.train(workspace.step("nli", "dropout", seed=2))
+    assert again == first
+    assert other["model.safetensors"] != first["model.safetensors"]
+
+
+def test_micro_batches_leave_loss_and_gradient_as_they_are(workspace):
+    step = workspace.step("nli", train={**SHORT, "max_steps": 1})
+    found = []
+    for micro_batch in (None, 4, 2):
+        workspace.train(step, micro_batch=micro_batch)
+        found.append(store.read_lines(Path(step.path) / "training.jsonl")[0])
+        shutil.rmtree(step.path)
+    for entry in found[1:]:
+        for key in ("loss", "grad_norm"):
+            assert entry[key] == pytest.approx(found[0][key], rel=1e-4)
+
+
+def test_nothing_is_published_of_a_training_that_diverges(workspace):
+    step = workspace.step("nli", train={**SHORT, "learning_rate": 1e30, "max_grad_norm": 1e30})
+    with pytest.raises(train.Diverged, match=r"the loss is (nan|inf) at step \d+"):
+        workspace.train(step)
+    assert not Path(step.path).exists()
+
+
+def test_validation_needs_something_to_validate_on(workspace):
+    step = workspace.step("text", train={**SHORT, "evaluate_every": 5})
+    with pytest.raises(InputError, match="evaluate_every needs a task with validation data"):
+        workspace.train(step)
+
+
+def test_a_damaged_parent_is_named(workspace):
+    step = workspace.step("nli")
+    weights = Path(step.parent.path) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"model\.safetensors: damaged"):
+        workspace.train(step)
+
+
+def test_two_languages_of_a_task_share_labels_and_head(workspace, rows):
+    step = workspace.step("entities@xa+entities~10")
+    missing = "B-PER"
+    short = [row for row in rows("entities", "en", "train") if missing not in row["tags"]]
+    assert short, "else the test shows nothing"
+    folder = Path(next(p for p in step.parts if p.name == "entities~10").train[0].path)
+    rewrite(folder, short)
+    workspace.train(step)
+    labels = json.loads((Path(step.path) / "manifest.json").read_text())["labels"]
+    found = {tag for row in rows("entities", "xa", "train") for tag in row["tags"]}
+    assert labels == {"entities": sorted(found)}
+    config = json.loads((Path(step.path) / "config.json").read_text())
+    assert config["architectures"] == ["XLMRobertaForTokenClassification"]
+
+
+def rewrite(folder: Path, rows: list[dict]) -> None:
+    """Publish other rows under a dataset's name."""
+    from xstilts.families import tag
+
+    made = store.scratch("rewritten")
+    store.write_rows(made / "data.parquet", rows, tag.COLUMNS)
+    store.publish(made, folder, {})
+
+
+def test_a_step_of_several_tasks_leaves_the_encoder_alone(workspace):
+    from safetensors.torch import load_file
+
+    step = workspace.step("completion+nli")
+    workspace.train(step)
+    keys = load_file(Path(step.path) / "model.safetensors").keys()
+    assert not [key for key in keys if "classifier" in key]
+    assert json.loads((Path(step.path) / "config.json").read_text())["architectures"] == [
+        "XLMRobertaModel"
+    ]
+    target = workspace.step("completion+nli-nli")
+    assert target.parent.id == step.id
+    workspace.train(target)
+
+
+@pytest.mark.parametrize("model", ["xlmr", "bert", "deberta"])
+def test_checkpoints_open_with_the_library_alone(workspace, model, rows):
+    import torch
+    import transformers
+
+    from xstilts.families import family
+    from xstilts.models import load_trained
+
+    for name, task in TASK_OF.items():
+        step = workspace.step(task, model, train={**SHORT, "max_steps": 2})
+        workspace.train(step)
+        transformers.AutoModel.from_pretrained(step.path)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(step.path)
+        auto = getattr(transformers, family(name).MODEL)
+        batch = tokenizer(["a b", "c"], return_tensors="pt", padding=True)
+        if name == "choose":
+            batch = {key: value[None] for key, value in batch.items()}
+        with torch.no_grad():
+            theirs = auto.from_pretrained(step.path).eval()(**batch)[0]
+            ours = load_trained(Path(step.path), name)(**batch)[0]
+        assert torch.equal(theirs, ours)
+
+
+def test_pipelines_speak_the_labels_of_the_task(workspace, rows):
+    from transformers import pipeline
+
+    for task, kind in (("nli", "text-classification"), ("entities", "token-classification")):
+        step = workspace.step(task, train={**SHORT, "max_steps": 2})
+        workspace.train(step)
+        labels = json.loads((Path(step.path) / "manifest.json").read_text())["labels"][task]
+        run = pipeline(kind, model=step.path, tokenizer=step.path)
+        if kind == "text-classification":
+            found = {entry["label"] for entry in run("a b", top_k=None)}
+            assert found == set(labels)
+        else:
+            run = pipeline(kind, model=step.path, tokenizer=step.path, ignore_labels=[])
+            assert {entry["entity"] for entry in run("a b c d")} <= set(labels)

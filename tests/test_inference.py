@@ -1,0 +1,72 @@
+"""Prediction: the same whatever else is in the batch."""
+
+import pytest
+from tiny_project import TASK_OF
+
+from xstilts import inference, models
+from xstilts.config import Encode, Predict
+from xstilts.families import family
+
+ENCODE = Encode(max_length=40, stride=4, max_question_length=20)
+
+
+def scores(prediction: dict) -> list[float]:
+    """All numbers of a prediction."""
+    found = prediction.get("scores", [])
+    values = [*(found.values() if isinstance(found, dict) else found)]
+    values += [
+        prediction[key] for key in ("score", "null_score") if prediction.get(key) is not None
+    ]
+    return values
+
+
+@pytest.mark.parametrize("model", ["xlmr", "bert", "deberta"])
+@pytest.mark.parametrize("name", ["classify", "choose", "tag", "answer", "mine"])
+def test_a_batchs_composition_plays_no_part(root, rows, bert, monkeypatch, model, name):
+    task = TASK_OF.get(name, "tatoeba")
+    data = rows(task, "xa", "test")
+    folder = bert.folder if model == "bert" else root(model)
+    tokenizer = models.load_tokenizer(folder)
+    module = family(name)
+    labels = module.labels(data)
+    if name == "mine":
+        built = models.load_trained(folder, name)
+    else:
+        built = models.fresh_head(folder, name, labels, False, 1)
+
+    def predict(rows):
+        return inference.predict_rows(built, tokenizer, module, rows, labels, ENCODE, Predict())
+
+    together = predict(data)
+    monkeypatch.setattr(inference, "_TOKENS", 1)
+    alone = predict(data[::-1])
+    wanted = [row["id"] for row in data if row.get("side") != "foreign"]
+    assert [prediction["id"] for prediction in together] == wanted
+    by_id = {prediction["id"]: prediction for prediction in alone}
+    for prediction in together:
+        other = by_id[prediction["id"]]
+        assert prediction["prediction"] == other["prediction"]
+        assert scores(prediction) == pytest.approx(scores(other), abs=1e-5)
+    assert len({str(scores(p) or p["prediction"]) for p in together}) > 1, "else nothing is shown"
+
+
+def test_batches_are_bounded_and_lose_nothing(monkeypatch):
+    monkeypatch.setattr(inference, "_TOKENS", 100)
+    features = [{"input_ids": [0] * (1 + number * 7 % 60)} for number in range(50)]
+    features.append({"input_ids": [0] * 500})
+    batches = inference._batches(features)
+    assert sorted(number for batch in batches for number in batch) == list(range(51))
+    for batch in batches:
+        longest = max(len(features[number]["input_ids"]) for number in batch)
+        assert len(batch) * longest <= 100 or len(batch) == 1
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_model_stays_in_its_mode(root, rows, tokenizer, training):
+    built = models.fresh_head(root("dropout"), "classify", ["x", "y", "z"], False, 1)
+    built.train(training)
+    data = rows("nli", "en", "test")
+    arguments = (tokenizer, family("classify"), data, ["x", "y", "z"], ENCODE, Predict())
+    first = inference.predict_rows(built, *arguments)
+    assert built.training == training
+    assert inference.predict_rows(built, *arguments) == first, "no dropout while predicting"

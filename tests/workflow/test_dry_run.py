@@ -1,0 +1,47 @@
+"""Planning: the jobs that Snakemake counts are the artefacts that the study wants."""
+
+import runpy
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from xstilts.workplan import open_study
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_a_large_grid_is_planned_as_expanded(tmp_path):
+    dag = runpy.run_path(str(ROOT / "benchmarks" / "dag.py"))
+    study = dag["write_study"](tmp_path, dag["Size"](models=3, recipes=10, targets=9, seeds=5))
+    jobs = dag["dry_run"](tmp_path).jobs
+
+    found = open_study(study)[0].artefacts()
+    expected = Counter(f"prepare_{task}" for task in {d.task for d in found.datasets.values()})
+    for checkpoint in found.checkpoints.values():
+        expected["train" if checkpoint.parent else "initialise"] += 1
+    expected += Counter(f"predict_{p.target}" for p in found.predictions.values())
+    expected["score"] = len(found.scores)
+    expected["study"] = expected["all"] = 1
+    expected["total"] = expected.total()
+    assert jobs == expected
+    assert jobs["score"] == 3 * 10 * 9 * 5
+    assert jobs["train"] == 3 * 5 * 9 + 3 * 5 * 9 * 10  # intermediate steps, targets
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("models: [tiny]", "models: [tinny]", "unknown model 'tinny': did you mean 'tiny'?"),
+        ("[none, nli]", "[none, nli-]", "recipe 'nli-', position 5: expected a task name"),
+        ("seeds: [1]", "seeds: [1]\nsedes: [1]", "unknown key 'sedes': did you mean 'seeds'?"),
+    ],
+)
+def test_a_mistake_stops_the_planning(fresh, old, new, message):
+    fresh.edit("config/config.yaml", old, new)
+    run = fresh.snakemake("--dry-run")
+    assert run.status != 0
+    assert message in run.output
+    assert "Traceback" not in run.output
+    assert not (fresh.folder / "results").exists()
