@@ -10,6 +10,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 .venv/made: envs/requirements.lock pyproject.toml
+	@echo "Installing xstilts into .venv: a few minutes the first time"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement envs/requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
