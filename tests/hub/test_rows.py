@@ -1,6 +1,10 @@
 """Columns of a data set on the Hub into canonical rows; what an entry may say; what is stale."""
 
 import json
+import logging
+import os
+import time
+from pathlib import Path
 
 import pytest
 from repositories import NER, NLI, PAIR, SQUAD, parquet
@@ -179,3 +183,29 @@ def test_a_split_that_mixes_languages_is_downloaded_once():
     prepared, fetched = _datasets(config="all")
     assert len(set(prepared)) == 2
     assert len(set(fetched)) == 1
+
+
+def test_jobs_are_offline(monkeypatch):
+    from xstilts.workplan import use_this_installation
+
+    monkeypatch.setattr(os, "environ", {"PATH": "/bin", "HF_HUB_OFFLINE": "0"})
+    use_this_installation(Path("project"))
+    assert os.environ["HF_HUB_OFFLINE"] == os.environ["HF_DATASETS_OFFLINE"] == "1"
+
+
+def test_a_long_download_says_how_far_it_is(monkeypatch, caplog):
+    from huggingface_hub.utils.tqdm import _get_progress_bar_context
+
+    from xstilts.stages import fetch
+
+    monkeypatch.setattr(fetch, "_PROGRESS_SECONDS", 0.02)
+    fetch._progress.cache_clear()
+    caplog.set_level(logging.INFO, "xstilts")
+    options = {"desc": "model.safetensors", "log_level": logging.WARNING, "total": 4_000_000}
+    with _get_progress_bar_context(**options, name="x", tqdm_class=fetch._progress()) as bar:
+        for _ in range(4):
+            time.sleep(0.03)
+            bar.update(1_000_000)
+    fetch._progress.cache_clear()
+    assert "  model.safetensors: 2.00M of 4.00M, " in caplog.text
+    assert " left" in caplog.text
