@@ -1,9 +1,10 @@
 # `make demo` and `make test` are all that a fresh machine needs; both create .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+STUDY ?= config/config.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test check-demo lint reference lock clean
+.PHONY: help demo fetch test check-demo lint reference lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -19,6 +20,9 @@ help: ## show this list
 demo: .venv/made ## run the lab study on this machine: about ten minutes on two cores
 	snakemake
 	snakemake --report results/studies/lab/report.html
+
+fetch: .venv/made ## download all that STUDY needs; after it no job needs a network
+	snakemake fetch_all --configfile $(STUDY)
 
 test: .venv/made ## run all tests
 	pytest

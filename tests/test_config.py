@@ -120,7 +120,7 @@ def test_missing_file_is_named(tmp_path):
 def test_an_entry_defined_twice_names_both_files(tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(
-            "tiny: {hub: {repository: some/model, revision: abc}}\n"
+            f"tiny: {{hub: {{repository: some/model, revision: {'a' * 40}}}}}\n"
         )
     with pytest.raises(InputError, match=r"b\.yaml: 'tiny' is already defined in .*a\.yaml"):
         config.read_entries(tmp_path, config.Model, config.MODEL)

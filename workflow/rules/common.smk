@@ -3,8 +3,8 @@
 import sys
 
 from xstilts.errors import InputError
-from xstilts.study import prediction_file
-from xstilts.workplan import StudyView, open_values, use_this_installation
+from xstilts.study import Download, prediction_file
+from xstilts.workplan import StudyView, is_done, open_values, use_this_installation
 
 LOGS = "results/logs"
 BENCHMARKS = "results/benchmarks"

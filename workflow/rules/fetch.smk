@@ -1,5 +1,37 @@
+# The only rules with a network: `snakemake fetch_all` on a login node, then everything is offline.
+DOWNLOADS = {}
+for artefact in ARTEFACTS.downloads.values():
+    if isinstance(artefact, Download):
+        DOWNLOADS.setdefault(artefact.task, []).append(artefact)
+
+# A rule per task, as in prepare.smk; splits that are there already are kept.
+for task, downloads in DOWNLOADS.items():
+
+    rule:
+        name:
+            f"fetch_data_{task}"
+        output:
+            update([f"{download.path}/manifest.json" for download in downloads]),
+        log:
+            f"{LOGS}/fetch/{task}.log",
+        benchmark:
+            f"{BENCHMARKS}/fetch/{task}.tsv"
+        localrule: True
+        resources:
+            mem_mb=needs("fetch", "mem_mb"),
+            runtime=needs("fetch", "runtime"),
+        conda:
+            "../../envs/xstilts.yaml"
+        params:
+            ids=[download.id for download in downloads],
+        message:
+            f"fetch {task}: {len(downloads)} splits"
+        shell:
+            command("fetch") + "{params.ids:q}"
+
+
 rule fetch:
-    """Download a pretrained model at its pinned revision; the only rule with a network."""
+    """Download a pretrained model at its pinned commit."""
     output:
         "results/checkpoints/{node}/manifest.json",
     log:
@@ -18,6 +50,13 @@ rule fetch:
         "fetch {wildcards.node}"
     shell:
         command("fetch") + "{wildcards.node:q}"
+
+
+rule fetch_all:
+    """All that the study needs of the Hub."""
+    input:
+        manifests(ARTEFACTS.downloads.values()),
+    localrule: True
 
 
 rule initialise:

@@ -8,6 +8,8 @@ for task, datasets in DATASETS.items():
     rule:
         name:
             f"prepare_{task}"
+        input:
+            manifests(dataset.download for dataset in datasets if dataset.download),
         output:
             update([f"{dataset.path}/manifest.json" for dataset in datasets]),
         log:

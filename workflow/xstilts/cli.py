@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, run, help, ids in (
-        ("fetch", _fetch, "download a pretrained model at its pinned revision", "one"),
+        ("fetch", _fetch, "download data sets and models at their pinned commits", "many"),
         ("prepare", _prepare, "bring data sets into canonical form", "many"),
         ("initialise", _initialise, "make a model with random weights and its tokenizer", "one"),
         ("train", _train, "fine-tune a checkpoint on the tasks of one step", "one"),
@@ -146,12 +146,19 @@ def _with_artefacts(options, group: str, work: Callable) -> None:
 
 def _fetch(options) -> None:
     def work(found, grid):
-        _prepare_torch()
+        from xstilts.workplan import OFFLINE
+
+        for name in OFFLINE:
+            os.environ.pop(name, None)
+        # no bars in logs, and no messages home
+        for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
+            os.environ[name] = "1"
+        os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
         from xstilts.stages import fetch
 
-        fetch.run(found[0])
+        fetch.run(found)
 
-    _with_artefacts(options, "checkpoints", work)
+    _with_artefacts(options, "downloads", work)
 
 
 def _prepare(options) -> None:

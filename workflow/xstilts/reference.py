@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts import config, store
+from xstilts import config, origins, store
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "config" / "README.md"
@@ -19,9 +19,10 @@ TABLES = {
     **config.SETTINGS,
     "init": config.Init,
     "tokenizer": config.Tokenizer,
-    "hub": config.Hub,
-    "lab": config.LabSplit,
-    "files": config.FilesSplit,
+    "hub": origins.Hub,
+    "lab": origins.LabSplit,
+    "files": origins.FilesSplit,
+    "hub-split": origins.HubSplit,
 }
 
 

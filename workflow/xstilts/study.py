@@ -3,23 +3,28 @@
 Pure: nothing here reads or writes a file. `Grid` resolves one artefact at a time and remembers it,
 so shared prefixes are one object, and a stage that runs one node resolves only its ancestors.
 
-    Dataset ─┬─▶ Checkpoint (init) ─▶ Checkpoint (a step) ─▶ … ─▶ Predictions ─▶ Score
-             └──── training data ──────────┘                        gold data ────┘
+    Download ─▶ Dataset ─┬─▶ Checkpoint (init) ─▶ Checkpoint (a step) ─▶ … ─▶ Predictions ─▶ Score
+                         └──── training data ──────────┘                        gold data ────┘
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts.config import FilesSplit, Hub, Init, LabSplit, Project, Task, Train, validate
+from xstilts.config import Init, Project, Task, Train, validate
 from xstilts.errors import InputError
 from xstilts.identity import Identity
+from xstilts.origins import FilesSplit, Hub, HubSplit, LabSplit
 from xstilts.recipe import NONE, Part, Recipe, Size, Step, parse
+from xstilts.sources.languages import fill
 
 # training settings that stay with each task of a step with several
 PART_SETTINGS = {"epochs", "examples_cap", "mask_rate"}
+# what of a split on the Hub says which files it is
+_ORIGIN = ("repository", "revision", "config", "split", "files")
 
 
 class Artefact:
@@ -40,6 +45,22 @@ class Artefact:
 
 
 @dataclass(frozen=True, eq=False)
+class Download(Artefact):
+    """The files of one split of a data set on the Hub, as they are there."""
+
+    path_pattern = "results/hub/{id}"
+
+    task: str
+    origin: Mapping[str, str]  # keys of a HubSplit: which files; with the language filled in
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What determines the content."""
+        name = f"{self.task}.{self.origin['config'] or 'default'}.{self.origin['split']}"
+        return Identity("fetch", name, {key: text for key, text in self.origin.items() if text})
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset(Artefact):
     """Canonical examples of one task in one language and split."""
 
@@ -48,16 +69,20 @@ class Dataset(Artefact):
     task: str
     language: str
     split: str
-    spec: LabSplit | FilesSplit
-    raw: tuple[str, ...]  # sha256 of the raw files
+    spec: LabSplit | FilesSplit | HubSplit
+    raw: tuple[str, ...] = ()  # sha256 of the raw files
+    download: Download | None = None
 
     @cached_property
     def identity(self) -> Identity:
         """What determines the content."""
         spec = self.spec.model_dump(exclude_defaults=True)
+        raw = list(self.raw)
         if self.raw:
             del spec["path"]  # the content of the files identifies them, wherever they lie
-        content = {"language": self.language, "spec": spec, "raw": list(self.raw)}
+        if self.download:
+            raw = [self.download.identity.digest]
+        content = {"language": self.language, "spec": spec, "raw": raw}
         return Identity("prepare", f"{self.task}.{self.language}.{self.split}", content)
 
 
@@ -265,6 +290,9 @@ class Grid:
             raise InputError(f"task {task!r} has no split {split!r}")
         if isinstance(spec, str):
             return self.dataset(spec, language, split)
+        if isinstance(spec, HubSplit):
+            origin = {key: fill(getattr(spec, key), language) for key in _ORIGIN}
+            return Dataset(task, language, split, spec, download=Download(task, origin))
         raw = self.project.raw.get(raw_key(spec, language), ())
         return Dataset(task, language, split, spec, tuple(raw))
 
@@ -386,12 +414,26 @@ class Artefacts:
     predictions: dict[str, Predictions]
     scores: dict[str, Score]
 
+    @cached_property
+    def downloads(self) -> dict[str, Download | Checkpoint]:
+        """What comes from the Hub: splits of data sets, and pretrained models."""
+        splits = [data.download for data in self.datasets.values() if data.download]
+        models = [node for node in self.checkpoints.values() if isinstance(node.origin, Hub)]
+        return {artefact.id: artefact for artefact in (*splits, *models)}
+
     def all(self) -> list[Artefact]:
         """All of them, in the order of the phases."""
-        groups = (self.datasets, self.checkpoints, self.predictions, self.scores)
-        return [artefact for group in groups for artefact in group.values()]
+        return list(
+            {
+                **self.downloads,
+                **self.datasets,
+                **self.checkpoints,
+                **self.predictions,
+                **self.scores,
+            }.values()
+        )
 
 
-def raw_key(spec: LabSplit | FilesSplit, language: str) -> str:
+def raw_key(spec: LabSplit | FilesSplit | HubSplit, language: str) -> str:
     """How a project lists the raw files of one language of a split; empty if it has none."""
     return f"{spec.path} {language}" if isinstance(spec, FilesSplit) else ""

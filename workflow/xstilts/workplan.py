@@ -17,6 +17,8 @@ from xstilts.study import Artefact, Cell, Dataset, Grid, Predictions, Score
 
 RESULTS = Path("results")
 RAW_MEMORY = RESULTS / "scratch" / "raw.json"
+# read when the libraries are imported
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 _STUDY_CODE = ("results", "tables", "figures", "report", "stages/summarise")
 
 
@@ -75,7 +77,11 @@ class StudyView:
 
 
 def use_this_installation(folder: Path) -> None:
-    """Let jobs run the `python` that runs Snakemake, and the package that lies in `folder`."""
+    """Let jobs run the `python` that runs Snakemake, and the package that lies in `folder`.
+
+    Without a network: `fetch` alone turns it on again.
+    """
+    os.environ |= OFFLINE
     here = {"PATH": Path(sys.executable).parent, "PYTHONPATH": folder / "workflow"}
     for name, first in here.items():
         others = os.environ.get(name, "").split(os.pathsep)
@@ -134,7 +140,8 @@ def chain(grid: Grid, cell: Cell) -> list[Artefact]:
     data: dict[str, Dataset] = {}
     for dataset in (*score.predictions.datasets, *(d for node in lineage for d in node.datasets)):
         data[dataset.id] = dataset
-    return [*data.values(), *lineage, score.predictions, score]
+    downloads = {d.download.id: d.download for d in data.values() if d.download and not is_done(d)}
+    return [*downloads.values(), *data.values(), *lineage, score.predictions, score]
 
 
 def failure(artefact: Artefact) -> str | None:
@@ -155,7 +162,7 @@ def unreferenced(grids: list[Grid]) -> list[Path]:
         for predictions in found.predictions.values():
             wanted |= {Path(predictions.file(dataset)) for dataset in predictions.datasets}
             wanted.add(Path(predictions.path) / store.ABOUT)
-    folders = [RESULTS / name for name in ("data", "checkpoints", "predictions", "scores")]
+    folders = [RESULTS / name for name in ("hub", "data", "checkpoints", "predictions", "scores")]
     present = [path for folder in [*folders, store.SCRATCH] for path in folder.glob("*")]
     present += (RESULTS / "predictions").glob("*/*")
     stray = sorted(set(present) - wanted)

@@ -4,16 +4,15 @@ A task names a format, a path template per split, and options; what comes back i
 """
 
 import inspect
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from xstilts.errors import InputError, nearest
-from xstilts.sources.records import Item
-from xstilts.sources.sentences import TATOEBA_CODES, bucc, plain_text, tatoeba
-from xstilts.sources.squad import TYDIQA_NAMES, squad, tydiqa
+from xstilts.sources.languages import fill
+from xstilts.sources.records import Item, Table, collect
+from xstilts.sources.sentences import bucc, plain_text, tatoeba
+from xstilts.sources.squad import squad, tydiqa
 from xstilts.sources.tables import LAYOUTS, tabular
 from xstilts.sources.words import ccgbank, conllu, panx
 
@@ -30,35 +29,16 @@ FORMATS: Mapping[str, Callable[..., Iterator[Item]]] = {
     "text": plain_text,
 }
 
-_PLACEHOLDERS = {"{iso3}": TATOEBA_CODES, "{name}": TYDIQA_NAMES}
-
-
-@dataclass(frozen=True)
-class Table:
-    """The canonical rows of one split; how many the benchmark itself excludes, by reason."""
-
-    rows: list[dict]
-    excluded: dict[str, int]
-
 
 def locate(template: str, root: Path, language: str) -> list[Path]:
     """The files that `template`, relative to `root`, names: sorted by name; none is [].
 
-    `*`, `?` and `[…]` match as in a shell, `**` any depth. `{language}` becomes the language,
-    `{iso3}` its three letters in Tatoeba, `{name}` its English name in TyDiQA.
+    `*`, `?` and `[…]` match as in a shell, `**` any depth; for `{language}` see languages.fill.
     Raises InputError for an absolute template, and a language without such a code.
     """
     if not template or Path(template).is_absolute():
         raise InputError(f"path {template!r}: expected a path relative to {root}")
-    pattern = template.replace("{language}", language)
-    for placeholder, names in _PLACEHOLDERS.items():
-        if placeholder in pattern:
-            if placeholder == "{iso3}" and len(language) == 3:
-                names = {language: language}  # already such a code, of a language without two
-            if language not in names:
-                hint = nearest(language, names)
-                raise InputError(f"path {template!r}: no {placeholder} for {language!r}; {hint}")
-            pattern = pattern.replace(placeholder, names[language])
+    pattern = fill(template, language)
     found = (path for path in root.glob(pattern) if path.is_file())
     return sorted(found, key=lambda path: (path.name, path))
 
@@ -81,23 +61,4 @@ def read(
     if not paths:
         raise InputError(f"format {format}: no file for language {language!r}")
 
-    rows: list[dict] = []
-    excluded: Counter[str] = Counter()
-    places: dict[str, str] = {}
-    for number, (place, row) in enumerate(reader(paths, language, **options)):
-        if isinstance(row, str):
-            excluded[row] += 1
-            continue
-        if number_ids and "match" in row:
-            raise InputError(f"format {format}: number_ids would lose which sentences are a pair")
-        id = str(number) if number_ids else row.get("id", str(number))
-        if id in places:
-            raise InputError(
-                f"{place}: id {id!r} again, after {places[id]}"
-                " (number_ids: true numbers the rows instead)"
-            )
-        places[id] = place
-        rows.append(row | {"id": id})
-    if not rows:
-        raise InputError(f"{paths[0]}: no row is left, excluded: {dict(excluded)}")
-    return Table(rows, dict(excluded))
+    return collect(reader(paths, language, **options), str(paths[0]), number_ids)

@@ -8,9 +8,10 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from xstilts.config import FilesSplit, Project, StudyTask
+from xstilts.config import Project, StudyTask
 from xstilts.errors import InputError
 from xstilts.identity import file_sha256
+from xstilts.origins import FilesSplit
 from xstilts.sources.files import locate
 from xstilts.store import write_text
 from xstilts.study import raw_key

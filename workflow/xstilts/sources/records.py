@@ -2,9 +2,11 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from csv import Error as CsvError
 from csv import reader as csv_reader
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -14,6 +16,44 @@ from xstilts.errors import InputError, nearest
 # What a reader yields: the place in the file (for messages), and a canonical row, or a string: the
 # reason for which the benchmark itself excludes the row.
 Item = tuple[str, dict | str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The canonical rows of one split; how many the benchmark itself excludes, by reason."""
+
+    rows: list[dict]
+    excluded: dict[str, int]
+
+
+def collect(
+    items: Iterable[Item],
+    where: str,
+    number_ids: bool = False,
+    instead: str = "number_ids: true numbers the rows instead",
+) -> Table:
+    """A table of the items of `where`, with unique ids; `instead` says what to do if they are not.
+
+    Rows keep the id of the release, if it has one; else, or with `number_ids`, it is the number of
+    the row, from 0. Raises InputError for an id that comes again, and if no row is left.
+    """
+    rows: list[dict] = []
+    excluded: Counter[str] = Counter()
+    places: dict[str, str] = {}
+    for number, (place, row) in enumerate(items):
+        if isinstance(row, str):
+            excluded[row] += 1
+            continue
+        if number_ids and "match" in row:
+            raise InputError(f"{place}: number_ids would lose which sentences are a pair")
+        id = str(number) if number_ids else row.get("id", str(number))
+        if id in places:
+            raise InputError(f"{place}: id {id!r} again, after {places[id]} ({instead})")
+        places[id] = place
+        rows.append(row | {"id": id})
+    if not rows:
+        raise InputError(f"{where}: no row is left, excluded: {dict(excluded)}")
+    return Table(rows, dict(excluded))
 
 
 def text(path: Path) -> str:

@@ -4,15 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xstilts.errors import InputError
+from xstilts.sources.languages import TATOEBA_CODES
 from xstilts.sources.records import Item, lines
-
-# Tatoeba's codes of the languages of XTREME and XTREME-R (utils_preprocess.py of XTREME).
-_CODES = """
-af:afr ar:ara az:aze bg:bul bn:ben de:deu el:ell es:spa et:est eu:eus fa:pes fi:fin fr:fra he:heb
-hi:hin hu:hun id:ind it:ita ja:jpn jv:jav ka:kat kk:kaz ko:kor lt:lit ml:mal mr:mar nl:nld pl:pol
-pt:por ro:ron ru:rus sw:swh ta:tam te:tel th:tha tl:tgl tr:tur uk:ukr ur:urd vi:vie zh:cmn
-"""
-TATOEBA_CODES = dict(code.split(":") for code in _CODES.split())
 
 
 def tatoeba(paths: list[Path], language: str) -> Iterator[Item]:
@@ -33,7 +26,7 @@ def tatoeba(paths: list[Path], language: str) -> Iterator[Item]:
         ("english", "en", language, english),
     ):
         for i, (place, sentence) in enumerate(found):
-            yield place, _mine(f"{prefix}-{i}", side, sentence, f"{match}-{i}", place)
+            yield place, mine(f"{prefix}-{i}", side, sentence, f"{match}-{i}", place)
 
 
 def bucc(paths: list[Path], language: str) -> Iterator[Item]:
@@ -50,7 +43,7 @@ def bucc(paths: list[Path], language: str) -> Iterator[Item]:
     )
     for side, found in (("foreign", foreign), ("english", english)):
         for place, id, sentence in found:
-            yield place, _mine(id, side, sentence, matches.get(id, ""), place)
+            yield place, mine(id, side, sentence, matches.get(id, ""), place)
 
 
 def plain_text(paths: list[Path], language: str) -> Iterator[Item]:
@@ -60,7 +53,8 @@ def plain_text(paths: list[Path], language: str) -> Iterator[Item]:
             yield place, {"text": line, "text_b": ""} if line.strip() else "blank line"
 
 
-def _mine(id: str, side: str, sentence: str, match: str, place: str) -> dict:
+def mine(id: str, side: str, sentence: str, match: str, place: str) -> dict:
+    """A canonical row of the family mine."""
     if not sentence.strip():
         raise InputError(f"{place}: an empty sentence")
     return {"id": id, "side": side, "text": sentence, "match": match}

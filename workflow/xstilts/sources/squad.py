@@ -5,20 +5,8 @@ from pathlib import Path
 from unicodedata import normalize
 
 from xstilts.errors import InputError, nearest
+from xstilts.sources.languages import TYDIQA_NAMES
 from xstilts.sources.records import Item, document, field
-
-# The language names in TyDiQA's question ids and file names.
-TYDIQA_NAMES = {
-    "ar": "arabic",
-    "bn": "bengali",
-    "en": "english",
-    "fi": "finnish",
-    "id": "indonesian",
-    "ko": "korean",
-    "ru": "russian",
-    "sw": "swahili",
-    "te": "telugu",
-}
 
 
 def squad(paths: list[Path], language: str, labelled: bool = True) -> Iterator[Item]:
@@ -88,11 +76,16 @@ def _answers(question: dict, context: str, place: str) -> list[tuple[str, int]]:
                 f"{place}: the answer is empty, as in files whose labels were removed;"
                 " take the original release, or read it with labelled: false"
             )
-        if start < 0 or not context.startswith(answer, start):
-            raise InputError(
-                f"{place}: answer {answer!r} is not at offset {start}{_where(answer, context)}"
-            )
+        check_answer(answer, start, context, place)
     return answers
+
+
+def check_answer(answer: str, start: int, context: str, place: str) -> None:
+    """Raise InputError if an answer does not stand at its offset."""
+    if start < 0 or not context.startswith(answer, start):
+        raise InputError(
+            f"{place}: answer {answer!r} is not at offset {start}{_where(answer, context)}"
+        )
 
 
 def _where(answer: str, context: str) -> str:

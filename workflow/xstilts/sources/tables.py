@@ -13,11 +13,11 @@ from xstilts.sources.records import Item, csv, field, jsonl, known, tsv
 class Layout:
     """What the columns of one release mean."""
 
-    records: Callable[[Path], Iterator[tuple[str, dict | None]]]
     text: dict[str, str]  # canonical field -> column
     label: str  # column
-    labels: dict[str, str | int]  # label of the release -> canonical label, or index of the choice
+    labels: dict[str, str | int]  # release's -> canonical, or index of the choice; empty: the same
     choices: tuple[str, ...] | str = ()  # a column per choice, or the column that lists them
+    records: Callable[[Path], Iterator[tuple[str, dict | None]]] = tsv
     id: str = ""  # column; none: rows are numbered
     language: str = ""  # column, where one file holds all languages
     excluded_labels: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> reason
@@ -42,31 +42,32 @@ def tabular(
                 languages.add(field(record, layout.language, str, place))
                 if record[layout.language] != language:
                     continue
-            yield place, _row(layout, record, place, labelled)
+            yield place, row(layout, record, place, labelled)
     if layout.language and language not in languages:
         raise InputError(f"{paths[0]}: no row in {language!r}; {nearest(language, languages)}")
 
 
-def _row(layout: Layout, record: dict, place: str, labelled: bool) -> dict | str:
+def row(layout: Layout, record: dict, place: str, labelled: bool = True) -> dict | str:
+    """The canonical row of a record, or the reason for which the benchmark excludes it."""
     texts = {name: field(record, column, str, place) for name, column in layout.text.items()}
     for value in texts.values():
         if value in layout.excluded_texts:
             return layout.excluded_texts[value]
-    row = {"id": str(field(record, layout.id, str | int, place))} if layout.id else {}
+    id = {"id": str(field(record, layout.id, str | int, place))} if layout.id else {}
 
     label = -1 if layout.choices else ""
     if labelled:
         given = str(field(record, layout.label, str | int, place))
         if given in layout.excluded_labels:
             return layout.excluded_labels[given]
-        label = layout.labels[known(given, layout.labels, place)]
+        label = layout.labels[known(given, layout.labels, place)] if layout.labels else given
     if not layout.choices:
-        return row | texts | {"label": label}
+        return id | texts | {"label": label}
 
     choices = _choices(layout, record, place)
     if label >= len(choices):
         raise InputError(f"{place}: the label is choice {label + 1} of only {len(choices)}")
-    return row | {"context": "", "question": ""} | texts | {"choices": choices, "label": label}
+    return id | {"context": "", "question": ""} | texts | {"choices": choices, "label": label}
 
 
 def _choices(layout: Layout, record: dict, place: str) -> list[str]:

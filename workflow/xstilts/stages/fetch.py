@@ -1,59 +1,265 @@
-"""fetch: a pretrained model from the Hub at a pinned revision. The only stage with a network."""
+"""fetch: data sets and models from the Hub at pinned commits. The only stage with a network.
 
+No code from a repository runs: a data set that is a script is refused, and weights are safetensors.
+An interrupted run keeps the files that it has whole in `results/scratch/`; the next one goes on.
+"""
+
+import logging
+import shutil
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xstilts import store
-from xstilts.errors import InputError
+from xstilts.errors import InputError, nearest
+from xstilts.identity import file_sha256
 from xstilts.provenance import provenance
-from xstilts.study import Checkpoint
+from xstilts.sources.hub import READERS
+from xstilts.study import Artefact, Checkpoint, Download
 
-# weights only as safetensors: the other formats are pickles
-_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoFile
+
+log = logging.getLogger("xstilts")
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+# a tokenizer has one of the first; the others may be beside it
+VOCABULARY = ("tokenizer.json", "*.model", "vocab.txt", "vocab.json")
+_BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
+_PARQUET_COPY = (
+    "the Hub keeps a copy of many data sets in Parquet: state a commit of its branch "
+    "refs/convert/parquet as `revision`, and as `files` e.g. CONFIG/SPLIT/*.parquet"
+)
+_PROGRESS_SECONDS = 10
 
 
-def run(root: Checkpoint) -> None:
-    """Download, check and publish. Raises InputError for what the Hub does not have."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    from safetensors import safe_open
-    from transformers import AutoTokenizer
+def run(artefacts: Sequence[Download | Checkpoint]) -> None:
+    """Fetch every artefact that is not there yet. Raises InputError for what the Hub lacks."""
+    for artefact in artefacts:
+        if (Path(artefact.path) / store.MANIFEST).exists():
+            continue
+        started = time.monotonic()
+        data = isinstance(artefact, Download)
+        made, found = _fetch_data(artefact) if data else _fetch_model(artefact)
+        content = artefact.identity.content
+        told = {"id": artefact.id, "content": content, **found, "provenance": provenance(started)}
+        store.publish(made, Path(artefact.path), told)
 
-    started = time.monotonic()
-    origin = root.origin
-    made = store.scratch(root.id, keep=True)  # kept: an interrupted download goes on
-    try:
-        snapshot_download(
-            origin.repository, revision=origin.revision, local_dir=made, allow_patterns=_FILES
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{origin.repository}@{origin.revision}: {reason}") from None
-    weights = sorted(made.glob("*.safetensors"))
-    if not weights:
-        raise InputError(f"{origin.repository}@{origin.revision}: has no safetensors weights")
-    pooler = False
-    for path in weights:
-        with safe_open(path, "pt") as file:
-            pooler |= any("pooler." in key for key in file.keys())  # noqa: SIM118
-    AutoTokenizer.from_pretrained(made).save_pretrained(made)
-    store.publish(
-        _flat(made),
-        Path(root.path),
-        {
-            "id": root.id,
-            "content": root.identity.content,
-            "lineage": [root.id],
-            "pretrained_pooler": pooler,
-            "labels": {},
-            "provenance": provenance(started),
-        },
+
+def _fetch_data(download: Download) -> tuple[Path, dict]:
+    """A folder with the files of a split: mnli/train-0.parquet becomes mnli.train-0.parquet."""
+    from huggingface_hub import HfApi
+
+    name, revision = download.origin["repository"], download.origin["revision"]
+    with _explained("dataset", name, revision):
+        paths = _data_files(download)
+        files = HfApi().get_paths_info(name, paths, revision=revision, repo_type="dataset")
+        made = _download(files, download, "dataset", name, revision)
+    for path in paths:
+        (made / path).rename(made / path.replace("/", "."))
+    for path in made.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    return made, {}
+
+
+def _data_files(download: Download) -> list[str]:
+    """The paths of a split's files in the repository, as `datasets` finds them."""
+    import datasets
+
+    origin = download.origin
+    wanted = list(dict.fromkeys(origin["split"].split("+")))
+    cache = store.scratch(f"{download.id}.cache")
+    builder = datasets.load_dataset_builder(
+        origin["repository"],
+        origin["config"] or None,
+        revision=origin["revision"],
+        data_files=dict.fromkeys(wanted, origin["files"]) if origin["files"] else None,
+        cache_dir=str(cache),  # empty: it would answer instead of a Hub that is out of reach
     )
+    shutil.rmtree(cache)
+    found = {str(split): files for split, files in builder.config.data_files.items()}
+    for split in wanted:
+        if split not in found:
+            raise InputError(
+                f"data set {origin['repository']}, config {origin['config'] or 'default'!r}: "
+                f"no split {split!r}; {nearest(split, found)}"
+            )
+    prefix = f"hf://datasets/{origin['repository']}@{origin['revision']}/"
+    urls = dict.fromkeys(url for split in wanted for url in found[split])
+    paths = [url.removeprefix(prefix) for url in urls]
+    for path in paths:
+        if Path(path).suffix not in READERS:
+            raise InputError(
+                f"data set {origin['repository']}: {path} is none of {', '.join(READERS)}; "
+                f"{_PARQUET_COPY}"
+            )
+    return paths
 
 
-def _flat(folder: Path) -> Path:
-    """The folder without the downloader's own bookkeeping."""
-    import shutil
+def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
+    """A folder with weights, configuration and tokenizer; and what training must know of them."""
+    from huggingface_hub import HfApi
 
-    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    name, revision = root.origin.repository, root.origin.revision
+    with _explained("model", name, revision):
+        entries = HfApi().list_repo_tree(name, revision=revision)
+        present = {entry.path: entry for entry in entries if hasattr(entry, "size")}
+        small = _beside_weights(present, name)
+        made = _download([present[path] for path in small], root, "model", name, revision)
+        weights = [WEIGHTS]
+        if WEIGHTS not in present:
+            weights = sorted(set(store.read_json(made / INDEX)["weight_map"].values()))
+        _download([present[path] for path in weights], root, "model", name, revision)
+    shutil.rmtree(made / ".cache")
+    _complete_tokenizer(made, name)
+    return made, {"lineage": [root.id], "pretrained_pooler": _has_pooler(made), "labels": {}}
+
+
+def _beside_weights(present: Iterable[str], name: str) -> list[str]:
+    """The files to fetch before the weights. Raises InputError for a model that cannot be used."""
+    if WEIGHTS not in present and INDEX not in present:
+        others = ", ".join(p for p in present if p.endswith((".bin", ".h5", ".msgpack", ".pt")))
+        raise InputError(
+            f"model {name}: no {WEIGHTS} ({others or 'no weights at all'}): other formats can run "
+            "code. Many models have a converted copy in a pull request by SFconvertbot: its commit "
+            "can be the `revision`"
+        )
+    found = [p for p in present if any(fnmatchcase(p, glob) for glob in VOCABULARY)]
+    if not found or "config.json" not in present:
+        lacks = "config.json" if found else f"tokenizer: none of {', '.join(VOCABULARY)}"
+        raise InputError(f"model {name}: no {lacks}")
+    index = [INDEX] if WEIGHTS not in present else []
+    return ["config.json", *found, *(p for p in present if p in _BESIDE), *index]
+
+
+def _complete_tokenizer(folder: Path, name: str) -> None:
+    """Write the tokenizer in its fast form. Raises InputError if it or the model is unknown."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise InputError(f"model {name}: not one that transformers reads: {error}") from None
+    if len(tokenizer) > config.vocab_size:
+        raise InputError(
+            f"model {name}: its tokenizer has {len(tokenizer)} pieces, more than the model, "
+            f"{config.vocab_size}"
+        )
+    tokenizer.save_pretrained(folder)
+
+
+def _has_pooler(folder: Path) -> bool:
+    from safetensors import safe_open
+
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            if any("pooler." in key for key in file.keys()):  # noqa: SIM118
+                return True
+    return False
+
+
+def _download(
+    files: Sequence["RepoFile"],
+    artefact: Artefact,
+    kind: str,
+    name: str,
+    revision: str,
+) -> Path:
+    """Download files to the artefact's scratch folder; those that are there, whole, are kept."""
+    from huggingface_hub import hf_hub_download
+
+    folder = store.scratch(artefact.id, keep=True)
+    total = sum(file.size for file in files)
+    what = f"{_size(total)} in {len(files)} file(s)"
+    log.info(f"{artefact.identity.name}: {what} of {name}@{revision}")
+    for number, file in enumerate(files, 1):
+        path = Path(
+            hf_hub_download(
+                name,
+                file.path,
+                repo_type=kind,
+                revision=revision,
+                local_dir=folder,
+                tqdm_class=_progress(),
+            )
+        )
+        if file.lfs and file_sha256(path) != file.lfs.sha256:
+            path.unlink()
+            raise InputError(f"{name}, {file.path}: damaged on its way; run again")
+        log.info(f"  {number}/{len(files)} {file.path}, {_size(file.size)}")
     return folder
+
+
+def _size(count: int) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+@cache
+def _progress() -> type:
+    """A progress bar that is a line every ten seconds, for logs."""
+    from tqdm import tqdm
+
+    class Progress(tqdm):
+        def __init__(self, *args, **options):
+            options |= {"mininterval": _PROGRESS_SECONDS, "delay": _PROGRESS_SECONDS}
+            options |= {"disable": False, "leave": False, "bar_format": _LINE}
+            options.pop("name", None)
+            super().__init__(*args, **options)
+
+        def display(self, msg=None, pos=None):
+            log.info(f"  {self}")
+
+    return Progress
+
+
+_LINE = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left"
+
+
+@cache
+def _check_access(kind: str, name: str, revision: str) -> None:
+    from huggingface_hub import HfApi
+
+    HfApi().auth_check(name, repo_type=kind)
+    HfApi().repo_info(name, revision=revision, repo_type=kind)
+
+
+@contextmanager
+def _explained(kind: str, name: str, revision: str) -> Iterator[None]:
+    """Turn what the clients raise into one message that says what to do."""
+    from huggingface_hub import constants, errors
+
+    what = f"{'data set' if kind == 'dataset' else kind} {name}"
+    page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{name}"
+    try:
+        _check_access(kind, name, revision)
+        yield
+    except errors.GatedRepoError:
+        raise InputError(
+            f"{what}: gated: accept its terms on {page}, then run `hf auth login`"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise InputError(
+            f"{what}: not on the Hub, or private: check its name, or run `hf auth login` as one "
+            "who may read it"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise InputError(
+            f"{what}: no revision {revision}: its commits are on {page}/commits/main"
+        ) from None
+    except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        if "Dataset scripts" in reason:
+            raise InputError(f"{what}: a script, and none is ever run; {_PARQUET_COPY}") from None
+        network = isinstance(error, errors.HTTPError | ConnectionError | errors.EntryNotFoundError)
+        hint = "; run again where there is a network, whole files are kept" if network else ""
+        raise InputError(f"{what}@{revision}: {reason}{hint}") from None

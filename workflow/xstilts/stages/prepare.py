@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xstilts import lab, store
-from xstilts.config import FilesSplit, Project
+from xstilts.config import Project
 from xstilts.errors import InputError
 from xstilts.families import family
+from xstilts.origins import FilesSplit
 from xstilts.provenance import provenance
-from xstilts.sources import files, raw
+from xstilts.sources import files, hub, raw
+from xstilts.sources.records import Table
 from xstilts.study import Dataset
 
 log = logging.getLogger("xstilts")
@@ -57,8 +59,17 @@ def _prepare(dataset: Dataset, project: Project) -> None:
     log.info(f"{dataset.identity.name}: {len(table.rows)} rows{note}")
 
 
-def _read(dataset: Dataset, project: Project) -> files.Table:
+def _read(dataset: Dataset, project: Project) -> Table:
     spec = dataset.spec
+    if dataset.download:
+        folder = Path(dataset.download.path)
+        if not folder.exists():
+            raise InputError(
+                f"{folder}: not downloaded yet; run `make fetch STUDY=…` where there is a network"
+            )
+        manifest = store.verify(folder, f"delete {folder}")
+        paths = [folder / name for name in manifest["files"]]
+        return hub.read(spec, project.tasks[dataset.task].family, paths, dataset.language)
     if isinstance(spec, FilesSplit):
         paths = files.locate(spec.path, project.data_folder(), dataset.language)
         if not paths:
@@ -69,4 +80,4 @@ def _read(dataset: Dataset, project: Project) -> files.Table:
         raw.check_unchanged(paths, dataset.raw)
         return files.read(spec.format, paths, dataset.language, **spec.options)
     rows = lab.rows(spec.kind, dataset.language, dataset.split, spec.size, spec.seed, spec.portion)
-    return files.Table(rows, {})
+    return Table(rows, {})

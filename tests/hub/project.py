@@ -1,0 +1,90 @@
+"""A copy of the workflow with a configuration of its own, and how the tests run it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from server import Hub
+
+ROOT = Path(__file__).parents[2]
+STUDY = {
+    "study": "hub",
+    "models": ["tiny"],
+    "recipes": ["none"],
+    "targets": ["xnli"],
+    "seeds": [1],
+    "train": {"max_steps": 2, "batch_size": 4},
+}
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+# several commands in one process: most of a command's time is imports
+COMMANDS = """
+import contextlib, io, json, sys
+from xstilts.cli import main
+told = []
+for arguments in json.load(sys.stdin):
+    with contextlib.redirect_stderr(io.StringIO()) as text:
+        status = main(arguments)
+    told.append([status, text.getvalue()])
+json.dump(told, sys.stdout)
+"""
+
+
+class Project:
+    """A folder with the workflow, a configuration of its own, and a hub."""
+
+    def __init__(self, folder: Path, hub: Hub, tasks: dict, models: dict):
+        self.folder, self.hub = folder, hub
+        for name in ("workflow", "profiles", "envs"):
+            shutil.copytree(ROOT / name, folder / name)
+        for name in ("Snakefile", "Makefile"):
+            shutil.copy(ROOT / name, folder)
+        (folder / "config" / "studies").mkdir(parents=True)
+        for kind, entries in (("tasks", tasks), ("models", models)):
+            (folder / "config" / kind).mkdir()
+            self.write(f"{kind}/all.yaml", entries)
+        self.write("config.yaml", STUDY)
+
+    def write(self, name: str, content: dict) -> None:
+        (self.folder / "config" / name).write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def run(self, *command: str, **options) -> subprocess.CompletedProcess:
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder / "workflow"),
+            "HF_ENDPOINT": self.hub.endpoint,
+            "HF_HOME": str(self.folder / "home"),
+        }
+        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_TOKEN"):
+            environment.pop(name, None)
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, text=True, capture_output=True, **options
+        )
+
+    def commands(self, *commands: list[str]) -> list[tuple[int, str]]:
+        """Exit status and stderr of commands of xstilts."""
+        done = self.run(sys.executable, "-c", COMMANDS, input=json.dumps(commands))
+        assert done.returncode == 0, done.stderr
+        return [tuple(told) for told in json.loads(done.stdout)]
+
+    def grid(self, **study):
+        from xstilts import config
+        from xstilts.study import Grid
+
+        return Grid(config.project({**STUDY, **study}, self.folder / "config"))
+
+    def published(self) -> dict[str, Path]:
+        """The folders of what was fetched, by the name without its digest."""
+        found = [
+            *self.folder.glob("results/hub/*/manifest.json"),
+            *self.folder.glob("results/checkpoints/*.hub.*/manifest.json"),
+        ]
+        return {path.parent.name.rpartition(".")[0]: path.parent for path in found}
+
+
+def model_files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in MODEL_FILES}

@@ -1,0 +1,255 @@
+"""Tiny repositories with the names, columns and labels of the benchmarks on the Hub."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+NER = dict(enumerate("O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()))
+NLI = {0: "entailment", 1: "neutral", 2: "contradiction"}
+PAIR = {"text_a": "premise", "text_b": "hypothesis", "label": "label"}
+SQUAD = {
+    "id": "id",
+    "context": "context",
+    "question": "question",
+    "answers": "answers.text",
+    "starts": "answers.answer_start",
+}
+
+WORDS = "red blue green big small old new warm cold dry house tree river bird fish".split()
+
+
+def parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows as the bytes of a Parquet file."""
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows)), file)
+    return file.getvalue()
+
+
+def card(splits: Mapping[str, Mapping[str, str]]) -> bytes:
+    """A data set's README.md: config -> split -> glob of its files."""
+    configs = [
+        {
+            "config_name": config,
+            "data_files": [{"split": split, "path": path} for split, path in files.items()],
+        }
+        for config, files in splits.items()
+    ]
+    return f"---\n{yaml.safe_dump({'configs': configs})}---\n# A data set\n".encode()
+
+
+def dataset(splits: Mapping[str, Mapping[str, Sequence[Mapping]]]) -> dict[str, bytes]:
+    """The files of a data set, config -> split -> rows, in the usual layout."""
+    files = {
+        f"{config}/{split}-00000-of-00001.parquet": parquet(rows)
+        for config, found in splits.items()
+        for split, rows in found.items()
+    }
+    globs = {
+        config: {split: f"{config}/{split}-*" for split in splits[config]} for config in splits
+    }
+    return files | {"README.md": card(globs), ".gitattributes": b"*.parquet filter=lfs\n"}
+
+
+def pairs(count: int, classes: int, first: str, second: str, **others) -> list[dict]:
+    """Sentence pairs with a class."""
+    return [
+        {
+            first: f"the {WORDS[n % 15]} {WORDS[n % 7]}",
+            second: f"a {WORDS[n % 11]}",
+            "label": n % classes,
+            **others,
+        }
+        for n in range(count)
+    ]
+
+
+def nli(count: int, language: str = "en") -> list[dict]:
+    return pairs(count, 3, "premise", "hypothesis", language=language)
+
+
+def squad(count: int, prefix: str) -> list[dict]:
+    return [
+        {
+            "id": f"{prefix}{n}",
+            "title": "T",
+            "context": f"the {WORDS[n % 15]} tree is {WORDS[n % 9]} now",
+            "question": f"which tree {n}?",
+            "answers": {"text": [WORDS[n % 15]], "answer_start": [4]},
+        }
+        for n in range(count)
+    ]
+
+
+def hellaswag(count: int) -> list[dict]:
+    return [
+        {
+            "ind": n,
+            "activity_label": "A",
+            "ctx_a": "a",
+            "ctx_b": "b",
+            "ctx": f"the {WORDS[n % 15]} house",
+            "endings": [f"is {word}" for word in WORDS[:4]],
+            "label": str(n % 4),
+        }
+        for n in range(count)
+    ]
+
+
+def xcopa(count: int) -> list[dict]:
+    return [
+        {
+            "premise": f"the {WORDS[n % 15]} bird",
+            "choice1": "sings",
+            "choice2": "flies",
+            "question": "cause" if n % 2 else "effect",
+            "label": n % 2,
+            "idx": n,
+            "changed": False,
+        }
+        for n in range(count)
+    ]
+
+
+def wikiann(count: int, language: str) -> list[dict]:
+    return [
+        {
+            "tokens": ["Anna", "sees", WORDS[n % 15]],
+            "ner_tags": [1, 0, 5],
+            "langs": [language] * 3,
+            "spans": ["PER: Anna"],
+        }
+        for n in range(count)
+    ]
+
+
+def pawsx(count: int) -> list[dict]:
+    rows = pairs(count, 2, "sentence1", "sentence2")
+    return [{"id": n, **row} for n, row in enumerate(rows)] + [
+        {"id": count, "sentence1": "NS", "sentence2": "NS", "label": 0}
+    ]
+
+
+def benchmarks(hub) -> dict[str, dict]:
+    """Add the data sets to a hub; the tasks that read them, as in config/tasks."""
+
+    def add(name: str, splits: Mapping) -> dict:
+        commit = hub.add("datasets", name, dataset(splits))
+        return {"source": "hub", "repository": name, "revision": commit}
+
+    glue = add(
+        "nyu-mll/glue",
+        {
+            "mnli": {"train": nli(24), "validation_matched": nli(6), "test_matched": nli(3)},
+            "qqp": {"train": pairs(3, 2, "question1", "question2")},
+        },
+    )
+    xnli = add(
+        "facebook/xnli", {c: {"train": nli(3), "test": nli(6, c)} for c in ("en", "de", "sw")}
+    )
+    squad_v1 = add(
+        "rajpurkar/squad",
+        {"plain_text": {"train": squad(16, "t"), "validation": squad(6, "v")}},
+    )
+    xquad = add(
+        "google/xquad", {f"xquad.{c}": {"validation": squad(5, c)} for c in ("en", "de", "zh")}
+    )
+    paws = add(
+        "google-research-datasets/paws-x",
+        {c: {"train": pawsx(16), "test": pawsx(6)} for c in ("en", "de", "ko")},
+    )
+    ner = add(
+        "unimelb-nlp/wikiann",
+        {c: {"train": wikiann(16, c), "test": wikiann(5, c)} for c in ("en", "de", "ja")},
+    )
+    swag = add("Rowan/hellaswag", {"default": {"train": hellaswag(16), "test": hellaswag(3)}})
+    copa = add("cambridgeltl/xcopa", {c: {"test": xcopa(6)} for c in ("et", "ht")})
+    pairs_of = {"text_a": "sentence1", "text_b": "sentence2", "id": "id", "label": "label"}
+    tags = {"columns": {"words": "tokens", "tags": "ner_tags"}, "labels": NER}
+    paraphrase = {
+        "columns": pairs_of,
+        "labels": {0: "0", 1: "1"},
+        "excluded": {"sentence1": {"NS": "placeholder NS in place of a translation"}},
+    }
+    return {
+        "mnli": _task(
+            "classify",
+            ["en"],
+            train={**glue, "config": "mnli", "split": "train", "columns": PAIR, "labels": NLI},
+        ),
+        "xnli": _task(
+            "classify",
+            ["en", "de"],
+            train="mnli",
+            test={**xnli, "config": "{language}", "split": "test", "columns": PAIR, "labels": NLI},
+        ),
+        "squad": _task("answer", ["en"], train={**squad_v1, "split": "train", "columns": SQUAD}),
+        "xquad": _task(
+            "answer",
+            ["en", "de"],
+            train="squad",
+            test={
+                **xquad,
+                "config": "xquad.{language}",
+                "split": "validation",
+                "columns": SQUAD,
+            },
+        ),
+        "pawsx": _task(
+            "classify",
+            ["en", "de"],
+            train={**paws, "config": "{language}", "split": "train", **paraphrase},
+            test={**paws, "config": "{language}", "split": "test", **paraphrase},
+        ),
+        "panx": _task(
+            "tag",
+            ["en", "de"],
+            train={**ner, "config": "{language}", "split": "train", **tags},
+            test={**ner, "config": "{language}", "split": "test", **tags},
+        ),
+        "hellaswag": _task(
+            "choose",
+            ["en"],
+            train={
+                **swag,
+                "split": "train",
+                "columns": {"id": "ind", "context": "ctx", "choices": "endings", "label": "label"},
+                "labels": {0: 0, 1: 1, 2: 2, 3: 3},
+            },
+        ),
+        "xcopa": _task(
+            "choose",
+            ["et"],
+            train="hellaswag",
+            test={
+                **copa,
+                "config": "{language}",
+                "split": "test",
+                "columns": {
+                    "id": "idx",
+                    "context": "premise",
+                    "question": "question",
+                    "choices": ["choice1", "choice2"],
+                    "label": "label",
+                },
+                "labels": {0: 0, 1: 1},
+            },
+        ),
+    }
+
+
+METRICS = {"classify": "accuracy", "choose": "accuracy", "tag": "f1", "answer": "f1"}
+
+
+def _task(family: str, languages: list[str], **splits) -> dict:
+    return {
+        "family": family,
+        "roles": ["intermediate", "target"],
+        "languages": languages,
+        "splits": splits,
+        "metrics": [METRICS[family]],
+        "encode": {"max_length": 32, "stride": 2, "max_question_length": 12},
+    }

@@ -1,0 +1,206 @@
+"""A server on 127.0.0.1 that answers as the Hugging Face Hub does, and remembers what it was asked.
+
+Only what huggingface_hub and datasets call: information on a repository, its tree, the sizes of
+files, and their content, large files by redirection to a store of their own, whole or a range.
+"""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+LARGE = (".parquet", ".safetensors", ".bin")  # in git LFS
+API = re.compile(
+    r"/api/(datasets|models)/([^/]+/[^/]+)/(revision|tree|paths-info|auth-check)/?([^/]*)/?(.*)"
+)
+RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+
+
+class Hub:
+    """Repositories, each one commit of files, behind an endpoint."""
+
+    def __init__(self):
+        self.repositories: dict[str, tuple[str, Mapping[str, bytes]]] = {}  # kind/owner/name
+        self.gated: set[str] = set()
+        self.requests: list[tuple[str, str]] = []
+        self.dropped: dict[str, int] = {}  # sha256 -> bytes after which its connection is cut
+        self.endpoint = ""
+
+    def add(self, kind: str, name: str, files: Mapping[str, bytes]) -> str:
+        """Add a repository, `datasets` or `models`; its commit."""
+        commit = hashlib.sha1("".join([name, *sorted(map(sha256, files.values()))]).encode())
+        self.repositories[f"{kind}/{name}"] = (commit.hexdigest(), files)
+        return commit.hexdigest()
+
+    def content(self) -> dict[str, bytes]:
+        """Every large file by its sha256."""
+        found = (files.items() for _, files in self.repositories.values())
+        return {sha256(data): data for items in found for path, data in items if is_large(path)}
+
+    def downloads(self) -> set[str]:
+        """`kind/owner/name/path` of every file whose content was asked for."""
+        names = {}
+        for repository, (_, files) in self.repositories.items():
+            for path, data in files.items():
+                names[f"/store/{sha256(data)}" if is_large(path) else f"{repository}/{path}"] = (
+                    f"{repository}/{path}"
+                )
+        found = set()
+        for method, path in self.requests:
+            if method == "GET":
+                resolved = RESOLVE.fullmatch(path)
+                kind = "datasets" if resolved and resolved[1] else "models"
+                key = f"{kind}/{resolved[2]}/{resolved[4]}" if resolved else path
+                found |= {names[key]} if key in names else set()
+        return found
+
+    def start(self) -> None:
+        """Serve on a free port."""
+        handler = type("Handler", (_Handler,), {"hub": self})
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Serve no more; the endpoint refuses connections."""
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def is_large(path: str) -> bool:
+    return path.endswith(LARGE)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        """Nothing on stderr."""
+
+    def do_HEAD(self):
+        self._answer()
+
+    def do_GET(self):
+        self._answer()
+
+    def do_POST(self):
+        self._answer()
+
+    def _answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = parse_qs(self.rfile.read(length).decode())
+        path = unquote(urlsplit(self.path).path)
+        self.hub.requests.append((self.command, path))
+        if path.startswith("/store/"):
+            return self._content(self.hub.content()[path.removeprefix("/store/")])
+        if found := RESOLVE.fullmatch(unquote(path)):
+            return self._resolve("datasets" if found[1] else "models", *found.groups()[1:])
+        if found := API.fullmatch(path):
+            return self._api(*found.groups(), body)
+        return self._error(404, "EntryNotFound")
+
+    def _repository(self, kind: str, name: str, revision: str):
+        """(commit, files), or None after an error was sent."""
+        if f"{kind}/{name}" not in self.hub.repositories:
+            return self._error(401, "RepoNotFound")
+        commit, files = self.hub.repositories[f"{kind}/{name}"]
+        if revision not in (commit, ""):
+            return self._error(404, "RevisionNotFound")
+        return commit, files
+
+    def _api(self, kind, name, what, revision, folder, body):
+        found = self._repository(kind, name, revision)
+        if not found:
+            return None
+        commit, files = found
+        if what == "auth-check":
+            gated = f"{kind}/{name}" in self.hub.gated
+            return self._error(403, "GatedRepo") if gated else self._json({})
+        entries = [_entry(path, data) for path, data in sorted(files.items())]
+        if what == "paths-info":
+            return self._json([entry for entry in entries if entry["path"] in body["paths"]])
+        if what == "tree":
+            inside = _below(folder, entries, "recursive=True" in urlsplit(self.path).query)
+            return self._json(inside) if inside else self._error(404, "EntryNotFound")
+        siblings = [{"rfilename": path} for path in files]
+        return self._json({"id": name, "sha": commit, "private": False, "siblings": siblings})
+
+    def _resolve(self, kind, name, revision, path):
+        found = self._repository(kind, name, revision)
+        if not found:
+            return None
+        commit, files = found
+        if f"{kind}/{name}" in self.hub.gated:
+            return self._error(403, "GatedRepo")
+        headers = {"X-Repo-Commit": commit}
+        if path not in files:
+            return self._error(404, "EntryNotFound", headers)
+        data = files[path]
+        if not is_large(path):
+            return self._content(data, headers)
+        # another host, as on the Hub: clients do not follow it when they ask for the headers
+        store = self.hub.endpoint.replace("127.0.0.1", "localhost")
+        headers |= {
+            "X-Linked-Etag": f'"{sha256(data)}"',
+            "X-Linked-Size": str(len(data)),
+            "Location": f"{store}/store/{sha256(data)}",
+        }
+        return self._send(302, b"", headers)
+
+    def _content(self, data: bytes, headers: Mapping[str, str] | None = None):
+        headers = {"ETag": f'"{sha256(data)}"', "Accept-Ranges": "bytes", **(headers or {})}
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if not wanted:
+            return self._send(200, data, headers)
+        first = int(wanted[1])
+        headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
+        return self._send(206, data[first:], headers)
+
+    def _json(self, value):
+        return self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _error(self, status: int, code: str, headers: Mapping[str, str] | None = None):
+        return self._send(status, b"{}", {"X-Error-Code": code, **(headers or {})})
+
+    def _send(self, status: int, data: bytes, headers: Mapping[str, str]):
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        cut = self.hub.dropped.get(self.path.rpartition("/")[2])
+        self.wfile.write(data[:cut])
+        if cut is not None:
+            self.close_connection = True
+
+
+def _below(folder: str, entries: list[dict], recursive: bool) -> list[dict]:
+    """The files in a folder, and the folders: of all depths, or its own only."""
+    prefix = f"{folder}/" if folder else ""
+    found = {}
+    for entry in entries:
+        if entry["path"].startswith(prefix):
+            names = entry["path"].removeprefix(prefix).split("/")
+            for depth in range(1, len(names)):
+                path = prefix + "/".join(names[:depth])
+                found[path] = {"type": "directory", "path": path, "size": 0, "oid": "0" * 40}
+            found[entry["path"]] = entry
+    return [e for e in found.values() if recursive or "/" not in e["path"].removeprefix(prefix)]
+
+
+def _entry(path: str, data: bytes) -> dict:
+    entry = {"type": "file", "path": path, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+    if is_large(path):
+        entry["lfs"] = {"oid": sha256(data), "size": len(data), "pointerSize": 130}
+    return entry

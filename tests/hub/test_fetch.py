@@ -1,0 +1,385 @@
+"""The source `hub` and the models of the Hub, by the real clients, from a server on 127.0.0.1."""
+
+import json
+import shutil
+
+import pytest
+from project import MODEL_FILES, STUDY, Project, model_files
+from repositories import NLI, PAIR, benchmarks, card, dataset, nli, parquet
+from server import Hub, sha256
+
+
+@pytest.fixture
+def hub():
+    running = Hub()
+    running.start()
+    yield running
+    running.stop()  # a test that has stopped it starts it again
+
+
+@pytest.fixture
+def project(hub, tmp_path, root):
+    """The benchmarks as tasks, and `tiny`, whose repository holds more than is needed."""
+    files = model_files(root("xlmr")) | {
+        "README.md": b"# A model",
+        "pytorch_model.bin": b"a pickle",
+        "flax_model.msgpack": b"flax",
+        "onnx/model.onnx": b"onnx",
+        "onnx/config.json": b"{}",
+    }
+    commit = hub.add("models", "some/tiny", files)
+    models = {"tiny": {"hub": {"repository": "some/tiny", "revision": commit}}}
+    return Project(tmp_path / "project", hub, benchmarks(hub), models)
+
+
+@pytest.mark.slow
+def test_a_study_is_fetched_despite_an_interruption_and_runs_to_its_end_offline(hub, project):
+    make = ("make", "-o", ".venv/made", "fetch", "STUDY=config/config.yaml")
+    weights = hub.repositories["models/some/tiny"][1]["model.safetensors"]
+    training = hub.repositories["datasets/nyu-mll/glue"][1]["mnli/train-00000-of-00001.parquet"]
+    hub.dropped = {sha256(data): 100 for data in (weights, training)}
+    broken = project.run(*make)
+    told = broken.stdout + broken.stderr
+    assert broken.returncode != 0
+    assert "xstilts fetch: model some/tiny@" in told
+    assert "xstilts fetch: data set nyu-mll/glue@" in told
+    assert "run again where there is a network, whole files are kept" in told
+    assert "Traceback" not in told
+    assert project.published().keys() == {"xnli.en.test", "xnli.de.test"}
+    for folder in ("hub", "checkpoints"):  # nothing half made under a final name
+        for path in (project.folder / "results" / folder).glob("*"):
+            assert (path / "manifest.json").exists(), path
+
+    first = hub.downloads()
+    hub.dropped = {}
+    hub.requests.clear()
+    fetched = project.run(*make)
+    assert fetched.returncode == 0, fetched.stdout + fetched.stderr
+    assert "1/1 mnli/train-00000-of-00001.parquet, 1." in fetched.stderr
+    assert hub.downloads() == {
+        "datasets/nyu-mll/glue/mnli/train-00000-of-00001.parquet",
+        "models/some/tiny/model.safetensors",
+    }
+    assert first | hub.downloads() == {
+        "datasets/nyu-mll/glue/README.md",
+        "datasets/nyu-mll/glue/mnli/train-00000-of-00001.parquet",
+        "datasets/facebook/xnli/README.md",
+        "datasets/facebook/xnli/en/test-00000-of-00001.parquet",
+        "datasets/facebook/xnli/de/test-00000-of-00001.parquet",
+        *(f"models/some/tiny/{name}" for name in MODEL_FILES),
+    }
+    assert project.published().keys() == {
+        "mnli.mnli.train",
+        "xnli.en.test",
+        "xnli.de.test",
+        "tiny.hub",
+    }
+    assert not list(project.folder.glob("results/scratch/*"))
+
+    hub.requests.clear()
+    again = project.run(*make)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert hub.requests == []
+
+    hub.stop()
+    study = project.run("snakemake")
+    assert study.returncode == 0, study.stdout + study.stderr
+    assert len(list(project.folder.glob("results/scores/*.json"))) == 1
+
+    # what is prepared needs its download no more
+    shutil.rmtree(project.folder / "results" / "hub")
+    rest = project.run("snakemake", "--dry-run")
+    assert "Nothing to be done" in rest.stdout + rest.stderr
+    hub.start()
+
+
+def test_every_family_is_read(hub, project):
+    targets = ["xnli", "xquad", "pawsx", "panx", "xcopa"]
+    project.write("config.yaml", STUDY | {"targets": targets})
+    artefacts = project.grid(targets=targets).artefacts()
+    (fetched, _), (prepared, told) = project.commands(
+        ["fetch", *artefacts.downloads], ["prepare", *artefacts.datasets]
+    )
+    assert (fetched, prepared) == (0, 0), told
+    assert "pawsx.de.test: 6 rows, 1 excluded" in told
+
+    from xstilts import store
+
+    def first(name: str) -> dict:
+        (id,) = (id for id in artefacts.datasets if id.startswith(f"{name}."))
+        return store.read_rows(project.folder / "results" / "data" / id)[0]
+
+    premise, hypothesis = "the red red", "a red"
+    assert first("mnli.en.train") == {
+        "id": "0",
+        "text_a": premise,
+        "text_b": hypothesis,
+        "label": "entailment",
+    }
+    assert first("pawsx.de.test")["label"] == "0"
+    assert first("panx.de.test") == {
+        "id": "0",
+        "words": ["Anna", "sees", "red"],
+        "tags": ["B-PER", "O", "B-LOC"],
+    }
+    assert first("xquad.de.test") == {
+        "id": "de0",
+        "context": "the red tree is red now",
+        "question": "which tree 0?",
+        "answers": ["red"],
+        "starts": [4],
+    }
+    assert first("hellaswag.en.train") == {
+        "id": "0",
+        "context": "the red house",
+        "question": "",
+        "choices": ["is red", "is blue", "is green", "is big"],
+        "label": 0,
+    }
+    assert first("xcopa.et.test") == {
+        "id": "0",
+        "context": "the red bird",
+        "question": "effect",
+        "choices": ["sings", "flies"],
+        "label": 0,
+    }
+
+
+def one_task(**split) -> dict:
+    return {
+        "family": "classify",
+        "roles": ["intermediate", "target"],
+        "languages": ["en"],
+        "splits": {"test": {"source": "hub", "columns": PAIR, "labels": NLI, **split}},
+        "metrics": ["accuracy"],
+    }
+
+
+def fetch_and_prepare(project: Project, tasks: dict[str, dict], models: dict | None = None) -> dict:
+    """What each task, or model, has to say: (task -> exit status and stderr of both commands)."""
+    project.write("tasks/all.yaml", tasks)
+    if models:
+        project.write("models/all.yaml", models)
+    commands, owners = [], []
+    for name in models or tasks:
+        study = {**STUDY, **({"models": [name]} if models else {"targets": [name]})}
+        project.write(f"studies/{name}.yaml", {**study, "study": name})
+        artefacts = project.grid(**{k: study[k] for k in ("models", "targets")}).artefacts()
+        groups = {"fetch": artefacts.downloads, "prepare": artefacts.datasets}
+        for command, ids in groups.items():
+            wanted = [id for id in ids if id.startswith(f"{name}.")]
+            if wanted:
+                commands.append([command, "--study", f"config/studies/{name}.yaml", *wanted])
+                owners.append(name)
+    told: dict[str, list] = {}
+    for name, outcome in zip(owners, project.commands(*commands), strict=True):
+        told.setdefault(name, []).append(outcome)
+    return told
+
+
+def test_what_is_wrong_with_a_data_set_is_one_message(hub, project):
+    usual = dataset({"a": {"test": nli(3)}, "b": {"test": nli(3), "train": nli(3)}})
+    commit = hub.add("datasets", "some/data", usual)
+    place = {"repository": "some/data", "revision": commit, "config": "a", "split": "test"}
+    script = hub.add("datasets", "old/script", {"script.py": b"raise SystemExit(7)"})
+    gated = hub.add("datasets", "some/gated", usual)
+    hub.gated.add("datasets/some/gated")
+    csv = hub.add(
+        "datasets", "some/csv", {"README.md": card({"a": {"test": "t.csv"}}), "t.csv": b"a,b\n1,2"}
+    )
+    column = {**PAIR, "text_a": "premis"}
+    cases = {
+        "missing_repository": (
+            {**place, "repository": "no/such"},
+            "data set no/such: not on the Hub, or private: check its name",
+        ),
+        "missing_revision": (
+            {**place, "revision": "0" * 40},
+            f"data set some/data: no revision {'0' * 40}: its commits are on ",
+        ),
+        "missing_split": (
+            {**place, "config": "b", "split": "tset"},
+            "data set some/data, config 'b': no split 'tset'; did you mean 'test'?",
+        ),
+        "missing_config": ({**place, "config": "c"}, "'c' not found. Available: ['a', 'b']"),
+        "no_config": ({**place, "config": ""}, "Please pick one among the available configs"),
+        "missing_files": ({**place, "files": "x/*.parquet"}, "No (supported) data files found"),
+        "gated": (
+            {**place, "repository": "some/gated", "revision": gated},
+            "data set some/gated: gated: accept its terms on ",
+        ),
+        "script": (
+            {**place, "repository": "old/script", "revision": script},
+            "data set old/script: a script, and none is ever run; ",
+        ),
+        "csv": (
+            {**place, "repository": "some/csv", "revision": csv},
+            "data set some/csv: t.csv is none of .parquet, .jsonl, .json; ",
+        ),
+        "wrong_column": (
+            {**place, "columns": column},
+            "row 1: no column 'premis'; did you mean 'premise'?",
+        ),
+        "wrong_label": (
+            {**place, "labels": {0: "entailment", 1: "neutral"}},
+            "row 3: unknown label '2'; valid: 0, 1",
+        ),
+        "repeated_id": (
+            {**place, "config": "b", "split": "test+train", "columns": {**PAIR, "id": "label"}},
+            "id '0' again, after ",
+        ),
+        "nothing_left": ({**place, "only": {"premise": "x*"}}, "no row with {'premise': 'x*'}"),
+    }
+    told = fetch_and_prepare(
+        project, {name: one_task(**split) for name, (split, _) in cases.items()}
+    )
+    for name, (_, expected) in cases.items():
+        status, text = next(outcome for outcome in told[name] if outcome[0] != 0)
+        assert status == 2, name
+        assert expected in text, (name, text)
+        assert "Traceback" not in text, name
+        assert len(text.strip().splitlines()) <= 3, text  # progress, then the message
+    assert "refs/convert/parquet" in told["script"][0][1]
+    # a fetch that failed leaves nothing for prepare, which says so
+    assert "not downloaded yet; run `make fetch" in told["script"][1][1]
+
+
+def test_the_parquet_copy_of_a_script_is_read_by_a_glob(hub, project):
+    files = {
+        "mnli/train/0000.parquet": parquet(nli(2)),
+        "mnli/test/0000.parquet": parquet(nli(3)),
+        "mnli/test/0001.parquet": parquet(nli(4)),
+    }
+    commit = hub.add("datasets", "old/script", files)
+    split = {"repository": "old/script", "revision": commit, "split": "test"}
+    told = fetch_and_prepare(project, {"copy": one_task(files="mnli/test/*.parquet", **split)})
+    assert [status for status, _ in told["copy"]] == [0, 0]
+    assert "copy.en.test: 7 rows" in told["copy"][1][1]
+    assert [p.name for p in project.published()["copy.default.test"].glob("*.parquet")]
+    assert not any("train" in name for name in hub.downloads())
+
+
+def test_a_hub_out_of_reach_is_one_message(hub, project):
+    hub.stop()
+    artefacts = project.grid().artefacts()
+    data = next(id for id in artefacts.downloads if id.startswith("xnli"))
+    model = next(id for id in artefacts.downloads if ".hub." in id)
+    for status, text in project.commands(["fetch", data], ["fetch", model]):
+        assert status == 2
+        assert "run again where there is a network" in text
+        assert "Traceback" not in text
+    hub.start()
+
+
+def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
+    import io
+
+    import sentencepiece
+    import torch
+    import transformers
+    from safetensors.torch import load_file, save_file
+
+    plain = model_files(root("xlmr"))
+    texts = [row["text"] for row in rows("text", "en", "train")]
+    trained = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=trained, vocab_size=180, hard_vocab_limit=False
+    )
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(" ".join(texts).split()))]
+    state = load_file(root("xlmr") / "model.safetensors")
+    halves = [dict(list(state.items())[::2]), dict(list(state.items())[1::2])]
+    shards, index = {}, {}
+    for number, half in enumerate(halves, 1):
+        name = f"model-0000{number}-of-00002.safetensors"
+        save_file(half, tmp_path / name, {"format": "pt"})
+        shards[name] = (tmp_path / name).read_bytes()
+        index |= dict.fromkeys(half, name)
+    sharded = {**plain, **shards}
+    del sharded["model.safetensors"]
+    sharded["model.safetensors.index.json"] = json.dumps({"weight_map": index}).encode()
+    sharded["model-00003-of-00003.safetensors"] = b"of another release"
+    spm = {name: plain[name] for name in ("config.json", "model.safetensors")} | {
+        "sentencepiece.bpe.model": trained.getvalue()
+    }
+
+    bert = transformers.BertConfig(
+        vocab_size=len(words) + 100,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=80,
+    )
+    transformers.BertModel(bert).save_pretrained(tmp_path / "bert")
+    encoder = {
+        name: (tmp_path / "bert" / name).read_bytes()
+        for name in ("config.json", "model.safetensors")
+    }
+    # as microsoft/Multilingual-MiniLM-L12-H384: a BERT with XLM-R's pieces
+    minilm_config = json.loads(encoder["config.json"]) | {"tokenizer_class": "XLMRobertaTokenizer"}
+    good = {
+        "sharded": sharded,
+        "sentencepiece": spm,
+        "wordpiece": {**encoder, "vocab.txt": "\n".join(words).encode()},
+        "minilm": {
+            **encoder,
+            "config.json": json.dumps(minilm_config).encode(),
+            "sentencepiece.bpe.model": trained.getvalue(),
+        },
+    }
+    small = json.loads(plain["config.json"]) | {"vocab_size": 10}
+    code = json.loads(plain["config.json"]) | {
+        "model_type": "unheard_of",
+        "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"},
+    }
+    bad = {
+        "pickled": (
+            {"pytorch_model.bin": b"x", "config.json": b"{}"},
+            "model some/pickled: no model.safetensors (pytorch_model.bin): other formats can run",
+        ),
+        "no_tokenizer": (
+            {name: plain[name] for name in ("config.json", "model.safetensors")},
+            "model some/no_tokenizer: no tokenizer: none of tokenizer.json",
+        ),
+        "too_small": (
+            {**plain, "config.json": json.dumps(small).encode()},
+            "more than the model, 10",
+        ),
+        "code": (
+            {**plain, "config.json": json.dumps(code).encode(), "evil.py": b"raise SystemExit(7)"},
+            "model some/code: not one that transformers reads: ",
+        ),
+        "gated_model": (plain, "model some/gated_model: gated: accept its terms on "),
+        "gone": (None, "model some/gone: not on the Hub, or private"),
+    }
+    hub.gated.add("models/some/gated_model")
+    repositories = good | {name: files for name, (files, _) in bad.items()}
+    models = {}
+    for name, files in repositories.items():
+        commit = hub.add("models", f"some/{name}", files) if files else "0" * 40
+        models[name] = {"hub": {"repository": f"some/{name}", "revision": commit}}
+    told = fetch_and_prepare(project, benchmarks(hub), models)
+    for name, (_, expected) in bad.items():
+        ((status, text),) = told[name]
+        assert status == 2, name
+        assert expected in text, (name, text)
+        assert "Traceback" not in text
+    assert not any(
+        name.endswith(("evil.py", ".bin", "of-00003.safetensors")) for name in hub.downloads()
+    )
+    for name in good:
+        ((status, text),) = told[name]
+        assert status == 0, (name, text)
+        from xstilts.models import load_tokenizer, load_weights
+
+        folder = project.published()[f"{name}.hub"]
+        tokenizer = load_tokenizer(folder)
+        ids = tokenizer(texts[0])["input_ids"]
+        assert ids.count(tokenizer.unk_token_id) < len(ids) / 3, name
+        assert load_weights(folder)
+        assert json.loads((folder / "manifest.json").read_text())["pretrained_pooler"] == (
+            name in ("wordpiece", "minilm")
+        )
+    together = load_weights(project.published()["sharded.hub"])
+    assert together.keys() == state.keys()
+    assert all(torch.equal(together[key], state[key]) for key in state)

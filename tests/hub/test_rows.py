@@ -1,0 +1,211 @@
+"""Columns of a data set on the Hub into canonical rows; what an entry may say; what is stale."""
+
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+import pytest
+from repositories import NER, NLI, PAIR, SQUAD, parquet
+
+from xstilts import config
+from xstilts.errors import InputError
+from xstilts.origins import HubSplit
+from xstilts.sources.hub import read
+from xstilts.study import Grid
+
+PLACE = {"source": "hub", "repository": "some/data", "revision": "a" * 40, "split": "test"}
+QUESTION = {"id": "q", "question": "Where?", "choices": {"label": ["A", "B"], "text": ["x", "y"]}}
+CHOICES = {"question": "question", "choices": "choices.text", "label": "answerKey"}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Write records as a file and read them."""
+
+    def rows(family, records, language="en", name="data.parquet", **split):
+        path = tmp_path / name
+        if name.endswith("parquet"):
+            path.write_bytes(parquet(records))
+        else:
+            path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        return read(HubSplit(**PLACE, **split), family, [path], language)
+
+    return rows
+
+
+@pytest.mark.parametrize("name", ["data.parquet", "data.jsonl"])
+def test_a_field_inside_of_a_column_has_a_dot(load, name):
+    table = load(
+        "choose",
+        [{**QUESTION, "answerKey": "B"}],
+        name=name,
+        columns=CHOICES,
+        labels={"A": 0, "B": 1},
+    )
+    assert table.rows == [
+        {"id": "0", "context": "", "question": "Where?", "choices": ["x", "y"], "label": 1}
+    ]
+
+
+def test_other_rows_are_left_out_and_excluded_ones_counted(load):
+    records = [
+        {"id": "english-1", "text": "a"},
+        {"id": "finnish-1", "text": "b"},
+        {"id": "finnish-2", "text": ""},
+    ]
+    table = load(
+        "mask",
+        records,
+        "fi",
+        columns={"id": "id", "text": "text"},
+        only={"id": "{name}-*"},
+        excluded={"text": {"": "blank line"}},
+    )
+    assert table.rows == [{"id": "finnish-1", "text": "b", "text_b": ""}]
+    assert table.excluded == {"blank line": 1}
+
+
+def test_the_language_may_be_in_a_column(load):
+    record = {"sentence_en": "a", "sentence_de": "b"}
+    columns = {"text": "sentence_en", "text_b": "sentence_{language}"}
+    (row,) = load("mask", [record], "de", columns=columns).rows
+    assert (row["text"], row["text_b"]) == ("a", "b")
+
+
+def test_labels_that_are_not_mapped_stay(load):
+    record = {"premise": "a", "hypothesis": "b", "label": "neutral"}
+    assert load("classify", [record], columns=PAIR).rows[0]["label"] == "neutral"
+
+
+ANSWER = {"id": "1", "context": "It is red.", "question": "?"}
+
+
+@pytest.mark.parametrize(
+    ("family", "record", "split", "message"),
+    [
+        ("classify", {"premise": None, "hypothesis": "b", "label": 0}, {}, "'premise' holds None"),
+        ("classify", {"premise": "a", "hypothesis": "b", "label": 7}, {}, "unknown label '7'"),
+        ("tag", {"tokens": ["a", "b"], "ner_tags": [0]}, {}, "row 1: 2 words and 1 tags"),
+        ("tag", {"tokens": ["a"], "ner_tags": [9]}, {}, "unknown label '9'"),
+        (
+            "answer",
+            {**ANSWER, "answers": {"text": ["red"], "answer_start": [3]}},
+            {},
+            "answer 'red' is not at offset 3 but at 6",
+        ),
+        (
+            "answer",
+            {**ANSWER, "answers": {"text": ["red"], "answer_start": [6, 7]}},
+            {},
+            "1 answers and 2 offsets",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(load, family, record, split, message):
+    usual = {
+        "classify": {"columns": PAIR, "labels": NLI},
+        "tag": {"columns": {"words": "tokens", "tags": "ner_tags"}, "labels": NER},
+        "answer": {"columns": SQUAD},
+    }
+    with pytest.raises(InputError) as error:
+        load(family, [record], **usual[family], **split)
+    assert message in str(error.value)
+    assert "data.parquet: row 1: " in str(error.value)
+
+
+def test_a_file_that_is_cut_is_named(tmp_path):
+    path = tmp_path / "data.parquet"
+    path.write_bytes(parquet([{"text": "a"}])[:40])
+    with pytest.raises(InputError, match=r"data\.parquet: not valid Parquet, or cut"):
+        read(HubSplit(**PLACE, columns={"text": "text"}), "mask", [path], "en")
+
+
+@pytest.mark.parametrize(
+    ("family", "split", "message"),
+    [
+        ("classify", {"columns": {**PAIR, "text_c": "x"}}, "no field 'text_c': did you mean"),
+        ("classify", {"columns": {"text_a": "x"}}, "family classify needs 'label'"),
+        ("classify", {"columns": {**PAIR, "text_a": ["x", "y"]}}, "columns.text_a: expected one"),
+        ("classify", {"columns": PAIR, "labels": {0: 1}}, "labels.0: 1, expected text"),
+        ("choose", {"columns": CHOICES}, "labels: family choose needs"),
+        ("choose", {"columns": CHOICES, "labels": {"A": "0"}}, "labels.A: '0', expected a choice"),
+        ("mine", {"columns": {}}, "source: not for family mine, only classify, choose"),
+        ("mask", {"columns": {"text": "t"}, "revision": "main"}, "'main' is no commit: expected"),
+        ("mask", {"columns": {"text": "t"}, "confg": "x"}, "unknown key 'confg': did you mean"),
+    ],
+)
+def test_a_wrong_entry_names_task_split_and_key(family, split, message):
+    task = {
+        "family": family,
+        "roles": ["target"],
+        "languages": ["en"],
+        "splits": {"test": {**PLACE, **split}},
+    }
+    with pytest.raises(InputError) as error:
+        config.validate(config.Task, task, "tasks.yaml, x")
+    assert message in str(error.value)
+    assert "tasks.yaml, x, splits.test." in str(error.value).replace(": splits", ", splits")
+
+
+def _datasets(**changes):
+    split = {**PLACE, "config": "{language}", "columns": PAIR, "labels": NLI, **changes}
+    task = {
+        "family": "classify",
+        "roles": ["target"],
+        "languages": ["en", "de"],
+        "splits": {"test": split},
+    }
+    model = {"hub": {"repository": "some/model", "revision": "b" * 40}}
+    study = {"study": "s", "models": ["m"], "recipes": ["none"], "targets": ["t"], "seeds": [1]}
+    values = {"study": study, "tasks": {"t": task}, "models": {"m": model}}
+    grid = Grid(config.Project.model_validate(values))
+    again = Grid(config.Project.model_validate(json.loads(grid.project.model_dump_json())))
+    found = [grid.dataset("t", language, "test") for language in ("en", "de")]
+    assert [again.dataset("t", language, "test").id for language in ("en", "de")] == [
+        dataset.id for dataset in found
+    ]
+    return [d.id for d in found], [d.download.id for d in found]
+
+
+def test_a_column_prepares_anew_and_a_commit_downloads_anew():
+    prepared, fetched = _datasets()
+    assert len({*prepared, *fetched}) == 4
+    renamed, same = _datasets(columns={**PAIR, "text_a": "other"})
+    assert same == fetched
+    assert not set(renamed) & set(prepared)
+    newer, downloads = _datasets(revision="c" * 40)
+    assert not {*newer, *downloads} & {*prepared, *fetched}
+
+
+def test_a_split_that_mixes_languages_is_downloaded_once():
+    prepared, fetched = _datasets(config="all")
+    assert len(set(prepared)) == 2
+    assert len(set(fetched)) == 1
+
+
+def test_jobs_are_offline(monkeypatch):
+    from xstilts.workplan import use_this_installation
+
+    monkeypatch.setattr(os, "environ", {"PATH": "/bin", "HF_HUB_OFFLINE": "0"})
+    use_this_installation(Path("project"))
+    assert os.environ["HF_HUB_OFFLINE"] == os.environ["HF_DATASETS_OFFLINE"] == "1"
+
+
+def test_a_long_download_says_how_far_it_is(monkeypatch, caplog):
+    from huggingface_hub.utils.tqdm import _get_progress_bar_context
+
+    from xstilts.stages import fetch
+
+    monkeypatch.setattr(fetch, "_PROGRESS_SECONDS", 0.02)
+    fetch._progress.cache_clear()
+    caplog.set_level(logging.INFO, "xstilts")
+    options = {"desc": "model.safetensors", "log_level": logging.WARNING, "total": 4_000_000}
+    with _get_progress_bar_context(**options, name="x", tqdm_class=fetch._progress()) as bar:
+        for _ in range(4):
+            time.sleep(0.03)
+            bar.update(1_000_000)
+    fetch._progress.cache_clear()
+    assert "  model.safetensors: 2.00M of 4.00M, " in caplog.text
+    assert " left" in caplog.text
