@@ -101,6 +101,12 @@ class Predict(Strict):
     max_answer_length: int = Field(30, ge=1, description="Longest answer span, in tokens.")
     best_spans: int = Field(20, ge=1, description="Start and end candidates for an answer span.")
     layer: int = Field(-1, description="Hidden layer of sentence embeddings; 0 is the embeddings.")
+    retrieval: Literal["nearest", "margin"] = Field(
+        "nearest",
+        description="How the mine family finds translations: the nearest sentence of each English "
+        "one, or pairs of high margin, with a threshold from the validation split.",
+    )
+    neighbours: int = Field(4, ge=1, description="Nearest neighbours that a margin averages over.")
 
 
 class Overrides(Strict):
@@ -167,6 +173,14 @@ class Task(Overrides):
     licence: str = Field("", description="Licence of the data.")
     citation: str = Field("", description="Whom to cite.")
     homepage: str = Field("", description="Where the release is.")
+
+    def predicted_splits(self) -> list[str]:
+        """The splits that a target is predicted on in every language.
+
+        A task without training can tune only a threshold on its validation split: BUCC.
+        """
+        tuned = "train" not in self.splits and "validation" in self.splits
+        return ["validation", "test"] if tuned else ["test"]
 
 
 class Tokenizer(Strict):

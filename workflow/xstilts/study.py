@@ -140,7 +140,7 @@ class Checkpoint(Artefact):
 
 @dataclass(frozen=True, eq=False)
 class Predictions(Artefact):
-    """A checkpoint's predictions for one target task: a file per language."""
+    """A checkpoint's predictions for one target task: a file per language and split."""
 
     path_pattern = "results/predictions/{id}"
 
@@ -150,6 +150,17 @@ class Predictions(Artefact):
     encode: BaseModel
     settings: BaseModel
     datasets: tuple[Dataset, ...]
+
+    @property
+    def scored(self) -> tuple[Dataset, ...]:
+        """The data sets that the score is of, one per language."""
+        return tuple(dataset for dataset in self.datasets if dataset.split == "test")
+
+    def tuning(self, test: Dataset) -> Dataset | None:
+        """The data set that a threshold for `test` is tuned on, if predictions have one."""
+        wanted = (test.language, "validation")
+        found = (d for d in self.datasets if (d.language, d.split) == wanted)
+        return next(found, None)
 
     @cached_property
     def identity(self) -> Identity:
@@ -337,6 +348,12 @@ class Grid:
 
     def _predictions(self, model: str, recipe: Recipe, target: str, seed: int) -> Predictions:
         task = self._task(target)
+        settings = self.project.settings("predict", target, model)
+        if (settings.retrieval == "margin") != (task.predicted_splits() != ["test"]):
+            raise InputError(
+                f"task {target!r}: `predict.retrieval: margin` goes with a validation split, which "
+                "its threshold is tuned on, and no training"
+            )
         checkpoint = self.step(model, recipe, seed)
         if "train" in task.splits:
             step = Step((Part(target),))
@@ -347,9 +364,11 @@ class Grid:
             target=target,
             family=task.family,
             encode=self.project.settings("encode", target, model),
-            settings=self.project.settings("predict", target, model),
+            settings=settings,
             datasets=tuple(
-                self.dataset(target, language, "test") for language in self.languages(target)
+                self.dataset(target, language, split)
+                for language in self.languages(target)
+                for split in task.predicted_splits()
             ),
         )
 

@@ -7,10 +7,15 @@
     encode     rows -> features: lists of token ids, several per row where a text is long
     collate    features -> a batch of tensors
     outputs    a model's output for a batch -> one small array (or tuple of them) per feature
-    decode     features' outputs -> one prediction per row: {"id", "prediction", …}
+    decode     features' outputs -> predictions, one per row: {"id", "prediction", …}
 
-A family may have `forward`, a cheaper way to its head's loss. `mask` has no predictions, and `mine`
-has no training. Importing a family imports no torch.
+A family may have more:
+
+    forward    another way to its head's loss
+    asked      the rows that get a prediction, where not all do
+    threshold  what score a prediction needs, tuned on a validation split; `above` applies it
+
+`mask` has no predictions, and `mine` has no training. Importing a family imports no torch.
 """
 
 import importlib

@@ -1,4 +1,9 @@
-"""mine: find the translation of a sentence among many by its embedding. No training (Tatoeba)."""
+"""mine: find translations by their embeddings, without training (Tatoeba, BUCC 2018).
+
+`retrieval: nearest` finds a translation for every English sentence (Tatoeba). `margin` finds which
+sentences of two large pools are translations of each other (BUCC): candidates with a score, of
+which those above a threshold count that is tuned on other data.
+"""
 
 import pyarrow as pa
 
@@ -9,6 +14,7 @@ COLUMNS = pa.schema(
     {"id": pa.string(), "side": pa.string(), "text": pa.string(), "match": pa.string()}
 )
 MODEL = "AutoModel"
+_QUERIES, _INDEX = 2048, 32768  # a block of similarities: a quarter of a gigabyte
 
 
 def _accuracy(rows, predictions, language):
@@ -17,7 +23,44 @@ def _accuracy(rows, predictions, language):
     return metrics.accuracy(list(golds.values()), [found[english] for english in golds])
 
 
-METRICS = {"accuracy": _accuracy}
+def _pair_metric(key):
+    def score(rows, predictions, language):
+        return metrics.pair_f1(_gold_pairs(rows), _pairs(predictions))[key]
+
+    return score
+
+
+def _gold_pairs(rows):
+    return [(row["id"], row["match"]) for row in rows if row["side"] == "foreign" and row["match"]]
+
+
+def _pairs(predictions):
+    """(foreign id, English id) -> score of each candidate."""
+    return {(p["id"], p["prediction"]): p["score"] for p in predictions if p["prediction"]}
+
+
+METRICS = {
+    "accuracy": _accuracy,
+    "f1": _pair_metric("f1"),
+    "precision": _pair_metric("precision"),
+    "recall": _pair_metric("recall"),
+}
+
+
+def asked(rows, settings):
+    """The rows that get a prediction: one side, foreign if pairs are mined."""
+    side = "foreign" if settings.retrieval == "margin" else "english"
+    return [row for row in rows if row["side"] == side]
+
+
+def threshold(rows, predictions):
+    """The score from which on the candidates of a validation split have the best F1."""
+    return metrics.best_pair_threshold(_gold_pairs(rows), _pairs(predictions))
+
+
+def above(predictions, threshold):
+    """The predictions without the candidates below a threshold."""
+    return [p if p["score"] >= threshold else p | {"prediction": ""} for p in predictions]
 
 
 def labels(rows):
@@ -49,27 +92,91 @@ def outputs(output, batch, settings):
 
 
 def decode(rows, features, embeddings, labels, settings):
-    """For each English sentence the foreign sentence with the highest cosine.
-
-    XTREME's Tatoeba protocol: the foreign side is the index, the English side the queries.
-    """
+    """The translation of each row of `asked`, with its score; "" where none is left to it."""
     import numpy as np
 
     vectors = np.stack(embeddings)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    foreign = [number for number, row in enumerate(rows) if row["side"] == "foreign"]
-    english = [number for number, row in enumerate(rows) if row["side"] == "english"]
+    sides = ("foreign", "english")
+    if settings.retrieval == "margin":
+        numbers = [_first_of_each_text(rows, side) for side in sides]
+        found = margin_pairs(*(vectors[side] for side in numbers), settings.neighbours)
+    else:
+        numbers = [[n for n, row in enumerate(rows) if row["side"] == side] for side in sides]
+        scores, best = nearest(vectors[numbers[1]], vectors[numbers[0]], 1)
+        found = [(int(f), e, float(s)) for e, (f, s) in enumerate(zip(best[:, 0], scores[:, 0]))]
+    pairs = [(rows[numbers[0][f]]["id"], rows[numbers[1][e]]["id"], s) for f, e, s in found]
+    if settings.retrieval == "nearest":
+        pairs = [(english, foreign, score) for foreign, english, score in pairs]
+    matches = {query: (other, score) for query, other, score in pairs}
     predictions = []
-    for start in range(0, len(english), 1024):  # bounds the similarity matrix's memory
-        queries = english[start : start + 1024]
-        similarity = vectors[queries] @ vectors[foreign].T
-        for query, scores in zip(queries, similarity, strict=True):
-            best = int(scores.argmax())
-            predictions.append(
-                {
-                    "id": rows[query]["id"],
-                    "prediction": rows[foreign[best]]["id"],
-                    "score": round(float(scores[best]), 6),
-                }
-            )
+    for row in asked(rows, settings):
+        other, score = matches.get(row["id"], ("", 0.0))
+        predictions.append({"id": row["id"], "prediction": other, "score": round(score, 6)})
     return predictions
+
+
+def _first_of_each_text(rows, side):
+    """Numbers of a side's rows, those left out that repeat a sentence, as in BUCC's baselines."""
+    first = {}
+    for number, row in enumerate(rows):
+        if row["side"] == side:
+            first.setdefault(row["text"], number)
+    return list(first.values())
+
+
+def nearest(queries, index, count):
+    """Similarity and position of the `count` vectors of `index` [n, d] nearest to each query [m, d].
+
+    Both are [m, min(count, n)] arrays, best first; similarity is the inner product. Blocks bound
+    the memory: BUCC's half a million sentences a side would make a matrix of a terabyte.
+    """
+    import numpy as np
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    count = min(count, len(index))
+    scores = np.empty((len(queries), count), np.float32)
+    positions = np.empty((len(queries), count), np.int64)
+    for start in range(0, len(queries), _QUERIES):
+        block = torch.from_numpy(queries[start : start + _QUERIES]).to(device)
+        best = torch.full((len(block), count), -torch.inf, device=device)
+        where = torch.zeros((len(block), count), dtype=torch.long, device=device)
+        for offset in range(0, len(index), _INDEX):
+            similarity = block @ torch.from_numpy(index[offset : offset + _INDEX]).to(device).T
+            both = torch.cat([best, similarity], 1)
+            best, column = both.topk(count)
+            seen = where.gather(1, column.clamp(max=count - 1))
+            where = torch.where(column < count, seen, column - count + offset)
+        scores[start : start + _QUERIES] = best.cpu().numpy()
+        positions[start : start + _QUERIES] = where.cpu().numpy()
+    return scores, positions
+
+
+def margin_pairs(foreign, english, neighbours):
+    """Pairs (foreign position, English position, score), best first, each sentence at most once.
+
+    The score is the ratio margin of Artetxe and Schwenk 2019: the cosine divided by the mean of
+    both sentences' mean cosines with their nearest neighbours. Candidates are each sentence's best
+    neighbour, from both sides together ("max"). `foreign` and `english` are unit vectors [n, d].
+    """
+    import numpy as np
+
+    forward, to_english = nearest(foreign, english, neighbours)
+    backward, to_foreign = nearest(english, foreign, neighbours)
+    of_foreign, of_english = forward.mean(1), backward.mean(1)
+    forward /= (of_foreign[:, None] + of_english[to_english]) / 2
+    backward /= (of_english[:, None] + of_foreign[to_foreign]) / 2
+    each_foreign, each_english = np.arange(len(foreign)), np.arange(len(english))
+    best, best_back = forward.argmax(1), backward.argmax(1)
+    left = np.concatenate([each_foreign, to_foreign[each_english, best_back]])
+    right = np.concatenate([to_english[each_foreign, best], each_english])
+    scores = np.concatenate([forward.max(1), backward.max(1)])
+    pairs, used_left, used_right = [], set(), set()
+    for number in np.argsort(-scores, kind="stable"):
+        f, e = int(left[number]), int(right[number])
+        if f not in used_left and e not in used_right:
+            used_left.add(f)
+            used_right.add(e)
+            pairs.append((f, e, float(scores[number])))
+    return pairs
