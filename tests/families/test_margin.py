@@ -70,7 +70,12 @@ def test_nearest_finds_the_best_in_every_block(monkeypatch):
 def rows_of(foreign, english, matches=()):
     matches = dict(matches) | {e: f for f, e in matches}
     return [
-        {"id": f"{side[0]}{n}", "side": side, "text": text, "match": matches.get(f"{side[0]}{n}", "")}
+        {
+            "id": f"{side[0]}{n}",
+            "side": side,
+            "text": text,
+            "match": matches.get(f"{side[0]}{n}", ""),
+        }
         for side, texts in (("foreign", foreign), ("english", english))
         for n, text in enumerate(texts)
     ]

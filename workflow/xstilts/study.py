@@ -54,7 +54,7 @@ class Dataset(Artefact):
     @cached_property
     def identity(self) -> Identity:
         """What determines the content."""
-        spec = self.spec.model_dump(exclude_defaults=True)
+        spec = self.spec.model_dump(exclude_defaults=True, exclude={"rows"})
         if self.raw:
             del spec["path"]  # the content of the files identifies them, wherever they lie
         content = {"language": self.language, "spec": spec, "raw": list(self.raw)}
@@ -113,6 +113,8 @@ class Checkpoint(Artefact):
         if self.parent is None:
             phase = "fetch" if isinstance(self.origin, Hub) else "initialise"
             content = self.origin.model_dump(exclude={"tokenizer": {"task"}})
+            if content.get("tokenizer_class") == "AutoTokenizer":
+                del content["tokenizer_class"]  # options at their default change no digest
             content["texts"] = [dataset.identity.digest for dataset in self.texts]
             return Identity(phase, f"{self.model}.{self.chain}", content)
         content = {
@@ -228,7 +230,7 @@ class Grid:
         self.study = project.study
         self.recipes = project.study.named_recipes()
         # bound caches: an artefact asked for twice is the same object, hashed once
-        self.dataset = cache(self._dataset)
+        self.own_dataset = cache(self._own_dataset)
         self.part = cache(self._part)
         self.root = cache(self._root)
         self.step = cache(self._step)
@@ -261,8 +263,9 @@ class Grid:
         names = {part.task for recipe in recipes for part in recipe.parts}
         names |= {*self.study.targets, *self.study.tasks}
         names |= {entry.init.tokenizer.task for entry in entries if entry.init}
-        splits = [spec for name in names for spec in self._task(name).splits.values()]
-        return names | {spec for spec in splits if isinstance(spec, str)}
+        for task in [self._task(name) for name in names]:
+            names.update(other for split in task.splits for other in task.references(split))
+        return names
 
     def languages(self, task: str) -> list[str]:
         """The languages that the study scores a target task in."""
@@ -270,12 +273,22 @@ class Grid:
         chosen = entry.languages if entry and entry.languages else None
         return list(chosen or self.project.tasks[task].languages)
 
-    def _dataset(self, task: str, language: str, split: str) -> Dataset:
+    def dataset(self, task: str, language: str, split: str) -> Dataset:
+        """The data of a split that is one data set."""
+        [found] = self.datasets(task, language, split)
+        return found
+
+    def datasets(self, task: str, language: str, split: str) -> tuple[Dataset, ...]:
+        """The data of a split; several where it is put together from other tasks'."""
         spec = self._task(task).splits.get(split)
         if spec is None:
             raise InputError(f"task {task!r} has no split {split!r}")
-        if isinstance(spec, str):
-            return self.dataset(spec, language, split)
+        if others := self._task(task).references(split):
+            return tuple(self.dataset(other, language, split) for other in others)
+        return (self.own_dataset(task, language, split),)
+
+    def _own_dataset(self, task: str, language: str, split: str) -> Dataset:
+        spec = self._task(task).splits[split]
         raw = self.project.raw.get(raw_key(spec, language), ())
         return Dataset(task, language, split, spec, tuple(raw))
 
@@ -297,7 +310,11 @@ class Grid:
             labels=tuple(task.labels),
             metrics=tuple(task.metrics),
             size=part.size,
-            train=tuple(self.dataset(part.task, language, "train") for language in languages),
+            train=tuple(
+                dataset
+                for language in languages
+                for dataset in self.datasets(part.task, language, "train")
+            ),
             validation=validation,
             encode=self.project.settings("encode", part.task, model),
             settings=self.project.settings("train", part.task, model),

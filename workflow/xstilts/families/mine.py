@@ -8,7 +8,7 @@ which those above a threshold count that is tuned on other data.
 import pyarrow as pa
 
 from xstilts import metrics
-from xstilts.families import features_of, pad
+from xstilts.families import features_of, mean_of_tokens, pad
 
 COLUMNS = pa.schema(
     {"id": pa.string(), "side": pa.string(), "text": pa.string(), "match": pa.string()}
@@ -82,13 +82,9 @@ def collate(features, pad_id, settings=None, random=None):
 
 
 def outputs(output, batch, settings):
-    """Sentence embedding [hidden]: the mean of a layer over all tokens, special ones included.
-
-    As jiant (Phang et al. 2020) and XTREME's Tatoeba script pool; the layer is a setting.
-    """
-    hidden = output.hidden_states[settings.layer].float()
-    mask = batch["attention_mask"].unsqueeze(-1).to(hidden)
-    return list(((hidden * mask).sum(1) / mask.sum(1)).cpu().numpy())
+    """Sentence embedding [hidden]: the mean of a layer, which is a setting, over all tokens."""
+    vectors = mean_of_tokens(output.hidden_states[settings.layer], batch["attention_mask"])
+    return list(vectors.cpu().numpy())
 
 
 def decode(rows, features, embeddings, labels, settings):
@@ -97,18 +93,21 @@ def decode(rows, features, embeddings, labels, settings):
 
     vectors = np.stack(embeddings)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    sides = ("foreign", "english")
     if settings.retrieval == "margin":
-        numbers = [_first_of_each_text(rows, side) for side in sides]
-        found = margin_pairs(*(vectors[side] for side in numbers), settings.neighbours)
+        foreign, english = (_first_of_each_text(rows, side) for side in ("foreign", "english"))
+        pairs = margin_pairs(vectors[foreign], vectors[english], settings.neighbours)
+        found = {foreign[f]: (english[e], score) for f, e, score in pairs}
     else:
-        numbers = [[n for n, row in enumerate(rows) if row["side"] == side] for side in sides]
-        scores, best = nearest(vectors[numbers[1]], vectors[numbers[0]], 1)
-        found = [(int(f), e, float(s)) for e, (f, s) in enumerate(zip(best[:, 0], scores[:, 0]))]
-    pairs = [(rows[numbers[0][f]]["id"], rows[numbers[1][e]]["id"], s) for f, e, s in found]
-    if settings.retrieval == "nearest":
-        pairs = [(english, foreign, score) for foreign, english, score in pairs]
-    matches = {query: (other, score) for query, other, score in pairs}
+        foreign, english = (
+            [number for number, row in enumerate(rows) if row["side"] == side]
+            for side in ("foreign", "english")
+        )
+        scores, best = nearest(vectors[english], vectors[foreign], 1)
+        found = {
+            query: (foreign[position], float(score))
+            for query, position, score in zip(english, best[:, 0], scores[:, 0], strict=True)
+        }
+    matches = {rows[query]["id"]: (rows[n]["id"], score) for query, (n, score) in found.items()}
     predictions = []
     for row in asked(rows, settings):
         other, score = matches.get(row["id"], ("", 0.0))
@@ -126,10 +125,11 @@ def _first_of_each_text(rows, side):
 
 
 def nearest(queries, index, count):
-    """Similarity and position of the `count` vectors of `index` [n, d] nearest to each query [m, d].
+    """Similarity and position in `index` [n, d] of the `count` vectors nearest to each query.
 
-    Both are [m, min(count, n)] arrays, best first; similarity is the inner product. Blocks bound
-    the memory: BUCC's half a million sentences a side would make a matrix of a terabyte.
+    `queries` are [m, d], both results [m, min(count, n)], best first; similarity is the inner
+    product. Blocks bound the memory: BUCC's half a million sentences a side would make a matrix of
+    a terabyte.
     """
     import numpy as np
     import torch

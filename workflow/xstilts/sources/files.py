@@ -5,7 +5,7 @@ A task names a format, a path template per split, and options; what comes back i
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from xstilts.errors import InputError, nearest
 from xstilts.sources.records import Item
 from xstilts.sources.sentences import TATOEBA_CODES, bucc, plain_text, tatoeba
-from xstilts.sources.squad import TYDIQA_NAMES, squad, tydiqa
+from xstilts.sources.squad import TYDIQA_NAMES, passages, squad, tydiqa
 from xstilts.sources.tables import LAYOUTS, tabular
 from xstilts.sources.words import ccgbank, conllu, panx
 
@@ -22,6 +22,7 @@ FORMATS: Mapping[str, Callable[..., Iterator[Item]]] = {
     **{name: partial(tabular, layout) for name, layout in LAYOUTS.items()},
     "squad": squad,
     "tydiqa": tydiqa,
+    "passages": passages,
     "conllu": conllu,
     "panx": panx,
     "ccgbank": ccgbank,
@@ -39,15 +40,22 @@ class Table:
 
     rows: list[dict]
     excluded: dict[str, int]
+    gaps: tuple[int, ...] = ()  # positions in the release, from 0, of what is excluded
 
 
-def locate(template: str, root: Path, language: str) -> list[Path]:
-    """The files that `template`, relative to `root`, names: sorted by name; none is [].
+def locate(template: str | Iterable[str], root: Path, language: str) -> list[Path]:
+    """The files that one or several templates, relative to `root`, name: sorted; none is [].
 
     `*`, `?` and `[…]` match as in a shell, `**` any depth. `{language}` becomes the language,
     `{iso3}` its three letters in Tatoeba, `{name}` its English name in TyDiQA.
     Raises InputError for an absolute template, and a language without such a code.
     """
+    templates = [template] if isinstance(template, str) else template
+    found = {path for one in templates for path in _locate(one, root, language)}
+    return sorted(found, key=lambda path: (path.name, path))
+
+
+def _locate(template: str, root: Path, language: str) -> Iterator[Path]:
     if not template or Path(template).is_absolute():
         raise InputError(f"path {template!r}: expected a path relative to {root}")
     pattern = template.replace("{language}", language)
@@ -59,8 +67,7 @@ def locate(template: str, root: Path, language: str) -> list[Path]:
                 hint = nearest(language, names)
                 raise InputError(f"path {template!r}: no {placeholder} for {language!r}; {hint}")
             pattern = pattern.replace(placeholder, names[language])
-    found = (path for path in root.glob(pattern) if path.is_file())
-    return sorted(found, key=lambda path: (path.name, path))
+    return (path for path in root.glob(pattern) if path.is_file())
 
 
 def read(
@@ -83,10 +90,12 @@ def read(
 
     rows: list[dict] = []
     excluded: Counter[str] = Counter()
+    gaps: list[int] = []
     places: dict[str, str] = {}
     for number, (place, row) in enumerate(reader(paths, language, **options)):
         if isinstance(row, str):
             excluded[row] += 1
+            gaps.append(number)
             continue
         if number_ids and "match" in row:
             raise InputError(f"format {format}: number_ids would lose which sentences are a pair")
@@ -100,4 +109,4 @@ def read(
         rows.append(row | {"id": id})
     if not rows:
         raise InputError(f"{paths[0]}: no row is left, excluded: {dict(excluded)}")
-    return Table(rows, dict(excluded))
+    return Table(rows, dict(excluded), tuple(gaps))

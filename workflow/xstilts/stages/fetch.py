@@ -14,10 +14,10 @@ _FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.t
 
 def run(root: Checkpoint) -> None:
     """Download, check and publish. Raises InputError for what the Hub does not have."""
+    import transformers
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     from safetensors import safe_open
-    from transformers import AutoTokenizer
 
     started = time.monotonic()
     origin = root.origin
@@ -36,7 +36,7 @@ def run(root: Checkpoint) -> None:
     for path in weights:
         with safe_open(path, "pt") as file:
             pooler |= any("pooler." in key for key in file.keys())  # noqa: SIM118
-    AutoTokenizer.from_pretrained(made).save_pretrained(made)
+    getattr(transformers, origin.tokenizer_class).from_pretrained(made).save_pretrained(made)
     store.publish(
         _flat(made),
         Path(root.path),
