@@ -81,11 +81,11 @@ def rows_of(foreign, english, matches=()):
     ]
 
 
-def test_every_foreign_sentence_has_a_prediction_and_a_repeated_one_is_empty():
+def test_every_foreign_sentence_has_a_prediction_and_that_of_a_repeated_one_is_empty():
     rows = rows_of(["a", "b", "a"], ["x", "y"])
     vectors = np.eye(3, dtype=np.float32)[[0, 1, 0, 0, 1]] + 0.1
     found = mine.decode(rows, [], list(vectors), [], MARGIN)
-    assert [(p["id"], p["prediction"]) for p in found] == [("f0", "e0"), ("f1", "e1"), ("f2", "")]
+    assert [(p["id"], p["prediction"]) for p in found] == [("f0", ""), ("f1", "e1"), ("f2", "")]
 
 
 def test_the_threshold_is_tuned_on_other_rows():

@@ -5,6 +5,8 @@ sentences of two large pools are translations of each other (BUCC): candidates w
 which those above a threshold count that is tuned on other data.
 """
 
+from collections import Counter
+
 import pyarrow as pa
 
 from xstilts import metrics
@@ -95,8 +97,13 @@ def decode(rows, features, embeddings, labels, settings):
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     if settings.retrieval == "margin":
         foreign, english = (_first_of_each_text(rows, side) for side in ("foreign", "english"))
+        once = _occur_once(rows)
         pairs = margin_pairs(vectors[foreign], vectors[english], settings.neighbours)
-        found = {foreign[f]: (english[e], score) for f, e, score in pairs}
+        found = {
+            foreign[f]: (english[e], score)
+            for f, e, score in pairs
+            if once[foreign[f]] and once[english[e]]
+        }
     else:
         foreign, english = (
             [number for number, row in enumerate(rows) if row["side"] == side]
@@ -116,12 +123,21 @@ def decode(rows, features, embeddings, labels, settings):
 
 
 def _first_of_each_text(rows, side):
-    """Numbers of a side's rows, those left out that repeat a sentence, as in BUCC's baselines."""
+    """Numbers of a side's rows, without those that repeat a sentence: it is one neighbour."""
     first = {}
     for number, row in enumerate(rows):
         if row["side"] == side:
             first.setdefault(row["text"], number)
     return list(first.values())
+
+
+def _occur_once(rows):
+    """Whether each row's sentence is the only such one of its side.
+
+    XTREME drops candidates of other sentences, which have no one id (`read_sent2id`).
+    """
+    counts = Counter((row["side"], row["text"]) for row in rows)
+    return [counts[row["side"], row["text"]] == 1 for row in rows]
 
 
 def nearest(queries, index, count):
