@@ -86,7 +86,7 @@ def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:
 
 
 def _missing_training_data(project: Project, name: str, part: Part | None = None) -> str | None:
-    """The first path of a task's training data that names no file."""
+    """Path and language of the first of a task's training files that are not there."""
     task = project.tasks[name]
     languages = [task.source_language]
     if part and part.language:
@@ -97,7 +97,8 @@ def _missing_training_data(project: Project, name: str, part: Part | None = None
         spec = project.tasks[other].splits["train"]
         for language in languages:
             if not _is_there(project, spec, language):
-                return f"{spec.path} for {language}"
+                first = spec.path if isinstance(spec.path, str) else spec.path[0]
+                return f"{first} for {language}"
     return None
 
 
