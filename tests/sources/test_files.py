@@ -101,6 +101,7 @@ def choose(id, context, question, choices, label):
     }
 
 
+PASSAGE = {"text": "Rome is in Italy.", "context": "Rome is in Italy."}
 ANSWER = {"id": "q1", "context": "Rome is in Italy.", "question": "Where?"}
 
 READS = {
@@ -127,11 +128,18 @@ READS = {
     "cosmosqa": (COSMOS, [choose("q1", 'He said "no", and\r\nleft', "Why?", "abcd", 2)]),
     "commonsenseqa": (jsonl(CSQA), [choose("x", "", "s", "ABCDE", 4)]),
     "siqa": (jsonl(SIQA | {"correct": "B"}), [choose("0", "c", "q", "abc", 1)]),
-    "copa": (jsonl(COPA), [choose("0", "p", "cause", "ab", 1)]),
+    "copa": (jsonl(COPA), [choose("0", "p", "What was the cause?", "ab", 1)]),
     "squad": (squad(question()), [ANSWER | {"answers": ["Italy"], "starts": [11]}]),
     "tydiqa": (
         squad(question("swahili-1-0"), question("english-1-0")),
         [ANSWER | {"id": "swahili-1-0", "answers": ["Italy"], "starts": [11]}],
+    ),
+    "passages": (
+        {"sw.json": squad(question())},
+        [
+            PASSAGE | {"id": "q1", "question": "Where?", "matches": ["sw-0-0"]},
+            PASSAGE | {"id": "sw-0-0", "question": "", "matches": []},
+        ],
     ),
     "conllu": (CONLLU, [CONLLU_ROW]),
     "panx": (

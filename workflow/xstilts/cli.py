@@ -56,13 +56,15 @@ def _parser() -> argparse.ArgumentParser:
         ("study", _study, "write the study's tables and figures from the scores there are", ""),
         ("status", _status, "show the grid: which cells are done, to do, failed", ""),
         ("why", _why, "explain a cell: done, or what is missing and which setting differs", ""),
+        ("export-xtreme", _export, "write a recipe's predictions in XTREME's layout", ""),
+        ("score-files", _score_files, "score a prediction file in XTREME's format", ""),
         ("gc", _gc, "list what no study refers to", ""),
         ("schema", _schema, "print the JSON Schema of studies, tasks or models", ""),
     ):
         command = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
         command.set_defaults(run=run)
         command.add_argument("--log", type=Path, help="also write what is printed to this file")
-        if name != "schema":
+        if name not in ("schema", "score-files"):
             command.add_argument(
                 "--study",
                 type=Path,
@@ -91,6 +93,18 @@ def _parser() -> argparse.ArgumentParser:
             )
         if name == "why":
             command.add_argument("cell", help="MODEL.RECIPE.TARGET.sSEED, as `status` lists them")
+        if name == "export-xtreme":
+            command.add_argument("--model", help="of several in the study")
+            command.add_argument("--recipe", required=True, help="as `status` lists it")
+            command.add_argument("--seed", type=int, required=True)
+            command.add_argument("--out", type=Path, required=True, help="folder of predictions")
+        if name == "score-files":
+            command.add_argument("--task", required=True, help="XTREME's name, such as udpos")
+            command.add_argument("--language", required=True, help="such as de")
+            command.add_argument("--predictions", type=Path, required=True, help="file")
+            command.add_argument(
+                "--gold", type=Path, required=True, help="file of the same format, or SQuAD's JSON"
+            )
         if name == "gc":
             command.add_argument("--delete", action="store_true", help="remove them")
         if name == "schema":
@@ -249,6 +263,28 @@ def _why(options) -> None:
     grid = _open(options)
     for line in why(grid, find_cell(grid, options.cell)):
         print(line)
+
+
+def _export(options) -> None:
+    from xstilts import submission
+
+    grid = _open(options)
+    model = options.model or grid.study.models[0]
+    if not options.model and len(grid.study.models) > 1:
+        raise InputError(f"--model: expected one of {', '.join(grid.study.models)}")
+    written = submission.export(grid, model, options.recipe, options.seed, options.out)
+    print(f"{len(written)} files in {options.out}")
+
+
+def _score_files(options) -> None:
+    import json
+
+    from xstilts import submission
+
+    scores = submission.score_files(
+        options.task, options.language, options.predictions, options.gold
+    )
+    print(json.dumps(scores, indent=1))
 
 
 def _gc(options) -> None:

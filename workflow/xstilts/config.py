@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from xstilts.errors import InputError, nearest
-from xstilts.origins import Hub, HubSplit, Split, Strict
+from xstilts.origins import HubModel, HubSplit, Split, Strict
 from xstilts.recipe import LANGUAGE, NONE, TASK, Part, Recipe, parse
 
 SPLITS = ("train", "validation", "test")
@@ -87,6 +87,12 @@ class Predict(Strict):
     max_answer_length: int = Field(30, ge=1, description="Longest answer span, in tokens.")
     best_spans: int = Field(20, ge=1, description="Start and end candidates for an answer span.")
     layer: int = Field(-1, description="Hidden layer of sentence embeddings; 0 is the embeddings.")
+    retrieval: Literal["nearest", "margin"] = Field(
+        "nearest",
+        description="How the mine family finds translations: the nearest sentence of each English "
+        "one, or pairs of high margin, with a threshold from the validation split.",
+    )
+    neighbours: int = Field(4, ge=1, description="Nearest neighbours that a margin averages over.")
 
 
 class Overrides(Strict):
@@ -112,7 +118,7 @@ SETTINGS = {"encode": Encode, "train": Train, "predict": Predict}
 class Task(Overrides):
     """An intermediate or target task: data and defaults; the family holds the behaviour."""
 
-    family: Literal["classify", "choose", "tag", "answer", "mask", "mine"] = Field(
+    family: Literal["classify", "choose", "tag", "answer", "mask", "mine", "retrieve"] = Field(
         description="The module that holds the behaviour."
     )
     roles: list[Literal["intermediate", "target", "pretraining"]] = Field(
@@ -124,13 +130,30 @@ class Task(Overrides):
         description="Languages of the test data, or of the text of the mask family."
     )
     labels: list[str] = Field([], description="Label inventory; from the training data if empty.")
-    splits: dict[Literal["train", "validation", "test"], Split | str] = Field(
-        description="Where each split is; the name of a task stands for that task's split."
+    splits: dict[Literal["train", "validation", "test"], Split | str | list[str]] = Field(
+        description="Where each split is; the name of a task stands for that task's split, several "
+        "names (of `train` only) for all their examples together."
+    )
+    settings: dict[str, Overrides] = Field(
+        {}, description="Named sets of settings, of which a study's `hyperparameters` takes one."
     )
     metrics: list[str] = Field([], description="The first is the main metric.")
     licence: str = Field("", description="Licence of the data.")
     citation: str = Field("", description="Whom to cite.")
     homepage: str = Field("", description="Where the release is.")
+
+    def references(self, split: str) -> list[str]:
+        """The tasks whose split this task's split is; none if it is its own."""
+        spec = self.splits[split]
+        return [spec] if isinstance(spec, str) else spec if isinstance(spec, list) else []
+
+    def predicted_splits(self) -> list[str]:
+        """The splits that a target is predicted on in every language.
+
+        A task without training can tune only a threshold on its validation split: BUCC.
+        """
+        tuned = "train" not in self.splits and "validation" in self.splits
+        return ["validation", "test"] if tuned else ["test"]
 
     @model_validator(mode="after")
     def _hub_columns(self) -> "Task":
@@ -162,7 +185,7 @@ class Model(Overrides):
     """A pretrained encoder: from the Hub, or initialised and pretrained in the workflow."""
 
     label: str = Field("", description="Name in tables and figures.")
-    hub: Hub | None = Field(None, description="Download it.")
+    hub: HubModel | None = Field(None, description="Download it.")
     init: Init | None = Field(None, description="Make it.")
     pretrain: str | None = Field(None, description="A recipe that is run first, with init.seed.")
     resources: dict[str, int] = Field(
@@ -198,8 +221,16 @@ class Study(Overrides):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         min_length=1, description="Each fixes data order, subsamples and new heads."
     )
+    hyperparameters: str | None = Field(
+        None, description="The named set of settings that tasks which have it take."
+    )
     languages: Literal["all", "available"] = Field(
-        "all", description="`available`: leave out, and say, languages whose files are missing."
+        "all",
+        description="`available`: leave out, and say, languages, targets and recipes whose files "
+        "are missing.",
+    )
+    rows: Literal["stated", "any"] = Field(
+        "stated", description="`any`: accept data with another number of rows than tasks state."
     )
     data: str = Field("data", description="Folder of the original files; may name a variable.")
     tasks: dict[str, StudyTask] = Field({}, description="Changes for single tasks.")
@@ -251,8 +282,13 @@ class Project(Strict):
         return Path(folder)
 
     def settings(self, group: str, task: str, model: str) -> BaseModel:
-        """Resolved settings: task default, then model, then study, then the study's task entry."""
-        layers = [self.tasks[task], self.models[model], self.study, self.study.tasks.get(task)]
+        """Resolved settings; later ones win.
+
+        The task's, those of its named set, the model's, the study's, the study's for the task.
+        """
+        entry, study = self.tasks[task], self.study
+        named = entry.settings.get(study.hyperparameters or "")
+        layers = [entry, named, self.models[model], study, study.tasks.get(task)]
         values: dict[str, Any] = {}
         for layer in filter(None, layers):
             values |= getattr(layer, group)
@@ -263,6 +299,13 @@ def _check_names(project: Project) -> None:
     study, tasks, models = project.study, project.tasks, project.models
     for name in [*study.models, *study.controls]:
         _known("model", name, models)
+    for name in [*study.models, *study.controls]:
+        hub = models[name].hub
+        if hub and not hub.revision:
+            raise ValueError(
+                f"model {name!r}: hub.revision is not stated; take the commit that you mean from "
+                f"https://huggingface.co/{hub.repository}/commits/main"
+            )
     for name in study.tasks:
         _known("task", name, tasks)
     for target in study.targets:
@@ -283,9 +326,15 @@ def _check_names(project: Project) -> None:
             for part in parse(models[name].pretrain).parts:
                 _check_part(part, "pretraining", models[name].pretrain, tasks)
     for name, task in tasks.items():
-        for split, other in task.splits.items():
-            if isinstance(other, str):
+        for split in task.splits:
+            others = task.references(split)
+            if len(others) > 1 and split != "train":
+                raise ValueError(f"task {name!r}, split {split!r}: expected one task")
+            for other in others:
                 _check_reference(name, split, other, tasks)
+    sets = {key for task in tasks.values() for key in task.settings}
+    if study.hyperparameters:
+        _known("set of hyperparameters", study.hyperparameters, dict.fromkeys(sets))
     for name, entry in study.tasks.items():
         for language in entry.languages or []:
             if language not in tasks[name].languages:
@@ -307,7 +356,7 @@ def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -
 def _check_reference(name: str, split: str, other: str, tasks: Mapping[str, Task]) -> None:
     context = f"task {name!r}, split {split!r}: "
     _known("task", other, tasks, context)
-    if isinstance(tasks[other].splits.get(split, ""), str):
+    if split not in tasks[other].splits or tasks[other].references(split):
         raise ValueError(f"{context}task {other!r} has no such split of its own")
 
 

@@ -100,6 +100,9 @@ class Multitask(nn.Module):
     def __init__(self, models: Mapping[str, transformers.PreTrainedModel]):
         super().__init__()
         self.models = nn.ModuleDict(models)
+        bare = [task for task, model in models.items() if model.base_model is model]
+        if bare:
+            raise InputError(f"{bare[0]} has no head: it cannot share a step with other tasks")
         # an encoder with a pooler serves all heads, one without serves only some
         encoders = [model.base_model for model in models.values()]
         self.encoder = max(encoders, key=lambda encoder: sum(1 for _ in encoder.parameters()))

@@ -52,12 +52,28 @@ class LabSplit(Strict):
     portion: str = Field("a", description="Portions `a` and `b` of a kind share no fact.")
 
 
-class FilesSplit(Strict):
+class Release(Strict):
+    """A published data set, whose size is known."""
+
+    rows: int | dict[str, int] | None = Field(
+        None,
+        description="Rows of the release, those included that the benchmark excludes; of each "
+        "language, if these differ. Another number is an error.",
+    )
+
+    def expected_rows(self, language: str) -> int | None:
+        """How many rows the release has in a language, if that is known."""
+        return self.rows.get(language) if isinstance(self.rows, dict) else self.rows
+
+
+class FilesSplit(Release):
     """Examples in the original release's files, below the study's `data` folder."""
 
     source: Literal["files"]
     format: str = Field(description="Format of the release.")
-    path: str = Field(description="Path or glob; {language} stands for the language.")
+    path: str | list[str] = Field(
+        description="Path or glob, or several; {language} stands for the language."
+    )
     options: dict[str, Any] = Field({}, description="Options of the format's reader.")
 
 
@@ -65,17 +81,27 @@ class Hub(Strict):
     """A repository on the Hugging Face Hub at a pinned commit."""
 
     repository: str = Field(description="Name on the Hub, as in `FacebookAI/xlm-roberta-large`.")
-    revision: str = Field(description="A commit: a branch would move under the results.")
+    revision: str = Field(
+        "", description="A commit: a branch would move under the results. What is used needs it."
+    )
 
     @field_validator("revision")
     @classmethod
     def _is_commit(cls, given: str) -> str:
-        if not re.fullmatch(COMMIT, given):
+        if given and not re.fullmatch(COMMIT, given):
             raise ValueError(f"{given!r} is no commit: expected its 40 hexadecimal digits")
         return given
 
 
-class HubSplit(Hub):
+class HubModel(Hub):
+    """A pretrained model on the Hugging Face Hub."""
+
+    tokenizer_class: str = Field(
+        "AutoTokenizer", description="Class in transformers, where the automatic one is wrong."
+    )
+
+
+class HubSplit(Hub, Release):
     """Examples of a data set on the Hugging Face Hub, in Parquet or JSON lines."""
 
     source: Literal["hub"]
@@ -100,6 +126,8 @@ class HubSplit(Hub):
 
     def check_columns(self, family: str) -> None:
         """Raise ValueError if the columns are not what a family needs."""
+        if not self.revision:
+            raise ValueError("revision: needed, a commit of the data set")
         if family not in HUB_FIELDS:
             raise ValueError(f"source: not for family {family}, only {', '.join(HUB_FIELDS)}")
         needed, optional = HUB_FIELDS[family]

@@ -19,7 +19,7 @@ TABLES = {
     **config.SETTINGS,
     "init": config.Init,
     "tokenizer": config.Tokenizer,
-    "hub": origins.Hub,
+    "hub": origins.HubModel,
     "lab": origins.LabSplit,
     "files": origins.FilesSplit,
     "hub-split": origins.HubSplit,

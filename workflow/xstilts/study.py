@@ -76,7 +76,7 @@ class Dataset(Artefact):
     @cached_property
     def identity(self) -> Identity:
         """What determines the content."""
-        spec = self.spec.model_dump(exclude_defaults=True)
+        spec = self.spec.model_dump(exclude_defaults=True, exclude={"rows"})
         raw = list(self.raw)
         if self.raw:
             del spec["path"]  # the content of the files identifies them, wherever they lie
@@ -137,7 +137,9 @@ class Checkpoint(Artefact):
         """What determines the content."""
         if self.parent is None:
             phase = "fetch" if isinstance(self.origin, Hub) else "initialise"
-            content = self.origin.model_dump(exclude={"tokenizer": {"task"}})
+            content = self.origin.model_dump(exclude_defaults=True, exclude={"tokenizer": {"task"}})
+            if content.get("tokenizer_class") == "AutoTokenizer":
+                del content["tokenizer_class"]  # options at their default change no digest
             content["texts"] = [dataset.identity.digest for dataset in self.texts]
             return Identity(phase, f"{self.model}.{self.chain}", content)
         content = {
@@ -165,7 +167,7 @@ class Checkpoint(Artefact):
 
 @dataclass(frozen=True, eq=False)
 class Predictions(Artefact):
-    """A checkpoint's predictions for one target task: a file per language."""
+    """A checkpoint's predictions for one target task: a file per language and split."""
 
     path_pattern = "results/predictions/{id}"
 
@@ -175,6 +177,17 @@ class Predictions(Artefact):
     encode: BaseModel
     settings: BaseModel
     datasets: tuple[Dataset, ...]
+
+    @property
+    def scored(self) -> tuple[Dataset, ...]:
+        """The data sets that the score is of, one per language."""
+        return tuple(dataset for dataset in self.datasets if dataset.split == "test")
+
+    def tuning(self, test: Dataset) -> Dataset | None:
+        """The data set that a threshold for `test` is tuned on, if predictions have one."""
+        wanted = (test.language, "validation")
+        found = (d for d in self.datasets if (d.language, d.split) == wanted)
+        return next(found, None)
 
     @cached_property
     def identity(self) -> Identity:
@@ -242,7 +255,7 @@ class Grid:
         self.study = project.study
         self.recipes = project.study.named_recipes()
         # bound caches: an artefact asked for twice is the same object, hashed once
-        self.dataset = cache(self._dataset)
+        self.own_dataset = cache(self._own_dataset)
         self.part = cache(self._part)
         self.root = cache(self._root)
         self.step = cache(self._step)
@@ -275,8 +288,9 @@ class Grid:
         names = {part.task for recipe in recipes for part in recipe.parts}
         names |= {*self.study.targets, *self.study.tasks}
         names |= {entry.init.tokenizer.task for entry in entries if entry.init}
-        splits = [spec for name in names for spec in self._task(name).splits.values()]
-        return names | {spec for spec in splits if isinstance(spec, str)}
+        for task in [self._task(name) for name in names]:
+            names.update(other for split in task.splits for other in task.references(split))
+        return names
 
     def languages(self, task: str) -> list[str]:
         """The languages that the study scores a target task in."""
@@ -284,12 +298,22 @@ class Grid:
         chosen = entry.languages if entry and entry.languages else None
         return list(chosen or self.project.tasks[task].languages)
 
-    def _dataset(self, task: str, language: str, split: str) -> Dataset:
+    def dataset(self, task: str, language: str, split: str) -> Dataset:
+        """The data of a split that is one data set."""
+        [found] = self.datasets(task, language, split)
+        return found
+
+    def datasets(self, task: str, language: str, split: str) -> tuple[Dataset, ...]:
+        """The data of a split; several where it is put together from other tasks'."""
         spec = self._task(task).splits.get(split)
         if spec is None:
             raise InputError(f"task {task!r} has no split {split!r}")
-        if isinstance(spec, str):
-            return self.dataset(spec, language, split)
+        if others := self._task(task).references(split):
+            return tuple(self.dataset(other, language, split) for other in others)
+        return (self.own_dataset(task, language, split),)
+
+    def _own_dataset(self, task: str, language: str, split: str) -> Dataset:
+        spec = self._task(task).splits[split]
         if isinstance(spec, HubSplit):
             origin = {key: fill(getattr(spec, key), language) for key in _ORIGIN}
             return Dataset(task, language, split, spec, download=Download(task, origin))
@@ -314,7 +338,11 @@ class Grid:
             labels=tuple(task.labels),
             metrics=tuple(task.metrics),
             size=part.size,
-            train=tuple(self.dataset(part.task, language, "train") for language in languages),
+            train=tuple(
+                dataset
+                for language in languages
+                for dataset in self.datasets(part.task, language, "train")
+            ),
             validation=validation,
             encode=self.project.settings("encode", part.task, model),
             settings=self.project.settings("train", part.task, model),
@@ -365,6 +393,12 @@ class Grid:
 
     def _predictions(self, model: str, recipe: Recipe, target: str, seed: int) -> Predictions:
         task = self._task(target)
+        settings = self.project.settings("predict", target, model)
+        if (settings.retrieval == "margin") != (task.predicted_splits() != ["test"]):
+            raise InputError(
+                f"task {target!r}: `predict.retrieval: margin` goes with a validation split, which "
+                "its threshold is tuned on, and no training"
+            )
         checkpoint = self.step(model, recipe, seed)
         if "train" in task.splits:
             step = Step((Part(target),))
@@ -375,9 +409,11 @@ class Grid:
             target=target,
             family=task.family,
             encode=self.project.settings("encode", target, model),
-            settings=self.project.settings("predict", target, model),
+            settings=settings,
             datasets=tuple(
-                self.dataset(target, language, "test") for language in self.languages(target)
+                self.dataset(target, language, split)
+                for language in self.languages(target)
+                for split in task.predicted_splits()
             ),
         )
 

@@ -65,6 +65,7 @@ class StudyView:
             "title": self.grid.study.title,
             "labels": labels(self.grid),
             "recipes": {name: str(recipe) for name, recipe in self.grid.recipes.items()},
+            "notes": notes(self.grid),
             "families": {name: project.tasks[name].family for name in self.grid.study.targets},
             "code": identity.code_hash(*(package / f"{name}.py" for name in _STUDY_CODE)),
         }
@@ -106,6 +107,23 @@ def labels(grid: Grid) -> dict[str, str]:
     return named
 
 
+def notes(grid: Grid) -> list[str]:
+    """What the tables say about the study's settings."""
+    name = grid.study.hyperparameters
+    if not name:
+        return []
+    trained = [*(part.task for recipe in grid.recipes.values() for part in recipe.parts)]
+    trained += [task for task in grid.study.targets if "train" in grid.project.tasks[task].splits]
+    shown = labels(grid)
+    others = [
+        shown.get(task, task)
+        for task in dict.fromkeys(trained)
+        if name not in grid.project.tasks[task].settings
+    ]
+    but = f"; {', '.join(others)} have no such set and take their defaults" if others else ""
+    return [f"Hyperparameters: {name}{but}. Settings of the model and the study go before."]
+
+
 def same_data(grid: Grid) -> list[tuple[str, str]]:
     """(intermediate task, target) pairs that train on the same examples: not transfer."""
     pairs = []
@@ -120,7 +138,7 @@ def _training_data(grid: Grid, name: str) -> set[str]:
     task = grid.project.tasks[name]
     if "train" not in task.splits:
         return set()
-    return {grid.dataset(name, task.source_language, "train").id}
+    return {found.id for found in grid.datasets(name, task.source_language, "train")}
 
 
 def is_done(artefact: Artefact) -> bool:

@@ -7,10 +7,16 @@
     encode     rows -> features: lists of token ids, several per row where a text is long
     collate    features -> a batch of tensors
     outputs    a model's output for a batch -> one small array (or tuple of them) per feature
-    decode     features' outputs -> one prediction per row: {"id", "prediction", …}
+    decode     features' outputs -> predictions, one per row: {"id", "prediction", …}
 
-A family may have `forward`, a cheaper way to its head's loss. `mask` has no predictions, and `mine`
-has no training. Importing a family imports no torch.
+A family may have more:
+
+    forward      another way to its loss than the model's own
+    WHOLE_BATCH  its loss compares the examples of a step: these are not split, nor mixed
+    asked        the rows that get a prediction, where not all do
+    threshold    what score a prediction needs, tuned on a validation split; `above` applies it
+
+`mask` has no predictions, and `mine` has no training. Importing a family imports no torch.
 """
 
 import importlib
@@ -57,6 +63,15 @@ def pad(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:
             types[row, : len(feature["token_type_ids"])] = torch.tensor(feature["token_type_ids"])
         batch["token_type_ids"] = types
     return batch
+
+
+def mean_of_tokens(hidden: Any, mask: Any) -> Any:
+    """Hidden states [batch, tokens, hidden] -> their mean over tokens [batch, hidden], in float32.
+
+    Special tokens count, as in jiant (Phang et al. 2020) and XTREME's Tatoeba script.
+    """
+    hidden, mask = hidden.float(), mask.unsqueeze(-1).float()
+    return (hidden * mask).sum(1) / mask.sum(1)
 
 
 def features_of(encoding: Mapping[str, Any], inputs: Sequence[str]) -> list[Feature]:

@@ -1,14 +1,22 @@
-"""mine: find the translation of a sentence among many by its embedding. No training (Tatoeba)."""
+"""mine: find translations by their embeddings, without training (Tatoeba, BUCC 2018).
+
+`retrieval: nearest` finds a translation for every English sentence (Tatoeba). `margin` finds which
+sentences of two large pools are translations of each other (BUCC): candidates with a score, of
+which those above a threshold count that is tuned on other data.
+"""
+
+from collections import Counter
 
 import pyarrow as pa
 
 from xstilts import metrics
-from xstilts.families import features_of, pad
+from xstilts.families import features_of, mean_of_tokens, pad
 
 COLUMNS = pa.schema(
     {"id": pa.string(), "side": pa.string(), "text": pa.string(), "match": pa.string()}
 )
 MODEL = "AutoModel"
+_QUERIES, _INDEX = 2048, 32768  # a block of similarities: a quarter of a gigabyte
 
 
 def _accuracy(rows, predictions, language):
@@ -17,7 +25,44 @@ def _accuracy(rows, predictions, language):
     return metrics.accuracy(list(golds.values()), [found[english] for english in golds])
 
 
-METRICS = {"accuracy": _accuracy}
+def _pair_metric(key):
+    def score(rows, predictions, language):
+        return metrics.pair_f1(_gold_pairs(rows), _pairs(predictions))[key]
+
+    return score
+
+
+def _gold_pairs(rows):
+    return [(row["id"], row["match"]) for row in rows if row["side"] == "foreign" and row["match"]]
+
+
+def _pairs(predictions):
+    """(foreign id, English id) -> score of each candidate."""
+    return {(p["id"], p["prediction"]): p["score"] for p in predictions if p["prediction"]}
+
+
+METRICS = {
+    "accuracy": _accuracy,
+    "f1": _pair_metric("f1"),
+    "precision": _pair_metric("precision"),
+    "recall": _pair_metric("recall"),
+}
+
+
+def asked(rows, settings):
+    """The rows that get a prediction: one side, foreign if pairs are mined."""
+    side = "foreign" if settings.retrieval == "margin" else "english"
+    return [row for row in rows if row["side"] == side]
+
+
+def threshold(rows, predictions):
+    """The score from which on the candidates of a validation split have the best F1."""
+    return metrics.best_pair_threshold(_gold_pairs(rows), _pairs(predictions))
+
+
+def above(predictions, threshold):
+    """The predictions without the candidates below a threshold."""
+    return [p if p["score"] >= threshold else p | {"prediction": ""} for p in predictions]
 
 
 def labels(rows):
@@ -39,37 +84,126 @@ def collate(features, pad_id, settings=None, random=None):
 
 
 def outputs(output, batch, settings):
-    """Sentence embedding [hidden]: the mean of a layer over all tokens, special ones included.
-
-    As jiant (Phang et al. 2020) and XTREME's Tatoeba script pool; the layer is a setting.
-    """
-    hidden = output.hidden_states[settings.layer].float()
-    mask = batch["attention_mask"].unsqueeze(-1).to(hidden)
-    return list(((hidden * mask).sum(1) / mask.sum(1)).cpu().numpy())
+    """Sentence embedding [hidden]: the mean of a layer, which is a setting, over all tokens."""
+    vectors = mean_of_tokens(output.hidden_states[settings.layer], batch["attention_mask"])
+    return list(vectors.cpu().numpy())
 
 
 def decode(rows, features, embeddings, labels, settings):
-    """For each English sentence the foreign sentence with the highest cosine.
-
-    XTREME's Tatoeba protocol: the foreign side is the index, the English side the queries.
-    """
+    """The translation of each row of `asked`, with its score; "" where none is left to it."""
     import numpy as np
 
     vectors = np.stack(embeddings)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    foreign = [number for number, row in enumerate(rows) if row["side"] == "foreign"]
-    english = [number for number, row in enumerate(rows) if row["side"] == "english"]
+    if settings.retrieval == "margin":
+        foreign, english = (_first_of_each_text(rows, side) for side in ("foreign", "english"))
+        once = _occur_once(rows)
+        pairs = margin_pairs(vectors[foreign], vectors[english], settings.neighbours)
+        found = {
+            foreign[f]: (english[e], score)
+            for f, e, score in pairs
+            if once[foreign[f]] and once[english[e]]
+        }
+    else:
+        foreign, english = (
+            [number for number, row in enumerate(rows) if row["side"] == side]
+            for side in ("foreign", "english")
+        )
+        scores, best = nearest(vectors[english], vectors[foreign], 1)
+        found = {
+            query: (foreign[position], float(score))
+            for query, position, score in zip(english, best[:, 0], scores[:, 0], strict=True)
+        }
+    matches = {rows[query]["id"]: (rows[n]["id"], score) for query, (n, score) in found.items()}
     predictions = []
-    for start in range(0, len(english), 1024):  # bounds the similarity matrix's memory
-        queries = english[start : start + 1024]
-        similarity = vectors[queries] @ vectors[foreign].T
-        for query, scores in zip(queries, similarity, strict=True):
-            best = int(scores.argmax())
-            predictions.append(
-                {
-                    "id": rows[query]["id"],
-                    "prediction": rows[foreign[best]]["id"],
-                    "score": round(float(scores[best]), 6),
-                }
-            )
+    for row in asked(rows, settings):
+        other, score = matches.get(row["id"], ("", 0.0))
+        predictions.append({"id": row["id"], "prediction": other, "score": round(score, 6)})
     return predictions
+
+
+def _first_of_each_text(rows, side):
+    """Numbers of a side's rows, without those that repeat a sentence: it is one neighbour."""
+    first = {}
+    for number, row in enumerate(rows):
+        if row["side"] == side:
+            first.setdefault(row["text"], number)
+    return list(first.values())
+
+
+def _occur_once(rows):
+    """Whether each row's sentence is the only such one of its side.
+
+    XTREME drops candidates of other sentences, which have no one id (`read_sent2id`).
+    """
+    counts = Counter((row["side"], row["text"]) for row in rows)
+    return [counts[row["side"], row["text"]] == 1 for row in rows]
+
+
+def nearest(queries, index, count):
+    """Similarity and position in `index` [n, d] of the `count` vectors nearest to each query.
+
+    `queries` are [m, d], both results [m, min(count, n)], best first; similarity is the inner
+    product. Blocks bound the memory: BUCC's half a million sentences a side would make a matrix of
+    a terabyte.
+    """
+    import numpy as np
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    count = min(count, len(index))
+    scores = np.empty((len(queries), count), np.float32)
+    positions = np.empty((len(queries), count), np.int64)
+    for start in range(0, len(queries), _QUERIES):
+        block = torch.from_numpy(queries[start : start + _QUERIES]).to(device)
+        best = torch.full((len(block), count), -torch.inf, device=device)
+        where = torch.zeros((len(block), count), dtype=torch.long, device=device)
+        for offset in range(0, len(index), _INDEX):
+            similarity = block @ torch.from_numpy(index[offset : offset + _INDEX]).to(device).T
+            both = torch.cat([best, similarity], 1)
+            best, column = _largest(both, count)
+            seen = where.gather(1, column.clamp(max=count - 1))
+            where = torch.where(column < count, seen, column - count + offset)
+        scores[start : start + _QUERIES] = best.cpu().numpy()
+        positions[start : start + _QUERIES] = where.cpu().numpy()
+    return scores, positions
+
+
+def _largest(values, count):
+    """The `count` largest of each row and their columns: `topk`, but the first of equals first."""
+    import torch
+
+    found = []
+    for _ in range(count):
+        found.append(values.max(1, keepdim=True))
+        values = values.scatter(1, found[-1].indices, -torch.inf)
+    return torch.cat([f.values for f in found], 1), torch.cat([f.indices for f in found], 1)
+
+
+def margin_pairs(foreign, english, neighbours):
+    """Pairs (foreign position, English position, score), best first, each sentence at most once.
+
+    The score is the ratio margin of Artetxe and Schwenk 2019: the cosine divided by the mean of
+    both sentences' mean cosines with their nearest neighbours. Candidates are each sentence's best
+    neighbour, from both sides together ("max"). `foreign` and `english` are unit vectors [n, d].
+    """
+    import numpy as np
+
+    forward, to_english = nearest(foreign, english, neighbours)
+    backward, to_foreign = nearest(english, foreign, neighbours)
+    of_foreign, of_english = forward.mean(1), backward.mean(1)
+    forward /= (of_foreign[:, None] + of_english[to_english]) / 2
+    backward /= (of_english[:, None] + of_foreign[to_foreign]) / 2
+    each_foreign, each_english = np.arange(len(foreign)), np.arange(len(english))
+    best, best_back = forward.argmax(1), backward.argmax(1)
+    left = np.concatenate([each_foreign, to_foreign[each_english, best_back]])
+    right = np.concatenate([to_english[each_foreign, best], each_english])
+    scores = np.concatenate([forward.max(1), backward.max(1)])
+    pairs, used_left, used_right = [], set(), set()
+    for number in np.argsort(-scores, kind="stable"):
+        f, e = int(left[number]), int(right[number])
+        if f not in used_left and e not in used_right:
+            used_left.add(f)
+            used_right.add(e)
+            pairs.append((f, e, float(scores[number])))
+    return pairs

@@ -4,7 +4,7 @@ A task names a format, a path template per split, and options; what comes back i
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from xstilts.errors import InputError, nearest
 from xstilts.sources.languages import fill
 from xstilts.sources.records import Item, Table, collect
 from xstilts.sources.sentences import bucc, plain_text, tatoeba
-from xstilts.sources.squad import squad, tydiqa
+from xstilts.sources.squad import passages, squad, tydiqa
 from xstilts.sources.tables import LAYOUTS, tabular
 from xstilts.sources.words import ccgbank, conllu, panx
 
@@ -21,6 +21,7 @@ FORMATS: Mapping[str, Callable[..., Iterator[Item]]] = {
     **{name: partial(tabular, layout) for name, layout in LAYOUTS.items()},
     "squad": squad,
     "tydiqa": tydiqa,
+    "passages": passages,
     "conllu": conllu,
     "panx": panx,
     "ccgbank": ccgbank,
@@ -30,17 +31,21 @@ FORMATS: Mapping[str, Callable[..., Iterator[Item]]] = {
 }
 
 
-def locate(template: str, root: Path, language: str) -> list[Path]:
-    """The files that `template`, relative to `root`, names: sorted by name; none is [].
+def locate(template: str | Iterable[str], root: Path, language: str) -> list[Path]:
+    """The files that one or several templates, relative to `root`, name: sorted; none is [].
 
     `*`, `?` and `[…]` match as in a shell, `**` any depth; for `{language}` see languages.fill.
     Raises InputError for an absolute template, and a language without such a code.
     """
+    templates = [template] if isinstance(template, str) else template
+    found = {path for one in templates for path in _locate(one, root, language)}
+    return sorted(found, key=lambda path: (path.name, path))
+
+
+def _locate(template: str, root: Path, language: str) -> Iterator[Path]:
     if not template or Path(template).is_absolute():
         raise InputError(f"path {template!r}: expected a path relative to {root}")
-    pattern = fill(template, language)
-    found = (path for path in root.glob(pattern) if path.is_file())
-    return sorted(found, key=lambda path: (path.name, path))
+    return (path for path in root.glob(fill(template, language)) if path.is_file())
 
 
 def read(

@@ -7,11 +7,13 @@ Hashes are remembered by size and modification time, so an unchanged file is rea
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from xstilts.config import Project, StudyTask
 from xstilts.errors import InputError
 from xstilts.identity import file_sha256
 from xstilts.origins import FilesSplit
+from xstilts.recipe import Part, parse
 from xstilts.sources.files import locate
 from xstilts.store import write_text
 from xstilts.study import raw_key
@@ -20,8 +22,8 @@ from xstilts.study import raw_key
 def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     """The project with the hashes of its raw files, and a notice for each thing that is missing.
 
-    With `languages: available`, targets keep the languages whose test files are there. `memory`
-    is the file that remembers hashes. Raises InputError if a target has no language left.
+    With `languages: available`, languages, targets and recipes whose files are missing are left
+    out. `memory` is the file that remembers hashes. Raises InputError if no target is left.
     """
     splits = [
         (split, [*([] if name == "test" else [task.source_language]), *task.languages])
@@ -43,29 +45,66 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     project = project.model_copy(update={"raw": found})
     if project.study.languages == "all":
         return project, []
-    return _with_available_languages(project)
+    return _with_what_is_there(project)
 
 
-def _with_available_languages(project: Project) -> tuple[Project, list[str]]:
+def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:
+    """The project without languages, targets and recipes whose files are missing."""
     notices, entries = [], dict(project.study.tasks)
+    targets, recipes = [], []
     for target in project.study.targets:
         task, entry = project.tasks[target], entries.get(target, StudyTask())
-        wanted = entry.languages or task.languages
-        split = task.splits["test"]
-        if not isinstance(split, FilesSplit):
+        lacking = _missing_training_data(project, target) if "train" in task.splits else None
+        if lacking:
+            notices.append(f"{target}: no files {lacking}: target left out")
             continue
-        available = [code for code in wanted if raw_key(split, code) in project.raw]
+        wanted = entry.languages or task.languages
+        specs = [task.splits[split] for split in task.predicted_splits()]
+        available = [
+            code for code in wanted if all(_is_there(project, spec, code) for spec in specs)
+        ]
         missing = [code for code in wanted if code not in available]
-        if not available:
-            raise InputError(
-                f"target {target!r}: no file {split.path} below {project.data_folder()} "
-                f"in any of its {len(wanted)} languages"
-            )
         if missing:
-            notices.append(f"{target}: no files for {', '.join(missing)}: left out")
-        entries[target] = entry.model_copy(update={"languages": available})
-    study = project.study.model_copy(update={"tasks": entries})
+            what = "left out" if available else "target left out"
+            notices.append(f"{target}: no files for {', '.join(missing)}: {what}")
+        if available:
+            targets.append(target)
+            entries[target] = entry.model_copy(update={"languages": available})
+    if not targets:
+        raise InputError(
+            f"no target has its files below {project.data_folder()}: {'; '.join(notices)}"
+        )
+    for recipe in project.study.recipes:
+        text = recipe if isinstance(recipe, str) else next(iter(recipe.values()))
+        found = (_missing_training_data(project, part.task, part) for part in parse(text).parts)
+        if lacking := next(filter(None, found), None):
+            notices.append(f"recipe {text}: no files {lacking}: left out")
+        else:
+            recipes.append(recipe)
+    changes = {"tasks": entries, "targets": targets, "recipes": recipes}
+    study = project.study.model_copy(update=changes)
     return project.model_copy(update={"study": study}), notices
+
+
+def _missing_training_data(project: Project, name: str, part: Part | None = None) -> str | None:
+    """Path and language of the first of a task's training files that are not there."""
+    task = project.tasks[name]
+    languages = [task.source_language]
+    if part and part.language:
+        languages = [part.language]
+    elif task.family == "mask":
+        languages = task.languages
+    for other in task.references("train") or [name]:
+        spec = project.tasks[other].splits["train"]
+        for language in languages:
+            if not _is_there(project, spec, language):
+                first = spec.path if isinstance(spec.path, str) else spec.path[0]
+                return f"{first} for {language}"
+    return None
+
+
+def _is_there(project: Project, spec: Any, language: str) -> bool:
+    return not isinstance(spec, FilesSplit) or raw_key(spec, language) in project.raw
 
 
 def _remembered(memory: Path) -> dict[str, list]:

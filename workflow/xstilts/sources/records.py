@@ -24,6 +24,7 @@ class Table:
 
     rows: list[dict]
     excluded: dict[str, int]
+    gaps: tuple[int, ...] = ()  # positions in the release, from 0, of what is excluded
 
 
 def collect(
@@ -39,10 +40,12 @@ def collect(
     """
     rows: list[dict] = []
     excluded: Counter[str] = Counter()
+    gaps: list[int] = []
     places: dict[str, str] = {}
     for number, (place, row) in enumerate(items):
         if isinstance(row, str):
             excluded[row] += 1
+            gaps.append(number)
             continue
         if number_ids and "match" in row:
             raise InputError(f"{place}: number_ids would lose which sentences are a pair")
@@ -53,7 +56,7 @@ def collect(
         rows.append(row | {"id": id})
     if not rows:
         raise InputError(f"{where}: no row is left, excluded: {dict(excluded)}")
-    return Table(rows, dict(excluded))
+    return Table(rows, dict(excluded), tuple(gaps))
 
 
 def text(path: Path) -> str:

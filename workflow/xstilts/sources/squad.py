@@ -1,5 +1,6 @@
-"""Extractive question answering in the nested JSON of SQuAD: family answer."""
+"""Questions with answers in the nested JSON of SQuAD: families answer and retrieve."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from unicodedata import normalize
@@ -48,15 +49,72 @@ def tydiqa(paths: list[Path], language: str, labelled: bool = True) -> Iterator[
         raise InputError(f"{paths[0]}: no question in {wanted}; {nearest(wanted, names)}")
 
 
-def _questions(path: Path) -> Iterator[tuple[str, str, dict]]:
-    """(place, context, question) of each question of a file."""
+def passages(paths: list[Path], language: str, candidates: bool = True) -> Iterator[Item]:
+    """Items of family retrieve: questions, each with the sentence that holds its answer.
+
+    With `candidates`, files are named by their language as in XQuAD-R (LAReQA): every sentence of
+    every file is a candidate, and questions are those of `language`. They match the sentence that
+    answers the same question in each language. Without, all questions of the files (SQuAD).
+    """
+    matches: dict[str, list[str]] = {}
+    questions, sentences = [], []
+    for path in paths:
+        for number, (place, paragraph) in enumerate(_paragraphs(path)):
+            context = field(paragraph, "context", str, place)
+            spans = _sentence_spans(paragraph, context, place)
+            ids = [f"{path.stem}-{number}-{n}" for n in range(len(spans))]
+            texts = [context[start:end] for start, end in spans]
+            for id, text in zip(ids, texts, strict=True):
+                row = {"id": id, "question": "", "text": text, "context": context, "matches": []}
+                sentences.append((f"{place}, sentence {id}", row))
+            for k, question in enumerate(field(paragraph, "qas", list, place), 1):
+                where = f"{place}, question {k}"
+                id, answers = field(question, "id", str, where), _answers(question, context, where)
+                if not answers:
+                    yield where, "no answer"
+                    continue
+                right = next(n for n, (_, end) in enumerate(spans) if answers[0][1] < end)
+                matches.setdefault(id, []).append(ids[right])
+                text = field(question, "question", str, where)
+                row = {"id": id, "question": text, "text": texts[right], "context": context}
+                if not candidates or path.stem == language:
+                    questions.append((where, row))
+    if not questions:
+        raise InputError(f"{paths[0]}: expected a file {language}.json beside it")
+    for place, row in questions:
+        yield place, row | {"matches": matches[row["id"]] if candidates else []}
+    if candidates:
+        yield from sentences
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
+
+
+def _sentence_spans(paragraph: dict, context: str, place: str) -> list[tuple[int, int]]:
+    """Where the sentences are: as the file says, else where a regular expression ends them."""
+    if "sentence_breaks" in paragraph:
+        spans = [tuple(span) for span in field(paragraph, "sentence_breaks", list, place)]
+        if not spans or spans[-1][1] > len(context):
+            raise InputError(f"{place}: sentence_breaks {spans} do not fit the context")
+        return [*spans[:-1], (spans[-1][0], len(context))]
+    ends = [match.end() for match in _SENTENCE_END.finditer(context)]
+    return list(zip([0, *ends], [*ends, len(context)], strict=True))
+
+
+def _paragraphs(path: Path) -> Iterator[tuple[str, dict]]:
+    """(place, paragraph) of each paragraph of a file."""
     for i, article in enumerate(field(document(path), "data", list, str(path)), 1):
         place = f"{path}: article {i}"
         for j, paragraph in enumerate(field(article, "paragraphs", list, place), 1):
-            place = f"{path}: article {i}, paragraph {j}"
-            context = field(paragraph, "context", str, place)
-            for k, question in enumerate(field(paragraph, "qas", list, place), 1):
-                yield f"{place}, question {k}", context, question
+            yield f"{path}: article {i}, paragraph {j}", paragraph
+
+
+def _questions(path: Path) -> Iterator[tuple[str, str, dict]]:
+    """(place, context, question) of each question of a file."""
+    for place, paragraph in _paragraphs(path):
+        context = field(paragraph, "context", str, place)
+        for k, question in enumerate(field(paragraph, "qas", list, place), 1):
+            yield f"{place}, question {k}", context, question
 
 
 def _answers(question: dict, context: str, place: str) -> list[tuple[str, int]]:

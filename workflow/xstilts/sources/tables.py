@@ -22,6 +22,7 @@ class Layout:
     language: str = ""  # column, where one file holds all languages
     excluded_labels: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> reason
     excluded_texts: dict[str, str] = dataclasses.field(default_factory=dict)  # whole text -> reason
+    wording: dict[str, str] = dataclasses.field(default_factory=dict)  # field -> text around {}
 
 
 def tabular(
@@ -53,6 +54,7 @@ def row(layout: Layout, record: dict, place: str, labelled: bool = True) -> dict
     for value in texts.values():
         if value in layout.excluded_texts:
             return layout.excluded_texts[value]
+    texts |= {name: wording.format(texts[name]) for name, wording in layout.wording.items()}
     id = {"id": str(field(record, layout.id, str | int, place))} if layout.id else {}
 
     label = -1 if layout.choices else ""
@@ -187,11 +189,13 @@ LAYOUTS = {
         label="correct",
         labels={"A": 0, "B": 1, "C": 2},
     ),
-    # COPA (SuperGLUE) and XCOPA; the question is the word "cause" or "effect"
+    # COPA (SuperGLUE) and XCOPA; the question is the word "cause" or "effect", which XTREME-R's
+    # models read in an English sentence, in every language
     "copa": Layout(
         records=jsonl,
         id="idx",
         text={"context": "premise", "question": "question"},
+        wording={"question": "What was the {}?"},
         choices=("choice1", "choice2"),
         label="label",
         labels={"0": 0, "1": 1},

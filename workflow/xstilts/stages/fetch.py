@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from xstilts import store
 from xstilts.errors import InputError, nearest
 from xstilts.identity import file_sha256
+from xstilts.origins import HubModel
 from xstilts.provenance import provenance
 from xstilts.sources.hub import READERS
 from xstilts.study import Artefact, Checkpoint, Download
@@ -116,7 +117,7 @@ def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
             weights = sorted(set(store.read_json(made / INDEX)["weight_map"].values()))
         _download([present[path] for path in weights], root, "model", name, revision)
     shutil.rmtree(made / ".cache")
-    _complete_tokenizer(made, name)
+    _complete_tokenizer(made, root.origin)
     return made, {"lineage": [root.id], "pretrained_pooler": _has_pooler(made), "labels": {}}
 
 
@@ -137,13 +138,17 @@ def _beside_weights(present: Iterable[str], name: str) -> list[str]:
     return ["config.json", *found, *(p for p in present if p in _BESIDE), *index]
 
 
-def _complete_tokenizer(folder: Path, name: str) -> None:
+def _complete_tokenizer(folder: Path, origin: HubModel) -> None:
     """Write the tokenizer in its fast form. Raises InputError if it or the model is unknown."""
-    from transformers import AutoConfig, AutoTokenizer
+    import transformers
 
+    name = origin.repository
+    if not hasattr(transformers, origin.tokenizer_class):
+        raise InputError(f"model {name}: transformers has no {origin.tokenizer_class!r}")
+    tokenizer_class = getattr(transformers, origin.tokenizer_class)
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = tokenizer_class.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(f"model {name}: not one that transformers reads: {error}") from None
     if len(tokenizer) > config.vocab_size:

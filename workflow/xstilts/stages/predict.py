@@ -41,4 +41,6 @@ def run(predictions: Predictions) -> None:
             model, tokenizer, module, rows, labels, predictions.encode, predictions.settings
         )
         store.write_lines(Path(predictions.file(dataset)), found)
-        log.info(f"{predictions.identity.name}: {dataset.language}, {len(rows)} examples")
+        log.info(
+            f"{predictions.identity.name}: {dataset.language} {dataset.split}, {len(rows)} examples"
+        )

@@ -12,7 +12,7 @@ from xstilts import lab, store
 from xstilts.config import Project
 from xstilts.errors import InputError
 from xstilts.families import family
-from xstilts.origins import FilesSplit
+from xstilts.origins import FilesSplit, Release
 from xstilts.provenance import provenance
 from xstilts.sources import files, hub, raw
 from xstilts.sources.records import Table
@@ -40,6 +40,8 @@ def _prepare(dataset: Dataset, project: Project) -> None:
             f"{dataset.identity.name}: labels {', '.join(unknown)} are not among the task's: "
             f"{', '.join(task.labels)}"
         )
+    excluded = sum(table.excluded.values())
+    _check_rows(dataset, project, len(table.rows) + excluded)
     folder = store.scratch(dataset.id)
     store.write_rows(folder / "data.parquet", table.rows, module.COLUMNS)
     store.publish(
@@ -50,13 +52,25 @@ def _prepare(dataset: Dataset, project: Project) -> None:
             "content": dataset.identity.content,
             "rows": len(table.rows),
             "excluded": table.excluded,
+            "gaps": list(table.gaps),
             "labels": found,
             "provenance": provenance(started),
         },
     )
-    excluded = sum(table.excluded.values())
     note = f", {excluded} excluded" if excluded else ""
     log.info(f"{dataset.identity.name}: {len(table.rows)} rows{note}")
+
+
+def _check_rows(dataset: Dataset, project: Project, count: int) -> None:
+    """Raise InputError unless the release has as many rows as its task states."""
+    if project.study.rows == "any" or not isinstance(dataset.spec, Release):
+        return
+    expected = dataset.spec.expected_rows(dataset.language)
+    if expected not in (None, count):
+        raise InputError(
+            f"{dataset.identity.name}: {count} rows, but the release has {expected}; is a file "
+            "cut, or another release? `rows: any` in the study accepts it"
+        )
 
 
 def _read(dataset: Dataset, project: Project) -> Table:

@@ -10,7 +10,7 @@ from xstilts.families import check_metrics, family
 from xstilts.identity import VERSIONS
 from xstilts.metrics import majority
 from xstilts.provenance import provenance
-from xstilts.study import Dataset, Score
+from xstilts.study import Dataset, Predictions, Score
 
 
 def run(score: Score) -> None:
@@ -19,7 +19,7 @@ def run(score: Score) -> None:
     predictions = score.predictions
     check_metrics(predictions.family, score.metrics, score.cell.target)
     languages = {
-        dataset.language: _score_language(score, dataset) for dataset in predictions.datasets
+        dataset.language: _score_language(score, dataset) for dataset in predictions.scored
     }
     cell = score.cell
     store.write_json(
@@ -41,7 +41,7 @@ def run(score: Score) -> None:
                 "content": score.identity.content,
                 "predictions": predictions.id,
                 "lineage": [node.id for node in predictions.checkpoint.lineage()],
-                "data": {dataset.language: dataset.id for dataset in predictions.datasets},
+                "data": {dataset.language: dataset.id for dataset in predictions.scored},
                 "versions": VERSIONS,
                 **provenance(started),
             },
@@ -51,22 +51,45 @@ def run(score: Score) -> None:
 
 def _score_language(score: Score, dataset: Dataset) -> dict:
     module = family(score.predictions.family)
-    rows = store.read_rows(Path(dataset.path))
-    path = Path(score.predictions.file(dataset))
-    predictions = store.read_lines(path)
-    expected = {row["id"] for row in rows if row.get("side") != "foreign"}
-    found = {prediction["id"] for prediction in predictions}
-    if expected != found or len(found) != len(predictions):
-        example = sorted(expected ^ found)[:1] or ["a repeated id"]
-        raise InputError(f"{path}: its examples are not those of {dataset.path}: {example[0]}")
+    rows, predictions, threshold = read_language(score.predictions, dataset)
     return {
-        "n": len(expected),
+        "n": len(predictions),
         "metrics": {
             metric: module.METRICS[metric](rows, predictions, dataset.language)
             for metric in score.metrics
         },
         "majority": _majority(rows, score.metrics[0]),
+        **({} if threshold is None else {"threshold": threshold}),
     }
+
+
+def read_language(
+    predictions: Predictions, dataset: Dataset
+) -> tuple[list[dict], list[dict], float | None]:
+    """A language's rows, its predictions, and the threshold that was tuned for them, if any.
+
+    Predictions below the threshold are empty. Raises InputError for damaged or missing inputs.
+    """
+    rows, found = _read(predictions, dataset)
+    tuning = predictions.tuning(dataset)
+    if tuning is None:
+        return rows, found, None
+    module = family(predictions.family)
+    threshold = module.threshold(*_read(predictions, tuning))
+    return rows, module.above(found, threshold), threshold
+
+
+def _read(predictions: Predictions, dataset: Dataset) -> tuple[list[dict], list[dict]]:
+    rows = store.read_rows(Path(dataset.path))
+    path = Path(predictions.file(dataset))
+    found = store.read_lines(path)
+    module = family(predictions.family)
+    asked = module.asked(rows, predictions.settings) if hasattr(module, "asked") else rows
+    expected, given = {row["id"] for row in asked}, {prediction["id"] for prediction in found}
+    if expected != given or len(given) != len(found):
+        example = sorted(expected ^ given)[:1] or ["a repeated id"]
+        raise InputError(f"{path}: its examples are not those of {dataset.path}: {example[0]}")
+    return rows, found
 
 
 def _majority(rows: Sequence[Mapping], metric: str) -> dict[str, float] | None:

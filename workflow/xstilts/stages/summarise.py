@@ -5,7 +5,7 @@ from pathlib import Path
 from xstilts import store
 from xstilts.report import Report, write_study
 from xstilts.results import Context
-from xstilts.workplan import StudyView, labels, same_data
+from xstilts.workplan import StudyView, labels, notes, same_data
 
 
 def run(view: StudyView) -> Report:
@@ -19,7 +19,7 @@ def run(view: StudyView) -> Report:
         short_names={
             name: str(recipe) for name, recipe in grid.recipes.items() if name != str(recipe)
         },
-        notes=(grid.study.title,) if grid.study.title else (),
+        notes=tuple(notes(grid)),
         warnings=tuple(
             f"{names.get(task, task)} → {names.get(target, target)}: "
             "both train on the same examples; a gain there is longer training, not transfer"

@@ -237,6 +237,8 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         for material in materials.values()
     }
     model = Multitask(heads) if len(heads) > 1 else next(iter(heads.values()))
+    if any(hasattr(family(part.family), "WHOLE_BATCH") for part in step.parts):
+        micro_batch = None
     batches = Batches(step, materials, tokenizer, micro_batch or step.settings.batch_size)
     folder = store.scratch(step.id, keep=True)
     trainer = StepTrainer(

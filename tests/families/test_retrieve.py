@@ -1,0 +1,161 @@
+"""retrieve: XQuAD-R's rows, the loss among a batch's answers, rankings, and a whole training."""
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from xstilts import store
+from xstilts.errors import InputError
+from xstilts.families import retrieve
+from xstilts.models import Multitask, fresh_head
+from xstilts.sources.files import locate, read
+from xstilts.stages import predict, prepare, score
+
+REAL = Path(os.environ.get("XSTILTS_REAL_DATA", "absent"))
+ENCODE = SimpleNamespace(max_length=48, max_question_length=16)
+
+
+def squad_file(path, contexts, breaks=True):
+    """A file with a paragraph and a question for each context of two sentences `a. B.`"""
+    paragraphs = []
+    for number, context in enumerate(contexts):
+        middle = context.index(". ") + 1
+        answer = context[middle + 1 : -1]
+        question = {
+            "id": f"q{number}",
+            "question": f"which {answer}?",
+            "answers": [{"text": answer, "answer_start": middle + 1}],
+        }
+        paragraph = {"context": context, "qas": [question]}
+        if breaks:
+            paragraph["sentence_breaks"] = [[0, middle], [middle + 1, len(context)]]
+        paragraphs.append(paragraph)
+    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    return path
+
+
+@pytest.fixture
+def pool(tmp_path, rows):
+    """XQuAD-R in two languages, in words that the small tokenizer knows."""
+    known = {word for row in rows("text", "en", "train") for word in row["text"].split()}
+    words = [word for word in sorted(known) if word.isalpha()][-6:]
+    for language in ("en", "xa"):
+        contexts = [f"First {word}. {word} {language}." for word in words]
+        squad_file(tmp_path / f"{language}.json", contexts)
+    return tmp_path
+
+
+def test_questions_match_the_sentences_of_all_languages(pool):
+    rows = read("passages", locate("*.json", pool, "xa"), "xa").rows
+    questions = [row for row in rows if row["question"]]
+    texts = {row["id"]: row["text"] for row in rows if not row["question"]}
+    assert len(questions) == 6
+    assert len(texts) == 2 * 6 * 2
+    for row in questions:
+        english, other = [texts[id] for id in row["matches"]]
+        assert other == english.replace(" en.", " xa.") == row["text"]
+        assert other.removesuffix(".") in row["question"]
+
+
+def test_squad_is_cut_into_sentences(tmp_path):
+    path = squad_file(tmp_path / "train.json", ["One of 3.5 m. Two here.", "A b! C? D. E."], False)
+    rows = read("passages", [path], "en", candidates=False).rows
+    assert [row["text"].strip() for row in rows] == ["Two here.", "E."]
+
+
+def test_a_missing_language_is_named(pool):
+    with pytest.raises(InputError, match=r"expected a file de\.json"):
+        read("passages", locate("*.json", pool, "de"), "de")
+
+
+def test_the_loss_is_low_for_the_right_answers_and_equal_answers_are_no_rivals(root):
+    model = fresh_head(root("xlmr"), "retrieve", [], False, 1)
+    ids = torch.tensor([[5, 6], [7, 8], [9, 10]])
+
+    def loss(answers, groups):
+        inputs = torch.cat([ids, answers])
+        return model(
+            input_ids=inputs, attention_mask=torch.ones_like(inputs), groups=torch.tensor(groups)
+        )["loss"].item()
+
+    model.eval()
+    assert loss(ids, [0, 1, 2]) < loss(ids.roll(1, 0), [0, 1, 2])
+    same = ids[[0, 0, 0]]
+    assert loss(same, [0, 0, 0]) == pytest.approx(0, abs=1e-5)
+    assert loss(same, [0, 1, 2]) == pytest.approx(np.log(3), abs=1e-3)
+
+
+def test_rankings_are_by_cosine_and_scored_over_all_right_candidates():
+    rows = [{"id": "q", "question": "?", "matches": ["c1", "c2"]}]
+    rows += [{"id": f"c{n}", "question": "", "matches": []} for n in range(3)]
+    vectors = np.array([[1, 0], [0.5, 0.5], [2, 0.1], [-1, 0]], np.float32)
+    [found] = retrieve.decode(rows, [], list(vectors), [], None)
+    assert found == {"id": "q", "prediction": ["c1", "c0", "c2"]}
+    expected = 100 * (1 / 1 + 2 / 3) / 2
+    assert retrieve.METRICS["map_at_20"](rows, [found], "en") == pytest.approx(expected)
+
+
+def test_it_shares_no_step(root):
+    heads = {
+        "nli": fresh_head(root("xlmr"), "classify", ["a", "b"], False, 1),
+        "lareqa": fresh_head(root("xlmr"), "retrieve", [], False, 1),
+    }
+    with pytest.raises(InputError, match="lareqa has no head"):
+        Multitask(heads)
+
+
+def test_from_files_to_score_it_learns_its_training_data(workspace, pool):
+    from tiny_project import MODELS, STUDY, TASKS
+
+    from xstilts.config import Project
+    from xstilts.sources.raw import fingerprint
+    from xstilts.study import Grid
+
+    def split(path, **options):
+        return {"source": "files", "format": "passages", "path": path, "options": options}
+
+    task = {
+        "family": "retrieve",
+        "roles": ["target"],
+        "languages": ["en", "xa"],
+        "splits": {"train": split("en.json", candidates=False), "test": split("*.json")},
+        "metrics": ["map_at_20"],
+        "encode": {"max_length": 48, "max_question_length": 16},
+        "train": {"max_steps": 60, "batch_size": 6, "learning_rate": 3e-3},
+    }
+    study = {**STUDY, "models": ["xlmr"], "targets": ["lareqa"], "data": str(pool), "train": {}}
+    values = {"study": study, "tasks": {**TASKS, "lareqa": task}, "models": MODELS}
+    grid = Grid(fingerprint(Project.model_validate(values), pool / "memory")[0])
+    [wanted] = grid.scores()
+    step = wanted.predictions.checkpoint
+    prepare.run([*step.datasets, *wanted.predictions.datasets], grid.project)
+    workspace.train(step, micro_batch=2)
+    losses = [
+        e["loss"] for e in store.read_lines(Path(step.path) / "training.jsonl") if "loss" in e
+    ]
+    assert losses[-1] < 0.5 * losses[0]
+    predict.run(wanted.predictions)
+    score.run(wanted)
+    found = store.read_json(Path(wanted.path))
+    assert found["languages"]["en"]["n"] == 6
+    assert found["languages"]["en"]["metrics"]["map_at_20"] > 20
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="XSTILTS_REAL_DATA is not set")
+def test_xquad_r():
+    rows = read("passages", locate("lareqa/xquad-r/*.json", REAL, "de"), "de").rows
+    questions = [row for row in rows if row["question"]]
+    candidates = {row["id"]: row for row in rows if not row["question"]}
+    assert len(questions) == 322
+    assert {len(row["matches"]) for row in questions} == {11}
+    languages = [{id.split("-")[0] for id in row["matches"]} for row in questions]
+    assert all(len(found) == 11 for found in languages)
+    assert all(id in candidates for row in questions for id in row["matches"])
+    squad = read("passages", locate("squad/train-v1.1.json", REAL, "en"), "en", candidates=False)
+    assert len(squad.rows) == 2069
+    assert 60 < np.mean([len(row["text"]) for row in squad.rows]) < 250

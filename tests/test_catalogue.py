@@ -1,0 +1,181 @@
+"""The tasks, models and studies that ship, and what the configuration offers them."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from xstilts import config, origins
+from xstilts.errors import InputError
+from xstilts.sources import raw
+from xstilts.stages import prepare
+from xstilts.study import Grid
+from xstilts.workplan import notes, same_data
+
+CONFIG = Path(__file__).parents[1] / "config"
+REAL = Path(os.environ.get("XSTILTS_REAL_DATA", "absent"))
+TASKS = config.read_entries(CONFIG / "tasks", config.Task, config.TASK)
+XTREME = "xnli pawsx udpos panx xquad mlqa tydiqa bucc2018 tatoeba"
+NINE = "anli_plus mnli qqp squad2 squad hellaswag ccg cosmosqa commonsenseqa"
+STUDY = {
+    "study": "s",
+    "models": ["xlmr-large"],
+    "recipes": ["none"],
+    "targets": ["xnli"],
+    "seeds": [1],
+}
+
+
+def project(**changes):
+    return config.project({**STUDY, **changes}, CONFIG)
+
+
+def test_each_task_of_a_release_says_whose_it_is():
+    for name, task in TASKS.items():
+        if any(isinstance(spec, origins.FilesSplit) for spec in task.splits.values()):
+            assert task.licence, name
+            assert name == "mlm" or (task.citation and task.homepage), name
+            assert task.settings or "target" in task.roles or name == "plain_text", name
+
+
+@pytest.mark.parametrize("name", ["phang2020", "xtreme", "lab"])
+def test_every_named_set_resolves(name):
+    made = project(hyperparameters=name)
+    having = [task for task, entry in TASKS.items() if name in entry.settings]
+    assert len(having) > 15
+    for task in having:
+        for group in config.SETTINGS:
+            made.settings(group, task, "xlmr-large")
+
+
+def test_a_named_set_goes_before_the_task_and_after_model_and_study():
+    plain, named = project(), project(hyperparameters="phang2020")
+    assert plain.settings("encode", "xnli", "xlmr-large").max_length == 128
+    assert named.settings("encode", "xnli", "xlmr-large").max_length == 256
+    assert named.settings("train", "xnli", "xlmr-large").epochs == 2
+    told = project(hyperparameters="phang2020", train={"epochs": 1})
+    assert told.settings("train", "xnli", "xlmr-large").epochs == 1
+    with pytest.raises(InputError, match="set of hyperparameters 'phang': did you mean"):
+        project(hyperparameters="phang")
+
+
+def test_the_caption_names_the_set_and_who_lacks_it():
+    assert notes(Grid(project())) == []
+    grid = Grid(project(hyperparameters="phang2020", targets=["xnli", "xcopa", "tatoeba"]))
+    [note] = notes(grid)
+    assert "phang2020; XCOPA have no such set" in note
+    assert "XNLI" not in note
+
+
+def test_anli_plus_is_one_head_on_three_releases():
+    grid = Grid(project(recipes=["none", "anli_plus"]))
+    [part] = grid.step("xlmr-large", grid.recipes["anli_plus"], 1).parts
+    assert [data.task for data in part.train] == ["snli", "mnli", "anli"]
+    assert ("anli_plus", "xnli") in same_data(grid)  # both hold MNLI
+
+
+def test_the_paper_s_grid():
+    grid = Grid(config.load(CONFIG / "studies" / "phang2020.yaml"))
+    assert grid.study.targets == XTREME.split()
+    without = {name for name in grid.recipes if "mlm" not in name}
+    assert without == {"none", "multitask", *NINE.split()}
+    assert len(grid.recipes) == 2 * len(without)
+    assert len(grid.cells()) == 22 * 9 * 3
+    counts = {target: len(grid.languages(target)) for target in grid.study.targets}
+    assert list(counts.values()) == [15, 7, 33, 40, 11, 7, 9, 4, 36]
+    assert len(grid.artefacts().scores) == len(grid.cells())
+
+
+def test_tydiqa_trains_on_english_only():
+    grid = Grid(project(targets=["tydiqa"]))
+    [predictions] = grid.artefacts().predictions.values()
+    assert {data.language for data in predictions.checkpoint.parts[0].train} == {"en"}
+
+
+def test_a_model_without_a_revision_is_told_only_where_it_is_used():
+    with pytest.raises(InputError, match=r"'xlmr-xl': hub.revision is not stated.*commits/main"):
+        project(models=["xlmr-xl"])
+
+
+@pytest.fixture
+def release(tmp_path, monkeypatch):
+    """An XNLI and an MNLI of two rows each, below the working directory."""
+    monkeypatch.chdir(tmp_path)
+    xnli = tmp_path / "data/xnli/XNLI-1.0"
+    xnli.mkdir(parents=True)
+    lines = ["language\tgold_label\tsentence1\tsentence2\tpairID"]
+    lines += [f"{code}\tneutral\ta\tb\t{n}" for code in ("en", "de") for n in range(2)]
+    for split in ("dev", "test"):
+        (xnli / f"xnli.{split}.tsv").write_text("\n".join(lines) + "\n")
+    mnli = tmp_path / "data/mnli/glue/MNLI"
+    mnli.mkdir(parents=True)
+    rows = ["index\tsentence1\tsentence2\tgold_label", "0\ta\tb\tneutral", "1\ta\tb\t-"]
+    (mnli / "train.tsv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def test_another_number_of_rows_than_stated_is_an_error(release):
+    for rows in ("stated", "any"):
+        made, _ = raw.fingerprint(project(rows=rows), release / "memory")
+        grid = Grid(made)
+        wanted = [grid.dataset("mnli", "en", "train")]
+        if rows == "any":
+            prepare.run(wanted, made)
+            manifest = json.loads((release / wanted[0].path / "manifest.json").read_text())
+            assert manifest["rows"] == 1
+            assert manifest["gaps"] == [1]
+        else:
+            with pytest.raises(InputError, match="2 rows, but the release has 392702"):
+                prepare.run(wanted, made)
+
+
+def test_the_stated_number_is_no_part_of_the_identity(release):
+    made, _ = raw.fingerprint(project(), release / "memory")
+    task = made.tasks["mnli"]
+    spec = task.splits["train"].model_copy(update={"rows": 1})
+    other = task.model_copy(update={"splits": {**task.splits, "train": spec}})
+    changed = made.model_copy(update={"tasks": {**made.tasks, "mnli": other}})
+    first, second = (Grid(p).dataset("mnli", "en", "train") for p in (made, changed))
+    assert first.id == second.id
+
+
+def test_what_the_folder_lacks_is_left_out_and_said(release):
+    study = {
+        "recipes": ["none", "mnli", "anli_plus", {"both": "mnli+squad"}],
+        "targets": ["xnli", "pawsx", "bucc2018", "tatoeba"],
+        "languages": "available",
+    }
+    made, notices = raw.fingerprint(project(**study), release / "memory")
+    assert made.study.recipes == ["none", "mnli"]
+    assert made.study.targets == ["xnli"]
+    assert made.study.tasks["xnli"].languages == TASKS["xnli"].languages  # one file holds all
+    told = "\n".join(notices)
+    for expected in (
+        "recipe anli_plus: no files snli/",
+        "recipe mnli+squad: no files squad/",
+        "pawsx: no files pawsx/",
+        "bucc2018: no files for de, fr, ru, zh: target left out",
+    ):
+        assert expected in told
+    with pytest.raises(InputError, match="no target has its files below data: pawsx"):
+        raw.fingerprint(project(**{**study, "targets": ["pawsx"]}), release / "memory")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="XSTILTS_REAL_DATA is not set")
+def test_the_slices_hold_all_but_what_is_said(tmp_path):
+    loaded = config.load(CONFIG / "studies" / "slices.yaml")
+    made, notices = raw.fingerprint(loaded, tmp_path / "memory")
+    lost = [
+        {str(name) for name in getattr(loaded.study, key)}
+        - {str(name) for name in getattr(made.study, key)}
+        for key in ("recipes", "targets")
+    ]
+    assert lost == [{"anli_plus", "qqp", "ccg"}, {"tydiqa", "bucc2018"}]
+    told = " ".join(notices)
+    assert all(f"{name}: no files" in told for name in [*lost[0], *lost[1]])
+    kept = {target: len(made.study.tasks[target].languages) for target in made.study.targets}
+    assert kept == {
+        **{"xnli": 15, "pawsx": 2, "udpos": 28, "panx": 47, "xquad": 12, "mlqa": 7},
+        **{"tydiqa_train": 3, "bucc2018_dev": 1, "tatoeba": 112, "xcopa": 11, "lareqa": 11},
+    }

@@ -1,0 +1,240 @@
+"""XTREME's prediction files: its mock submission, and export -> score-files = score.json."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from xstilts import cli, store
+from xstilts.config import Project
+from xstilts.errors import InputError
+from xstilts.families import mine
+from xstilts.sources.raw import fingerprint
+from xstilts.stages import predict, prepare, score, train
+from xstilts.study import Grid
+from xstilts.submission import FORMATS, export, score_files
+from xstilts.workplan import StudyView
+
+MOCK = Path(os.environ.get("XSTILTS_REAL_DATA", "absent")) / "xtreme_mock_test_data"
+OFFICIAL = {  # averages that XTREME's evaluate_test.py expects of its mock submission
+    "pawsx": {"accuracy": 51.42857142857143},
+    "xnli": {"accuracy": 30.666666666666668},
+    "tatoeba": {"accuracy": 53.611111111111114},
+    "panx": {"f1": 57.50793650793652},
+    "udpos": {"f1": 70.21746048354693},
+    "bucc2018": {"f1": 55.0},
+    "xquad": {"exact_match": 77.27272727272727, "f1": 79.9586776859504},
+    "mlqa": {"exact_match": 57.142857142857146, "f1": 81.76870748299321},
+    "tydiqa": {"exact_match": 88.88888888888889, "f1": 97.22222222222223},
+    "mewslix": {"map@20": 14.39025156130419},
+}
+
+
+@pytest.mark.skipif(not MOCK.is_dir(), reason="XSTILTS_REAL_DATA is not set")
+@pytest.mark.parametrize("task", OFFICIAL)
+def test_scores_of_the_official_mock_submission(task):
+    files = sorted((MOCK / "predictions" / task).iterdir())
+    scores = [
+        score_files(task, file.stem.removeprefix("test-"), file, MOCK / "labels" / task / file.name)
+        for file in files
+    ]
+    for name, expected in OFFICIAL[task].items():
+        assert sum(s[name] for s in scores) / len(scores) == pytest.approx(expected, abs=1e-6)
+
+
+# a study of XTREME's tasks, of the lab's examples
+
+QA = {"encode": {"max_length": 48, "max_question_length": 20, "stride": 4}}
+KINDS = {
+    "xnli": ("classify", "nli", ["accuracy"], {}),
+    "udpos": ("tag", "wordclass", ["pos_f1"], {}),
+    "panx": ("tag", "entities", ["f1", "precision", "recall"], {}),
+    "xquad": ("answer", "reading", ["f1", "exact_match"], QA),
+    "mlqa": ("answer", "reading", ["mlqa_f1", "mlqa_exact_match"], {**QA, "languages": ["en"]}),
+    "xcopa": ("choose", "completion", ["accuracy"], {}),
+}
+NAMES = {"pos_f1": "f1", "mlqa_f1": "f1", "mlqa_exact_match": "exact_match"}
+
+
+def task_of(family: str, splits: dict, metrics: list[str], **others) -> dict:
+    return {
+        "family": family,
+        "roles": ["target"],
+        "languages": ["en", "xa"],
+        "splits": splits,
+        "metrics": metrics,
+        "encode": {"max_length": 48},
+        **others,
+    }
+
+
+def release(folder: Path) -> None:
+    """A PAWS-X with a placeholder in two rows, a Tatoeba, and a BUCC."""
+    for language in ("en", "xa"):
+        lines = ["id\tsentence1\tsentence2\tlabel"]
+        for n in range(8):
+            text = "NS" if language == "xa" and n in (0, 5) else f"text {n}"
+            lines.append(f"{n + 1}\t{text}\tother {n}\t{n % 2}")
+        (folder / f"pawsx-{language}.tsv").write_text("\n".join(lines) + "\n")
+    for side, words in (("xa", "c a b d"), ("eng", "z x w y")):
+        (folder / f"tatoeba.xa-eng.{side}").write_text("\n".join(words.split()) + "\n")
+    for split in ("sample", "training"):
+        for side in ("xa", "en"):
+            lines = [f"{side}-{n}\t{split} {side} {chr(97 + n) * 3}" for n in range(9)]
+            (folder / f"xa-en.{split}.{side}").write_text("\n".join(lines) + "\n")
+        gold = [f"xa-{n}\ten-{n}" for n in range(6)]
+        (folder / f"xa-en.{split}.gold").write_text("\n".join(gold) + "\n")
+
+
+@pytest.fixture
+def study(workspace, tmp_path):
+    """The grid of a study that is predicted and scored: every task that can be exported."""
+    from tiny_project import MODELS, STUDY, TASKS
+
+    def lab(kind, *splits):
+        return {s: {"source": "lab", "kind": kind, "size": 16} for s in splits}
+
+    def files(format, **paths):
+        return {s: {"source": "files", "format": format, "path": p} for s, p in paths.items()}
+
+    release(tmp_path)
+    tasks = dict(TASKS)
+    for name, (family, kind, metrics, others) in KINDS.items():
+        tasks[name] = task_of(family, lab(kind, "train", "test"), metrics, **others)
+    paws = files("pawsx", train="pawsx-{language}.tsv", test="pawsx-{language}.tsv")
+    tasks["pawsx"] = task_of("classify", paws, ["accuracy"])
+    foreign = {"languages": ["xa"]}
+    tatoeba = files("tatoeba", test="tatoeba.xa-eng.*")
+    tasks["tatoeba"] = task_of("mine", tatoeba, ["accuracy"], **foreign)
+    bucc = files("bucc", validation="xa-en.sample.*", test="xa-en.training.*")
+    margin = {"predict": {"retrieval": "margin"}}
+    tasks["bucc2018"] = task_of("mine", bucc, ["f1", "precision", "recall"], **margin, **foreign)
+    chosen = {
+        **STUDY,
+        "models": ["xlmr"],
+        "targets": [*KINDS, "pawsx", "tatoeba", "bucc2018", "nli"],
+        "data": str(tmp_path),
+        "train": {"max_steps": 2, "batch_size": 4},
+    }
+    values = {"study": chosen, "tasks": tasks, "models": MODELS}
+    grid = Grid(fingerprint(Project.model_validate(values), tmp_path / "memory")[0])
+    found = grid.artefacts()
+    prepare.run(list(found.datasets.values()), grid.project)
+    for checkpoint in found.checkpoints.values():
+        if checkpoint.parent:
+            train.run(checkpoint)
+    for predictions in found.predictions.values():
+        predict.run(predictions)
+    for one in found.scores.values():
+        score.run(one)
+    return grid
+
+
+def gold_text(task: str, rows: list[dict], language: str) -> str:
+    """A gold file, as XTREME's label files are."""
+    if task in ("xnli", "pawsx"):
+        lines = [row["label"] for row in rows]
+    elif task in ("udpos", "panx"):
+        lines = ["\n".join(row["tags"]) + "\n" for row in rows]
+    elif task == "xcopa":
+        lines = [json.dumps({"idx": 1, "label": row["label"]}) for row in rows]
+    elif task == "tatoeba":
+        english = sorted(
+            (r["text"].strip(), n, r) for n, r in enumerate(rows) if r["id"][:2] == "en"
+        )
+        lines = [row["match"].split("-")[1] for _, _, row in english]
+    elif task == "bucc2018":
+        lines = [f"{r['id']}\t{r['match']}" for r in rows if r["side"] == "foreign" and r["match"]]
+    else:
+        paragraphs = [
+            {
+                "context": row["context"],
+                "qas": [
+                    {
+                        "id": row["id"],
+                        "question": row["question"],
+                        "answers": [
+                            {"text": text, "answer_start": start}
+                            for text, start in zip(row["answers"], row["starts"], strict=True)
+                        ],
+                    }
+                ],
+            }
+            for row in rows
+        ]
+        return json.dumps({"data": [{"paragraphs": paragraphs}]})
+    return "\n".join(lines) + "\n"
+
+
+def test_what_is_exported_scores_as_the_cell_does(study, tmp_path, capsys):
+    StudyView(study).write_snapshot()
+    snapshot = str(StudyView(study).snapshot)
+    out = tmp_path / "predictions"
+    arguments = ["--recipe", "none", "--seed", "1", "--out", str(out)]
+    assert cli.main(["export-xtreme", "--study", snapshot, *arguments]) == 0
+    assert "15 files" in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == FORMATS.keys() - {"tydiqa", "mewslix"}
+    for one in study.scores():
+        target = one.cell.target
+        if target == "nli":  # no task of XTREME
+            continue
+        scored = store.read_json(Path(one.path))["languages"]
+        for dataset in one.predictions.scored:
+            rows = store.read_rows(Path(dataset.path))
+            file = out / target / f"test-{dataset.language}.{FORMATS[target].extension}"
+            gold = tmp_path / f"{target}-{dataset.language}"
+            gold.write_text(gold_text(target, rows, dataset.language), encoding="utf-8")
+            if (target, dataset.language) == ("pawsx", "xa"):
+                lines = file.read_text().splitlines()
+                assert len(lines) == 8  # as the release has, placeholders too
+                kept = [line for n, line in enumerate(lines) if n not in (0, 5)]
+                file.write_text("\n".join(kept) + "\n")
+            found = score_files(target, dataset.language, file, gold)
+            expected = scored[dataset.language]["metrics"]
+            for metric, value in expected.items():
+                assert found[NAMES.get(metric, metric)] == pytest.approx(value, abs=1e-9), target
+
+
+def test_excluded_rows_are_put_back_where_they_were():
+    predictions = [{"prediction": label} for label in "abc"]
+    lines = FORMATS["pawsx"].write([], predictions, [0, 2, 5])
+    assert lines.split() == ["a", "a", "a", "b", "c", "a"]
+
+
+def test_tatoeba_asks_in_alphabetical_order():
+    rows = [{"id": f"en-{n}", "text": text} for n, text in enumerate([" b", "a", "c"])]
+    predictions = [{"id": f"en-{n}", "prediction": f"de-{n + 7}"} for n in range(3)]
+    assert FORMATS["tatoeba"].write(rows, predictions, []).split() == ["8", "7", "9"]
+
+
+def test_bucc_exports_only_what_is_above_the_threshold():
+    scores = {"1": 1.2, "2": 0.9}
+    found = [{"id": f"de-{n}", "prediction": f"en-{n}", "score": scores[n]} for n in scores]
+    kept = mine.above(found, 1.0)
+    assert FORMATS["bucc2018"].write([], kept, []) == "de-1\ten-1\n"
+
+
+def test_mistakes_are_told(tmp_path, capsys):
+    gold, short = tmp_path / "gold", tmp_path / "short"
+    gold.write_text("0\n1\n")
+    short.write_text("0\n")
+    with pytest.raises(InputError, match=r"short against .*gold: 2 gold labels but 1 predicted"):
+        score_files("pawsx", "de", short, gold)
+    with pytest.raises(InputError, match="unknown task 'pawx': did you mean 'pawsx'"):
+        score_files("pawx", "de", short, gold)
+    short.write_text("de-1 en-1\n")
+    with pytest.raises(InputError, match=r"short:1: 1 columns, expected two ids"):
+        score_files("bucc2018", "de", short, short)
+    arguments = ["--task", "pawsx", "--language", "de", "--gold", str(gold)]
+    assert cli.main(["score-files", *arguments, "--predictions", str(gold)]) == 0
+    assert json.loads(capsys.readouterr().out) == {"accuracy": 100.0}
+
+
+def test_a_recipe_that_the_study_lacks_is_told(tmp_path):
+    from tiny_project import make_grid
+
+    with pytest.raises(InputError, match="no recipe 'non': did you mean 'none'"):
+        export(make_grid(), "xlmr", "non", 1, tmp_path)
+    with pytest.raises(InputError, match="none of the study's targets is XTREME's"):
+        export(make_grid(), "xlmr", "none", 1, tmp_path)
