@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from xstilts import config, identity
+from xstilts import config, identity, origins
 
 PACKAGE = Path(identity.__file__).parent
 RECORD = Path(__file__).with_name("phase_hashes.json")
@@ -22,8 +22,19 @@ RECORD = Path(__file__).with_name("phase_hashes.json")
 # The code that determines a phase's results, beyond its own stage.
 _FAMILIES = "families/*.py"
 CODE = {
-    "fetch": ["stages/fetch.py"],
-    "prepare": ["stages/prepare.py", "sources/*.py", "lab/*.py", _FAMILIES, "metrics.py"],
+    "fetch": [
+        "stages/fetch.py",
+        *(f"sources/{name}.py" for name in ("__init__", "hub", "languages", "records", "tables")),
+        "sources/squad.py",
+    ],
+    "prepare": [
+        "stages/prepare.py",
+        "sources/*.py",
+        "lab/*.py",
+        "recipe.py",
+        _FAMILIES,
+        "metrics.py",
+    ],
     "initialise": ["stages/initialise.py", "models.py", _FAMILIES, "metrics.py"],
     "train": [
         "stages/train.py",
@@ -39,12 +50,12 @@ CODE = {
 }
 # What every stage uses and no result depends on: a digest has what configuration and expansion
 # resolve to, the store moves files, the rest is words and provenance.
-NEUTRAL = {"config", "errors", "identity", "provenance", "store", "study", "__init__"}
+NEUTRAL = {"config", "origins", "errors", "identity", "provenance", "store", "study", "__init__"}
 # Settings that a digest leaves out where they have their default.
 SETTINGS = {
-    "fetch": [],
-    "prepare": [config.LabSplit, config.FilesSplit],
-    "initialise": [],
+    "fetch": [origins.HubModel],
+    "prepare": [origins.LabSplit, origins.FilesSplit, origins.HubSplit],
+    "initialise": [config.Init],
     "train": [config.Encode, config.Train, config.Predict],
     "predict": [config.Encode, config.Predict],
     "score": [],
