@@ -15,7 +15,7 @@ from xstilts.cli import BAD_INPUT, main
 
 SMALL = Path(__file__).parent / "workflow" / "small" / "config"
 COMMANDS = ["fetch", "prepare", "initialise", "train", "predict", "score"]
-COMMANDS += ["study", "status", "why", "gc", "schema"]
+COMMANDS += ["study", "status", "why", "export-xtreme", "score-files", "gc", "schema"]
 STUDY = Path("config/config.yaml")
 
 
@@ -210,7 +210,9 @@ def test_a_raw_file_that_changed_since_the_run_was_planned(folder, complaint):
 def test_no_files_in_any_language(folder, complaint):
     use_reviews("xnli", None)
     edit("study: small", "study: small\nlanguages: available")
-    assert "target 'reviews': no file reviews.txt below data" in complaint("status")
+    told = complaint("status")
+    assert "no target has its files below data" in told
+    assert "reviews: no files for en: target left out" in told
 
 
 def test_the_data_folder_is_not_set(folder, complaint, monkeypatch):
@@ -225,8 +227,9 @@ def test_the_data_folder_is_not_set(folder, complaint, monkeypatch):
 
 def test_an_unknown_id_gets_the_nearest(folder, complaint):
     id = ids("checkpoints")["tiny.nli.s1"]
-    for stage in ("train", "initialise", "fetch"):
+    for stage in ("train", "initialise"):
         assert f"did you mean '{id}'?" in complaint(stage, id[:-1] + "x")
+    assert "has no download" in complaint("fetch", id)
     id = ids("scores")["tiny.nli.paraphrase.s1"]
     assert f"did you mean '{id}'?" in complaint("score", id[:-1])
     assert "did you mean 'tiny.nli.tatoeba.s1'?" in complaint("why", "tiny.nli.tatoba.s1")
@@ -372,13 +375,13 @@ def test_help(capsys, command):
     description = found.split("\n\n")[1]
     assert re.fullmatch(r"[A-Z][^.]{15,}\.", description.replace("\n", " ")), description
     assert "--log" in found
-    assert ("--study" in found) == (command != "schema")
+    assert ("--study" in found) == (command not in ("schema", "score-files"))
 
 
 def test_help_lists_all_commands(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
-    listed = re.findall(r"^    (\w+)", capsys.readouterr().out, re.M)
+    listed = re.findall(r"^    ([\w-]+)", capsys.readouterr().out, re.M)
     assert listed == COMMANDS
 
 

@@ -47,6 +47,7 @@ TASKS = {
         "languages": ["xa"],
         "splits": {"test": {"source": "lab", "kind": "translation", "size": 16}},
         "metrics": ["accuracy"],
+        "encode": {"max_length": 48},
     },
 }
 TASK_OF = {

@@ -47,22 +47,22 @@ def check_metrics(name: str, metrics: Sequence[str], task: str) -> None:
 
 def pad(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:
     """Token id lists of different length -> tensors [features, longest], with attention mask."""
+    batch = {"input_ids": pad_lists([f["input_ids"] for f in features], pad_id)}
+    batch["attention_mask"] = pad_lists([[1] * len(f["input_ids"]) for f in features], 0)
+    if "token_type_ids" in features[0]:
+        batch["token_type_ids"] = pad_lists([f["token_type_ids"] for f in features], 0)
+    return batch
+
+
+def pad_lists(lists: Sequence[Sequence[int]], fill: int) -> Any:
+    """Lists of whole numbers -> a tensor [lists, longest]."""
+    import numpy as np
     import torch
 
-    longest = max(len(feature["input_ids"]) for feature in features)
-    ids = torch.full((len(features), longest), pad_id)
-    mask = torch.zeros((len(features), longest), dtype=torch.long)
-    for row, feature in enumerate(features):
-        length = len(feature["input_ids"])
-        ids[row, :length] = torch.tensor(feature["input_ids"])
-        mask[row, :length] = 1
-    batch = {"input_ids": ids, "attention_mask": mask}
-    if "token_type_ids" in features[0]:
-        types = torch.zeros_like(ids)
-        for row, feature in enumerate(features):
-            types[row, : len(feature["token_type_ids"])] = torch.tensor(feature["token_type_ids"])
-        batch["token_type_ids"] = types
-    return batch
+    padded = np.full((len(lists), max(map(len, lists))), fill, dtype=np.int64)
+    for row, values in zip(padded, lists, strict=True):
+        row[: len(values)] = values
+    return torch.from_numpy(padded)
 
 
 def mean_of_tokens(hidden: Any, mask: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from xstilts.families import IGNORED, features_of, pad
+from xstilts.families import IGNORED, features_of, pad, pad_lists
 
 COLUMNS = pa.schema({"id": pa.string(), "text": pa.string(), "text_b": pa.string()})
 MODEL = "AutoModelForMaskedLM"
@@ -70,9 +70,7 @@ def collate(features, pad_id, settings, random):
 
     batch = pad(features, pad_id)
     ids = batch["input_ids"]
-    free = torch.zeros_like(ids, dtype=torch.bool)
-    for row, feature in enumerate(features):
-        free[row, : len(feature["special"])] = ~torch.tensor(feature["special"], dtype=torch.bool)
+    free = pad_lists([feature["special"] for feature in features], 1) == 0
     draws = torch.from_numpy(random.random((2, *ids.shape)))
     first = draws[0].masked_fill(~free, 2)
     # never none: the loss of a batch without a masked token is not a number

@@ -5,7 +5,7 @@ from collections import Counter
 import pyarrow as pa
 
 from xstilts import metrics
-from xstilts.families import IGNORED, class_index, features_of, pad
+from xstilts.families import IGNORED, class_index, features_of, pad, pad_lists
 
 COLUMNS = pa.schema(
     {"id": pa.string(), "words": pa.list_(pa.string()), "tags": pa.list_(pa.string())}
@@ -91,14 +91,9 @@ def _chunks(words, word_of_token, room):
 
 def collate(features, pad_id, settings=None, random=None):
     """input_ids, attention_mask and, in training, labels: all [batch, tokens]."""
-    import torch
-
     batch = pad(features, pad_id)
     if "labels" in features[0]:
-        targets = torch.full_like(batch["input_ids"], IGNORED)
-        for row, feature in enumerate(features):
-            targets[row, : len(feature["labels"])] = torch.tensor(feature["labels"])
-        batch["labels"] = targets
+        batch["labels"] = pad_lists([feature["labels"] for feature in features], IGNORED)
     return batch
 
 
