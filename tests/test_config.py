@@ -35,6 +35,8 @@ def project(**changes):
         ({"recipes": ["lab_reading"]}, "'lab_reading' cannot be used as intermediate task"),
         ({"recipes": ["lab_nli@de"]}, "lab_nli has no language 'de'"),
         ({"recipes": ["lab_nli", "lab_nli"]}, "recipes: lab_nli is given twice"),
+        ({"recipes": ["none", {"../up": "lab_nli"}]}, "'../up' is not a name"),
+        ({"recipes": ["none", {"none": "lab_nli"}]}, "recipes: none is given twice"),
         ({"seeds": []}, "seeds: List should have at least 1 item"),
         ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
         ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0"),

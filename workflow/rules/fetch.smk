@@ -17,11 +17,11 @@ for task, downloads in DOWNLOADS.items():
         benchmark:
             f"{BENCHMARKS}/fetch/{task}.tsv"
         localrule: True
+        conda:
+            "../../envs/xstilts.yaml"
         resources:
             mem_mb=needs("fetch", "mem_mb"),
             runtime=needs("fetch", "runtime"),
-        conda:
-            "../../envs/xstilts.yaml"
         params:
             ids=[download.id for download in downloads],
         message:

@@ -22,6 +22,7 @@ from xstilts.recipe import LANGUAGE, NONE, TASK, Part, Recipe, parse
 
 SPLITS = ("train", "validation", "test")
 MODEL = r"[a-z][a-z0-9_-]*"
+_RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # of a path, too
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
 
@@ -254,10 +255,15 @@ class Study(Overrides):
         """Short name to recipe; a recipe without a short name is called by its notation."""
         named = {}
         for entry in self.recipes:
-            pairs = entry.items() if isinstance(entry, dict) else [(None, entry)]
+            pairs = entry.items() if isinstance(entry, dict) else [("", entry)]
             for name, text in pairs:
                 recipe = parse(text)
-                named[name or str(recipe)] = recipe
+                name = name or str(recipe)
+                if name in named:
+                    raise ValueError(f"recipes: {name} is given twice")
+                if not re.fullmatch(_RECIPE_NAME, name):
+                    raise ValueError(f"recipes: {name!r} is not a name: expected {_RECIPE_NAME}")
+                named[name] = recipe
         return named
 
 
