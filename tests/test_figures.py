@@ -12,9 +12,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from test_results import cells, lab, score, write
 
+from xstilts.artefacts import Cell
 from xstilts.figures import GREY, STYLE, heatmap, languages, render
 from xstilts.results import Context, collect
-from xstilts.study import Cell
 
 CODES = ["".join(pair) for pair in itertools.product("abcdefghijk", "abcdefghijk")]
 

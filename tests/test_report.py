@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from test_results import lab
 
+from xstilts.artefacts import Cell
 from xstilts.errors import InputError
 from xstilts.report import terminal, write_study
-from xstilts.study import Cell
 
 FILES = {
     *{"scores.csv", "table.md", "table.csv"},

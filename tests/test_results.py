@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xstilts.artefacts import Cell
 from xstilts.errors import InputError
 from xstilts.results import (
     CSV_COLUMNS,
@@ -21,7 +22,6 @@ from xstilts.results import (
     scores_csv,
     summarise,
 )
-from xstilts.study import Cell
 
 
 def score(cell: Cell, values: dict[str, float], source="en", metric="f1", **changes) -> dict:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from xstilts import config
+from xstilts.artefacts import Cell
 from xstilts.errors import InputError
-from xstilts.study import Cell, Grid
+from xstilts.study import Grid
 
 CONFIG = Path(__file__).parents[1] / "config"
 STUDY = {

@@ -10,8 +10,8 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from test_results import cells, lab, score, write
 
+from xstilts.artefacts import Cell
 from xstilts.results import Context, collect
-from xstilts.study import Cell
 from xstilts.tables import escape, markdown, print_tables, signed, table_csv, table_rows
 
 HOSTILE = "a|b`c*d_e\n# [x](y) <b>&amp;\\|\x1b[31m $z$ ~~q~~"

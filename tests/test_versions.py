@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from xstilts import config, identity, origins
+from xstilts import config, identity, origins, settings
 
 PACKAGE = Path(identity.__file__).parent
 RECORD = Path(__file__).with_name("phase_hashes.json")
@@ -50,14 +50,25 @@ CODE = {
 }
 # What every stage uses and no result depends on: a digest has what configuration and expansion
 # resolve to, the store moves files, the rest is words and provenance.
-NEUTRAL = {"config", "origins", "errors", "identity", "provenance", "store", "study", "__init__"}
+NEUTRAL = {
+    "artefacts",
+    "config",
+    "origins",
+    "settings",
+    "errors",
+    "identity",
+    "provenance",
+    "store",
+    "study",
+    "__init__",
+}
 # Settings that a digest leaves out where they have their default.
 SETTINGS = {
     "fetch": [origins.HubModel],
     "prepare": [origins.LabSplit, origins.FilesSplit, origins.HubSplit],
     "initialise": [config.Init],
-    "train": [config.Encode, config.Train, config.Predict],
-    "predict": [config.Encode, config.Predict],
+    "train": [settings.Encode, settings.Train, settings.Predict],
+    "predict": [settings.Encode, settings.Predict],
     "score": [],
 }
 
@@ -180,7 +191,7 @@ def test_what_changed_is_said_with_what_to_do(monkeypatch):
 
 def test_another_default_is_noticed(monkeypatch):
     before = current()
-    monkeypatch.setattr(config.Encode.model_fields["max_length"], "default", 256)
+    monkeypatch.setattr(settings.Encode.model_fields["max_length"], "default", 256)
     after = current()
     changed = {phase for phase in after if complaint(phase, before[phase], after[phase])}
     assert changed == {"train", "predict"}

@@ -7,10 +7,10 @@ import pytest
 from tiny_project import make_grid
 
 from xstilts import store, workplan
+from xstilts.artefacts import Cell
 from xstilts.errors import InputError
 from xstilts.recipe import Recipe
 from xstilts.stages import predict, score
-from xstilts.study import Cell
 
 QUICK = {"train": {"max_steps": 3, "batch_size": 8}}
 

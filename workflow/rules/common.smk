@@ -3,7 +3,7 @@
 import sys
 
 from xstilts.errors import InputError
-from xstilts.study import Download, prediction_file
+from xstilts.artefacts import Download, prediction_file
 from xstilts.workplan import StudyView, is_done, open_values, use_this_installation
 
 LOGS = "results/logs"

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.study import Cell, Grid
+from xstilts.artefacts import Cell
+from xstilts.study import Grid
 
 _MARKS = {"done": "✓", "to do": "·", "failed": "✗"}
 _STYLES = {"done": "green", "to do": "dim", "failed": "bold red"}

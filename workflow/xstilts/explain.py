@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from xstilts import store, workplan
+from xstilts.artefacts import Artefact, Cell, Predictions, Score
 from xstilts.errors import InputError, nearest
-from xstilts.study import Artefact, Cell, Grid, Predictions, Score
+from xstilts.study import Grid
 
 
 def find_cell(grid: Grid, name: str) -> Cell:

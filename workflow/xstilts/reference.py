@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts import config, origins, store
+from xstilts import config, origins, settings, store
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "config" / "README.md"
 ENTRIES = {"study": config.Study, "task": config.Task, "model": config.Model}
 TABLES = {
     **ENTRIES,
-    **config.SETTINGS,
+    **settings.SETTINGS,
     "init": config.Init,
     "tokenizer": config.Tokenizer,
     "hub": origins.HubModel,

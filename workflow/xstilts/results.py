@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from xstilts.artefacts import Cell
 from xstilts.errors import InputError, nearest
 from xstilts.recipe import NONE
-from xstilts.study import Cell
 
 BASELINE = NONE
 MEAN = "mean"  # stands for a target in statistics: the mean over targets

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from xstilts import metrics, store
+from xstilts.artefacts import Cell, Dataset
 from xstilts.errors import InputError, nearest
 from xstilts.sources import records
 from xstilts.stages.score import read_language
-from xstilts.study import Cell, Dataset, Grid
+from xstilts.study import Grid
 
 Rows = Sequence[Mapping[str, Any]]
 Scores = dict[str, float]

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from xstilts import config, identity, store
+from xstilts.artefacts import Artefact, Cell, Dataset, Predictions, Score
 from xstilts.sources import raw
-from xstilts.study import Artefact, Cell, Dataset, Grid, Predictions, Score
+from xstilts.study import Grid
 
 RESULTS = Path("results")
 RAW_MEMORY = RESULTS / "scratch" / "raw.json"

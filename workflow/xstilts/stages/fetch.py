@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xstilts import store
+from xstilts.artefacts import Artefact, Checkpoint, Download
 from xstilts.errors import InputError, nearest
 from xstilts.identity import file_sha256
 from xstilts.origins import HubModel
 from xstilts.provenance import provenance
 from xstilts.sources.hub import READERS
-from xstilts.study import Artefact, Checkpoint, Download
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile

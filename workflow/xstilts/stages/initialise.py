@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 from xstilts import models, store
+from xstilts.artefacts import Checkpoint
 from xstilts.provenance import provenance
-from xstilts.study import Checkpoint
 
 
 def run(root: Checkpoint) -> None:

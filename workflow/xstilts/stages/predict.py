@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from xstilts import store
+from xstilts.artefacts import Predictions
 from xstilts.families import family
 from xstilts.inference import predict_rows
 from xstilts.models import check_length, load_tokenizer, load_trained
-from xstilts.study import Predictions
 
 log = logging.getLogger("xstilts")
 

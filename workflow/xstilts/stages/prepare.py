@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xstilts import lab, store
+from xstilts.artefacts import Dataset
 from xstilts.config import Project
 from xstilts.errors import InputError
 from xstilts.families import family
@@ -16,7 +17,6 @@ from xstilts.origins import FilesSplit, Release
 from xstilts.provenance import provenance
 from xstilts.sources import files, hub, raw
 from xstilts.sources.records import Table
-from xstilts.study import Dataset
 
 log = logging.getLogger("xstilts")
 

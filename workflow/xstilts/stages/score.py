@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xstilts import store
+from xstilts.artefacts import Dataset, Predictions, Score
 from xstilts.errors import InputError
 from xstilts.families import check_metrics, family
 from xstilts.identity import VERSIONS
 from xstilts.metrics import majority
 from xstilts.provenance import provenance
-from xstilts.study import Dataset, Predictions, Score
 
 
 def run(score: Score) -> None:

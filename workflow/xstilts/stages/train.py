@@ -26,14 +26,14 @@ from transformers import (
 from transformers.trainer_utils import get_last_checkpoint
 
 from xstilts import store
+from xstilts.artefacts import Checkpoint, TrainPart
 from xstilts.batches import Supply, plan, split, subsample
-from xstilts.config import Predict, Train
 from xstilts.errors import InputError, Stopped
 from xstilts.families import family
 from xstilts.inference import predict_rows
 from xstilts.models import Multitask, check_length, fresh_head, load_tokenizer
 from xstilts.provenance import provenance
-from xstilts.study import Checkpoint, TrainPart
+from xstilts.settings import Predict, Train
 
 log = logging.getLogger("xstilts")
 
