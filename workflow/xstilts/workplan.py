@@ -63,7 +63,6 @@ class StudyView:
         package = Path(__file__).parent
         content = {
             "scores": [score.id for score in self.grid.scores()],
-            "title": self.grid.study.title,
             "labels": labels(self.grid),
             "recipes": {name: str(recipe) for name, recipe in self.grid.recipes.items()},
             "notes": notes(self.grid),
@@ -109,10 +108,11 @@ def labels(grid: Grid) -> dict[str, str]:
 
 
 def notes(grid: Grid) -> list[str]:
-    """What the tables say about the study's settings."""
+    """What the tables say about the study: its question, and the settings in force."""
+    title = [grid.study.title] if grid.study.title else []
     name = grid.study.hyperparameters
     if not name:
-        return []
+        return title
     trained = [*(part.task for recipe in grid.recipes.values() for part in recipe.parts)]
     trained += [task for task in grid.study.targets if "train" in grid.project.tasks[task].splits]
     shown = labels(grid)
@@ -122,7 +122,7 @@ def notes(grid: Grid) -> list[str]:
         if name not in grid.project.tasks[task].settings
     ]
     but = f"; {', '.join(others)} have no such set and take their defaults" if others else ""
-    return [f"Hyperparameters: {name}{but}. Settings of the model and the study go before."]
+    return [*title, f"Hyperparameters: {name}{but}. Settings of the model and the study go before."]
 
 
 def same_data(grid: Grid) -> list[tuple[str, str]]:
@@ -178,6 +178,7 @@ def unreferenced(grids: list[Grid]) -> list[Path]:
         found = grid.artefacts()
         for artefact in found.all():
             wanted |= {Path(artefact.path), store.SCRATCH / artefact.id}
+            wanted.add(store.failure_file(artefact.id))
         for predictions in found.predictions.values():
             wanted |= {Path(predictions.file(dataset)) for dataset in predictions.datasets}
             wanted.add(Path(predictions.path) / store.ABOUT)
