@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from xstilts.answer import Analysis
 from xstilts.errors import InputError, nearest
 from xstilts.origins import HubModel, HubSplit, Split, Strict
 from xstilts.recipe import LANGUAGE, NONE, TASK, Part, Recipe, parse
@@ -124,6 +125,9 @@ class Study(Overrides):
 
     study: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="Name; also of its folder.")
     title: str = Field("", description="The question, for tables and the report.")
+    analysis: Analysis = Field(
+        "helps", description="What the study answers, and how; changes no result."
+    )
     models: list[str] = Field(min_length=1, description="Names of models.")
     controls: list[str] = Field([], description="Models that run under recipe `none` only.")
     recipes: list[str | dict[str, str]] = Field(

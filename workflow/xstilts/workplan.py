@@ -63,6 +63,7 @@ class StudyView:
         package = Path(__file__).parent
         content = {
             "scores": [score.id for score in self.grid.scores()],
+            "analysis": self.grid.study.analysis,
             "labels": labels(self.grid),
             "recipes": {name: str(recipe) for name, recipe in self.grid.recipes.items()},
             "notes": notes(self.grid),

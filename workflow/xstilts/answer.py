@@ -1,0 +1,47 @@
+"""What a study's analysis answers: a finding in words, and the estimates that it rests on."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Analysis = Literal["helps", "order", "scale", "language", "size"]
+ANALYSES: tuple[str, ...] = get_args(Analysis)
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(_Frozen):
+    """A number with its 95 % interval; None where the data do not determine it."""
+
+    label: str
+    value: Number | None
+    low: Number | None = None
+    high: Number | None = None
+    n: int = Field(description="Independent units behind it: seeds, languages, recipes …")
+    unit: str = Field(description="Of value, low and high, as `points` or `points per decade`.")
+    p: Number | None = Field(None, description="Two-sided, against zero.")
+    p_holm: Number | None = Field(None, description="Corrected over the family shown with it.")
+    effect: Number | None = Field(None, description="Standardised: see `statistics`.")
+
+
+class Answer(_Frozen):
+    """`results/studies/<study>/answer.json`: what the study found."""
+
+    analysis: Analysis
+    question: str
+    finding: str = Field(description="One or two plain sentences, with the interval.")
+    caveats: list[str] = []
+    estimates: list[Estimate] = []
+    figures: list[str] = Field([], description="Stems of files, each there as .svg and .png.")
+    tables: list[str] = Field([], description="Stems of files, each there as .csv and .tex.")
+
+
+# `gains.csv`, beside it: the gain over the baseline of every recipe, model and target. `language`
+# may be an average, `target` the mean over targets; p_holm is over the rows of one kind.
+GAIN_COLUMNS = [
+    *["model", "recipe", "target", "language", "gain", "low", "high", "p", "p_holm", "effect"],
+    *["seeds", "n", "degenerate"],
+]
