@@ -1,0 +1,29 @@
+"""Every language of a task that ships has a name, a family and a script."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xstilts.lab.languages import LANGUAGES as LAB
+from xstilts.languages import OTHER, language, languages
+
+TASKS = Path(__file__).parents[1] / "config" / "tasks"
+
+
+@pytest.mark.parametrize("path", sorted(TASKS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_language_of_the_catalogue_is_known(path):
+    for task in yaml.safe_load(path.read_text(encoding="utf-8")).values():
+        assert set(task["languages"]) <= languages().keys()
+
+
+def test_the_languages_of_the_lab_are_as_the_lab_says():
+    assert {code: (found.name, found.script) for code, found in LAB.items()} == {
+        code: (language(code).name, language(code).script) for code in LAB
+    }
+
+
+def test_variants_and_unknown_codes():
+    assert language("zh_tw") == ("zh_tw", "Chinese", "Sinitic", "Chinese")
+    assert language("no") == ("no", "no", OTHER, OTHER)  # a string, though YAML 1.1 has a bool
+    assert all(isinstance(code, str) for code in languages())
