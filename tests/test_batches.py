@@ -77,6 +77,23 @@ def test_tasks_are_drawn_in_proportion_to_their_capped_size_or_alike():
     assert drawn["a"] / 4000 == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.parametrize(("temperature", "share"), [(1.0, 0.9), (2.0, 0.75), (1e9, 0.5)])
+def test_a_temperature_moves_tasks_from_proportional_to_uniform(temperature, share):
+    supplies = {"a": Supply([1] * 900, 1), "b": Supply([1] * 100, 1)}
+    found = plan(supplies, 9, 1, "temperature", 4000, temperature)
+    assert Counter(task for task, _ in found)["a"] / 4000 == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize(("temperature", "share"), [(1.0, 0.9), (2.0, 0.75)])
+def test_languages_are_drawn_apart_by_their_temperature(temperature, share):
+    supply = Supply([1] * 1000, 1, groups=(900, 100), temperature=temperature)
+    batches = [batch for _, batch in plan({"a": supply}, 10, 1, max_steps=4000)]
+    assert all(len({example < 900 for example in batch}) == 1 for batch in batches)
+    assert {example for batch in batches for example in batch} == set(range(1000))
+    drawn = sum(batch[0] < 900 for batch in batches) / len(batches)
+    assert drawn == pytest.approx(share, abs=0.03)
+
+
 def test_a_plan_depends_on_its_arguments_alone():
     supplies = {"a": Supply([3, 1, 2] * 9, 3), "b": Supply([1] * 20, 3)}
     first = plan(supplies, 4, 7)

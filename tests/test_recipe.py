@@ -14,8 +14,10 @@ sizes = st.one_of(
     st.builds(Size, st.integers(1, 100), st.just(True)),
 )
 parts = st.builds(Part, tasks, languages, sizes)
-steps = st.lists(parts, min_size=1, max_size=4, unique_by=str).map(
-    lambda found: Step(tuple(sorted(found, key=str)))
+steps = st.builds(
+    lambda found, max_steps: Step(tuple(sorted(found, key=str)), max_steps),
+    st.lists(parts, min_size=1, max_size=4, unique_by=str),
+    st.one_of(st.none(), st.integers(1, 10**6)),
 )
 recipes = st.lists(steps, max_size=4).map(lambda found: Recipe(tuple(found)))
 
@@ -30,7 +32,7 @@ def test_printed_recipe_is_a_file_name(recipe):
     assert re.fullmatch(r"[a-z0-9_+@~-]+", str(recipe))
 
 
-@given(st.text(alphabet="ab1_+-@~kpct. N", max_size=12))
+@given(st.text(alphabet="ab1_+-@~kpct. Nes", max_size=14))
 def test_any_text_parses_or_says_where_it_stops(text):
     try:
         recipe = parse(text)
@@ -53,6 +55,9 @@ def test_any_text_parses_or_says_where_it_stops(text):
         ("mnli~2000k", "mnli~2m"),
         ("mnli~5pct", "mnli~5pct"),
         ("mnli@de+mnli", "mnli+mnli@de"),
+        ("mnli@all~10000", "mnli@all~10k"),
+        ("mnli~1000~300steps-qqp", "mnli~1k~300steps-qqp"),
+        ("squad+mnli~1k~300steps", "mnli~1k+squad~300steps"),
     ],
 )
 def test_canonical_form(text, canonical):
@@ -76,6 +81,8 @@ def test_canonical_form(text, canonical):
         ("mnli squad", 5, "'@', '~', '+', '-' or the end"),
         ("mnli+mnli", 6, "another task than 'mnli'"),
         ("mnli~1000+mnli~1k", 11, "another task than 'mnli~1k'"),
+        ("mnli~300steps+qqp", 14, "'-' or the end"),
+        ("mnli~300steps~1k", 14, "'-' or the end"),
     ],
 )
 def test_malformed_recipe_names_position_and_expectation(text, position, expected):

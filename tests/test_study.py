@@ -162,6 +162,28 @@ def test_a_masked_task_trains_on_all_its_languages_unless_one_is_named():
     assert languages == {"lab_text": ["en", "xa", "xb", "xc", "xd"], "lab_text@xa": ["xa"]}
 
 
+def test_all_languages_of_a_task_are_one_notation():
+    found = grid(recipes=["none", "lab_nli@all~500"])
+    step = found.step("lab_tiny", found.recipes["lab_nli@all~500"], 1)
+    assert [d.language for d in step.datasets] == ["en", "xa", "xb", "xc", "xd"]
+    assert str(step.parts[0].size) == "500"
+
+
+def test_a_recipe_may_say_how_many_steps():
+    found = grid(recipes=["none", "lab_nli~80steps", "lab_nli+lab_squad~80steps", "lab_nli"])
+    steps = {
+        name: found.step("lab_tiny", recipe, 1).settings.max_steps
+        for name, recipe in found.recipes.items()
+        if recipe.steps
+    }
+    assert steps == {"lab_nli~80steps": 80, "lab_nli+lab_squad~80steps": 80, "lab_nli": None}
+    by_setting = grid(recipes=["none", "lab_nli"], tasks={"lab_nli": {"train": {"max_steps": 80}}})
+    assert (
+        by_setting.step("lab_tiny", by_setting.recipes["lab_nli"], 1).identity.digest
+        == found.step("lab_tiny", found.recipes["lab_nli~80steps"], 1).identity.digest
+    )
+
+
 def test_ids_are_distinct_and_name_the_cell():
     found = grid()
     cell = Cell("lab_tiny", "lab_nli", "lab_paraphrase", 2)

@@ -277,3 +277,11 @@ def test_pipelines_speak_the_labels_of_the_task(workspace, rows):
         else:
             run = pipeline(kind, model=step.path, tokenizer=step.path, ignore_labels=[])
             assert {entry["entity"] for entry in run("a b c d")} <= set(labels)
+
+
+def test_languages_drawn_apart_train_on_the_same_examples(workspace):
+    tempered = {"tasks": {"text": {"train": {"language_temperature": 2.0}}}, "train": SHORT}
+    pooled, apart = workspace.step("text", train=SHORT), workspace.step("text", **tempered)
+    assert workspace.train(pooled) != workspace.train(apart)
+    manifests = [store.read_json(Path(step.path) / store.MANIFEST) for step in (pooled, apart)]
+    assert manifests[0]["examples"] == manifests[1]["examples"]

@@ -18,7 +18,7 @@ from xstilts.recipe import Size
 from xstilts.settings import Train
 
 # training settings that stay with each task of a step with several
-PART_SETTINGS = {"epochs", "examples_cap", "mask_rate"}
+PART_SETTINGS = {"epochs", "examples_cap", "language_temperature", "mask_rate"}
 
 
 class Artefact:
@@ -93,7 +93,7 @@ class TrainPart:
     train: tuple[Dataset, ...]
     validation: Dataset | None
     encode: BaseModel
-    settings: Train  # epochs, cap and mask rate are the part's; the rest is the step's
+    settings: Train  # PART_SETTINGS are the part's; the rest is the step's
 
     def content(self, validated: bool) -> dict[str, Any]:
         """What of this part determines the trained weights."""

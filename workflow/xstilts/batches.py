@@ -22,6 +22,8 @@ class Supply:
     lengths: Sequence[int]
     epochs: float
     cap: int | None = None
+    groups: Sequence[int] = ()  # examples of each language, in this order; () is one pool
+    temperature: float = 1.0  # of drawing among the groups
 
 
 def subsample(count: int, size: Size | None, seed: int) -> list[int]:
@@ -38,12 +40,13 @@ def plan(
     seed: int,
     mixing: str = "proportional",
     max_steps: int | None = None,
+    temperature: float | None = None,
 ) -> list[tuple[str, list[int]]]:
     """The task and the examples of every optimiser step.
 
     Steps as in jiant, whose multi-task training draws one task per step: sum over the tasks of
     epochs x ceil(min(examples, cap) / batch size). A task is drawn with a probability proportional
-    to min(examples, cap), or uniformly.
+    to min(examples, cap), to its 1/temperature power (Raffel et al. 2020), or uniformly.
     """
     sizes = {
         task: min(len(supply.lengths), supply.cap or math.inf) for task, supply in supplies.items()
@@ -54,13 +57,34 @@ def plan(
     )
     random = np.random.default_rng([seed, 2])
     streams = {
-        task: _stream(supply.lengths, batch_size, np.random.default_rng([seed, 3, number]))
+        task: _stream_of(supply, batch_size, np.random.default_rng([seed, 3, number]))
         for number, (task, supply) in enumerate(supplies.items())
     }
     tasks = list(supplies)
-    weights = np.array([sizes[task] if mixing == "proportional" else 1.0 for task in tasks])
-    drawn = random.choice(len(tasks), size=steps, p=weights / weights.sum())
+    power = {"proportional": 1.0, "temperature": 1 / (temperature or 1.0), "uniform": 0.0}[mixing]
+    drawn = random.choice(len(tasks), size=steps, p=_shares([sizes[t] for t in tasks], power))
     return [(tasks[number], next(streams[tasks[number]])) for number in drawn]
+
+
+def _shares(sizes: Sequence[float], power: float) -> np.ndarray:
+    """Probabilities in proportion to sizes^power."""
+    weights = np.array(sizes, dtype=float) ** power
+    return weights / weights.sum()
+
+
+def _stream_of(supply: Supply, batch_size: int, random: np.random.Generator):
+    """Batches without end; with groups, each of one group that is drawn by the temperature."""
+    if not supply.groups:
+        yield from _stream(supply.lengths, batch_size, random)
+    starts = np.cumsum([0, *supply.groups])[:-1]
+    streams = [
+        _stream(supply.lengths[start : start + size], batch_size, random.spawn(1)[0])
+        for start, size in zip(starts, supply.groups, strict=True)
+    ]
+    shares = _shares(supply.groups, 1 / supply.temperature)
+    while True:
+        number = random.choice(len(streams), p=shares)
+        yield [int(starts[number]) + example for example in next(streams[number])]
 
 
 def _stream(lengths: Sequence[int], batch_size: int, random: np.random.Generator):

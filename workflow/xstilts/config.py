@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from xstilts.answer import Analysis
 from xstilts.errors import InputError, nearest
 from xstilts.origins import HubModel, HubSplit, Split, Strict
-from xstilts.recipe import LANGUAGE, NONE, TASK, Part, Recipe, parse
+from xstilts.recipe import ALL, LANGUAGE, NONE, TASK, Part, Recipe, parse
 from xstilts.settings import SETTINGS, Overrides, Train
 
 SPLITS = ("train", "validation", "test")
@@ -266,7 +266,7 @@ def _check_names(project: Project) -> None:
 def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -> None:
     _known("task", part.task, tasks, f"recipe {recipe!r}: ")
     _has_role(part.task, role, tasks, f"recipe {recipe!r}: ")
-    known = {tasks[part.task].source_language, *tasks[part.task].languages}
+    known = {ALL, tasks[part.task].source_language, *tasks[part.task].languages}
     if part.language and part.language not in known:
         hint = nearest(part.language, known)
         raise ValueError(

@@ -6,10 +6,11 @@ The notation is the same in YAML, in paths and in tables:
     mnli                   one step on MNLI
     mnli-hellaswag         first MNLI, then HellaSwag
     mnli+squad2+qqp        one step on several tasks: a shared encoder, a head per task
-    mnli@de                the training data in German
+    mnli@de                the training data in German; `mnli@all`: in all its languages
     mnli~10k, mnli~5pct    a subsample of the training data; nested for one seed
+    mnli+qqp~300steps      so many optimiser steps, whatever the settings say
 
-    recipe := "none" | step ("-" step)*        step := part ("+" part)*
+    recipe := "none" | step ("-" step)*        step := part ("+" part)* ["~" count "steps"]
     part   := task ["@" language] ["~" size]   size := count ["k" | "m"] | percent "pct"
 
 Printing a parsed recipe gives its canonical form: the parts of a step sorted, counts shortened
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from xstilts.errors import InputError
 
 NONE = "none"
+ALL = "all"  # as a language: all of the task's
 TASK = r"[a-z][a-z0-9_]*"
 LANGUAGE = r"[a-z]{2,3}(?:_[a-z0-9]+)*"
 _UNITS = {"m": 1_000_000, "k": 1_000, "": 1}
@@ -31,6 +33,7 @@ _TOKENS = {
     "a size such as '10k', '500' or '5pct'": re.compile(r"([1-9][0-9]*)(pct|k|m|)"),
 }
 _TASK, _LANGUAGE, _SIZE = _TOKENS
+_MAX_STEPS = re.compile(r"~([1-9][0-9]*)steps")
 
 
 class RecipeError(InputError):
@@ -82,9 +85,11 @@ class Step:
     """One training: one task, or several together with a shared encoder and a head each."""
 
     parts: tuple[Part, ...]
+    max_steps: int | None = None  # None: what the settings say
 
     def __str__(self) -> str:
-        return "+".join(sorted(map(str, self.parts)))
+        steps = f"~{self.max_steps}steps" if self.max_steps else ""
+        return "+".join(sorted(map(str, self.parts))) + steps
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,14 @@ def parse(text: str) -> Recipe:
         if str(part) in map(str, parts):
             raise RecipeError(text, start, f"another task than {str(part)!r}, already in this step")
         parts.append(part)
+        fixed = _MAX_STEPS.match(text, position)
+        position = fixed.end() if fixed else position
         separator = text[position : position + 1]
-        if separator not in ("+", "-", ""):
-            raise RecipeError(text, position, _continuation(part))
+        if separator not in ("-", "") and (fixed or separator != "+"):
+            raise RecipeError(text, position, _continuation(part, bool(fixed)))
         if separator != "+":
-            steps.append(Step(tuple(sorted(parts, key=str))))
+            max_steps = int(fixed.group(1)) if fixed else None
+            steps.append(Step(tuple(sorted(parts, key=str)), max_steps))
             parts = []
         if not separator:
             return Recipe(tuple(steps))
@@ -132,7 +140,7 @@ def _parse_part(text: str, position: int) -> tuple[Part, int]:
     if text[end : end + 1] == "@":
         match, end = _take(text, end + 1, _LANGUAGE)
         language = match.group()
-    if text[end : end + 1] == "~":
+    if text[end : end + 1] == "~" and not _MAX_STEPS.match(text, end):
         start = end + 1
         match, end = _take(text, start, _SIZE)
         number, unit = int(match.group(1)), match.group(2)
@@ -149,7 +157,7 @@ def _take(text: str, position: int, token: str) -> tuple[re.Match, int]:
     return match, match.end()
 
 
-def _continuation(part: Part) -> str:
-    """What may follow a part: each suffix only once, and the language before the size."""
+def _continuation(part: Part, fixed: bool) -> str:
+    """What may follow a part: each suffix only once, language, size, steps; steps end a step."""
     suffixes = [] if part.size else ["'~'"] if part.language else ["'@'", "'~'"]
-    return ", ".join([*suffixes, "'+'", "'-'"]) + " or the end"
+    return ", ".join(["'-'"] if fixed else [*suffixes, "'+'", "'-'"]) + " or the end"

@@ -50,11 +50,21 @@ class Train(Strict):
     validation_examples: int | None = Field(
         None, gt=0, description="Validate on the first so many examples; all if not given."
     )
-    mixing: Literal["proportional", "uniform"] = Field(
-        "proportional", description="How often each task of a step with several is drawn."
+    mixing: Literal["proportional", "temperature", "uniform"] = Field(
+        "proportional",
+        description="How often each task of a step with several is drawn: as often as it has "
+        "examples (with `examples_cap`: capped), in proportion to examples^(1/temperature), or "
+        "all alike.",
     )
+    temperature: float | None = Field(None, ge=1, description="Of `mixing: temperature`.")
     examples_cap: int | None = Field(
-        None, gt=0, description="Proportional mixing counts at most so many examples of a task."
+        None, gt=0, description="Mixing counts at most so many examples of a task."
+    )
+    language_temperature: float | None = Field(
+        None,
+        ge=1,
+        description="The languages of a task in several are drawn in proportion to "
+        "examples^(1/this), a language per step; not given, their examples are one pool.",
     )
     mask_rate: Fraction = Field(0.15, description="Share of the tokens masked (mask family).")
 
@@ -62,6 +72,8 @@ class Train(Strict):
     def _consistent(self) -> "Train":
         if self.evaluate_every is None and (self.select == "best" or self.patience):
             raise ValueError("`select: best` and `patience` need `evaluate_every`")
+        if (self.mixing == "temperature") != (self.temperature is not None):
+            raise ValueError("`mixing: temperature` and `temperature` need each other")
         return self
 
 

@@ -20,7 +20,7 @@ from xstilts.artefacts import (
 from xstilts.config import Project, Task, validate
 from xstilts.errors import InputError
 from xstilts.origins import FilesSplit, HubSplit, LabSplit
-from xstilts.recipe import NONE, Part, Recipe, Step, parse
+from xstilts.recipe import ALL, NONE, Part, Recipe, Step, parse
 from xstilts.settings import Train
 from xstilts.sources.languages import fill
 
@@ -107,7 +107,7 @@ class Grid:
     def _part(self, part: Part, model: str) -> TrainPart:
         task = self._task(part.task)
         languages = [part.language or task.source_language]
-        if task.family == "mask" and not part.language:
+        if part.language == ALL or (task.family == "mask" and not part.language):
             languages = list(task.languages)
         validation = None
         if "validation" in task.splits:
@@ -154,6 +154,8 @@ class Grid:
     ) -> Checkpoint:
         parts = tuple(self.part(part, model) for part in step.parts)
         settings = self._step_settings(str(step), parts)
+        if step.max_steps:
+            settings = settings.model_copy(update={"max_steps": step.max_steps})
         return Checkpoint(model, chain, seed, parent, parts, settings)
 
     def _step_settings(self, step: str, parts: tuple[TrainPart, ...]) -> Train:

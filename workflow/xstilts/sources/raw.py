@@ -13,7 +13,7 @@ from xstilts.config import Project, StudyTask
 from xstilts.errors import InputError
 from xstilts.identity import file_sha256
 from xstilts.origins import FilesSplit
-from xstilts.recipe import Part, parse
+from xstilts.recipe import ALL, Part, parse
 from xstilts.sources.files import locate
 from xstilts.store import write_text
 from xstilts.study import raw_key
@@ -89,10 +89,8 @@ def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:
 def _missing_training_data(project: Project, name: str, part: Part | None = None) -> str | None:
     """Path and language of the first of a task's training files that are not there."""
     task = project.tasks[name]
-    languages = [task.source_language]
-    if part and part.language:
-        languages = [part.language]
-    elif task.family == "mask":
+    languages = [part.language if part and part.language else task.source_language]
+    if languages == [ALL] or (task.family == "mask" and not (part and part.language)):
         languages = task.languages
     for other in task.references("train") or [name]:
         spec = project.tasks[other].splits["train"]

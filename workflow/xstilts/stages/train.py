@@ -53,6 +53,7 @@ class Material:
     labels: list[str]
     features: list[dict]
     validation: list[dict]
+    groups: tuple[int, ...] = ()  # features of each language, where these are drawn apart
 
 
 class Batches(torch.utils.data.Dataset):
@@ -64,11 +65,20 @@ class Batches(torch.utils.data.Dataset):
                 [len(feature["input_ids"]) for feature in material.features],
                 material.part.settings.epochs,
                 material.part.settings.examples_cap,
+                material.groups,
+                material.part.settings.language_temperature or 1.0,
             )
             for name, material in materials.items()
         }
         settings = step.settings
-        steps = plan(supplies, settings.batch_size, step.seed, settings.mixing, settings.max_steps)
+        steps = plan(
+            supplies,
+            settings.batch_size,
+            step.seed,
+            settings.mixing,
+            settings.max_steps,
+            settings.temperature,
+        )
         self.per_step = -(-settings.batch_size // micro)
         self.micro_batches = [
             (part, chunk) for part, examples in steps for chunk in split(examples, self.per_step)
@@ -265,23 +275,32 @@ def _only(batches: list[dict]) -> dict:
 def _read(step: Checkpoint, tokenizer) -> dict[str, Material]:
     """The examples of each part, subsampled and encoded. Raises InputError if none validates."""
     rows = {
-        part.name: [row for data in part.train for row in store.read_rows(Path(data.path))]
+        part.name: [
+            (data.language, row) for data in part.train for row in store.read_rows(Path(data.path))
+        ]
         for part in step.parts
     }
     materials = {}
     for part in step.parts:
         module = family(part.family)
-        same_head = [row for p in step.parts if p.task == part.task for row in rows[p.name]]
+        same_head = [row for p in step.parts if p.task == part.task for _, row in rows[p.name]]
         labels = list(part.labels) or module.labels(same_head)
-        chosen = subsample(len(rows[part.name]), part.size, step.seed)
-        features = module.encode(
-            [rows[part.name][number] for number in chosen],
-            tokenizer,
-            part.encode,
+        chosen = [rows[part.name][n] for n in subsample(len(rows[part.name]), part.size, step.seed)]
+        apart = part.settings.language_temperature is not None
+        pools: dict[str, list[dict]] = {}
+        for language, row in chosen:
+            pools.setdefault(language if apart else "", []).append(row)
+        encoded = [
+            module.encode(pool, tokenizer, part.encode, labels, train=True)
+            for pool in pools.values()
+        ]
+        materials[part.name] = Material(
+            part,
             labels,
-            train=True,
+            [feature for features in encoded for feature in features],
+            _validation(part, step.settings),
+            tuple(map(len, encoded)) if apart else (),
         )
-        materials[part.name] = Material(part, labels, features, _validation(part, step.settings))
     if step.settings.evaluate_every and not any(m.validation for m in materials.values()):
         raise InputError(
             f"{step.id}: train.evaluate_every needs a task with validation data and a metric"
