@@ -101,6 +101,12 @@ class Model(Overrides):
     hub: HubModel | None = Field(None, description="Download it.")
     init: Init | None = Field(None, description="Make it.")
     pretrain: str | None = Field(None, description="A recipe that is run first, with init.seed.")
+    parameters: int | None = Field(
+        None, gt=0, description="Number of weights; `plan` needs it of a model with `hub`."
+    )
+    embedding_parameters: int | None = Field(
+        None, gt=0, description="Of these, those of the token embeddings: no token is multiplied."
+    )
     resources: dict[str, int] = Field(
         {}, description="Needs of a GPU job: gpu, mem_mb, runtime (minutes), micro_batch."
     )
