@@ -1,0 +1,100 @@
+"""costs: what benchmark files say."""
+
+from pathlib import Path
+
+import pytest
+from tiny_project import make_grid
+
+from xstilts import costs
+from xstilts.errors import InputError
+
+HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+GRID = make_grid(models=["xlmr"], recipes=["none", "entities"], targets=["nli", "reading"])
+
+
+def write_benchmark(artefact, *seconds: float) -> Path:
+    path = costs.benchmark_file(artefact)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"{value}\t0:00:01\t-\t-\t-\t-\t-\t-\t0\t0\n" for value in seconds]
+    path.write_text(HEADER + "".join(lines))
+    return path
+
+
+def make(artefact, size: int = 100, rows: int = 7) -> None:
+    """An artefact as it lies in the store, as far as costs look at it."""
+    path = Path(artefact.path)
+    if path.suffix == ".json":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * size)
+        return
+    path.mkdir(parents=True)
+    (path / "content").write_bytes(b"x" * size)
+    if artefact.identity.phase == "prepare":
+        (path / "manifest.json").write_text(f'{{"rows": {rows}}}')
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def first_step():
+    return GRID.scores()[0].predictions.checkpoint
+
+
+def test_lines_are_summed_and_gpus_counted():
+    entry = GRID.project.models["xlmr"].model_copy(update={"resources": {"gpu": 2}})
+    project = GRID.project.model_copy(update={"models": {**GRID.project.models, "xlmr": entry}})
+    step = first_step()
+    make(step)
+    write_benchmark(step, 1800.0, 1800.0)
+    found = costs.read(project, [step]).costs[step.id]
+    assert (found.seconds, found.gpus, found.disk) == (3600, 2, 100)
+    assert found.gpu_hours == 2
+    assert found.source == costs.MEASURED
+
+
+def test_a_score_is_a_file_and_takes_no_gpu():
+    score = GRID.scores()[0]
+    make(score, 55)
+    write_benchmark(score, 2.5)
+    found = costs.read(GRID.project, [score]).costs[score.id]
+    assert (found.seconds, found.gpus, found.disk) == (2.5, 0, 55)
+
+
+def test_data_sets_of_a_task_share_its_job():
+    datasets = [GRID.dataset("nli", language, "test") for language in ("en", "xa")]
+    for dataset in datasets:
+        make(dataset, rows=16)
+    write_benchmark(datasets[0], 10)
+    found = costs.read(GRID.project, datasets)
+    assert [found.costs[dataset.id].seconds for dataset in datasets] == [5, 5]
+    assert [found.rows[dataset.id] for dataset in datasets] == [16, 16]
+
+
+def test_what_is_not_there_has_no_cost():
+    here, gone = GRID.scores()[:2]
+    make(here)  # by hand: no benchmark file
+    write_benchmark(gone, 3)  # deleted since
+    assert costs.read(GRID.project, [here, gone]).costs == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hello\n",
+        HEADER.encode(),
+        (HEADER + "-\t-\n").encode(),
+        b"s\nnan\n",
+        b"s\n-1\n",
+        b"\xff",
+    ],
+)
+def test_a_damaged_file_is_named(content):
+    step = first_step()
+    make(step)
+    path = write_benchmark(step, 1)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{path}: damaged"):
+        costs.read(GRID.project, [step])

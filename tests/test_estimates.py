@@ -1,0 +1,136 @@
+"""estimates: time and disk of jobs before they run."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_project import make_grid
+
+from xstilts.batches import Supply, plan
+from xstilts.config import Project
+from xstilts.costs import MEASURED, Cost, Evidence
+from xstilts.errors import InputError
+from xstilts.estimates import ESTIMATED, Estimator, line, load_table
+
+TABLE = load_table()
+GRID = make_grid(
+    models=["xlmr", "dropout"],
+    recipes=["none", "entities", "entities+reading"],
+    targets=["nli", "reading"],
+    seeds=[1, 2],
+    train={"batch_size": 8, "epochs": 2},
+)
+
+
+def estimate(grid, costs=(), **more):
+    artefacts = grid.artefacts().all()
+    return Estimator(grid.project, TABLE, **more).estimate(artefacts, Evidence(dict(costs)))
+
+
+def step(recipe: str, model: str = "xlmr", target: str = "nli", seed: int = 1):
+    cells = GRID.cells()
+    [cell] = [
+        c for c in cells if (c.model, c.recipe, c.target, c.seed) == (model, recipe, target, seed)
+    ]
+    return GRID.score(cell).predictions.checkpoint
+
+
+def test_flops_are_six_per_weight_and_token():
+    found = step("none")
+    # 48 examples, 2 epochs of 6 batches of 8; 45 tokens of a classify example, hidden 16, inner 32
+    weights = 4 * 16**2 + 2 * 16 * 32
+    assert Estimator(GRID.project, TABLE).work(found, Evidence()) == 6 * weights * 45 * 12 * 8
+
+
+def test_masked_lm_multiplies_by_the_embeddings():
+    estimator = Estimator(GRID.project, TABLE)
+    assert estimator.parameters("xlmr", "mask") - estimator.parameters("xlmr", "tag") == 200 * 16
+
+
+def test_before_any_run_all_is_a_flop_estimate():
+    found = estimate(GRID)
+    assert {cost.source for cost in found.values()} == {ESTIMATED}
+    assert all(cost.seconds > 0 for cost in found.values())
+
+
+def test_a_measured_job_is_not_estimated_and_its_sibling_costs_the_same():
+    found = estimate(GRID, {step("none").id: Cost(123, 0, 5000)})
+    assert found[step("none").id].source == MEASURED
+    sibling = found[step("none", seed=2).id]
+    assert (sibling.seconds, sibling.disk) == (pytest.approx(123), 5000)
+    assert sibling.source == "scaled from jobs of the same model and task"
+
+
+def test_other_tasks_and_models_are_scaled_by_their_work():
+    one = step("none")
+    found = estimate(GRID, {one.id: Cost(100, 0, 5000)})
+    work = Estimator(GRID.project, TABLE).work
+    other = step("none", target="reading")
+    ratio = work(other, Evidence()) / work(one, Evidence())
+    assert found[other.id].seconds == pytest.approx(100 * ratio)
+    assert found[other.id].source == "scaled from jobs of the same model"
+    elsewhere = found[step("none", "dropout").id]
+    assert elsewhere.source == "scaled from jobs of other models"
+    assert elsewhere.disk != 5000  # a checkpoint's size is its own model's
+
+
+def test_jobs_with_and_without_gpu_are_not_alike():
+    models = {**GRID.project.models}
+    models["dropout"] = models["dropout"].model_copy(update={"resources": {"gpu": 1}})
+    grid = type(GRID)(GRID.project.model_copy(update={"models": models}))
+    [on_gpu] = [
+        score.predictions.checkpoint
+        for score in grid.scores()
+        if str(score.cell) == "dropout.none.nli.s1"
+    ]
+    found = estimate(grid, {step("none").id: Cost(100)})
+    assert found[on_gpu.id].source == ESTIMATED
+    assert found[on_gpu.id].gpus == 1
+    faster = estimate(grid, gpu="h100")[on_gpu.id].seconds
+    assert faster < estimate(grid, gpu="v100")[on_gpu.id].seconds
+
+
+def test_prepared_rows_go_before_stated_ones():
+    [data] = step("none").parts[0].train
+    estimator = Estimator(GRID.project, TABLE)
+    assert estimator.rows(data, Evidence()) == 48
+    assert estimator.rows(data, Evidence(rows={data.id: 20})) == 20
+
+
+def test_a_mixture_runs_the_sum_of_its_tasks_steps():
+    [mixture] = [node for node in step("entities+reading").lineage() if len(node.parts) > 1]
+    estimator = Estimator(GRID.project, TABLE)
+    supplies = {part.name: Supply([1] * 48, part.settings.epochs) for part in mixture.parts}
+    steps = len(plan(supplies, 8, 1))
+    per_token = 6 * estimator.parameters("xlmr", "tag") * 8 * steps / 2
+    assert estimator.work(mixture, Evidence()) == pytest.approx(per_token * (30 + 48))
+
+
+def test_a_model_of_unknown_size_is_named():
+    values = GRID.project.model_dump(exclude_unset=True)
+    hub = {"repository": "some/model", "revision": "0" * 40}
+    values["models"]["xlmr"] = {"hub": hub}
+    grid = type(GRID)(Project.model_validate(values))
+    with pytest.raises(InputError, match=r"model 'xlmr'.*state `parameters`"):
+        estimate(grid)
+    values["models"]["xlmr"]["parameters"] = 1000
+    found = estimate(type(GRID)(Project.model_validate(values)))
+    root = type(GRID)(Project.model_validate(values)).root("xlmr")
+    assert (found[root.id].download, found[root.id].disk) == (4000, 4000)
+
+
+def test_unknown_hardware_is_named():
+    with pytest.raises(InputError, match="unknown hardware 'a10': did you mean 'a100'"):
+        Estimator(GRID.project, TABLE, gpu="a10")
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e15), st.floats(0, 1e6)), min_size=1, max_size=8))
+def test_a_line_is_never_negative(points):
+    fixed, rate = line(points)
+    assert fixed >= 0
+    assert rate >= 0
+
+
+def test_a_line_goes_through_points_on_a_line():
+    assert line([(1, 12), (2, 14), (5, 20)]) == pytest.approx((10, 2))
+    assert line([(4, 8)]) == (0, 2)
+    assert line([(1, 8), (2, 4)]) == (6, 0)

@@ -1,0 +1,322 @@
+"""What artefacts should cost.
+
+A job's time is scaled from measured jobs, the most alike that there are; before any run it is an
+estimate of its floating-point operations over the hardware's rate (`config/hardware.yaml`). Pure,
+but for reading that file.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from xstilts.artefacts import (
+    Artefact,
+    Checkpoint,
+    Dataset,
+    Download,
+    Predictions,
+    Score,
+    TrainPart,
+)
+from xstilts.config import Model, Project, read_yaml, validate
+from xstilts.costs import Cost, Evidence, benchmark_file, gpus, model_of
+from xstilts.errors import InputError, nearest
+from xstilts.origins import LabSplit, Strict
+from xstilts.settings import Train
+
+HARDWARE = Path(__file__).parents[2] / "config" / "hardware.yaml"
+ESTIMATED = "FLOP estimate"
+_BYTES = 4  # of a weight: checkpoints are saved in fp32
+_STATE = 12  # bytes a weight in a training's resume state: the weight and AdamW's two moments
+_CHOICES = 4  # candidates of a question in the choose family: `max_length` holds for each
+
+
+class Hardware(Strict):
+    """One processor that a job computes on."""
+
+    label: str = Field(description="Name.")
+    fp32: PositiveFloat = Field(description="Peak, in TFLOP/s.")
+    bf16: PositiveFloat = Field(description="Peak with bf16 inputs, in TFLOP/s.")
+    utilisation: float = Field(gt=0, le=1, description="Share of the peak that a training reaches.")
+
+
+class Assumptions(Strict):
+    """What an estimate supposes where nothing was measured."""
+
+    tokens: dict[str, PositiveFloat] = Field(description="Of an example, by family.")
+    rows: dict[str, PositiveFloat] = Field(description="Of a split whose entry states none.")
+    seconds: dict[str, NonNegativeFloat] = Field(description="Of a job's start, by phase.")
+    bytes_per_row: dict[str, NonNegativeFloat] = Field(description="On disk, by phase.")
+
+
+class Table(Strict):
+    """`config/hardware.yaml`."""
+
+    hardware: dict[str, Hardware]
+    assumptions: Assumptions
+
+
+def load_table(path: Path = HARDWARE) -> Table:
+    """The hardware and the assumptions. Raises InputError naming file and key."""
+    return validate(Table, read_yaml(path), str(path))
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """What each artefact of a project should cost, given the evidence."""
+
+    project: Project
+    table: Table
+    gpu: str = "a100"  # the GPU of an estimate without measurements; a model without GPU: `cpu`
+
+    def __post_init__(self):
+        for name in (self.gpu, "cpu"):
+            if name not in self.table.hardware:
+                hint = nearest(name, self.table.hardware)
+                raise InputError(f"unknown hardware {name!r}: {hint}")
+
+    def estimate(self, artefacts: Iterable[Artefact], evidence: Evidence) -> dict[str, Cost]:
+        """Costs by id: measured where the evidence has them, estimated otherwise.
+
+        Raises InputError for a model that states no `parameters` where an estimate needs them.
+        """
+        artefacts = list(artefacts)
+        like = _Likeness()
+        for artefact in artefacts:
+            if cost := evidence.costs.get(artefact.id):
+                work, rows = self.work(artefact, evidence), self.held(artefact, evidence)
+                like.add(_likes(artefact, cost.gpus), work, rows, cost)
+        sharers = Counter(benchmark_file(artefact) for artefact in artefacts)
+        return {
+            artefact.id: evidence.costs.get(artefact.id)
+            or self._expected(artefact, evidence, like, sharers[benchmark_file(artefact)])
+            for artefact in artefacts
+        }
+
+    def _expected(
+        self, artefact: Artefact, evidence: Evidence, like: "_Likeness", sharers: int
+    ) -> Cost:
+        asked = gpus(self.project, artefact)
+        likes = _likes(artefact, asked)
+        work, rows = self.work(artefact, evidence), self.held(artefact, evidence)
+        group = like.nearest(likes)
+        if group:
+            key, source = group
+            fixed, rate = like.line(key)
+            seconds = fixed + rate * work
+        else:
+            start = self.table.assumptions.seconds[artefact.identity.phase] / sharers
+            seconds, source = start + self._compute(artefact, work), ESTIMATED
+        if group and not (isinstance(artefact, Checkpoint) and group == likes[-1]):
+            disk = like.bytes_per_row(key) * rows
+        else:  # the size of a checkpoint is its own model's
+            disk = self.disk(artefact, rows)
+        return Cost(seconds, asked, disk, self.download(artefact), source)
+
+    def _compute(self, artefact: Artefact, work: float) -> float:
+        """Seconds of the floating-point operations of a training or a prediction."""
+        if not isinstance(artefact, Predictions) and not getattr(artefact, "parts", ()):
+            return 0
+        name = self.gpu if gpus(self.project, artefact) else "cpu"
+        hardware = self.table.hardware[name]
+        settings = getattr(artefact, "settings", None)
+        peak = getattr(hardware, getattr(settings, "precision", "fp32"))
+        return work / (peak * 1e12 * hardware.utilisation * max(1, gpus(self.project, artefact)))
+
+    def work(self, artefact: Artefact, evidence: Evidence) -> float:
+        """What a job's time grows with: FLOPs of a model's job, rows of the others.
+
+        A training token costs 6 FLOPs per parameter, a predicted one 2 (Kaplan et al. 2020,
+        section 2.1); the embedding table counts only for the mask family, which multiplies by it.
+        """
+        match artefact:
+            case Checkpoint(parent=None):
+                return 1
+            case Checkpoint():
+                return self._training(artefact, evidence)
+            case Predictions():
+                tokens = self._tokens(artefact.family, artefact.encode.max_length)
+                per_row = 2 * self.parameters(model_of(artefact), artefact.family) * tokens
+                return per_row * self.held(artefact, evidence)
+            case Score():
+                return self.held(artefact.predictions, evidence)
+        return self.held(artefact, evidence)
+
+    def _training(self, step: Checkpoint, evidence: Evidence) -> float:
+        """FLOPs of a step: its optimiser steps as `batches.plan` counts them, and validations."""
+        settings = step.settings
+        sizes = [self._examples(part, evidence) for part in step.parts]
+        capped = [
+            min(size, part.settings.examples_cap or size)
+            for size, part in zip(sizes, step.parts, strict=True)
+        ]
+        steps = settings.max_steps or sum(
+            max(1, round(part.settings.epochs * -(-size // settings.batch_size)))
+            for size, part in zip(capped, step.parts, strict=True)
+        )
+        weights = _shares(capped, settings)
+        flops = 0.0
+        for part, weight in zip(step.parts, weights, strict=True):
+            tokens = self._tokens(part.family, part.encode.max_length)
+            per_example = self.parameters(step.model, part.family) * tokens
+            flops += 6 * per_example * steps * settings.batch_size * weight
+            if settings.evaluate_every and part.validation and part.metrics:
+                examples = self.rows(part.validation, evidence)
+                examples = min(examples, settings.validation_examples or examples)
+                flops += 2 * per_example * examples * (steps // settings.evaluate_every)
+        return flops
+
+    def _examples(self, part: TrainPart, evidence: Evidence) -> float:
+        rows = sum(self.rows(data, evidence) for data in part.train)
+        return part.size.of(round(rows)) if part.size else rows
+
+    def _tokens(self, family: str, max_length: int) -> float:
+        longest = max_length * (_CHOICES if family == "choose" else 1)
+        return min(self.table.assumptions.tokens[family], longest)
+
+    def stated_rows(self, dataset: Dataset, evidence: Evidence) -> float | None:
+        """Rows of a data set, prepared or as its task's entry states them."""
+        if dataset.id in evidence.rows:
+            return evidence.rows[dataset.id]
+        if isinstance(dataset.spec, LabSplit):
+            return dataset.spec.size
+        return dataset.spec.expected_rows(dataset.language)
+
+    def rows(self, dataset: Dataset, evidence: Evidence) -> float:
+        """Rows of a data set, assumed where nothing states them."""
+        stated = self.stated_rows(dataset, evidence)
+        return self.table.assumptions.rows[dataset.split] if stated is None else stated
+
+    def parameters(self, model: str, family: str = "mask") -> float:
+        """Weights of a model that a token is multiplied by; all of them for the mask family.
+
+        Raises InputError if they are not known.
+        """
+        entry = self.project.models[model]
+        total, embeddings = _weights(entry)
+        if total is None:
+            raise InputError(
+                f"model {model!r}: its cost cannot be estimated; state `parameters`, the number of "
+                "its weights, in config/models/*.yaml"
+            )
+        return total if family == "mask" else total - embeddings
+
+    def disk(self, artefact: Artefact, rows: float) -> float:
+        """Bytes that an artefact of so many rows keeps: a checkpoint's weights, in fp32."""
+        if isinstance(artefact, Checkpoint):
+            return _BYTES * self.parameters(artefact.model)
+        return self.table.assumptions.bytes_per_row[artefact.identity.phase] * rows
+
+    def held(self, artefact: Artefact, evidence: Evidence) -> float:
+        """Rows that an artefact holds; 1 for a checkpoint, a download and a score."""
+        match artefact:
+            case Predictions():
+                return sum(self.rows(data, evidence) for data in artefact.datasets)
+            case Dataset():
+                return self.rows(artefact, evidence)
+        return 1
+
+    def scratch(self, artefact: Artefact) -> float:
+        """Bytes of a training's resume state while it runs: the last save and the next."""
+        if not isinstance(artefact, Checkpoint) or artefact.parent is None:
+            return 0
+        return 2 * _STATE * self.parameters(artefact.model)
+
+    def download(self, artefact: Artefact) -> float:
+        """Bytes that come from the Hub: a pretrained model's weights."""
+        if isinstance(artefact, Checkpoint) and artefact.identity.phase == "fetch":
+            return _BYTES * self.parameters(artefact.model)
+        return 0
+
+
+def _shares(sizes: list[float], settings: Train) -> list[float]:
+    """How often each part of a step is drawn, as in `batches.plan`."""
+    temperature = settings.temperature or 1
+    power = {"proportional": 1, "temperature": 1 / temperature, "uniform": 0}[settings.mixing]
+    weights = [size**power for size in sizes]
+    return [weight / sum(weights) for weight in weights]
+
+
+def _weights(entry: Model) -> tuple[float | None, float]:
+    """All weights of a model, and those in its embedding table."""
+    if entry.init is None or entry.parameters:
+        return entry.parameters, entry.embedding_parameters or 0
+    given = entry.init.architecture
+    hidden = _first(given, ("hidden_size", "d_model", "dim"), 768)
+    layers = _first(given, ("num_hidden_layers", "num_layers", "n_layers"), 12)
+    inner = _first(given, ("intermediate_size", "d_ff", "hidden_dim"), 4 * hidden)
+    embeddings = entry.init.tokenizer.vocabulary * hidden
+    return embeddings + layers * (4 * hidden**2 + 2 * hidden * inner), embeddings
+
+
+def _first(given: Mapping, names: Iterable[str], default: int) -> int:
+    return next((given[name] for name in names if name in given), default)
+
+
+def _likes(artefact: Artefact, asked: int) -> list[tuple[tuple, str]]:
+    """Groups of jobs that an artefact's is like, the nearest first, and how that is said."""
+    phase = artefact.identity.phase
+    match artefact:
+        case Dataset() | Download():
+            near = [((phase, artefact.task), f"scaled from {phase} jobs of the task")]
+            return [*near, ((phase,), f"scaled from {phase} jobs")]
+        case Score():
+            near = [((phase, artefact.cell.target), "scaled from jobs of the same task")]
+            return [*near, ((phase,), f"scaled from {phase} jobs")]
+        case Predictions():
+            tasks = artefact.target
+        case Checkpoint():
+            tasks = "+".join(part.name for part in artefact.parts)
+    model = model_of(artefact)
+    return [
+        ((phase, asked, model, tasks), "scaled from jobs of the same model and task"),
+        ((phase, asked, model), "scaled from jobs of the same model"),
+        ((phase, asked), "scaled from jobs of other models"),
+    ]
+
+
+class _Likeness:
+    """Measured jobs by the groups that they are in: (work, seconds), and (rows, bytes)."""
+
+    def __init__(self):
+        self.times: dict[tuple, list[tuple[float, float]]] = defaultdict(list)
+        self.sizes: dict[tuple, list[tuple[float, float]]] = defaultdict(list)
+        self.line = cache(lambda key: line(self.times[key]))
+        self.bytes_per_row = cache(lambda key: _ratio(self.sizes[key]))
+
+    def add(self, likes: list[tuple[tuple, str]], work: float, rows: float, cost: Cost) -> None:
+        """Count a measured job in each of its groups."""
+        for key, _ in likes:
+            self.times[key].append((work, cost.seconds))
+            self.sizes[key].append((rows, cost.disk))
+
+    def nearest(self, likes: list[tuple[tuple, str]]) -> tuple[tuple, str] | None:
+        """The first group that has a measured job."""
+        return next((group for group in likes if group[0] in self.times), None)
+
+
+def _ratio(pairs: list[tuple[float, float]]) -> float:
+    return sum(value for _, value in pairs) / max(1, sum(base for base, _ in pairs))
+
+
+def line(points: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """Intercept and slope, neither negative, through points (work, seconds): least squares.
+
+    Where all works are alike or the intercept would be negative, the line goes through the origin
+    and the mean; where the slope would not be positive, it is flat.
+    """
+    works, values = zip(*points, strict=True)
+    mean_work, mean = sum(works) / len(works), sum(values) / len(works)
+    spread = sum((work - mean_work) ** 2 for work in works)
+    if spread <= 1e-12 * mean_work**2 * len(works):
+        return (0.0, mean / mean_work) if mean_work else (mean, 0.0)
+    pairs = zip(works, values, strict=True)
+    slope = sum((work - mean_work) * (value - mean) for work, value in pairs) / spread
+    if slope <= 0:
+        return mean, 0.0
+    intercept = mean - slope * mean_work
+    return (intercept, slope) if intercept >= 0 else (0.0, mean / mean_work)
