@@ -85,7 +85,7 @@ def test_best_needs_validations():
 
 def test_short_names_of_recipes():
     made = project(recipes=["none", {"both": "lab_squad+lab_nli"}])
-    assert {name: str(recipe) for name, recipe in made.study.named_recipes().items()} == {
+    assert {name: str(recipe) for name, recipe in made.named_recipes().items()} == {
         "none": "none",
         "both": "lab_nli+lab_squad",
     }

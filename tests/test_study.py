@@ -8,6 +8,7 @@ from xstilts import config
 from xstilts.artefacts import Cell
 from xstilts.errors import InputError
 from xstilts.study import Grid
+from xstilts.workplan import labels
 
 CONFIG = Path(__file__).parents[1] / "config"
 STUDY = {
@@ -182,6 +183,61 @@ def test_a_recipe_may_say_how_many_steps():
         by_setting.step("lab_tiny", by_setting.recipes["lab_nli"], 1).identity.digest
         == found.step("lab_tiny", found.recipes["lab_nli~80steps"], 1).identity.digest
     )
+
+
+ARMS = {
+    "plain": {},
+    "short": {"tasks": {"lab_nli": {"train": {"max_steps": 5}}}},
+    "fast": {"label": "quick", "train": {"learning_rate": 5e-3}},
+}
+
+
+def test_every_model_runs_under_every_arm_and_what_agrees_is_one_node():
+    found = grid(arms=ARMS, recipes=["none", "lab_nli"], targets=["lab_paraphrase"], seeds=[1])
+    assert {cell.model for cell in found.cells()} == {
+        "lab_tiny+plain",
+        "lab_tiny+short",
+        "lab_tiny+fast",
+        "lab_random",
+    }
+    plain = grid(recipes=["none", "lab_nli"], targets=["lab_paraphrase"], seeds=[1])
+
+    def ending(grid, model, recipe):
+        return grid.predictions(model, grid.recipes[recipe], "lab_paraphrase", 1).id
+
+    assert ending(found, "lab_tiny+plain", "lab_nli") == ending(plain, "lab_tiny", "lab_nli")
+    assert ending(found, "lab_tiny+short", "none") == ending(plain, "lab_tiny", "none")
+    assert ending(found, "lab_tiny+short", "lab_nli") != ending(plain, "lab_tiny", "lab_nli")
+    assert ending(found, "lab_tiny+fast", "none") != ending(plain, "lab_tiny", "none")
+
+
+def test_an_arm_wins_over_the_study_and_leaves_pretraining_alone():
+    tasks = {"lab_nli": {"train": {"max_steps": 9}}}
+    found = grid(arms=ARMS, tasks=tasks, recipes=["none", "lab_nli"])
+    nli = found.recipes["lab_nli"]
+    assert found.step("lab_tiny+short", nli, 1).settings.max_steps == 5
+    assert found.step("lab_tiny+plain", nli, 1).settings.max_steps == 9
+    assert found.step("lab_tiny+fast", nli, 1).settings.learning_rate == 5e-3
+    roots = [c for c in found.artefacts().checkpoints.values() if c.chain == "pretrain-lab_text"]
+    assert len(roots) == 1
+
+
+def test_an_arm_may_say_how_a_mixture_is_drawn():
+    arms = {"a": {}, "b": {"train": {"mixing": "temperature", "temperature": 2.0}}}
+    found = grid(arms=arms, multitask={"mixing": "uniform"})
+    mixture = found.recipes["lab_completion+lab_nli"]
+    settings = {arm: found.step(f"lab_tiny+{arm}", mixture, 1).settings for arm in arms}
+    assert {arm: s.mixing for arm, s in settings.items()} == {"a": "uniform", "b": "temperature"}
+    assert settings["b"].temperature == 2
+    with pytest.raises(InputError, match="`mixing: temperature` and `temperature` need each other"):
+        grid(train={"mixing": "temperature"}).artefacts()
+
+
+def test_arms_are_labelled_and_their_tasks_known():
+    assert labels(grid(arms=ARMS))["lab_tiny+fast"] == "tiny XLM-R, quick"
+    assert labels(grid(arms=ARMS))["lab_tiny+short"] == "tiny XLM-R, short"
+    with pytest.raises(InputError, match="unknown task 'lab_nly': did you mean 'lab_nli'"):
+        grid(arms={"a": {"tasks": {"lab_nly": {}}}})
 
 
 def test_ids_are_distinct_and_name_the_cell():

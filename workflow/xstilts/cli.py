@@ -269,9 +269,10 @@ def _export(options) -> None:
     from xstilts import submission
 
     grid = _open(options)
-    model = options.model or grid.study.models[0]
-    if not options.model and len(grid.study.models) > 1:
-        raise InputError(f"--model: expected one of {', '.join(grid.study.models)}")
+    models = grid.study.variants()
+    if not options.model and len(models) > 1:
+        raise InputError(f"--model: expected one of {', '.join(models)}")
+    model = options.model or models[0]
     written = submission.export(grid, model, options.recipe, options.seed, options.out)
     print(f"{len(written)} files in {options.out}")
 

@@ -18,12 +18,14 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from xstilts.answer import Analysis
 from xstilts.errors import InputError, nearest
-from xstilts.origins import HubModel, HubSplit, Split, Strict
+from xstilts.orders import Orders
+from xstilts.origins import HubModel, HubSplit, LabSplit, Split, Strict
 from xstilts.recipe import ALL, LANGUAGE, NONE, TASK, Part, Recipe, parse
 from xstilts.settings import SETTINGS, Overrides, Train
 
 SPLITS = ("train", "validation", "test")
 MODEL = r"[a-z][a-z0-9_-]*"
+ARM = "+"  # between a model and its arm
 _RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # of a path, too
 Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
 
@@ -126,6 +128,13 @@ class StudyTask(Overrides):
     languages: list[Language] | None = Field(None, description="Score only these languages.")
 
 
+class Arm(Overrides):
+    """Settings that all of a study's models run under, beside its other arms."""
+
+    label: str = Field("", description="Name in tables and figures.")
+    tasks: dict[str, Overrides] = Field({}, description="Settings of single tasks.")
+
+
 class Study(Overrides):
     """Models x recipes x targets x seeds, with settings: one question."""
 
@@ -135,9 +144,17 @@ class Study(Overrides):
         "helps", description="What the study answers, and how; changes no result."
     )
     models: list[str] = Field(min_length=1, description="Names of models.")
+    arms: dict[Annotated[str, Field(pattern=f"^{TASK}$")], Arm] = Field(
+        {},
+        description="Every model runs under each of these, as `model+arm`. They win over all other "
+        "settings; pretraining does not take them.",
+    )
     controls: list[str] = Field([], description="Models that run under recipe `none` only.")
     recipes: list[str | dict[str, str]] = Field(
         min_length=1, description="Recipes; `{name: recipe}` gives one a short name."
+    )
+    orders: Orders | None = Field(
+        None, description="More recipes: chains of the same tasks in different orders."
     )
     targets: list[str] = Field(min_length=1, description="Names of target tasks.")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
@@ -172,20 +189,9 @@ class Study(Overrides):
                 raise ValueError(f"{name}: {repeated.pop()} is given twice")
         return self
 
-    def named_recipes(self) -> dict[str, Recipe]:
-        """Short name to recipe; a recipe without a short name is called by its notation."""
-        named = {}
-        for entry in self.recipes:
-            pairs = entry.items() if isinstance(entry, dict) else [("", entry)]
-            for name, text in pairs:
-                recipe = parse(text)
-                name = name or str(recipe)
-                if name in named:
-                    raise ValueError(f"recipes: {name} is given twice")
-                if not re.fullmatch(_RECIPE_NAME, name):
-                    raise ValueError(f"recipes: {name!r} is not a name: expected {_RECIPE_NAME}")
-                named[name] = recipe
-        return named
+    def variants(self) -> list[str]:
+        """What stands for the model in cells: the models, or each of them under each arm."""
+        return [f"{model}{ARM}{arm}" for model in self.models for arm in self.arms] or self.models
 
 
 class Project(Strict):
@@ -208,14 +214,55 @@ class Project(Strict):
             raise InputError(f"study {self.study.study!r}, data: {folder} is not set")
         return Path(folder)
 
-    def settings(self, group: str, task: str, model: str) -> BaseModel:
-        """Resolved settings; later ones win.
+    def named_recipes(self) -> dict[str, Recipe]:
+        """Short name to recipe; a recipe without a short name is called by its notation."""
+        entries = [
+            pair
+            for entry in self.study.recipes
+            for pair in (entry.items() if isinstance(entry, dict) else [("", entry)])
+        ]
+        if self.study.orders:
+            entries += self.study.orders.recipes(self._examples).items()
+        named = {}
+        for name, text in entries:
+            recipe = parse(text)
+            name = name or str(recipe)
+            if name in named:
+                raise ValueError(f"recipes: {name} is given twice")
+            if not re.fullmatch(_RECIPE_NAME, name):
+                raise ValueError(f"recipes: {name!r} is not a name: expected {_RECIPE_NAME}")
+            named[name] = recipe
+        return named
 
-        The task's, those of its named set, the model's, the study's, the study's for the task.
+    def _examples(self, part: Part) -> int:
+        """How many training examples a part of a recipe has, by what its task's entry states."""
+        _known("task", part.task, self.tasks, "orders: ")
+        entry = self.tasks[part.task]
+        specs = [self.tasks[other].splits["train"] for other in entry.references("train")]
+        total = 0
+        for spec in specs or [entry.splits["train"]]:
+            language = part.language or entry.source_language
+            count = spec.size if isinstance(spec, LabSplit) else spec.expected_rows(language)
+            if count is None:
+                raise ValueError(
+                    f"orders: how many examples {part.task} has is not stated (`rows`): give the "
+                    "orders by size yourself"
+                )
+            total += count
+        return part.size.of(total) if part.size else total
+
+    def settings(self, group: str, task: str, model: str) -> BaseModel:
+        """Resolved settings of a model, or of one under an arm; later ones win.
+
+        The task's, those of its named set, the model's, the study's, the study's for the task, the
+        arm's, the arm's for the task.
         """
         entry, study = self.tasks[task], self.study
         named = entry.settings.get(study.hyperparameters or "")
-        layers = [entry, named, self.models[model], study, study.tasks.get(task)]
+        name, _, arm = model.partition(ARM)
+        layers = [entry, named, self.models[name], study, study.tasks.get(task)]
+        if arm:
+            layers += [study.arms[arm], study.arms[arm].tasks.get(task)]
         values: dict[str, Any] = {}
         for layer in filter(None, layers):
             values |= getattr(layer, group)
@@ -233,12 +280,12 @@ def _check_names(project: Project) -> None:
                 f"model {name!r}: hub.revision is not stated; take the commit that you mean from "
                 f"https://huggingface.co/{hub.repository}/commits/main"
             )
-    for name in study.tasks:
+    for name in [*study.tasks, *(task for arm in study.arms.values() for task in arm.tasks)]:
         _known("task", name, tasks)
     for target in study.targets:
         _known("task", target, tasks)
         _has_role(target, "target", tasks)
-    named = study.named_recipes()
+    named = project.named_recipes()
     if study.controls and Recipe() not in named.values():
         raise ValueError(f"controls run under recipe {NONE!r}, which the study does not list")
     for recipe in named.values():

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts import config, origins, settings, store
+from xstilts import config, orders, origins, settings, store
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "config" / "README.md"
@@ -17,6 +17,8 @@ ENTRIES = {"study": config.Study, "task": config.Task, "model": config.Model}
 TABLES = {
     **ENTRIES,
     **settings.SETTINGS,
+    "orders": orders.Orders,
+    "arm": config.Arm,
     "init": config.Init,
     "tokenizer": config.Tokenizer,
     "hub": origins.HubModel,

@@ -17,7 +17,7 @@ from xstilts.artefacts import (
     Score,
     TrainPart,
 )
-from xstilts.config import Project, Task, validate
+from xstilts.config import ARM, Arm, Project, Task, validate
 from xstilts.errors import InputError
 from xstilts.origins import FilesSplit, HubSplit, LabSplit
 from xstilts.recipe import ALL, NONE, Part, Recipe, Step, parse
@@ -34,7 +34,7 @@ class Grid:
     def __init__(self, project: Project):
         self.project = project
         self.study = project.study
-        self.recipes = project.study.named_recipes()
+        self.recipes = project.named_recipes()
         # bound caches: an artefact asked for twice is the same object, hashed once
         self.own_dataset = cache(self._own_dataset)
         self.part = cache(self._part)
@@ -47,7 +47,7 @@ class Grid:
         """All cells in study order; a control runs under recipe `none` only."""
         study = self.study
         none = [name for name, recipe in self.recipes.items() if not recipe.steps]
-        runs = [(model, list(self.recipes)) for model in study.models]
+        runs = [(model, list(self.recipes)) for model in study.variants()]
         runs += [(model, none) for model in study.controls]
         return [
             Cell(model, recipe, target, seed)
@@ -68,6 +68,7 @@ class Grid:
         recipes = [*self.recipes.values(), *(parse(entry.pretrain or NONE) for entry in entries)]
         names = {part.task for recipe in recipes for part in recipe.parts}
         names |= {*self.study.targets, *self.study.tasks}
+        names |= {task for arm in self.study.arms.values() for task in arm.tasks}
         names |= {entry.init.tokenizer.task for entry in entries if entry.init}
         for task in [self._task(name) for name in names]:
             names.update(other for split in task.splits for other in task.references(split))
@@ -129,6 +130,15 @@ class Grid:
             settings=self.project.settings("train", part.task, model),
         )
 
+    def trainings(self) -> tuple[int, int]:
+        """Trainings of the study, pretraining left out: if each cell did its own, and as a tree."""
+        nodes = []
+        for score in self.scores():
+            lineage = score.predictions.checkpoint.lineage()
+            root = self.root(score.cell.model.partition(ARM)[0])
+            nodes += [node.id for node in lineage[len(root.lineage()) :]]
+        return len(nodes), len(set(nodes))
+
     def _root(self, model: str) -> Checkpoint:
         """The pretrained model: from the Hub, or initialised and trained on its `pretrain`."""
         entry = self.project.models[model]
@@ -145,7 +155,7 @@ class Grid:
     def _step(self, model: str, recipe: Recipe, seed: int) -> Checkpoint:
         """The checkpoint after a recipe's steps; the prefix is shared with other recipes."""
         if not recipe.steps:
-            return self.root(model)
+            return self.root(model.partition(ARM)[0])
         parent = self.step(model, Recipe(recipe.steps[:-1]), seed)
         return self._trained(model, str(recipe), parent, recipe.steps[-1], seed)
 
@@ -153,26 +163,27 @@ class Grid:
         self, model: str, chain: str, parent: Checkpoint, step: Step, seed: int
     ) -> Checkpoint:
         parts = tuple(self.part(part, model) for part in step.parts)
-        settings = self._step_settings(str(step), parts)
-        if step.max_steps:
-            settings = settings.model_copy(update={"max_steps": step.max_steps})
-        return Checkpoint(model, chain, seed, parent, parts, settings)
+        settings = self._step_settings(step, parts, model)
+        # not the arm's name: what two arms agree on is trained once
+        return Checkpoint(model.partition(ARM)[0], chain, seed, parent, parts, settings)
 
-    def _step_settings(self, step: str, parts: tuple[TrainPart, ...]) -> Train:
+    def _step_settings(self, step: Step, parts: tuple[TrainPart, ...], model: str) -> Train:
+        fixed = {"max_steps": step.max_steps} if step.max_steps else {}
         if len(parts) == 1:
-            return parts[0].settings
-        stated = self.study.multitask
+            return parts[0].settings.model_copy(update=fixed)
+        arm = self.study.arms.get(model.partition(ARM)[2], Arm())
+        stated = self.study.multitask | arm.train | fixed
         values = dict(stated)
         for key in Train.model_fields.keys() - stated.keys() - PART_SETTINGS:
             found = {getattr(part.settings, key) for part in parts}
             if len(found) > 1:
                 told = ", ".join(f"{part.task} {getattr(part.settings, key)}" for part in parts)
                 raise InputError(
-                    f"recipe step {step!r}: its tasks differ in train.{key} ({told}); "
+                    f"recipe step {str(step)!r}: its tasks differ in train.{key} ({told}); "
                     f"state multitask.{key} in the study"
                 )
             values[key] = found.pop()
-        return validate(Train, values, f"settings of recipe step {step!r}")
+        return validate(Train, values, f"settings of recipe step {str(step)!r}")
 
     def _predictions(self, model: str, recipe: Recipe, target: str, seed: int) -> Predictions:
         task = self._task(target)

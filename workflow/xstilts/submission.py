@@ -156,7 +156,7 @@ def export(grid: Grid, model: str, recipe: str, seed: int, out: Path) -> list[Pa
     Raises InputError where the study has no such cells, or a cell is not predicted yet.
     """
     for kind, name, known in (
-        ("model", model, [*grid.study.models, *grid.study.controls]),
+        ("model", model, [*grid.study.variants(), *grid.study.controls]),
         ("recipe", recipe, grid.recipes),
         ("seed", str(seed), map(str, grid.study.seeds)),
     ):

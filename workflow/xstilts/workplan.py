@@ -95,6 +95,9 @@ def labels(grid: Grid) -> dict[str, str]:
     """Names that tables and figures show for models, tasks and recipes."""
     entries = [*grid.project.tasks.items(), *grid.project.models.items()]
     named = {name: entry.label for name, entry in entries if entry.label}
+    for name in grid.study.variants() if grid.study.arms else []:
+        model, _, arm = name.partition(config.ARM)
+        named[name] = f"{named.get(model, model)}, {grid.study.arms[arm].label or arm}"
     for name, recipe in grid.recipes.items():
         steps = [
             " + ".join(

@@ -81,7 +81,12 @@ def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:
             notices.append(f"recipe {text}: no files {lacking}: left out")
         else:
             recipes.append(recipe)
-    changes = {"tasks": entries, "targets": targets, "recipes": recipes}
+    orders = project.study.orders
+    for part in [part for text in orders.tasks for part in parse(text).parts] if orders else []:
+        if lacking := _missing_training_data(project, part.task, part):
+            notices.append(f"orders: no files {lacking}: all orders left out")
+            orders = None
+    changes = {"tasks": entries, "targets": targets, "recipes": recipes, "orders": orders}
     study = project.study.model_copy(update=changes)
     return project.model_copy(update={"study": study}), notices
 

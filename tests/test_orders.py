@@ -1,0 +1,81 @@
+"""Orders of tasks as recipes."""
+
+import pytest
+from pydantic import ValidationError
+from test_study import grid
+
+from xstilts.errors import InputError
+from xstilts.orders import Orders
+from xstilts.recipe import parse
+
+COUNTS = {"a": 300, "b": 100, "c": 200, "d": 50}
+
+
+def examples(part):
+    return COUNTS[part.task]
+
+
+def test_an_order_is_a_recipe_and_all_have_the_same_steps():
+    orders = Orders(
+        tasks=["a", "b", "c"],
+        steps=90,
+        given=["size_up", "size_down", {"similarity": ["c", "a", "b"]}],
+    )
+    assert orders.recipes(examples) == {
+        "size_up": "b~30steps-c~30steps-a~30steps",
+        "size_down": "a~30steps-c~30steps-b~30steps",
+        "similarity": "c~30steps-a~30steps-b~30steps",
+        "mixture": "a+b+c~90steps",
+        "alone_a": "a~90steps",
+        "alone_b": "b~90steps",
+        "alone_c": "c~90steps",
+    }
+    for recipe in orders.recipes(examples).values():
+        assert sum(step.max_steps for step in parse(recipe).steps) == 90
+
+
+def test_random_orders_are_different_ones_that_the_seed_fixes():
+    def drawn(random, seed):
+        chains = Orders(tasks=list("abcd"), steps=4, random=random, seed=seed).chains(examples)
+        return [tuple(order) for order in chains.values()]
+
+    assert len(set(drawn(10, 1))) == 10
+    assert drawn(10, 1) == drawn(10, 1) != drawn(10, 2)
+    assert drawn(3, 1) == drawn(10, 1)[:3]
+    assert len(set(drawn(1000, 1))) == 24, "there are no more"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"tasks": ["a", "a"], "steps": 2}, "expected different ones"),
+        ({"tasks": ["a", "b+c"], "steps": 2}, "'b\\+c': expected one task"),
+        ({"tasks": ["a", "b"], "steps": 3}, "3 is no multiple of the 2 tasks"),
+        ({"tasks": ["a", "b"], "steps": 2, "given": [{"x": ["a"]}]}, "given.x: expected an order"),
+    ],
+)
+def test_what_is_no_order_is_said(values, message):
+    with pytest.raises(ValidationError, match=message):
+        Orders(**values)
+
+
+ORDERS = {"tasks": ["lab_squad", "lab_wordclass", "lab_completion"], "steps": 60, "random": 6}
+
+
+def test_a_study_trains_shared_prefixes_once():
+    found = grid(recipes=["none"], orders=ORDERS, targets=["lab_entities"], controls=[], seeds=[1])
+    assert len(found.recipes) == 1 + 6 + 1 + 3
+    alone, tree = found.trainings()
+    # each cell for itself: none, six chains, four controls
+    assert alone == 1 + 6 * 4 + 4 * 2
+    # as a tree the chains are 3 first, 6 second and 6 third steps
+    assert tree == 1 + (3 + 6 + 6) + 4 + 6 + 4
+
+
+def test_orders_by_size_take_what_the_entries_state():
+    found = grid(orders={**ORDERS, "given": ["size_up"], "random": 0})
+    assert str(found.recipes["size_up"]).startswith("lab_completion")  # 1,000 of 1,500
+    with pytest.raises(InputError, match="how many examples qqp has is not stated"):
+        grid(orders={"tasks": ["qqp", "mnli"], "steps": 2, "given": ["size_up"]})
+    with pytest.raises(InputError, match="orders: unknown task 'mnl'"):
+        grid(orders={"tasks": ["mnl", "mnli"], "steps": 2, "given": ["size_up"]})
