@@ -247,6 +247,15 @@ def test_initial_weights_depend_on_the_seed_alone(tokenizer):
     assert one.config.vocab_size == len(tokenizer) == 200
 
 
+def test_an_initial_encoder_decoder_has_both_as_published_ones(tokenizer):
+    small = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    model = models.initialise({"model_type": "mt5", **small}, tokenizer, 1)
+    assert type(model).__name__ == "MT5ForConditionalGeneration"
+    assert model.config.pad_token_id == tokenizer.pad_token_id
+    with pytest.raises(InputError, match=r"init\.architecture.*num_heads"):
+        models.initialise({"model_type": "mt5", **small, "num_heads": "two"}, tokenizer, 1)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"model_type": "xlm-robert"}, {"hidden_size": 15}, {"vocab_size": 7}, {"hidden_size": "x"}],

@@ -35,17 +35,25 @@ CODE = {
         _FAMILIES,
         "metrics.py",
     ],
-    "initialise": ["stages/initialise.py", "models.py", _FAMILIES, "metrics.py"],
+    "initialise": ["stages/initialise.py", "models.py", "heads.py", _FAMILIES, "metrics.py"],
     "train": [
         "stages/train.py",
         "batches.py",
         "recipe.py",
         "models.py",
+        "heads.py",
         "inference.py",
         _FAMILIES,
         "metrics.py",
     ],
-    "predict": ["stages/predict.py", "models.py", "inference.py", _FAMILIES, "metrics.py"],
+    "predict": [
+        "stages/predict.py",
+        "models.py",
+        "heads.py",
+        "inference.py",
+        _FAMILIES,
+        "metrics.py",
+    ],
     "score": ["stages/score.py", _FAMILIES, "metrics.py"],
 }
 # What every stage uses and no result depends on: a digest has what configuration and expansion

@@ -104,7 +104,10 @@ class Model(Overrides):
     init: Init | None = Field(None, description="Make it.")
     pretrain: str | None = Field(None, description="A recipe that is run first, with init.seed.")
     parameters: int | None = Field(
-        None, gt=0, description="Number of weights; `plan` needs it of a model with `hub`."
+        None,
+        gt=0,
+        description="Number of weights, of the encoder in mT5; `plan` needs it of a model "
+        "with `hub`, and it is the x axis of scale studies.",
     )
     embedding_parameters: int | None = Field(
         None, gt=0, description="Of these, those of the token embeddings: no token is multiplied."

@@ -15,12 +15,21 @@ import transformers
 from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer
+from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+)
 
 from xstilts.errors import InputError
 from xstilts.families import class_index, family
+from xstilts.heads import with_head
 
 POOLER = "pooler."
+_SENTINEL = "<extra_id_0>"
 _TOKENIZER_TEXTS = 20_000  # at most, evenly spaced: more make it slower, hardly better
 
 
@@ -61,8 +70,7 @@ def fresh_head(
     """
     config = AutoConfig.from_pretrained(folder, **_head_config(labels))
     weights = load_weights(folder)
-    with torch.device("meta"):  # only to learn the class: an Auto class takes no state_dict
-        head = type(getattr(transformers, family(name).MODEL).from_config(config))
+    head = model_class(config, name)
     if name != "mask":
         prefix = f"{head.base_model_prefix}."
         inside = {key[len(prefix) :]: w for key, w in weights.items() if key.startswith(prefix)}
@@ -90,8 +98,42 @@ def _head_config(labels: Sequence[str]) -> dict[str, Any]:
 
 def load_trained(folder: Path, name: str) -> transformers.PreTrainedModel:
     """A checkpoint with its head, to predict with."""
-    auto = getattr(transformers, family(name).MODEL)
-    return auto.from_pretrained(folder, dtype=torch.float32).eval()
+    config = AutoConfig.from_pretrained(folder)
+    return model_class(config, name).from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def model_class(config: PreTrainedConfig, name: str) -> type[transformers.PreTrainedModel]:
+    """The class of a family's model: the library's, or our head where it has none that fits.
+
+    Raises InputError for an architecture without an encoder that can be used alone.
+    """
+    kind, wanted = type(config), getattr(transformers, family(name).MODEL)
+    encoders = MODEL_FOR_TEXT_ENCODING_MAPPING
+    # of an encoder-decoder model this is the encoder, but its heads in the library have a decoder
+    encoder = encoders[kind] if kind in encoders else MODEL_MAPPING.get(kind, None)
+    if encoder is None or (config.is_encoder_decoder and kind not in encoders):
+        raise InputError(
+            f"model_type {config.model_type!r}: transformers has no encoder for it that can be "
+            "used alone"
+        )
+    if wanted is AutoModel:
+        return encoder
+    if encoder is MODEL_MAPPING[kind] and kind in wanted._model_mapping:
+        return wanted._model_mapping[kind]
+    return with_head(encoder, name)
+
+
+def mask_id(tokenizer: Any) -> int:
+    """The token that stands for what is masked: the mask, or T5's first sentinel.
+
+    Raises InputError for a tokenizer that has neither.
+    """
+    if tokenizer.mask_token_id is not None:
+        return tokenizer.mask_token_id
+    found = tokenizer(_SENTINEL, add_special_tokens=False)["input_ids"]
+    if len(found) != 1 or found[0] == tokenizer.unk_token_id:
+        raise InputError(f"family mask: the model's tokenizer has no mask token, nor {_SENTINEL}")
+    return found[0]
 
 
 class Multitask(nn.Module):
@@ -138,8 +180,9 @@ def longest_sequence(architecture: Mapping[str, Any]) -> int:
 
 
 def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
-    """A model with random weights and a masked LM head, sized for the tokenizer.
+    """A model with random weights and a language modelling head, sized for the tokenizer.
 
+    Of an encoder-decoder model both are made, as its published checkpoints have both.
     Raises InputError for an architecture that transformers does not know or accept.
     """
     try:
@@ -150,8 +193,11 @@ def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
         )
+        made = model_class(config, "mask")
+        if config.is_encoder_decoder:
+            made = transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING[type(config)]
         torch.manual_seed(seed)
-        return transformers.AutoModelForMaskedLM.from_config(config)
+        return made._from_config(config)
     except (TypeError, ValueError, KeyError, StrictDataclassError) as error:
         raise InputError(f"init.architecture {dict(architecture)}: {error}") from None
 

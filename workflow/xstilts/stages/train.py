@@ -31,7 +31,7 @@ from xstilts.batches import Supply, plan, split, subsample
 from xstilts.errors import InputError, Stopped
 from xstilts.families import family
 from xstilts.inference import predict_rows
-from xstilts.models import Multitask, check_length, fresh_head, load_tokenizer
+from xstilts.models import Multitask, check_length, fresh_head, load_tokenizer, mask_id
 from xstilts.provenance import provenance
 from xstilts.settings import Predict, Train
 
@@ -87,6 +87,8 @@ class Batches(torch.utils.data.Dataset):
         self.materials = materials
         self.tokenizer = tokenizer
         self.seed = step.seed
+        masked = any(material.part.family == "mask" for material in materials.values())
+        self.mask_id = mask_id(tokenizer) if masked else None
         self.several = len({material.part.task for material in materials.values()}) > 1
 
     def __len__(self) -> int:
@@ -97,7 +99,7 @@ class Batches(torch.utils.data.Dataset):
         material = self.materials[name]
         masking = SimpleNamespace(
             mask_rate=material.part.settings.mask_rate,
-            mask_id=self.tokenizer.mask_token_id,
+            mask_id=self.mask_id,
             vocabulary=len(self.tokenizer),
         )
         batch = family(material.part.family).collate(
