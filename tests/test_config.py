@@ -145,3 +145,9 @@ def test_every_task_that_ships_names_metrics_of_its_family():
         check_metrics(task.family, task.metrics, name)
         assert task.metrics or "target" not in task.roles, name
         assert task.label, name
+
+
+def test_yaml_may_merge_mappings_and_what_stands_beside_wins(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
+    assert config.read_yaml(path)["b"] == {"x": 1, "y": 3}

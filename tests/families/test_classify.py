@@ -42,6 +42,20 @@ def test_the_longer_text_of_a_pair_is_cut(tokenizers, kind):
         assert set(feature["token_type_ids"]) == {0, 1}
 
 
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ("both", ["the dog", "the cat"]),
+        ("first", ["the dog"]),
+        ("second", ["the cat"]),
+    ],
+)
+def test_one_text_of_a_pair_may_be_all_that_is_seen(tokenizers, seen, expected):
+    tokenizer, settings = tokenizers["sentencepiece"], Encode(texts=seen)
+    (feature,) = classify.encode([row("the dog", "the cat")], tokenizer, settings, LABELS, True)
+    assert texts(feature, tokenizer) == expected
+
+
 @pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
 def test_pairs_and_single_sentences_of_the_lab(tokenizers, rows, kind):
     given = rows("nli", "xa", "train")

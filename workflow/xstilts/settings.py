@@ -20,6 +20,11 @@ class Encode(Strict):
     max_question_length: int = Field(
         64, ge=4, description="Longest question of the answer family, in tokens."
     )
+    texts: Literal["both", "first", "second"] = Field(
+        "both",
+        description="What the classify family sees of a pair. A model of the second text alone, as "
+        "the hypothesis of NLI, finds what the data give away.",
+    )
 
 
 class Train(Strict):

@@ -40,9 +40,10 @@ def labels(rows):
 
 def encode(rows, tokenizer, settings, labels, train):
     """One feature per row; the longer text of a pair is cut first."""
-    second = [row["text_b"] for row in rows]
+    first = [row["text_b" if settings.texts == "second" else "text_a"] for row in rows]
+    second = [row["text_b"] if settings.texts == "both" else "" for row in rows]
     encoding = tokenizer(
-        [row["text_a"] for row in rows],
+        first,
         second if any(second) else None,
         truncation=True,
         max_length=settings.max_length,

@@ -8,6 +8,7 @@ import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from xstilts.errors import InputError, nearest
@@ -21,7 +22,8 @@ STYLES = ("plain", "passive", "place", "time")
 ROLES = ("subject", "object", "place", "time")
 POOLS = {"place": world.PLACES, "time": world.TIMES}
 NLI_LABELS = ("entailment", "neutral", "contradiction")
-
+# how often a hypothesis is a denial where it gives its label away, as it does in XNLI
+HINTS = {"entailment": 0.05, "neutral": 0.2, "contradiction": 0.7}
 
 CONTINUE = {"story": 3, "brief": 3, "denial": 2, "question": 5, "whether": 5, "other": 2}
 PARALLEL, MIXED, MIXED_WORDS, SHARED_NAMES = 0.15, 0.9, 0.5, 0.5
@@ -150,16 +152,19 @@ def _text_row(item: tuple, language: str, rng: random.Random) -> Row:
 # --- pairs ----------------------------------------------------------------------------------------
 
 
-def _nli(rng: random.Random, part: Part) -> tuple:
+def _nli(rng: random.Random, part: Part, hinted: bool = False) -> tuple:
     """Does the premise say the one attribute that the hypothesis states or denies?
 
-    The hypothesis is drawn first and the label apart from it, so it tells nothing about the label;
-    the premise always has two attributes.
+    The hypothesis is drawn first and the label apart from it, so it tells nothing about the label,
+    unless `hinted`; the premise always has two attributes.
     """
     full = happen(rng, part[0], (part[1],))
     attribute, other, *_ = rng.sample(ROLES, 4)
-    hypothesis = replace(_only(full, {attribute}), negated=rng.random() < 0.3)
+    negated = rng.random() < 0.3
     label = rng.choice(NLI_LABELS)
+    if hinted:
+        negated = rng.random() < HINTS[label]
+    hypothesis = replace(_only(full, {attribute}), negated=negated)
     if label == "neutral":
         premise = _only(full, set(ROLES) - {attribute, other})
     else:
@@ -311,6 +316,7 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "text": Kind(_text, _text_row, parallel=False),
     "nli": Kind(_nli, _pair_row),
+    "nli_hinted": Kind(partial(_nli, hinted=True), _pair_row),
     "paraphrase": Kind(_paraphrase, _pair_row),
     "completion": Kind(_completion, _completion_row),
     "reading": Kind(_reading, _reading_row),
