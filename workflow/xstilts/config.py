@@ -163,6 +163,11 @@ class Study(Overrides):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         min_length=1, description="Each fixes data order, subsamples and new heads."
     )
+    only: list[str] = Field(
+        [],
+        description="Run just these cells, as `status` names them; `*` stands for any text. "
+        "Shares all results with the whole study. `xstilts plan --write` writes it.",
+    )
     hyperparameters: str | None = Field(
         None, description="The named set of settings that tasks which have it take."
     )

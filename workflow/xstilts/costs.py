@@ -112,5 +112,5 @@ def model_of(artefact: Artefact) -> str:
         case Predictions():
             return artefact.checkpoint.model
         case Score():
-            return artefact.cell.model
+            return artefact.predictions.checkpoint.model
     return artefact.model

@@ -4,6 +4,7 @@ Pure: nothing here reads or writes a file. `Grid` resolves one artefact at a tim
 so shared prefixes are one object, and a stage that runs one node resolves only its ancestors.
 """
 
+import fnmatch
 from functools import cache
 
 from xstilts.artefacts import (
@@ -18,7 +19,7 @@ from xstilts.artefacts import (
     TrainPart,
 )
 from xstilts.config import ARM, Arm, Project, Task, validate
-from xstilts.errors import InputError
+from xstilts.errors import InputError, nearest
 from xstilts.origins import FilesSplit, HubSplit, LabSplit
 from xstilts.recipe import ALL, NONE, Part, Recipe, Step, parse
 from xstilts.settings import Train
@@ -44,7 +45,22 @@ class Grid:
         self.score = cache(self._score)
 
     def cells(self) -> list[Cell]:
-        """All cells in study order; a control runs under recipe `none` only."""
+        """The study's cells, those that it wants only, in study order."""
+        cells, only = self._all_cells(), self.study.only
+        if not only:
+            return cells
+        names = [str(cell) for cell in cells]
+        found = {pattern: set(fnmatch.filter(names, pattern)) for pattern in only}
+        # what a study leaves out for lack of files may be all that a pattern meant
+        missed = [pattern for pattern in only if not found[pattern]]
+        if missed and self.study.languages == "all":
+            hint = nearest(missed[0], names)
+            raise InputError(f"study {self.study.study!r}, only: no cell {missed[0]!r}: {hint}")
+        wanted = set().union(*found.values())
+        return [cell for cell, name in zip(cells, names, strict=True) if name in wanted]
+
+    def _all_cells(self) -> list[Cell]:
+        """Models x recipes x targets x seeds; a control runs under recipe `none` only."""
         study = self.study
         none = [name for name, recipe in self.recipes.items() if not recipe.steps]
         runs = [(model, list(self.recipes)) for model in study.variants()]

@@ -1,0 +1,272 @@
+"""Which cells to run first when not all fit: an integer programme. Pure.
+
+A cell needs artefacts that other cells may need, too: each is paid once. A cell counts only with
+the baseline of its model, target and seed, where the study has one. What is done costs nothing.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pulp
+
+from xstilts.artefacts import Cell
+from xstilts.errors import InputError
+
+AIMS = {
+    "cells": "most cells",
+    "pairs": "most (recipe, target) pairs with all seeds",
+    "intervals": "largest expected narrowing of the intervals of gains",
+}
+Pair = tuple[str, str, str]  # model, recipe, target
+_TOLERANCE = 1e-9  # relative, of sums of floats
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The cells of a study, what each still needs, and what that costs."""
+
+    needs: Mapping[Cell, frozenset[str]]  # ids of artefacts to make; none: the cell is done
+    costs: Mapping[str, tuple[float, ...]]  # of an artefact: one number per budget
+    budgets: tuple[float, ...]
+    baselines: frozenset[str]  # names of recipes without a step
+    spreads: Mapping[Pair, float] = field(default_factory=dict)  # sd of the gain over seeds
+
+    @cached_property
+    def done(self) -> frozenset[Cell]:
+        """The cells that cost nothing."""
+        return frozenset(cell for cell, needs in self.needs.items() if not needs)
+
+    @cached_property
+    def baseline(self) -> Mapping[Cell, Cell]:
+        """The baseline of each cell that has one in the study, and is not one itself."""
+        found = {
+            (cell.model, cell.target, cell.seed): cell
+            for cell in self.needs
+            if cell.recipe in self.baselines
+        }
+        return {
+            cell: found[key]
+            for cell in self.needs
+            if cell.recipe not in self.baselines
+            and (key := (cell.model, cell.target, cell.seed)) in found
+        }
+
+    @cached_property
+    def pairs(self) -> Mapping[Pair, list[Cell]]:
+        """The cells of each pair, one per seed; baselines are no pairs."""
+        pairs = defaultdict(list)
+        for cell in self.needs:
+            if cell.recipe not in self.baselines:
+                pairs[cell.model, cell.recipe, cell.target].append(cell)
+        return pairs
+
+    def cost(self, cells: Collection[Cell]) -> tuple[float, ...]:
+        """What cells cost together, with what they need; one number per budget."""
+        needed = set().union(*(self.needs[cell] for cell in cells))
+        amounts = [self.costs[id] for id in sorted(needed)]
+        return tuple(
+            math.fsum(amount[number] for amount in amounts) for number in range(len(self.budgets))
+        )
+
+    def fits(self, cells: Collection[Cell]) -> bool:
+        """Whether cells are within all budgets."""
+        costs = zip(self.cost(cells), self.budgets, strict=True)
+        return all(cost <= budget * (1 + _TOLERANCE) for cost, budget in costs)
+
+    def with_baselines(self, cells: Collection[Cell]) -> set[Cell]:
+        """The cells, and the baselines that they count with, done ones left out."""
+        return ({*cells} | {self.baseline[c] for c in cells if c in self.baseline}) - self.done
+
+    def counted(self, chosen: Collection[Cell]) -> set[Cell]:
+        """The cells that count once the chosen ones have run."""
+        there = self.done | {*chosen}
+        return {cell for cell in there if self.baseline.get(cell, cell) in there}
+
+
+def value(problem: Problem, chosen: Collection[Cell], aim: str) -> float:
+    """What is reached once the chosen cells have run: cells, pairs, or narrowing in points.
+
+    The narrowing of a pair from n gains to n + k is sd (f(n) - f(n + k)), see `half_width`.
+    """
+    counted = problem.counted(chosen)
+    if aim == "cells":
+        return len(counted)
+    if aim == "pairs":
+        return sum(counted.issuperset(cells) for cells in problem.pairs.values())
+    before = problem.counted(())
+    return sum(
+        problem.spreads.get(pair, 1.0)
+        * (half_width(len(before.intersection(cells))) - half_width(len(counted & {*cells})))
+        for pair, cells in problem.pairs.items()
+    )
+
+
+def half_width(n: int) -> float:
+    """Half the width of an interval of n gains, in standard deviations: 1/sqrt(n).
+
+    Up to a constant; the width of no gain at all, which is infinite, counts as that of half a gain.
+    """
+    return 1 / math.sqrt(n or 0.5)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Cells to run, and how good the choice is."""
+
+    cells: tuple[Cell, ...]  # in study order, the baselines among them
+    value: float  # see `value`
+    bound: float  # no choice within the budgets is better than this
+
+    @property
+    def gap(self) -> float:
+        """How much better another choice might be, as a share of the bound."""
+        return max(0.0, self.bound - self.value) / self.bound if self.bound else 0.0
+
+
+def choose(problem: Problem, aim: str, seconds: float = 20) -> Choice:
+    """The best choice within the budgets that is found in the time given.
+
+    Raises InputError if nothing fits that would count.
+    """
+    _check(problem, aim)
+    start = value(problem, (), aim)
+    chosen, bound = _solve(problem, aim, seconds, problem.budgets)
+    if not problem.fits(chosen):  # within the solver's tolerance, but not within ours
+        shrunk = tuple(budget * (1 - 1e-5) for budget in problem.budgets)
+        chosen, _ = _solve(problem, aim, seconds, shrunk)
+    chosen = _useful(problem, chosen, aim)
+    reached = value(problem, chosen, aim)
+    if reached <= start:
+        raise InputError(_nothing(problem, aim))
+    cells = tuple(cell for cell in problem.needs if cell in chosen)
+    return Choice(cells, reached, max(reached, bound + start))
+
+
+def _check(problem: Problem, aim: str) -> None:
+    if len(problem.done) == len(problem.needs):
+        raise InputError("nothing to choose: all cells are done")
+    if aim != "cells" and not problem.pairs:
+        raise InputError(f"aim {aim!r}: the study has no recipe beside the baseline")
+
+
+def _nothing(problem: Problem, aim: str) -> str:
+    """Why nothing was chosen: the cheapest cells that would count."""
+    to_do = [cell for cell in problem.needs if cell not in problem.done]
+    groups = [[cell] for cell in to_do] if aim == "cells" else list(problem.pairs.values())
+    groups = [
+        found
+        for cells in groups
+        if (found := problem.with_baselines(cells)) and not problem.counted(()).issuperset(cells)
+    ]
+    cheapest = min(groups, key=problem.cost)
+    cell = min(cheapest, key=str)
+    cost = ", ".join(f"{amount:.3g}" for amount in problem.cost(cheapest))
+    budget = ", ".join(f"{amount:.3g}" for amount in problem.budgets)
+    return (
+        f"nothing fits that would count: the budget is {budget}; the cheapest "
+        f"({len(cheapest)} cells with their baselines, {cell} among them) costs {cost}"
+    )
+
+
+def _solve(
+    problem: Problem, aim: str, seconds: float, budgets: tuple[float, ...]
+) -> tuple[set[Cell], float]:
+    """The chosen cells, and a bound on what they add."""
+    model = pulp.LpProblem("plan", pulp.LpMaximize)
+    to_do = [cell for cell in problem.needs if cell not in problem.done]
+    run = {
+        cell: model.add_variable(f"run_{number}", cat=pulp.LpBinary)
+        for number, cell in enumerate(to_do)
+    }
+    model += _objective(problem, aim, run, model)
+    for cell, baseline in problem.baseline.items():
+        if cell in run and baseline in run:
+            model += run[cell] <= run[baseline]
+    groups = _shared(problem, to_do)
+    paid = []
+    for number, (users, cost) in enumerate(groups.items()):
+        pay = model.add_variable(f"pay_{number}", 0, 1)
+        paid.append((pay, cost))
+        for cell in users:
+            model += run[cell] <= pay
+    for number, budget in enumerate(budgets):
+        if budget < math.inf:
+            scale = budget or 1  # near 1: the solver's tolerances are absolute
+            model += pulp.lpSum(cost[number] / scale * pay for pay, cost in paid) <= budget / scale
+    relative = 0 if aim != "intervals" else 1e-4
+    model.solve(pulp.PULP_CBC_CMD(msg=False, timeLimit=seconds, gapRel=relative, threads=1))
+    status = model.sol_status
+    if status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+        raise InputError(f"no choice was found in {seconds:g} seconds; give it more time")
+    chosen = {cell for cell, variable in run.items() if (variable.value() or 0) > 0.5}
+    found = pulp.value(model.objective) or 0.0
+    if status == pulp.LpSolutionOptimal:
+        return chosen, found * (1 + relative)
+    model.solve(pulp.PULP_CBC_CMD(msg=False, mip=False))
+    relaxed = pulp.value(model.objective) or 0.0
+    return chosen, relaxed if aim == "intervals" else math.floor(relaxed + 1e-6)
+
+
+def _objective(problem: Problem, aim: str, run: Mapping, model: pulp.LpProblem):
+    """The objective; adds the variables and constraints that it needs to the model."""
+    counts = {}  # cell -> the variable that says whether it comes to count
+    for cell in problem.needs:
+        baseline = problem.baseline.get(cell)
+        if cell in run:
+            counts[cell] = run[cell]  # its constraint takes the baseline with it
+        elif baseline in run:
+            counts[cell] = run[baseline]
+    if aim == "cells":
+        return pulp.lpSum(counts.values())
+    terms = []
+    for number, (pair, cells) in enumerate(problem.pairs.items()):
+        new = [counts[cell] for cell in cells if cell in counts]
+        if not new:
+            continue
+        if aim == "pairs":
+            whole = model.add_variable(f"whole_{number}", 0, 1)
+            for cell in new:
+                model += whole <= cell
+            terms.append(whole)
+            continue
+        n = len(cells) - len(new)
+        more = []
+        for k in range(len(new)):  # each more is worth less, so they fill in order
+            step = model.add_variable(f"more_{number}_{k}", 0, 1)
+            more.append(step)
+            narrowing = half_width(n + k) - half_width(n + k + 1)
+            terms.append(problem.spreads.get(pair, 1.0) * narrowing * step)
+        model += pulp.lpSum(more) <= pulp.lpSum(new)
+    return pulp.lpSum(terms)
+
+
+def _shared(problem: Problem, cells: list[Cell]) -> dict[tuple[Cell, ...], list[float]]:
+    """Costs of what is needed by the same cells, together."""
+    users: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        for id in problem.needs[cell]:
+            users[id].append(cell)
+    groups: dict[tuple[Cell, ...], list[float]] = {}
+    for id, found in users.items():
+        total = groups.setdefault(tuple(found), [0.0] * len(problem.budgets))
+        for number, amount in enumerate(problem.costs[id]):
+            total[number] += amount
+    return groups
+
+
+def _useful(problem: Problem, chosen: set[Cell], aim: str) -> set[Cell]:
+    """The chosen cells without those that add nothing: of incomplete pairs, idle baselines."""
+    counted = problem.counted(chosen)
+    if aim == "cells":
+        return chosen & counted
+    gains = [
+        cell
+        for pair, cells in problem.pairs.items()
+        for cell in cells
+        if cell in counted
+        and (counted.issuperset(cells) if aim == "pairs" else problem.spreads.get(pair, 1.0))
+    ]
+    return chosen & problem.with_baselines(gains)
