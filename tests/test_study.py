@@ -40,6 +40,24 @@ def test_cells_are_the_product_and_a_control_runs_the_baseline_only():
     assert {cell.recipe for cell in cells if cell.model == "lab_random"} == {"none"}
 
 
+def test_only_some_cells_share_the_digests_of_the_whole_study():
+    only = ["lab_tiny.lab_nli.*", "lab_random.none.lab_tatoeba.s2"]
+    found = grid(only=only)
+    assert [str(cell) for cell in found.cells()] == [
+        "lab_tiny.lab_nli.lab_paraphrase.s1",
+        "lab_tiny.lab_nli.lab_paraphrase.s2",
+        "lab_tiny.lab_nli.lab_tatoeba.s1",
+        "lab_tiny.lab_nli.lab_tatoeba.s2",
+        "lab_random.none.lab_tatoeba.s2",
+    ]
+    assert ids(found) < ids(grid())
+
+
+def test_a_pattern_without_a_cell_names_the_nearest():
+    with pytest.raises(InputError, match="only: no cell .*: did you mean 'lab_tiny.lab_nli"):
+        grid(only=["lab_tiny.*", "lab_tiny.lab_nly.lab_tatoeba.s1"]).cells()
+
+
 def test_prefixes_are_shared():
     found = grid().artefacts()
     chains = [c.chain for c in found.checkpoints.values() if c.model == "lab_tiny"]

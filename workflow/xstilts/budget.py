@@ -6,7 +6,7 @@ the baseline of its model, target and seed, where the study has one. What is don
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -110,6 +110,36 @@ def half_width(n: int) -> float:
     Up to a constant; the width of no gain at all, which is infinite, counts as that of half a gain.
     """
     return 1 / math.sqrt(n or 0.5)
+
+
+def gains_of(scores: Mapping[Cell, float], baselines: Collection[str]) -> dict[Pair, list[float]]:
+    """The gains that there are of each pair: score minus the baseline's of the same seed."""
+    base = {(c.model, c.target, c.seed): scores[c] for c in scores if c.recipe in baselines}
+    found: dict[Pair, list[float]] = defaultdict(list)
+    for cell, score in scores.items():
+        key = (cell.model, cell.target, cell.seed)
+        if cell.recipe not in baselines and key in base:
+            found[cell.model, cell.recipe, cell.target].append(score - base[key])
+    return found
+
+
+def spreads(cells: Collection[Cell], gains: Mapping[Pair, Sequence[float]]) -> dict[Pair, float]:
+    """Standard deviation over seeds of the gain of each pair.
+
+    Two or three seeds say little about one pair, so it is pooled over the recipes of a target: the
+    root of sum (x - mean)^2 / sum (n - 1). A target without two gains of one recipe takes that of
+    all; without any it is 1 for all.
+    """
+    squares, freedom = defaultdict(float), defaultdict(int)
+    for (_, _, target), values in gains.items():
+        mean = sum(values) / len(values)
+        for key in (target, None):
+            squares[key] += sum((value - mean) ** 2 for value in values)
+            freedom[key] += len(values) - 1
+    pooled = {key: math.sqrt(squares[key] / n) for key, n in freedom.items() if n}
+    fallback = pooled.get(None, 1.0)
+    pairs = dict.fromkeys((cell.model, cell.recipe, cell.target) for cell in cells)
+    return {pair: pooled.get(pair[2], fallback) for pair in pairs}
 
 
 @dataclass(frozen=True)
