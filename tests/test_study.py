@@ -54,7 +54,7 @@ def test_only_some_cells_share_the_digests_of_the_whole_study():
 
 
 def test_a_pattern_without_a_cell_names_the_nearest():
-    with pytest.raises(InputError, match="only: no cell .*: did you mean 'lab_tiny.lab_nli"):
+    with pytest.raises(InputError, match=r"only: no cell .*: did you mean 'lab_tiny.lab_nli"):
         grid(only=["lab_tiny.*", "lab_tiny.lab_nly.lab_tatoeba.s1"]).cells()
 
 
