@@ -171,11 +171,18 @@ class Predictions(Artefact):
     encode: BaseModel
     settings: BaseModel
     datasets: tuple[Dataset, ...]
+    head: Checkpoint | None = None  # has the head, where a later step dropped it
 
     @property
     def scored(self) -> tuple[Dataset, ...]:
-        """The data sets that the score is of, one per language."""
-        return tuple(dataset for dataset in self.datasets if dataset.split == "test")
+        """The data sets that the score is of, one per language: test data if there are any."""
+        tests = tuple(dataset for dataset in self.datasets if dataset.split == "test")
+        return tests or self.datasets
+
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """What makes them: the checkpoint, and another's head."""
+        return (self.checkpoint, self.head) if self.head else (self.checkpoint,)
 
     def tuning(self, test: Dataset) -> Dataset | None:
         """The data set that a threshold for `test` is tuned on, if predictions have one."""
@@ -192,6 +199,8 @@ class Predictions(Artefact):
             "encode": self.encode.model_dump(exclude_defaults=True),
             "settings": self.settings.model_dump(exclude_defaults=True),
         }
+        if self.head:
+            content["head"] = self.head.identity.digest
         return Identity("predict", f"{self.checkpoint.identity.name}.{self.target}", content)
 
     def file(self, dataset: Dataset) -> str:

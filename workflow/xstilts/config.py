@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from xstilts.answer import Analysis
@@ -22,6 +21,8 @@ from xstilts.orders import Orders
 from xstilts.origins import HubModel, HubSplit, LabSplit, Split, Strict
 from xstilts.recipe import ALL, LANGUAGE, NONE, TASK, Part, Recipe, parse
 from xstilts.settings import SETTINGS, Overrides, Train
+from xstilts.subsets import Subset
+from xstilts.yamlfile import read_yaml
 
 SPLITS = ("train", "validation", "test")
 MODEL = r"[a-z][a-z0-9_-]*"
@@ -181,6 +182,9 @@ class Study(Overrides):
     )
     data: str = Field("data", description="Folder of the original files; may name a variable.")
     tasks: dict[str, StudyTask] = Field({}, description="Changes for single tasks.")
+    subsets: dict[Annotated[str, Field(pattern=f"^{TASK}$")], Subset] = Field(
+        {}, description="Parts of targets' test data that the analysis scores on their own."
+    )
     multitask: dict[str, Any] = Field(
         {}, description="`train` settings of steps with several tasks, where these disagree."
     )
@@ -314,6 +318,8 @@ def _check_names(project: Project) -> None:
                 raise ValueError(f"task {name!r}, split {split!r}: expected one task")
             for other in others:
                 _check_reference(name, split, other, tasks)
+    for name, subset in study.subsets.items():
+        _check_subset(f"subsets.{name}: ", subset, project, named)
     sets = {key for task in tasks.values() for key in task.settings}
     if study.hyperparameters:
         _known("set of hyperparameters", study.hyperparameters, dict.fromkeys(sets))
@@ -333,6 +339,24 @@ def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -
         raise ValueError(
             f"recipe {recipe!r}: {part.task} has no language {part.language!r}: {hint}"
         )
+
+
+def _check_subset(
+    context: str, subset: Subset, project: Project, recipes: Mapping[str, Recipe]
+) -> None:
+    study, tasks = project.study, project.tasks
+    for target in filter(None, (subset.target, subset.whole)):
+        _known("target", target, dict.fromkeys(study.targets), context)
+    if subset.wrong:
+        _known("task", subset.wrong, tasks, context)
+        _has_role(subset.wrong, "target", tasks, context)
+        if NONE not in recipes:
+            raise ValueError(f"{context}`wrong` needs recipe {NONE!r} in the study")
+        if tasks[subset.wrong].splits.get("test") != subset.target:
+            raise ValueError(
+                f"{context}the test split of {subset.wrong} is not `{subset.target}`, so it says "
+                "nothing about its examples"
+            )
 
 
 def _check_reference(name: str, split: str, other: str, tasks: Mapping[str, Task]) -> None:
@@ -369,44 +393,6 @@ def validate(model: type[BaseModel], values: Any, where: str) -> Any:
             message = mistake["msg"].removeprefix("Value error, ")
             lines.append(f"{where}{', ' + key if key else ''}: {message}")
         raise InputError("\n".join(lines)) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """The safe loader, but a repeated key is an error instead of the last one winning."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue  # `<<`: keys stated beside it win
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 reads 1e-5 as a string; YAML 1.2, and every user, as a number.
-_UniqueKeys.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    "-+0123456789",
-)
-
-
-def read_yaml(path: Path) -> dict:
-    """A YAML file as a mapping. Raises InputError naming file and line."""
-    try:
-        content = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a mapping of keys to values")
-    return content
 
 
 def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dict[str, Any]:
