@@ -95,3 +95,28 @@ def test_damaged_inputs_are_named_and_leave_no_predictions(workspace, damaged):
         predict.run(found)
     assert not files(found)
     assert not workplan.is_done(found)
+
+
+@pytest.mark.parametrize("model", ["xlmr", "bert"])
+def test_an_earlier_task_is_done_with_its_own_head_on_the_later_encoder(workspace, model):
+    from xstilts.models import load_trained, load_weights
+
+    orders = {"tasks": ["nli", "entities"], "steps": 40, "random": 2, "forgetting": True}
+    grid = make_grid(models=[model], orders=orders, recipes=["none"])
+    kept = grid.retained()
+    chain = "nli~20steps-entities~20steps"
+    before, after = kept[model, "nli~20steps", "nli", 1], kept[model, chain, "nli", 1]
+    workspace.train(before.predictions.checkpoint)
+    workspace.train(after.predictions.checkpoint)
+    own, later = (Path(s.predictions.checkpoint.path) for s in (before, after))
+    mixed = load_trained(later, "classify", pretrained_pooler=False, head=own)
+    prefix = f"{mixed.base_model_prefix}."
+    for key, weight in mixed.state_dict().items():
+        source = own if not key.startswith(prefix) or "pooler" in key else later
+        assert weight.equal(load_weights(source)[key]), key
+    for found in (before, after):
+        predict.run(found.predictions)
+        score.run(found)
+        assert store.read_json(Path(found.path))["target"] == "nli"
+    assert files(before.predictions).keys() == files(after.predictions).keys()
+    assert files(before.predictions) != files(after.predictions)

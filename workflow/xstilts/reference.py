@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts import config, orders, origins, settings, store
+from xstilts import config, orders, origins, settings, store, subsets
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "config" / "README.md"
@@ -19,6 +19,7 @@ TABLES = {
     **settings.SETTINGS,
     "orders": orders.Orders,
     "arm": config.Arm,
+    "subset": subsets.Subset,
     "init": config.Init,
     "tokenizer": config.Tokenizer,
     "hub": origins.HubModel,
