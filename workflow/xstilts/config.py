@@ -25,7 +25,7 @@ from xstilts.subsets import Subset
 from xstilts.yamlfile import read_yaml
 
 SPLITS = ("train", "validation", "test")
-MODEL = r"[a-z][a-z0-9_-]*"
+MODEL = STUDY = r"[a-z][a-z0-9_-]*"
 ARM = "+"  # between a model and its arm
 _RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # of a path, too
 Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
@@ -142,7 +142,7 @@ class Arm(Overrides):
 class Study(Overrides):
     """Models x recipes x targets x seeds, with settings: one question."""
 
-    study: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="Name; also of its folder.")
+    study: str = Field(pattern=f"^{STUDY}$", description="Name; also of its folder.")
     title: str = Field("", description="The question, for tables and the report.")
     analysis: Analysis = Field(
         "helps", description="What the study answers, and how; changes no result."
@@ -426,9 +426,13 @@ def load(path: Path) -> Project:
             raise InputError(f"{path}: no such file") from None
         except json.JSONDecodeError as error:
             raise InputError(f"{path}: not valid JSON: {error}") from None
-    folder = path.resolve().parent
-    definitions = folder.parent if folder.name == "studies" else folder
-    return project(read_yaml(path), definitions, str(path))
+    return project(read_yaml(path), definitions(path), str(path))
+
+
+def definitions(study: Path) -> Path:
+    """The folder with the `tasks` and `models` of a study's YAML file."""
+    folder = study.resolve().parent
+    return folder.parent if folder.name == "studies" else folder
 
 
 def used(project: Project, tasks: Iterable[str]) -> Project:
