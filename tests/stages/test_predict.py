@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from tiny_project import make_grid
 
@@ -30,7 +31,7 @@ def test_two_processes_train_and_predict_the_same(workspace):
     workspace.train(found.checkpoint)
     predict.run(found)
     here = files(found)
-    assert sorted(name[:7] for name in here) == ["en.test", "xa.test"]
+    assert sorted(name[:7] for name in here) == ["en.test", "en.vali", "xa.test"]
     shutil.rmtree(found.path)
     process = workspace.command("predict", found.id, **QUICK)
     _, said = process.communicate(timeout=120)
@@ -59,6 +60,12 @@ def test_every_target_is_predicted_and_scored(workspace, target):
     for language in result["languages"].values():
         assert 0 <= language["metrics"][metric] <= 100
         assert language["n"] == 16
+    assert (result["validation"] is None) == (target == "tatoeba")
+    examples = pyarrow.parquet.ParquetFile(scored.examples_path).read().to_pandas()
+    for language, rows in examples.groupby("language", observed=True):
+        expected = result["languages"][language]["metrics"][metric]
+        assert 100 * rows["top"].sum() / max(rows["bottom"].sum(), 1) == pytest.approx(expected)
+    assert set(examples["language"]) == set(result["languages"])
 
 
 def test_a_language_that_joins_is_predicted_alone(workspace):
@@ -68,11 +75,11 @@ def test_a_language_that_joins_is_predicted_alone(workspace):
     workspace.train(one.checkpoint)
     predict.run(one)
     before = {path: path.stat().st_mtime_ns for path in Path(one.path).glob("*.jsonl")}
-    assert len(before) == 1
+    assert sorted(path.name[:7] for path in before) == ["en.test", "en.vali"]
     assert not workplan.is_done(both)
     predict.run(both)
     assert workplan.is_done(both)
-    assert len(files(both)) == 2
+    assert len(files(both)) == 3
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

@@ -186,9 +186,17 @@ class Predictions(Artefact):
 
     def tuning(self, test: Dataset) -> Dataset | None:
         """The data set that a threshold for `test` is tuned on, if predictions have one."""
+        if self.settings.retrieval != "margin":
+            return None
         wanted = (test.language, "validation")
-        found = (d for d in self.datasets if (d.language, d.split) == wanted)
-        return next(found, None)
+        return next(d for d in self.datasets if (d.language, d.split) == wanted)
+
+    @property
+    def validation(self) -> Dataset | None:
+        """The source language's validation data, unless a threshold is tuned on that split."""
+        if self.settings.retrieval == "margin":
+            return None
+        return next((d for d in self.datasets if d.split == "validation"), None)
 
     @cached_property
     def identity(self) -> Identity:
@@ -231,11 +239,22 @@ class Score(Artefact):
     """A cell's score JSON."""
 
     path_pattern = "results/scores/{id}.json"
+    examples_pattern = "results/scores/{id}.parquet"  # beside it, of the main metric
 
     cell: Cell
     predictions: Predictions
     metrics: tuple[str, ...]
     source_language: str
+
+    @property
+    def examples_path(self) -> str:
+        """The file of what the main metric adds up, example by example."""
+        return self.examples_pattern.format(id=self.id)
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """Both files, the score last: it is there when both are."""
+        return self.examples_path, self.path
 
     @cached_property
     def identity(self) -> Identity:

@@ -127,15 +127,16 @@ class Grid:
         )
 
     def _examined(self, target: str) -> tuple[Dataset, ...]:
-        """What a task is scored on: its test data, else the source language's validation data."""
+        """What a task is predicted on: its test data, and the source's validation data."""
         task = self._task(target)
         if "test" not in task.splits:
             return (self.dataset(target, task.source_language, "validation"),)
-        return tuple(
+        found = [
             self.dataset(target, language, split)
             for language in self.languages(target)
             for split in task.predicted_splits()
-        )
+        ]
+        return (*found, *self._validation(task, target))
 
     def aside(self) -> list[Score]:
         """Scores that no table shows, but an analysis reads."""
@@ -288,6 +289,14 @@ class Grid:
             settings=settings,
             datasets=self._examined(target),
         )
+
+    def _validation(self, task: Task, target: str) -> tuple[Dataset, ...]:
+        """The source language's validation data of a target that is trained, if it has any."""
+        if not {"train", "validation"} <= task.splits.keys():
+            return ()
+        found = self.dataset(target, task.source_language, "validation")
+        is_missing = isinstance(found.spec, FilesSplit) and not found.raw
+        return () if is_missing else (found,)  # a study can do without
 
     def _score(self, cell: Cell) -> Score:
         predictions = self.predictions(
