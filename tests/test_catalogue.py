@@ -11,7 +11,7 @@ from xstilts.errors import InputError
 from xstilts.sources import raw
 from xstilts.stages import prepare
 from xstilts.study import Grid
-from xstilts.workplan import notes, same_data
+from xstilts.workplan import notes, open_values, same_data
 
 CONFIG = Path(__file__).parents[1] / "config"
 REAL = Path(os.environ.get("XSTILTS_REAL_DATA", "absent"))
@@ -93,9 +93,21 @@ def test_tydiqa_trains_on_english_only():
     assert {data.language for data in predictions.checkpoint.parts[0].train} == {"en"}
 
 
-def test_a_model_without_a_revision_is_told_only_where_it_is_used():
-    with pytest.raises(InputError, match=r"'xlmr-xl': hub.revision is not stated.*commits/main"):
-        project(models=["xlmr-xl"])
+def test_what_is_not_pinned_is_said_and_stops_no_plan(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    grid, notices = open_values({**STUDY, "models": ["xlmr-xl"], "source": "hub"}, CONFIG)
+    assert notices == [
+        "not pinned: facebook/xlm-roberta-xl; before `fetch`, `xstilts pin --study …` writes their "
+        "commits to hub.lock.yaml"
+    ]
+    assert grid.artefacts().scores
+
+
+def test_what_the_hub_lacks_is_read_from_files_and_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = CONFIG / "studies" / "phang2020.yaml"
+    _, notices = open_values(config.read_yaml(path) | {"source": "hub"}, CONFIG)
+    assert "not, or not whole, on the Hub: bucc2018, ccg; read from files below data" in notices
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from xstilts import __version__, store, workplan
 from xstilts.cli import BAD_INPUT, main
 
 SMALL = Path(__file__).parent / "workflow" / "small" / "config"
-COMMANDS = ["fetch", "prepare", "initialise", "train", "predict", "score"]
+COMMANDS = ["pin", "fetch", "prepare", "initialise", "train", "predict", "score"]
 COMMANDS += ["study", "status", "why", "export-xtreme", "score-files", "gc", "schema"]
 STUDY = Path("config/config.yaml")
 

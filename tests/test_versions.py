@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from xstilts import config, identity, origins, settings
+from xstilts import identity, origins, settings
 
 PACKAGE = Path(identity.__file__).parent
 RECORD = Path(__file__).with_name("phase_hashes.json")
@@ -25,7 +25,7 @@ CODE = {
     "fetch": [
         "stages/fetch.py",
         *(f"sources/{name}.py" for name in ("__init__", "hub", "languages", "records", "tables")),
-        "sources/squad.py",
+        *(f"sources/{name}.py" for name in ("sentences", "squad", "words")),
     ],
     "prepare": [
         "stages/prepare.py",
@@ -62,6 +62,7 @@ NEUTRAL = {
     "artefacts",
     "config",
     "origins",
+    "yamlfiles",
     "settings",
     "errors",
     "identity",
@@ -74,7 +75,7 @@ NEUTRAL = {
 SETTINGS = {
     "fetch": [origins.HubModel],
     "prepare": [origins.LabSplit, origins.FilesSplit, origins.HubSplit],
-    "initialise": [config.Init],
+    "initialise": [origins.Init],
     "train": [settings.Encode, settings.Train, settings.Predict],
     "predict": [settings.Encode, settings.Predict],
     "score": [],

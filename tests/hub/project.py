@@ -26,7 +26,8 @@ import contextlib, io, json, sys
 from xstilts.cli import main
 told = []
 for arguments in json.load(sys.stdin):
-    with contextlib.redirect_stderr(io.StringIO()) as text:
+    text = io.StringIO()
+    with contextlib.redirect_stderr(text), contextlib.redirect_stdout(text):
         status = main(arguments)
     told.append([status, text.getvalue()])
 json.dump(told, sys.stdout)
@@ -66,7 +67,7 @@ class Project:
         )
 
     def commands(self, *commands: list[str]) -> list[tuple[int, str]]:
-        """Exit status and stderr of commands of xstilts."""
+        """Exit status and output of commands of xstilts."""
         done = self.run(sys.executable, "-c", COMMANDS, input=json.dumps(commands))
         assert done.returncode == 0, done.stderr
         return [tuple(told) for told in json.loads(done.stdout)]

@@ -13,10 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 LARGE = (".parquet", ".safetensors", ".bin")  # in git LFS
+REVISION = r"(refs/convert/parquet|refs/pr/\d+|[^/]*)"
 API = re.compile(
-    r"/api/(datasets|models)/([^/]+/[^/]+)/(revision|tree|paths-info|auth-check)/?([^/]*)/?(.*)"
+    r"/api/(datasets|models)/([^/]+/[^/]+)/(revision|refs|tree|paths-info|auth-check)"
+    rf"/?{REVISION}/?(.*)"
 )
-RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+RESOLVE = re.compile(rf"/(datasets/)?([^/]+/[^/]+)/resolve/{REVISION}/(.+)")
 
 
 class Hub:
@@ -24,20 +26,40 @@ class Hub:
 
     def __init__(self):
         self.repositories: dict[str, tuple[str, Mapping[str, bytes]]] = {}  # kind/owner/name
+        self.branches: dict[str, dict[str, str]] = {}  # kind/owner/name -> branch -> commit
+        self.others: dict[str, Mapping[str, bytes]] = {}  # files of commits that are not of main
         self.gated: set[str] = set()
         self.requests: list[tuple[str, str]] = []
         self.dropped: dict[str, int] = {}  # sha256 -> bytes after which its connection is cut
         self.endpoint = ""
 
-    def add(self, kind: str, name: str, files: Mapping[str, bytes]) -> str:
-        """Add a repository, `datasets` or `models`; its commit."""
-        commit = hashlib.sha1("".join([name, *sorted(map(sha256, files.values()))]).encode())
-        self.repositories[f"{kind}/{name}"] = (commit.hexdigest(), files)
-        return commit.hexdigest()
+    def add(
+        self, kind: str, name: str, files: Mapping[str, bytes], branch: str = "main", commit=""
+    ) -> str:
+        """Add a repository, `datasets` or `models`, or a branch to it; its commit."""
+        named = "".join([name, *sorted(map(sha256, files.values()))])
+        commit = commit or hashlib.sha1(named.encode()).hexdigest()
+        key = f"{kind}/{name}"
+        self.branches.setdefault(key, {})[branch] = commit
+        if branch == "main":
+            self.repositories[key] = (commit, files)
+        else:
+            self.others[commit] = files
+            self.repositories.setdefault(key, ("0" * 40, {}))
+        return commit
+
+    def at(self, key: str, revision: str) -> tuple[str, Mapping[str, bytes]] | None:
+        """Commit and files of a repository at a revision; None if there is no such."""
+        main, files = self.repositories[key]
+        commit = self.branches[key].get(revision, revision)
+        if commit in (main, ""):
+            return main, files
+        return (commit, self.others[commit]) if commit in self.others else None
 
     def content(self) -> dict[str, bytes]:
         """Every large file by its sha256."""
-        found = (files.items() for _, files in self.repositories.values())
+        everything = [*(files for _, files in self.repositories.values()), *self.others.values()]
+        found = (files.items() for files in everything)
         return {sha256(data): data for items in found for path, data in items if is_large(path)}
 
     def downloads(self) -> set[str]:
@@ -113,16 +135,19 @@ class _Handler(BaseHTTPRequestHandler):
         """(commit, files), or None after an error was sent."""
         if f"{kind}/{name}" not in self.hub.repositories:
             return self._error(401, "RepoNotFound")
-        commit, files = self.hub.repositories[f"{kind}/{name}"]
-        if revision not in (commit, ""):
-            return self._error(404, "RevisionNotFound")
-        return commit, files
+        found = self.hub.at(f"{kind}/{name}", revision)
+        return found or self._error(404, "RevisionNotFound")
 
     def _api(self, kind, name, what, revision, folder, body):
         found = self._repository(kind, name, revision)
         if not found:
             return None
         commit, files = found
+        if what == "refs":
+            branches = self.hub.branches[f"{kind}/{name}"].items()
+            refs = [{"name": b, "ref": b, "targetCommit": commit} for b, commit in branches]
+            pulls = [ref for ref in refs if ref["ref"].startswith("refs/pr/")]
+            return self._json({"branches": refs, "converts": [], "tags": [], "pullRequests": pulls})
         if what == "auth-check":
             gated = f"{kind}/{name}" in self.hub.gated
             return self._error(403, "GatedRepo") if gated else self._json({})
@@ -130,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "paths-info":
             return self._json([entry for entry in entries if entry["path"] in body["paths"]])
         if what == "tree":
-            inside = _below(folder, entries, "recursive=True" in urlsplit(self.path).query)
+            inside = _below(folder, entries, "recursive=true" in urlsplit(self.path).query.lower())
             return self._json(inside) if inside else self._error(404, "EntryNotFound")
         siblings = [{"rfilename": path} for path in files]
         return self._json({"id": name, "sha": commit, "private": False, "siblings": siblings})

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from project import MODEL_FILES, STUDY, Project, model_files
-from repositories import NLI, PAIR, benchmarks, card, dataset, nli, parquet
+from repositories import NLI, PAIR, benchmarks, dataset, nli, parquet
 from server import Hub, sha256
 
 
@@ -184,9 +184,7 @@ def test_what_is_wrong_with_a_data_set_is_one_message(hub, project):
     script = hub.add("datasets", "old/script", {"script.py": b"raise SystemExit(7)"})
     gated = hub.add("datasets", "some/gated", usual)
     hub.gated.add("datasets/some/gated")
-    csv = hub.add(
-        "datasets", "some/csv", {"README.md": card({"a": {"test": "t.csv"}}), "t.csv": b"a,b\n1,2"}
-    )
+    xml = hub.add("datasets", "some/xml", {"t.xml": b"<a/>"})
     column = {**PAIR, "text_a": "premis"}
     cases = {
         "missing_repository": (
@@ -203,7 +201,10 @@ def test_what_is_wrong_with_a_data_set_is_one_message(hub, project):
         ),
         "missing_config": ({**place, "config": "c"}, "'c' not found. Available: ['a', 'b']"),
         "no_config": ({**place, "config": ""}, "Please pick one among the available configs"),
-        "missing_files": ({**place, "files": "x/*.parquet"}, "No (supported) data files found"),
+        "missing_files": (
+            {**place, "files": "x/*.parquet"},
+            "data set some/data: no file x/*.parquet",
+        ),
         "gated": (
             {**place, "repository": "some/gated", "revision": gated},
             "data set some/gated: gated: accept its terms on ",
@@ -212,9 +213,9 @@ def test_what_is_wrong_with_a_data_set_is_one_message(hub, project):
             {**place, "repository": "old/script", "revision": script},
             "data set old/script: a script, and none is ever run; ",
         ),
-        "csv": (
-            {**place, "repository": "some/csv", "revision": csv},
-            "data set some/csv: t.csv is none of .parquet, .jsonl, .json; ",
+        "xml": (
+            {**place, "repository": "some/xml", "revision": xml, "config": "", "files": "*.xml"},
+            "data set some/xml: t.xml is none of .parquet, .jsonl, .json, .csv, .tsv, .txt; ",
         ),
         "wrong_column": (
             {**place, "columns": column},

@@ -131,7 +131,7 @@ def test_a_file_that_is_cut_is_named(tmp_path):
         ("classify", {"columns": PAIR, "labels": {0: 1}}, "labels.0: 1, expected text"),
         ("choose", {"columns": CHOICES}, "labels: family choose needs"),
         ("choose", {"columns": CHOICES, "labels": {"A": "0"}}, "labels.A: '0', expected a choice"),
-        ("mine", {"columns": {}}, "source: not for family mine, only classify, choose"),
+        ("retrieve", {"columns": {}}, "source: not for family retrieve, only classify, choose"),
         ("mask", {"columns": {"text": "t"}, "revision": "main"}, "'main' is no commit: expected"),
         ("mask", {"columns": {"text": "t"}, "confg": "x"}, "unknown key 'confg': did you mean"),
     ],

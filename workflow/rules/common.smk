@@ -39,7 +39,7 @@ def everything():
     """All files that the study wants, so that a deleted one is made again."""
     folders = [*ARTEFACTS.datasets.values(), *ARTEFACTS.checkpoints.values()]
     files = [p.file(d) for p in ARTEFACTS.predictions.values() for d in p.datasets]
-    files += [path for score in ARTEFACTS.scores.values() for path in score.files]
+    files += [score.path for score in ARTEFACTS.scores.values()]
     return manifests(folders) + [ancient(path) for path in files]
 
 

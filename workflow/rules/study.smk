@@ -1,11 +1,7 @@
 rule study:
     """Tables and figures of the study; the stamp's name says of which scores and code."""
     input:
-        [
-            ancient(path)
-            for score in ARTEFACTS.scores.values()
-            for path in score.files
-        ],
+        [ancient(score.path) for score in ARTEFACTS.scores.values()],
     output:
         scores=report(
             f"{VIEW.folder}/scores.csv",

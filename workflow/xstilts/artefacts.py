@@ -11,9 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts.config import Init
 from xstilts.identity import Identity
-from xstilts.origins import FilesSplit, Hub, HubSplit, LabSplit
+from xstilts.origins import FilesSplit, Hub, HubSplit, Init, LabSplit
 from xstilts.recipe import Size
 from xstilts.settings import Train
 
@@ -70,7 +69,7 @@ class Dataset(Artefact):
     @cached_property
     def identity(self) -> Identity:
         """What determines the content."""
-        spec = self.spec.model_dump(exclude_defaults=True, exclude={"rows"})
+        spec = self.spec.model_dump(exclude_defaults=True, exclude={"rows", "pairs", "branch"})
         raw = list(self.raw)
         if self.raw:
             del spec["path"]  # the content of the files identifies them, wherever they lie
@@ -131,7 +130,9 @@ class Checkpoint(Artefact):
         """What determines the content."""
         if self.parent is None:
             phase = "fetch" if isinstance(self.origin, Hub) else "initialise"
-            content = self.origin.model_dump(exclude_defaults=True, exclude={"tokenizer": {"task"}})
+            content = self.origin.model_dump(
+                exclude_defaults=True, exclude={"tokenizer": {"task"}, "branch": True}
+            )
             if content.get("tokenizer_class") == "AutoTokenizer":
                 del content["tokenizer_class"]  # options at their default change no digest
             content["texts"] = [dataset.identity.digest for dataset in self.texts]
@@ -171,32 +172,17 @@ class Predictions(Artefact):
     encode: BaseModel
     settings: BaseModel
     datasets: tuple[Dataset, ...]
-    head: Checkpoint | None = None  # has the head, where a later step dropped it
 
     @property
     def scored(self) -> tuple[Dataset, ...]:
-        """The data sets that the score is of, one per language: test data if there are any."""
-        tests = tuple(dataset for dataset in self.datasets if dataset.split == "test")
-        return tests or self.datasets
-
-    @property
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
-        """What makes them: the checkpoint, and another's head."""
-        return (self.checkpoint, self.head) if self.head else (self.checkpoint,)
+        """The data sets that the score is of, one per language."""
+        return tuple(dataset for dataset in self.datasets if dataset.split == "test")
 
     def tuning(self, test: Dataset) -> Dataset | None:
         """The data set that a threshold for `test` is tuned on, if predictions have one."""
-        if self.settings.retrieval != "margin":
-            return None
         wanted = (test.language, "validation")
-        return next(d for d in self.datasets if (d.language, d.split) == wanted)
-
-    @property
-    def validation(self) -> Dataset | None:
-        """The source language's validation data, unless a threshold is tuned on that split."""
-        if self.settings.retrieval == "margin":
-            return None
-        return next((d for d in self.datasets if d.split == "validation"), None)
+        found = (d for d in self.datasets if (d.language, d.split) == wanted)
+        return next(found, None)
 
     @cached_property
     def identity(self) -> Identity:
@@ -207,8 +193,6 @@ class Predictions(Artefact):
             "encode": self.encode.model_dump(exclude_defaults=True),
             "settings": self.settings.model_dump(exclude_defaults=True),
         }
-        if self.head:
-            content["head"] = self.head.identity.digest
         return Identity("predict", f"{self.checkpoint.identity.name}.{self.target}", content)
 
     def file(self, dataset: Dataset) -> str:
@@ -239,22 +223,11 @@ class Score(Artefact):
     """A cell's score JSON."""
 
     path_pattern = "results/scores/{id}.json"
-    examples_pattern = "results/scores/{id}.parquet"  # beside it, of the main metric
 
     cell: Cell
     predictions: Predictions
     metrics: tuple[str, ...]
     source_language: str
-
-    @property
-    def examples_path(self) -> str:
-        """The file of what the main metric adds up, example by example."""
-        return self.examples_pattern.format(id=self.id)
-
-    @property
-    def files(self) -> tuple[str, str]:
-        """Both files, the score last: it is there when both are."""
-        return self.examples_path, self.path
 
     @cached_property
     def identity(self) -> Identity:

@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, run, help, ids in (
+        ("pin", _pin, "write the present commits of a study's repositories to the lock file", ""),
         ("fetch", _fetch, "download data sets and models at their pinned commits", "many"),
         ("prepare", _prepare, "bring data sets into canonical form", "many"),
         ("initialise", _initialise, "make a model with random weights and its tokenizer", "one"),
@@ -55,7 +56,6 @@ def _parser() -> argparse.ArgumentParser:
         ("score", _score, "score a cell's predictions", "one"),
         ("study", _study, "write the study's tables and figures from the scores there are", ""),
         ("status", _status, "show the grid: which cells are done, to do, failed", ""),
-        ("plan", _plan, "what a study costs, and what to run first within a budget", ""),
         ("why", _why, "explain a cell: done, or what is missing and which setting differs", ""),
         ("export-xtreme", _export, "write a recipe's predictions in XTREME's layout", ""),
         ("score-files", _score_files, "score a prediction file in XTREME's format", ""),
@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
                 default=Path("config/config.yaml"),
                 help="study, or a run's results/studies/NAME/study.json (default: %(default)s)",
             )
+        if name == "pin":
+            command.add_argument("--update", action="store_true", help="also those locked already")
         if ids:
             command.add_argument("id", nargs="+" if ids == "many" else 1, help="name.digest")
         if name == "train":
@@ -92,8 +94,6 @@ def _parser() -> argparse.ArgumentParser:
                 help="processor threads; only one gives the same bits every time "
                 "(default: %(default)s)",
             )
-        if name == "plan":
-            _plan_options(command)
         if name == "why":
             command.add_argument("cell", help="MODEL.RECIPE.TARGET.sSEED, as `status` lists them")
         if name == "export-xtreme":
@@ -113,19 +113,6 @@ def _parser() -> argparse.ArgumentParser:
         if name == "schema":
             command.add_argument("of", choices=("study", "task", "model"))
     return parser
-
-
-def _plan_options(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
-    add("--gpu-hours", type=float, metavar="H", help="budget: choose cells that fit")
-    add("--disk", metavar="SIZE", help="budget: what the cells keep on disk, such as 500GB")
-    add("--aim", choices=("cells", "pairs", "intervals"), default="cells", help="of the choice")
-    add("--write", type=Path, metavar="FILE", help="leave a study that runs just the choice")
-    add("--seconds", type=float, default=15, help="for the choice (default: %(default)s)")
-    add("--gpus", type=int, default=1, metavar="N", help="for the wall time (default: 1)")
-    add("--hardware", default="a100", metavar="NAME", help="GPU, if nothing was measured on it yet")
-    add("--hardware-table", type=Path, metavar="FILE", help="instead of xstilts/hardware.yaml")
-    add("--check", action="store_true", help="after a run: estimate against actual cost")
 
 
 def _start_logging(path: Path | None) -> None:
@@ -174,21 +161,32 @@ def _with_artefacts(options, group: str, work: Callable) -> None:
         raise
 
 
+def _pin(options) -> None:
+    _go_online()
+    from xstilts.stages import pin
+
+    print(pin.run(options.study, options.update))
+
+
 def _fetch(options) -> None:
     def work(found, grid):
-        from xstilts.workplan import OFFLINE
-
-        for name in OFFLINE:
-            os.environ.pop(name, None)
-        # no bars in logs, and no messages home
-        for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
-            os.environ[name] = "1"
-        os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
+        _go_online()
         from xstilts.stages import fetch
 
         fetch.run(found)
 
     _with_artefacts(options, "downloads", work)
+
+
+def _go_online() -> None:
+    """Let the Hub's clients reach it, without bars in logs and messages home."""
+    from xstilts.workplan import OFFLINE
+
+    for name in OFFLINE:
+        os.environ.pop(name, None)
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ[name] = "1"
+    os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
 
 
 def _prepare(options) -> None:
@@ -271,12 +269,6 @@ def _status(options) -> None:
         done = workplan.is_done(needed[-1])
         states[cell] = ("done" if done else "failed" if failures else "to do", failures)
     print_status(grid, states)
-
-
-def _plan(options) -> None:
-    from xstilts import plan_command
-
-    plan_command.run(_open(options), options)
 
 
 def _why(options) -> None:

@@ -18,16 +18,17 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from xstilts.answer import Analysis
 from xstilts.errors import InputError, nearest
 from xstilts.orders import Orders
-from xstilts.origins import HubModel, HubSplit, LabSplit, Split, Strict
+from xstilts.origins import COMMIT, HubModel, HubSplit, Init, LabSplit, Split, Strict
 from xstilts.recipe import ALL, LANGUAGE, NONE, TASK, Part, Recipe, parse
 from xstilts.settings import SETTINGS, Overrides, Train
-from xstilts.subsets import Subset
-from xstilts.yamlfile import read_yaml
+from xstilts.yamlfiles import read_yaml
 
 SPLITS = ("train", "validation", "test")
-MODEL = STUDY = r"[a-z][a-z0-9_-]*"
+MODEL = r"[a-z][a-z0-9_-]*"
 ARM = "+"  # between a model and its arm
 _RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # of a path, too
+LOCK = "hub.lock.yaml"  # beside the folders of tasks and models
+Commit = Annotated[str, Field(pattern=f"^{COMMIT}$")]
 Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
 
 
@@ -50,6 +51,9 @@ class Task(Overrides):
         description="Where each split is; the name of a task stands for that task's split, several "
         "names (of `train` only) for all their examples together."
     )
+    hub: dict[Literal["train", "validation", "test"], HubSplit] = Field(
+        {}, description="The splits on the Hub, which a study with `source: hub` takes instead."
+    )
     settings: dict[str, Overrides] = Field(
         {}, description="Named sets of settings, of which a study's `hyperparameters` takes one."
     )
@@ -71,30 +75,28 @@ class Task(Overrides):
         tuned = "train" not in self.splits and "validation" in self.splits
         return ["validation", "test"] if tuned else ["test"]
 
+    def taken_from(self, source: str, commits: Mapping[str, str]) -> "Task":
+        """With the splits of a source, where it has them, and the commits of the lock file."""
+        splits = self.splits | (self.hub if source == "hub" else {})
+        pinned = {
+            name: split.pinned(commits) if isinstance(split, HubSplit) else split
+            for name, split in splits.items()
+        }
+        return self.model_copy(update={"splits": pinned, "hub": {}})
+
     @model_validator(mode="after")
     def _hub_columns(self) -> "Task":
-        for name, split in self.splits.items():
-            if isinstance(split, HubSplit):
-                try:
-                    split.check_columns(self.family)
-                except ValueError as error:
-                    raise ValueError(f"splits.{name}.{error}") from None
+        for key in ("splits", "hub"):
+            for name, split in getattr(self, key).items():
+                if isinstance(split, HubSplit):
+                    try:
+                        split.check_columns(self.family)
+                    except ValueError as error:
+                        raise ValueError(f"{key}.{name}.{error}") from None
+        for name in self.hub:
+            if name not in self.splits:
+                raise ValueError(f"hub.{name}: `splits` has no {name}")
         return self
-
-
-class Tokenizer(Strict):
-    """A SentencePiece unigram tokenizer trained in the workflow on a task's training texts."""
-
-    task: str = Field(description="A mask task; its texts are at most 20,000, evenly spaced.")
-    vocabulary: int = Field(8000, gt=10, description="Pieces, special tokens included.")
-
-
-class Init(Strict):
-    """A model with random weights, from an architecture and a tokenizer."""
-
-    architecture: dict[str, Any] = Field(description="Keys of the transformers configuration.")
-    tokenizer: Tokenizer
-    seed: int = Field(1, description="Of the weights, and of `pretrain`.")
 
 
 class Model(Overrides):
@@ -142,7 +144,7 @@ class Arm(Overrides):
 class Study(Overrides):
     """Models x recipes x targets x seeds, with settings: one question."""
 
-    study: str = Field(pattern=f"^{STUDY}$", description="Name; also of its folder.")
+    study: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="Name; also of its folder.")
     title: str = Field("", description="The question, for tables and the report.")
     analysis: Analysis = Field(
         "helps", description="What the study answers, and how; changes no result."
@@ -180,11 +182,11 @@ class Study(Overrides):
     rows: Literal["stated", "any"] = Field(
         "stated", description="`any`: accept data with another number of rows than tasks state."
     )
+    source: Literal["files", "hub"] = Field(
+        "files", description="`hub`: take every split that a task also has on the Hub from there."
+    )
     data: str = Field("data", description="Folder of the original files; may name a variable.")
     tasks: dict[str, StudyTask] = Field({}, description="Changes for single tasks.")
-    subsets: dict[Annotated[str, Field(pattern=f"^{TASK}$")], Subset] = Field(
-        {}, description="Parts of targets' test data that the analysis scores on their own."
-    )
     multitask: dict[str, Any] = Field(
         {}, description="`train` settings of steps with several tasks, where these disagree."
     )
@@ -204,6 +206,13 @@ class Study(Overrides):
     def variants(self) -> list[str]:
         """What stands for the model in cells: the models, or each of them under each arm."""
         return [f"{model}{ARM}{arm}" for model in self.models for arm in self.arms] or self.models
+
+
+class Lock(Strict):
+    """The commits that `xstilts pin` found: repository, or repository@branch -> commit."""
+
+    datasets: dict[str, Commit] = Field({})
+    models: dict[str, Commit] = Field({})
 
 
 class Project(Strict):
@@ -285,13 +294,6 @@ def _check_names(project: Project) -> None:
     study, tasks, models = project.study, project.tasks, project.models
     for name in [*study.models, *study.controls]:
         _known("model", name, models)
-    for name in [*study.models, *study.controls]:
-        hub = models[name].hub
-        if hub and not hub.revision:
-            raise ValueError(
-                f"model {name!r}: hub.revision is not stated; take the commit that you mean from "
-                f"https://huggingface.co/{hub.repository}/commits/main"
-            )
     for name in [*study.tasks, *(task for arm in study.arms.values() for task in arm.tasks)]:
         _known("task", name, tasks)
     for target in study.targets:
@@ -318,8 +320,6 @@ def _check_names(project: Project) -> None:
                 raise ValueError(f"task {name!r}, split {split!r}: expected one task")
             for other in others:
                 _check_reference(name, split, other, tasks)
-    for name, subset in study.subsets.items():
-        _check_subset(f"subsets.{name}: ", subset, project, named)
     sets = {key for task in tasks.values() for key in task.settings}
     if study.hyperparameters:
         _known("set of hyperparameters", study.hyperparameters, dict.fromkeys(sets))
@@ -339,24 +339,6 @@ def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -
         raise ValueError(
             f"recipe {recipe!r}: {part.task} has no language {part.language!r}: {hint}"
         )
-
-
-def _check_subset(
-    context: str, subset: Subset, project: Project, recipes: Mapping[str, Recipe]
-) -> None:
-    study, tasks = project.study, project.tasks
-    for target in filter(None, (subset.target, subset.whole)):
-        _known("target", target, dict.fromkeys(study.targets), context)
-    if subset.wrong:
-        _known("task", subset.wrong, tasks, context)
-        _has_role(subset.wrong, "target", tasks, context)
-        if NONE not in recipes:
-            raise ValueError(f"{context}`wrong` needs recipe {NONE!r} in the study")
-        if tasks[subset.wrong].splits.get("test") != subset.target:
-            raise ValueError(
-                f"{context}the test split of {subset.wrong} is not `{subset.target}`, so it says "
-                "nothing about its examples"
-            )
 
 
 def _check_reference(name: str, split: str, other: str, tasks: Mapping[str, Task]) -> None:
@@ -409,12 +391,37 @@ def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dic
     return entries
 
 
-def project(study: Mapping[str, Any], definitions: Path, where: str = "study") -> Project:
-    """A study's values with the tasks and models defined below the folder `definitions`."""
+def read_lock(definitions: Path) -> Lock:
+    """The lock file of a folder of definitions; without one, nothing is locked."""
+    path = definitions / LOCK
+    return validate(Lock, read_yaml(path), str(path)) if path.exists() else Lock()
+
+
+def project(
+    study: Mapping[str, Any], definitions: Path, where: str = "study", locked: bool = True
+) -> Project:
+    """A study's values with the tasks and models defined below the folder `definitions`.
+
+    Tasks have the splits of the study's source; commits are those of the lock file, if `locked`.
+    """
     tasks = read_entries(definitions / "tasks", Task, TASK)
     models = read_entries(definitions / "models", Model, MODEL)
     validated = validate(Study, dict(study), where)
+    lock = read_lock(definitions) if locked else Lock()
+    tasks = {name: task.taken_from(validated.source, lock.datasets) for name, task in tasks.items()}
+    models = {
+        name: model.model_copy(update={"hub": model.hub.pinned(lock.models)})
+        if model.hub
+        else model
+        for name, model in models.items()
+    }
     return validate(Project, {"study": validated, "tasks": tasks, "models": models}, where)
+
+
+def definitions_of(path: Path) -> Path:
+    """The folder that holds the folders of tasks and models of a study's YAML file."""
+    folder = path.resolve().parent
+    return folder.parent if folder.name == "studies" else folder
 
 
 def load(path: Path) -> Project:
@@ -426,13 +433,7 @@ def load(path: Path) -> Project:
             raise InputError(f"{path}: no such file") from None
         except json.JSONDecodeError as error:
             raise InputError(f"{path}: not valid JSON: {error}") from None
-    return project(read_yaml(path), definitions(path), str(path))
-
-
-def definitions(study: Path) -> Path:
-    """The folder with the `tasks` and `models` of a study's YAML file."""
-    folder = study.resolve().parent
-    return folder.parent if folder.name == "studies" else folder
+    return project(read_yaml(path), definitions_of(path), str(path))
 
 
 def used(project: Project, tasks: Iterable[str]) -> Project:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -21,9 +21,10 @@ COMMIT = "[0-9a-f]{40}"
 HUB_FIELDS: Mapping[str, tuple[set[str], set[str]]] = {
     "classify": ({"text_a", "label"}, {"id", "text_b"}),
     "choose": ({"choices", "label"}, {"id", "context", "question"}),
-    "tag": ({"words", "tags"}, {"id"}),
+    "tag": ({"words", "tags"}, {"id", "heads", "fused"}),
     "answer": ({"context", "question", "answers", "starts"}, {"id"}),
     "mask": ({"text"}, {"id", "text_b"}),
+    "mine": ({"foreign", "english"}, {"pairs"}),
 }
 
 
@@ -57,13 +58,17 @@ class Release(Strict):
 
     rows: int | dict[str, int] | None = Field(
         None,
-        description="Rows of the release, those included that the benchmark excludes; of each "
-        "language, if these differ. Another number is an error.",
+        description="Rows of the release, with or without those that the benchmark excludes; of "
+        "each language, if these differ. Another number is an error.",
+    )
+    pairs: int | dict[str, int] | None = Field(
+        None, description="Gold pairs of the release, as `rows` (family mine)."
     )
 
-    def expected_rows(self, language: str) -> int | None:
-        """How many rows the release has in a language, if that is known."""
-        return self.rows.get(language) if isinstance(self.rows, dict) else self.rows
+    def expected(self, what: Literal["rows", "pairs"], language: str) -> int | None:
+        """How many rows or gold pairs the release has in a language, if that is known."""
+        stated = getattr(self, what)
+        return stated.get(language) if isinstance(stated, dict) else stated
 
 
 class FilesSplit(Release):
@@ -82,8 +87,24 @@ class Hub(Strict):
 
     repository: str = Field(description="Name on the Hub, as in `FacebookAI/xlm-roberta-large`.")
     revision: str = Field(
-        "", description="A commit: a branch would move under the results. What is used needs it."
+        "",
+        description="A commit: a branch would move under the results. If not stated, the commit in "
+        "`hub.lock.yaml`, which `xstilts pin` writes.",
     )
+    branch: str = Field(
+        "main", description="Branch, tag or reference whose commit `xstilts pin` takes."
+    )
+
+    @property
+    def locked_name(self) -> str:
+        """Its name in the lock file."""
+        return self.repository if self.branch == "main" else f"{self.repository}@{self.branch}"
+
+    def pinned(self, commits: Mapping[str, str]) -> Self:
+        """With the commit of the lock file, if it states none itself."""
+        if self.revision or self.locked_name not in commits:
+            return self
+        return self.model_copy(update={"revision": commits[self.locked_name]})
 
     @field_validator("revision")
     @classmethod
@@ -101,8 +122,23 @@ class HubModel(Hub):
     )
 
 
+class Tokenizer(Strict):
+    """A SentencePiece unigram tokenizer trained in the workflow on a task's training texts."""
+
+    task: str = Field(description="A mask task; its texts are at most 20,000, evenly spaced.")
+    vocabulary: int = Field(8000, gt=10, description="Pieces, special tokens included.")
+
+
+class Init(Strict):
+    """A model with random weights, from an architecture and a tokenizer."""
+
+    architecture: dict[str, Any] = Field(description="Keys of the transformers configuration.")
+    tokenizer: Tokenizer
+    seed: int = Field(1, description="Of the weights, and of `pretrain`.")
+
+
 class HubSplit(Hub, Release):
-    """Examples of a data set on the Hugging Face Hub, in Parquet or JSON lines."""
+    """Examples of a data set on the Hugging Face Hub: Parquet, JSON, CSV, TSV or text files."""
 
     source: Literal["hub"]
     config: str = Field("", description="Configuration of the data set, if it has several.")
@@ -123,11 +159,16 @@ class HubSplit(Hub, Release):
     excluded: dict[str, dict[Written, str]] = Field(
         {}, description="Column -> value -> reason: rows that the benchmark excludes are counted."
     )
+    wording: dict[str, str] = Field(
+        {}, description="Canonical field -> text around its content, which is written `{}`."
+    )
+    lines: bool = Field(
+        False, description="Family mask: each line of a text is an example, blank ones are not."
+    )
+    limit: int | None = Field(None, gt=0, description="Only the first so many examples.")
 
     def check_columns(self, family: str) -> None:
         """Raise ValueError if the columns are not what a family needs."""
-        if not self.revision:
-            raise ValueError("revision: needed, a commit of the data set")
         if family not in HUB_FIELDS:
             raise ValueError(f"source: not for family {family}, only {', '.join(HUB_FIELDS)}")
         needed, optional = HUB_FIELDS[family]
@@ -140,6 +181,15 @@ class HubSplit(Hub, Release):
         for name, column in self.columns.items():
             if isinstance(column, list) and name != "choices":
                 raise ValueError(f"columns.{name}: expected one column")
+        if ("heads" in self.columns) != ("fused" in self.columns):
+            raise ValueError("columns: `heads` and `fused` go together")
+        if self.lines and family != "mask":
+            raise ValueError(f"lines: not for family {family}, only mask")
+        for name, wording in self.wording.items():
+            if name not in self.columns or "{}" not in wording:
+                raise ValueError(
+                    f"wording.{name}: expected a field of `columns`, and a text with {{}}"
+                )
         kind = int if family == "choose" else str
         if family == "choose" and not self.labels:
             raise ValueError("labels: family choose needs the number of each label's choice")

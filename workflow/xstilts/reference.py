@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts import config, orders, origins, settings, store, subsets
+from xstilts import config, orders, origins, settings, store
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "config" / "README.md"
@@ -19,9 +19,8 @@ TABLES = {
     **settings.SETTINGS,
     "orders": orders.Orders,
     "arm": config.Arm,
-    "subset": subsets.Subset,
-    "init": config.Init,
-    "tokenizer": config.Tokenizer,
+    "init": origins.Init,
+    "tokenizer": origins.Tokenizer,
     "hub": origins.HubModel,
     "lab": origins.LabSplit,
     "files": origins.FilesSplit,

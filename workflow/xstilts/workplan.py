@@ -13,6 +13,7 @@ from typing import Any
 
 from xstilts import config, identity, store
 from xstilts.artefacts import Artefact, Cell, Dataset, Predictions, Score
+from xstilts.origins import FilesSplit, HubSplit
 from xstilts.sources import raw
 from xstilts.study import Grid
 
@@ -37,7 +38,29 @@ def open_values(study: Mapping[str, Any], definitions: Path) -> tuple[Grid, list
 def _with_raw_files(project: config.Project) -> tuple[Grid, list[str]]:
     needed = config.used(project, Grid(project).tasks())
     needed, notices = raw.fingerprint(needed, RAW_MEMORY)
-    return Grid(needed), notices
+    return Grid(needed), [*_hub_notices(needed), *notices]
+
+
+def _hub_notices(project: config.Project) -> list[str]:
+    """What of the Hub is not pinned, and what a study with `source: hub` reads from files."""
+    splits = [(name, s) for name, task in project.tasks.items() for s in task.splits.values()]
+    origins = [split for _, split in splits if isinstance(split, HubSplit)]
+    origins += [model.hub for model in project.models.values() if model.hub]
+    unpinned = sorted({origin.locked_name for origin in origins if not origin.revision})
+    notices = []
+    if unpinned:
+        notices.append(
+            f"not pinned: {', '.join(unpinned)}; before `fetch`, `xstilts pin --study …` writes "
+            f"their commits to {config.LOCK}"
+        )
+    if project.study.source == "hub":
+        local = dict.fromkeys(name for name, split in splits if isinstance(split, FilesSplit))
+        if local:
+            notices.append(
+                f"not, or not whole, on the Hub: {', '.join(local)}; read from files below "
+                f"{project.study.data}"
+            )
+    return notices
 
 
 @dataclass(frozen=True)
@@ -152,7 +175,7 @@ def is_done(artefact: Artefact) -> bool:
         case Predictions():
             return all(Path(artefact.file(dataset)).exists() for dataset in artefact.datasets)
         case Score():
-            return all(Path(path).exists() for path in artefact.files)
+            return Path(artefact.path).exists()
     return (Path(artefact.path) / store.MANIFEST).exists()
 
 
@@ -183,7 +206,6 @@ def unreferenced(grids: list[Grid]) -> list[Path]:
         for artefact in found.all():
             wanted |= {Path(artefact.path), store.SCRATCH / artefact.id}
             wanted.add(store.failure_file(artefact.id))
-        wanted |= {Path(path) for score in found.scores.values() for path in score.files}
         for predictions in found.predictions.values():
             wanted |= {Path(predictions.file(dataset)) for dataset in predictions.datasets}
             wanted.add(Path(predictions.path) / store.ABOUT)

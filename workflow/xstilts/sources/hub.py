@@ -5,14 +5,27 @@ A task says which column fills which canonical field; there is no code per data 
 
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from xstilts.errors import InputError
 from xstilts.origins import HubSplit
-from xstilts.sources import tables
+from xstilts.sources import tables, words
 from xstilts.sources.languages import fill
-from xstilts.sources.records import Item, Table, collect, field, jsonl, known
+from xstilts.sources.records import (
+    Item,
+    Table,
+    collect,
+    csv,
+    field,
+    json_rows,
+    jsonl,
+    known,
+    text_rows,
+    tsv,
+)
+from xstilts.sources.sentences import pools
 from xstilts.sources.squad import check_answer
 
 
@@ -30,11 +43,20 @@ def parquet(path: Path) -> Iterator[tuple[str, dict]]:
         raise InputError(f"{path}: not valid Parquet, or cut: {error}") from None
 
 
-READERS: Mapping[str, Callable[[Path], Iterator[tuple[str, dict]]]] = {
+READERS: Mapping[str, Callable[[Path], Iterator[tuple[str, dict | None]]]] = {
     ".parquet": parquet,
     ".jsonl": jsonl,
-    ".json": jsonl,
+    ".json": json_rows,
+    ".csv": csv,
+    ".tsv": tsv,
+    ".txt": text_rows,
 }
+Records = Iterator[tuple[str, dict]]
+
+
+def kind(path: str | Path) -> str:
+    """The ending of a file that says how to read it: that before `.gz`."""
+    return Path(str(path).removesuffix(".gz")).suffix
 
 
 def read(spec: HubSplit, family: str, paths: list[Path], language: str) -> Table:
@@ -42,8 +64,11 @@ def read(spec: HubSplit, family: str, paths: list[Path], language: str) -> Table
 
     Raises InputError for every row that cannot be used, naming file and row.
     """
-    items = _items(_filled(spec, language), ROWS[family], paths)
-    return collect(items, str(paths[0]), instead="without columns.id, rows are numbered")
+    spec = _filled(spec, language)
+    items = ROWS[family](spec, _records(spec, paths), language)
+    return collect(
+        islice(items, spec.limit), str(paths[0]), instead="without columns.id, rows are numbered"
+    )
 
 
 def _filled(spec: HubSplit, language: str) -> HubSplit:
@@ -58,20 +83,18 @@ def _filled(spec: HubSplit, language: str) -> HubSplit:
     return spec.model_copy(update={"columns": columns, "only": only})
 
 
-def _items(
-    spec: HubSplit, row: Callable[[HubSplit, dict, str], dict], paths: list[Path]
-) -> Iterator[Item]:
+def _records(spec: HubSplit, paths: list[Path]) -> Records:
+    """The rows of all files that `only` lets through."""
     found = False
     for path in paths:
-        for place, nested in READERS[path.suffix](path):
+        for place, nested in READERS[kind(path)](path):
             record = _flat(nested)
-            if not all(
+            if all(
                 fnmatchcase(str(field(record, column, object, place)), glob)
                 for column, glob in spec.only.items()
             ):
-                continue
-            found = True
-            yield place, _excluded(spec, record, place) or row(spec, record, place)
+                found = True
+                yield place, record
     if not found:
         raise InputError(f"{paths[0]}: no row{f' with {spec.only}' if spec.only else ''}")
 
@@ -92,15 +115,25 @@ def _excluded(spec: HubSplit, record: dict, place: str) -> str | None:
     return None
 
 
-def _choice(spec: HubSplit, record: dict, place: str) -> dict:
+def _each(row: Callable[[HubSplit, dict, str, str], dict | str]):
+    """Items of a family whose examples are a row each."""
+
+    def items(spec: HubSplit, records: Records, language: str) -> Iterator[Item]:
+        for place, record in records:
+            yield place, _excluded(spec, record, place) or row(spec, record, place, language)
+
+    return items
+
+
+def _choice(spec: HubSplit, record: dict, place: str, language: str) -> dict | str:
     return _tabular(spec, record, place, ("context", "question"))
 
 
-def _class(spec: HubSplit, record: dict, place: str) -> dict:
+def _class(spec: HubSplit, record: dict, place: str, language: str) -> dict | str:
     return _tabular(spec, record, place, ("text_a", "text_b"))
 
 
-def _tabular(spec: HubSplit, record: dict, place: str, texts: tuple[str, ...]) -> dict:
+def _tabular(spec: HubSplit, record: dict, place: str, texts: tuple[str, ...]) -> dict | str:
     columns = spec.columns
     choices = columns.get("choices", ())
     layout = tables.Layout(
@@ -109,21 +142,43 @@ def _tabular(spec: HubSplit, record: dict, place: str, texts: tuple[str, ...]) -
         labels=spec.labels,
         choices=tuple(choices) if isinstance(choices, list) else choices,
         id=columns.get("id", ""),
+        wording=spec.wording,
     )
     return dict.fromkeys(texts, "") | tables.row(layout, record, place)
 
 
-def _tagged(spec: HubSplit, record: dict, place: str) -> dict:
-    words = _list(spec, record, "words", str, place)
+def _tagged(spec: HubSplit, record: dict, place: str, language: str) -> dict | str:
+    found = _list(spec, record, "words", str, place)
     tags = [str(tag) for tag in _list(spec, record, "tags", str | int, place)]
-    if len(words) != len(tags) or not words:
-        raise InputError(f"{place}: {len(words)} words and {len(tags)} tags")
+    if len(found) != len(tags) or not found:
+        raise InputError(f"{place}: {len(found)} words and {len(tags)} tags")
     if spec.labels:
         tags = [spec.labels[known(tag, spec.labels, place)] for tag in tags]
-    return _texts(spec, record, place, ()) | {"words": words, "tags": tags}
+    row = _fused(spec, record, place, language, found, tags) if "fused" in spec.columns else {}
+    if isinstance(row, str):
+        return row
+    return _texts(spec, record, place, ()) | {"words": found, "tags": tags} | row
 
 
-def _answered(spec: HubSplit, record: dict, place: str) -> dict:
+def _fused(
+    spec: HubSplit, record: dict, place: str, language: str, found: list[str], tags: list[str]
+) -> dict | str:
+    """Surface words of a treebank's row, as `words.conllu` makes them of a file."""
+    heads = [str(head) for head in _list(spec, record, "heads", object, place)]
+    if len(heads) != len(found):
+        raise InputError(f"{place}: {len(found)} words and {len(heads)} heads")
+    parts = [
+        words.Part(form, known(tag, words.UPOS, place), int(head) if head.isdecimal() else 0)
+        for form, tag, head in zip(found, tags, heads, strict=True)
+    ]
+    spans = {}
+    for token in _list(spec, record, "fused", dict, place):
+        first, _, last = words.number(field(token, "id", str, place), place)
+        spans[first] = (last, field(token, "form", str, place))
+    return words.surface(parts, spans, language, place)
+
+
+def _answered(spec: HubSplit, record: dict, place: str, language: str) -> dict:
     row = _texts(spec, record, place, ("context", "question"))
     answers = _list(spec, record, "answers", str, place)
     starts = _list(spec, record, "starts", int, place)
@@ -134,9 +189,43 @@ def _answered(spec: HubSplit, record: dict, place: str) -> dict:
     return row | {"answers": answers, "starts": starts}
 
 
-def _texts(
-    spec: HubSplit, record: dict, place: str, names: tuple[str, ...] = ("text", "text_b")
-) -> dict:
+def _lines(spec: HubSplit, records: Records, language: str) -> Iterator[Item]:
+    """Items of texts; with `lines`, of each of their lines that is not blank."""
+    for place, record in records:
+        row = _excluded(spec, record, place) or _texts(spec, record, place, ("text", "text_b"))
+        if not spec.lines or isinstance(row, str):
+            yield place, row
+            continue
+        for line in row["text"].split("\n"):
+            if line.strip():
+                yield place, {"text": line.strip(), "text_b": ""}
+
+
+def _mined(spec: HubSplit, records: Records, language: str) -> Iterator[Item]:
+    """Items of pairs of sentences, a row each, or of two pools and which of them are pairs.
+
+    The id of a sentence is its number on its side, from 0, with the language before it.
+    """
+    foreign, english, gold = [], [], []
+    for place, record in records:
+        if "pairs" in spec.columns:
+            sides = [_list(spec, record, name, str, place) for name in ("foreign", "english")]
+            pairs = _list(spec, record, "pairs", list, place)
+        else:
+            texts = _texts(spec, record, place, ("foreign", "english"))
+            sides, pairs = [[texts["foreign"]], [texts["english"]]], [[1, 1]]
+        starts = len(foreign), len(english)
+        for pair in pairs:
+            if len(pair) != 2 or not all(isinstance(number, int) for number in pair):
+                raise InputError(f"{place}: {pair} is no pair of numbers")
+            f, e = (start + number - 1 for start, number in zip(starts, pair, strict=True))
+            gold.append((place, f"{language}-{f}", f"en-{e}"))
+        for code, side, sentences in ((language, foreign, sides[0]), ("en", english, sides[1])):
+            side += [(place, f"{code}-{len(side) + n}", text) for n, text in enumerate(sentences)]
+    return pools(foreign, english, gold)
+
+
+def _texts(spec: HubSplit, record: dict, place: str, names: tuple[str, ...]) -> dict:
     row = {
         name: field(record, spec.columns[name], str, place) if name in spec.columns else ""
         for name in names
@@ -155,11 +244,12 @@ def _list(spec: HubSplit, record: dict, name: str, kind: Any, place: str) -> lis
     return values
 
 
-# Each family: (split, record, place) -> the canonical row.
-ROWS: Mapping[str, Callable[[HubSplit, dict, str], dict]] = {
-    "classify": _class,
-    "choose": _choice,
-    "tag": _tagged,
-    "answer": _answered,
-    "mask": _texts,
+# Each family: (split, its records, language) -> items.
+ROWS: Mapping[str, Callable[[HubSplit, Records, str], Iterator[Item]]] = {
+    "classify": _each(_class),
+    "choose": _each(_choice),
+    "tag": _each(_tagged),
+    "answer": _each(_answered),
+    "mask": _lines,
+    "mine": _mined,
 }

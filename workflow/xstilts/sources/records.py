@@ -1,7 +1,9 @@
 """Text, TSV, CSV and JSON files as records; a failure is one message that names file and line."""
 
+import gzip
 import io
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from csv import Error as CsvError
@@ -60,9 +62,13 @@ def collect(
 
 
 def text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark."""
+    """The text of a UTF-8 file, with or without a byte order mark, compressed if it is a `.gz`."""
     try:
         data = path.read_bytes()
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: not valid gzip, or cut: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if not data.strip():
@@ -142,17 +148,39 @@ def jsonl(path: Path) -> Iterator[tuple[str, dict]]:
         yield place, _parse(line, place)
 
 
+def json_rows(path: Path) -> Iterator[tuple[str, dict]]:
+    """(place, record) of each object of a JSON array, or of each line."""
+    content = text(path)
+    if not content.lstrip().startswith("["):
+        yield from jsonl(path)
+        return
+    for number, record in enumerate(_decode(content, str(path)), 1):
+        yield f"{path}: row {number}", _object(record, f"{path}: row {number}")
+
+
+def text_rows(path: Path) -> Iterator[tuple[str, dict]]:
+    """(place, record) of each line, in the column `text`."""
+    return ((place, {"text": line}) for place, line in lines(path))
+
+
 def document(path: Path) -> dict:
     """The one JSON object that a file holds."""
     return _parse(text(path), str(path))
 
 
 def _parse(source: str, place: str) -> dict:
+    return _object(_decode(source, place), place)
+
+
+def _decode(source: str, place: str) -> Any:
     try:
-        value = json.loads(source)
+        return json.loads(source)
     except json.JSONDecodeError as error:
         at = f"line {error.lineno}, column {error.colno}"
         raise InputError(f"{place}: not valid JSON, or cut: {error.msg} at {at}") from None
+
+
+def _object(value: Any, place: str) -> dict:
     if not isinstance(value, dict):
         raise InputError(f"{place}: expected a JSON object, found {type(value).__name__}")
     return value

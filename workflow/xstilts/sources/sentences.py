@@ -1,11 +1,13 @@
 """Plain sentences: translations to find (family mine) and text for masked LM (family mask)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xstilts.errors import InputError
 from xstilts.sources.languages import TATOEBA_CODES
 from xstilts.sources.records import Item, lines
+
+Triple = tuple[str, str, str]
 
 
 def tatoeba(paths: list[Path], language: str) -> Iterator[Item]:
@@ -34,14 +36,19 @@ def bucc(paths: list[Path], language: str) -> Iterator[Item]:
 
     A sentence that the gold file does not name has no translation: its match is "".
     """
-    foreign = _pairs(_ending(paths, f".{language}"))
-    english = _pairs(_ending(paths, ".en"))
-    matches = _matches(
-        _pairs(_ending(paths, ".gold")),
-        {id for _, id, _ in foreign},
-        {id for _, id, _ in english},
+    foreign, english, gold = (
+        _pairs(_ending(paths, ending)) for ending in (f".{language}", ".en", ".gold")
     )
-    for side, found in (("foreign", foreign), ("english", english)):
+    yield from pools(foreign, english, gold)
+
+
+def pools(
+    foreign: Iterable[Triple], english: Iterable[Triple], gold: Iterable[Triple]
+) -> Iterator[Item]:
+    """Items of (place, id, sentence) on both sides and (place, foreign id, English id)."""
+    sides = {"foreign": list(foreign), "english": list(english)}
+    matches = _matches(gold, *({id for _, id, _ in found} for found in sides.values()))
+    for side, found in sides.items():
         for place, id, sentence in found:
             yield place, mine(id, side, sentence, matches.get(id, ""), place)
 
@@ -70,7 +77,7 @@ def _ending(paths: list[Path], suffix: str) -> Path:
     return found[0]
 
 
-def _pairs(path: Path) -> list[tuple[str, str, str]]:
+def _pairs(path: Path) -> list[Triple]:
     """(place, left, right) of each line `left<TAB>right`."""
     found = []
     for place, line in lines(path):
@@ -81,7 +88,7 @@ def _pairs(path: Path) -> list[tuple[str, str, str]]:
     return found
 
 
-def _matches(gold: list[tuple[str, str, str]], foreign: set, english: set) -> dict[str, str]:
+def _matches(gold: Iterable[Triple], foreign: set, english: set) -> dict[str, str]:
     """{id: id of its translation}, both ways."""
     matches: dict[str, str] = {}
     for place, left, right in gold:

@@ -1,7 +1,7 @@
 """Words with a tag each: UD CoNLL-U, WikiANN (PAN-X) and CCGbank; family tag."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,26 +36,50 @@ def conllu(paths: list[Path], language: str) -> Iterator[Item]:
     the tree. Empty nodes are left out; spaces and zero-width non-joiners in a word are dropped; a
     sentence whose words are withheld (`_`, for their licence) is excluded.
     """
-    rank = f"{_RANK_FIRST.get(language, '')} {_RANK}".split()
     for path in paths:
         for block in blocks(path):
-            place = block[0][0]
-            parts, spans = _parse(block)
-            words, tags = _fuse(parts, spans, rank)
-            withheld = words.count("_")
-            if withheld and withheld >= len(words) - 1:
-                yield place, "sentence with its words withheld"
-                continue
+            row = surface(*_parse(block), language, block[0][0])
             ids = [line.partition("=")[2].strip() for _, line in block if _SENT_ID.match(line)]
-            yield place, {"words": words, "tags": tags} | ({"id": ids[0]} if ids else {})
+            yield (
+                block[0][0],
+                row if isinstance(row, str) else row | ({"id": ids[0]} if ids else {}),
+            )
+
+
+Spans = Mapping[int, tuple[int, str]]  # first part of a fused word -> its last part, its form
+
+
+def surface(parts: list[Part], spans: Spans, language: str, place: str) -> dict | str:
+    """A sentence's surface words and their tags, or the reason for which it is excluded."""
+    for first, (last, form) in spans.items():
+        if not first <= last <= len(parts):
+            raise InputError(
+                f"{place}: {form!r} fuses words {first} to {last}, but the sentence has"
+                f" {len(parts)} (is the file cut?)"
+            )
+    rank = f"{_RANK_FIRST.get(language, '')} {_RANK}".split()
+    words, tags = _fuse(parts, spans, rank)
+    words = [word.replace("\u200c", "").replace(" ", "") for word in words]
+    withheld = words.count("_")
+    if withheld and withheld >= len(words) - 1:
+        return "sentence with its words withheld"
+    return {"words": words, "tags": tags}
+
+
+def number(text: str, place: str) -> tuple[int, str | None, int]:
+    """First number, separator and last number of a word's number, such as 4, 4-5 or 4.1."""
+    found = _NUMBER.fullmatch(text)
+    if not found:
+        raise InputError(f"{place}: {text!r} is no word number, such as 4, 4-5 or 4.1")
+    return int(found[1]), found[2], int(found[3] or found[1])
 
 
 _SENT_ID = re.compile(r"#\s*sent_id\s*=")
 _NUMBER = re.compile(r"(\d+)(?:([-.])(\d+))?")
 
 
-def _parse(block: list[tuple[str, str]]) -> tuple[list[Part], dict[int, tuple[int, str]]]:
-    """The syntactic words of a sentence, and {first part: (last part, form)} of its fused words."""
+def _parse(block: list[tuple[str, str]]) -> tuple[list[Part], Spans]:
+    """The syntactic words of a sentence, and which of them are fused."""
     parts: list[Part] = []
     spans: dict[int, tuple[int, str]] = {}
     for place, line in block:
@@ -64,32 +88,21 @@ def _parse(block: list[tuple[str, str]]) -> tuple[list[Part], dict[int, tuple[in
         columns = line.split("\t")
         if len(columns) != 10:
             raise InputError(f"{place}: {len(columns)} columns, expected the 10 of CoNLL-U")
-        number = _NUMBER.fullmatch(columns[0])
-        if not number:
-            raise InputError(f"{place}: {columns[0]!r} is no word number, such as 4, 4-5 or 4.1")
-        form = columns[1].replace("\u200c", "").replace(" ", "")
-        match number[2]:
+        first, separator, last = number(columns[0], place)
+        match separator:
             case "-":
-                spans[int(number[1])] = (int(number[3]), form)
+                spans[first] = (last, columns[1])
             case None:
-                if int(number[1]) != len(parts) + 1:
-                    raise InputError(f"{place}: word {number[1]}, expected {len(parts) + 1}")
+                if first != len(parts) + 1:
+                    raise InputError(f"{place}: word {first}, expected {len(parts) + 1}")
                 head = int(columns[6]) if columns[6].isdecimal() else 0
-                parts.append(Part(form, known(columns[3], UPOS, place), head))
+                parts.append(Part(columns[1], known(columns[3], UPOS, place), head))
     if not parts:
         raise InputError(f"{block[0][0]}: a sentence without words")
-    for first, (last, form) in spans.items():
-        if not first <= last <= len(parts):
-            raise InputError(
-                f"{block[0][0]}: {form!r} fuses words {first} to {last}, but the sentence has"
-                f" {len(parts)} (is the file cut?)"
-            )
     return parts, spans
 
 
-def _fuse(
-    parts: list[Part], spans: dict[int, tuple[int, str]], rank: list[str]
-) -> tuple[list[str], list[str]]:
+def _fuse(parts: list[Part], spans: Spans, rank: list[str]) -> tuple[list[str], list[str]]:
     """The surface words and their tags."""
 
     def height(number: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ An interrupted run keeps the files that it has whole in `results/scratch/`; the 
 import logging
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import cache
@@ -20,7 +20,7 @@ from xstilts.errors import InputError, nearest
 from xstilts.identity import file_sha256
 from xstilts.origins import HubModel
 from xstilts.provenance import provenance
-from xstilts.sources.hub import READERS
+from xstilts.sources.hub import READERS, kind
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
@@ -31,9 +31,13 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 # a tokenizer has one of the first; the others may be beside it
 VOCABULARY = ("tokenizer.json", "*.model", "vocab.txt", "vocab.json")
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
-_PARQUET_COPY = (
-    "the Hub keeps a copy of many data sets in Parquet: state a commit of its branch "
-    "refs/convert/parquet as `revision`, and as `files` e.g. CONFIG/SPLIT/*.parquet"
+PARQUET_COPY = (
+    "the Hub keeps a copy of many data sets in Parquet: state `branch: refs/convert/parquet` or a "
+    "commit of it as `revision`, and as `files` e.g. CONFIG/SPLIT/*.parquet"
+)
+UNPINNED = (
+    "no commit is stated: run `xstilts pin --study STUDY` where there is a network, and commit the "
+    "lock file that it writes"
 )
 _PROGRESS_SECONDS = 10
 
@@ -45,6 +49,10 @@ def run(artefacts: Sequence[Download | Checkpoint]) -> None:
             continue
         started = time.monotonic()
         data = isinstance(artefact, Download)
+        origin = artefact.origin if data else artefact.origin.model_dump()
+        if not origin["revision"]:
+            kind_of = "data set" if data else "model"
+            raise InputError(f"{kind_of} {origin['repository']}: {UNPINNED}")
         made, found = _fetch_data(artefact) if data else _fetch_model(artefact)
         content = artefact.identity.content
         told = {"id": artefact.id, "content": content, **found, "provenance": provenance(started)}
@@ -56,7 +64,7 @@ def _fetch_data(download: Download) -> tuple[Path, dict]:
     from huggingface_hub import HfApi
 
     name, revision = download.origin["repository"], download.origin["revision"]
-    with _explained("dataset", name, revision):
+    with explained("dataset", name, revision):
         paths = _data_files(download)
         files = HfApi().get_paths_info(name, paths, revision=revision, repo_type="dataset")
         made = _download(files, download, "dataset", name, revision)
@@ -69,7 +77,29 @@ def _fetch_data(download: Download) -> tuple[Path, dict]:
 
 
 def _data_files(download: Download) -> list[str]:
-    """The paths of a split's files in the repository, as `datasets` finds them."""
+    """The paths of a split's files in the repository: of a glob, or as `datasets` finds them."""
+    origin = download.origin
+    paths = _matching(origin) if origin["files"] else _declared(download)
+    for path in paths:
+        if kind(path) not in READERS:
+            raise InputError(
+                f"data set {origin['repository']}: {path} is none of {', '.join(READERS)}; "
+                f"{PARQUET_COPY}"
+            )
+    return paths
+
+
+def _matching(origin: Mapping[str, str]) -> list[str]:
+    from huggingface_hub import HfFileSystem
+
+    root = f"datasets/{origin['repository']}@{origin['revision']}/"
+    found = HfFileSystem().glob(root + origin["files"])
+    if not found:
+        raise InputError(f"data set {origin['repository']}: no file {origin['files']}")
+    return sorted(path.removeprefix(root) for path in found)
+
+
+def _declared(download: Download) -> list[str]:
     import datasets
 
     origin = download.origin
@@ -79,7 +109,6 @@ def _data_files(download: Download) -> list[str]:
         origin["repository"],
         origin["config"] or None,
         revision=origin["revision"],
-        data_files=dict.fromkeys(wanted, origin["files"]) if origin["files"] else None,
         cache_dir=str(cache),  # empty: it would answer instead of a Hub that is out of reach
     )
     shutil.rmtree(cache)
@@ -92,14 +121,7 @@ def _data_files(download: Download) -> list[str]:
             )
     prefix = f"hf://datasets/{origin['repository']}@{origin['revision']}/"
     urls = dict.fromkeys(url for split in wanted for url in found[split])
-    paths = [url.removeprefix(prefix) for url in urls]
-    for path in paths:
-        if Path(path).suffix not in READERS:
-            raise InputError(
-                f"data set {origin['repository']}: {path} is none of {', '.join(READERS)}; "
-                f"{_PARQUET_COPY}"
-            )
-    return paths
+    return [url.removeprefix(prefix) for url in urls]
 
 
 def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
@@ -107,7 +129,7 @@ def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
     from huggingface_hub import HfApi
 
     name, revision = root.origin.repository, root.origin.revision
-    with _explained("model", name, revision):
+    with explained("model", name, revision):
         entries = HfApi().list_repo_tree(name, revision=revision)
         present = {entry.path: entry for entry in entries if hasattr(entry, "size")}
         small = _beside_weights(present, name)
@@ -121,14 +143,19 @@ def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
     return made, {"lineage": [root.id], "pretrained_pooler": _has_pooler(made), "labels": {}}
 
 
+def has_weights(present: Iterable[str]) -> bool:
+    """Whether files of a model hold weights that can run no code."""
+    return not {WEIGHTS, INDEX}.isdisjoint(present)
+
+
 def _beside_weights(present: Iterable[str], name: str) -> list[str]:
     """The files to fetch before the weights. Raises InputError for a model that cannot be used."""
-    if WEIGHTS not in present and INDEX not in present:
+    if not has_weights(present):
         others = ", ".join(p for p in present if p.endswith((".bin", ".h5", ".msgpack", ".pt")))
         raise InputError(
             f"model {name}: no {WEIGHTS} ({others or 'no weights at all'}): other formats can run "
             "code. Many models have a converted copy in a pull request by SFconvertbot: its commit "
-            "can be the `revision`"
+            "can be the `revision`; `xstilts pin` looks for one"
         )
     found = [p for p in present if any(fnmatchcase(p, glob) for glob in VOCABULARY)]
     if not found or "config.json" not in present:
@@ -231,22 +258,22 @@ _LINE = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left"
 
 
 @cache
-def _check_access(kind: str, name: str, revision: str) -> None:
+def _check_access(of: str, name: str, revision: str) -> None:
     from huggingface_hub import HfApi
 
-    HfApi().auth_check(name, repo_type=kind)
-    HfApi().repo_info(name, revision=revision, repo_type=kind)
+    HfApi().auth_check(name, repo_type=of)
+    HfApi().repo_info(name, revision=revision, repo_type=of)
 
 
 @contextmanager
-def _explained(kind: str, name: str, revision: str) -> Iterator[None]:
+def explained(of: str, name: str, revision: str) -> Iterator[None]:
     """Turn what the clients raise into one message that says what to do."""
     from huggingface_hub import constants, errors
 
-    what = f"{'data set' if kind == 'dataset' else kind} {name}"
-    page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{name}"
+    what = f"{'data set' if of == 'dataset' else of} {name}"
+    page = f"{constants.ENDPOINT}/{'datasets/' if of == 'dataset' else ''}{name}"
     try:
-        _check_access(kind, name, revision)
+        _check_access(of, name, revision)
         yield
     except errors.GatedRepoError:
         raise InputError(
@@ -264,7 +291,7 @@ def _explained(kind: str, name: str, revision: str) -> Iterator[None]:
     except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         if "Dataset scripts" in reason:
-            raise InputError(f"{what}: a script, and none is ever run; {_PARQUET_COPY}") from None
+            raise InputError(f"{what}: a script, and none is ever run; {PARQUET_COPY}") from None
         network = isinstance(error, errors.HTTPError | ConnectionError | errors.EntryNotFoundError)
         hint = "; run again where there is a network, whole files are kept" if network else ""
         raise InputError(f"{what}@{revision}: {reason}{hint}") from None

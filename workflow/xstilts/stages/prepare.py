@@ -41,7 +41,7 @@ def _prepare(dataset: Dataset, project: Project) -> None:
             f"{', '.join(task.labels)}"
         )
     excluded = sum(table.excluded.values())
-    _check_rows(dataset, project, len(table.rows) + excluded)
+    _check_counts(dataset, project, table)
     folder = store.scratch(dataset.id)
     store.write_rows(folder / "data.parquet", table.rows, module.COLUMNS)
     store.publish(
@@ -61,16 +61,22 @@ def _prepare(dataset: Dataset, project: Project) -> None:
     log.info(f"{dataset.identity.name}: {len(table.rows)} rows{note}")
 
 
-def _check_rows(dataset: Dataset, project: Project, count: int) -> None:
-    """Raise InputError unless the release has as many rows as its task states."""
+def _check_counts(dataset: Dataset, project: Project, table: Table) -> None:
+    """Raise InputError unless the release has as many rows and pairs as its task states."""
     if project.study.rows == "any" or not isinstance(dataset.spec, Release):
         return
-    expected = dataset.spec.expected_rows(dataset.language)
-    if expected not in (None, count):
-        raise InputError(
-            f"{dataset.identity.name}: {count} rows, but the release has {expected}; is a file "
-            "cut, or another release? `rows: any` in the study accepts it"
-        )
+    rows = len(table.rows)
+    pairs = sum(bool(row["match"]) for row in table.rows if row.get("side") == "foreign")
+    for what, counts in (
+        ("rows", {rows, rows + sum(table.excluded.values())}),
+        ("pairs", {pairs}),
+    ):
+        expected = dataset.spec.expected(what, dataset.language)
+        if expected is not None and expected not in counts:
+            raise InputError(
+                f"{dataset.identity.name}: {max(counts)} {what}, but the release has {expected}; "
+                "is a file cut, or another release? `rows: any` in the study accepts it"
+            )
 
 
 def _read(dataset: Dataset, project: Project) -> Table:

@@ -1,0 +1,110 @@
+"""pin: the present commits of the repositories that a study needs, into the lock file.
+
+The lock file belongs into the user's Git repository: with it, a study means the same data and
+models on every machine and day. Commits that it has already stay, unless told to update.
+"""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xstilts import config, store
+from xstilts.errors import InputError
+from xstilts.origins import Hub, HubSplit
+from xstilts.stages import fetch
+from xstilts.study import Grid
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import DatasetInfo, ModelInfo
+
+log = logging.getLogger("xstilts")
+
+_HEAD = (
+    "# Written by `xstilts pin`: the commits of repositories for which no `revision` is stated.\n"
+)
+
+
+def run(study: Path, update: bool = False) -> Path:
+    """Write the lock file beside the definitions of a study; returns its path.
+
+    Raises InputError for a repository that cannot be used as it is, after all others are written.
+    """
+    if study.suffix == ".json":
+        raise InputError(f"{study}: a run's copy; expected the YAML file of the study")
+    definitions = config.definitions_of(study)
+    project = config.project(config.read_yaml(study), definitions, str(study), locked=False)
+    project = config.used(project, Grid(project).tasks())
+    lock = config.read_lock(definitions)
+    problems = []
+    for of, known, needed in (
+        ("dataset", lock.datasets, _data(project)),
+        ("model", lock.models, _models(project)),
+    ):
+        for name, origin in sorted(needed.items()):
+            if name in known and not update:
+                log.info(f"{of} {name}: {known[name]}, kept")
+                continue
+            with fetch.explained(of, origin.repository, origin.branch):
+                commit, problem = _present(of, origin)
+            if problem:
+                problems.append(f"{of} {name}: {problem}")
+                continue
+            was = f", was {known[name]}" if known.get(name, commit) != commit else ""
+            known[name] = commit
+            log.info(f"{of} {name}: {commit}{was}")
+    path = definitions / config.LOCK
+    store.write_text(path, _text(lock))
+    if problems:
+        raise InputError("\n".join(problems))
+    return path
+
+
+def _data(project: config.Project) -> dict[str, HubSplit]:
+    splits = [split for task in project.tasks.values() for split in task.splits.values()]
+    unstated = [split for split in splits if isinstance(split, HubSplit) and not split.revision]
+    return {split.locked_name: split for split in unstated}
+
+
+def _models(project: config.Project) -> dict[str, Hub]:
+    origins = [model.hub for model in project.models.values() if model.hub]
+    return {origin.locked_name: origin for origin in origins if not origin.revision}
+
+
+def _present(of: str, origin: Hub) -> tuple[str, str]:
+    """The commit of a branch, and what is wrong with it."""
+    from huggingface_hub import HfApi
+
+    info = HfApi().repo_info(origin.repository, revision=origin.branch, repo_type=of)
+    files = _files(info)
+    if of == "model" and not fetch.has_weights(files):
+        return "", f"{origin.branch} has no safetensors weights; {_converted(origin.repository)}"
+    script = f"{origin.repository.rpartition('/')[2]}.py"
+    if isinstance(origin, HubSplit) and not origin.files and script in files:
+        return "", f"a script, and none is ever run; {fetch.PARQUET_COPY}"
+    return info.sha, ""
+
+
+def _files(info: "DatasetInfo | ModelInfo") -> set[str]:
+    return {sibling.rfilename for sibling in info.siblings or ()}
+
+
+def _converted(repository: str) -> str:
+    """Which pull request of a model has converted weights, as advice."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    refs = api.list_repo_refs(repository, include_pull_requests=True).pull_requests or []
+    for ref in refs:
+        if fetch.has_weights(_files(api.model_info(repository, revision=ref.ref))):
+            return f"{ref.ref} has: write `branch: {ref.ref}` in its entry"
+    return "and no pull request has: use another model"
+
+
+def _text(lock: config.Lock) -> str:
+    """The lock file, sorted; quoted, since YAML reads some commits as numbers."""
+    lines = [_HEAD]
+    for key, commits in (("datasets", lock.datasets), ("models", lock.models)):
+        if commits:
+            lines.append(f"{key}:\n")
+            lines += [f'  {name}: "{commit}"\n' for name, commit in sorted(commits.items())]
+    return "".join(lines) if len(lines) > 1 else f"{_HEAD}{{}}\n"
