@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= config/config.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo fetch test check-demo lint reference lock clean
+.PHONY: help demo fetch test test-slurm check-demo lint reference lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -26,6 +26,9 @@ fetch: .venv/made ## download all that STUDY needs; after it no job needs a netw
 
 test: .venv/made ## run all tests
 	pytest
+
+test-slurm: .venv/made ## run the tests on a SLURM cluster, which they start and stop
+	pytest --override-ini addopts=-q tests/slurm
 
 check-demo: .venv/made ## check what the finished demo must show
 	pytest --override-ini addopts=-q tests/demo

@@ -7,6 +7,7 @@ from tiny_project import make_grid
 
 from xstilts import costs
 from xstilts.errors import InputError
+from xstilts.resources import ModelNeeds
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 GRID = make_grid(models=["xlmr"], recipes=["none", "entities"], targets=["nli", "reading"])
@@ -43,7 +44,7 @@ def first_step():
 
 
 def test_lines_are_summed_and_gpus_counted():
-    entry = GRID.project.models["xlmr"].model_copy(update={"resources": {"gpu": 2}})
+    entry = GRID.project.models["xlmr"].model_copy(update={"resources": ModelNeeds(gpu=2)})
     project = GRID.project.model_copy(update={"models": {**GRID.project.models, "xlmr": entry}})
     step = first_step()
     make(step)

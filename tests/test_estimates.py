@@ -10,6 +10,7 @@ from xstilts.config import Project
 from xstilts.costs import MEASURED, Cost, Evidence
 from xstilts.errors import InputError
 from xstilts.estimates import ESTIMATED, Estimator, line, load_table
+from xstilts.resources import ModelNeeds
 
 TABLE = load_table()
 GRID = make_grid(
@@ -75,7 +76,7 @@ def test_other_tasks_and_models_are_scaled_by_their_work():
 
 def test_jobs_with_and_without_gpu_are_not_alike():
     models = {**GRID.project.models}
-    models["dropout"] = models["dropout"].model_copy(update={"resources": {"gpu": 1}})
+    models["dropout"] = models["dropout"].model_copy(update={"resources": ModelNeeds(gpu=1)})
     grid = type(GRID)(GRID.project.model_copy(update={"models": models}))
     [on_gpu] = [
         score.predictions.checkpoint

@@ -7,6 +7,7 @@ import pytest
 from xstilts import config
 from xstilts.artefacts import Cell
 from xstilts.errors import InputError
+from xstilts.resources import ModelNeeds
 from xstilts.study import Grid
 from xstilts.workplan import labels
 
@@ -112,7 +113,7 @@ def test_labels_and_resources_change_no_digest():
     plain = grid()
     project = plain.project
     models = {
-        name: model.model_copy(update={"label": "x", "resources": {"gpu": 8}})
+        name: model.model_copy(update={"label": "x", "resources": ModelNeeds(gpu=8)})
         for name, model in project.models.items()
     }
     tasks = {

@@ -1,9 +1,13 @@
 """The study's grid, and what the rules share: paths, wildcards, commands, resources."""
 
 import sys
+from functools import cache
 
+from xstilts.config import read_site
 from xstilts.errors import InputError
 from xstilts.artefacts import Download, prediction_file
+from xstilts.resources import amount
+from xstilts.slurm import queued_jobs
 from xstilts.workplan import StudyView, is_done, open_values, use_this_installation
 
 LOGS = "results/logs"
@@ -15,6 +19,7 @@ use_this_installation(Path(workflow.basedir))
 try:
     GRID, NOTICES = open_values(config, Path(workflow.basedir) / "config")
     ARTEFACTS = GRID.artefacts()
+    SITE = read_site(Path(workflow.basedir) / "profiles" / "slurm" / "site.yaml")
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -43,35 +48,61 @@ def everything():
     return manifests(folders) + [ancient(path) for path in files]
 
 
-# what a job of a phase needs where its model does not say; memory in MB, time in minutes
-NEEDS = {
-    "fetch": {"mem_mb": 4000, "runtime": 240},
-    "prepare": {"mem_mb": 8000, "runtime": 60},
-    "initialise": {"mem_mb": 4000, "runtime": 30},
-    "train": {"mem_mb": 4000, "runtime": 60, "gpu": 0},
-    "predict": {"mem_mb": 4000, "runtime": 30, "gpu": 0},
-    "score": {"mem_mb": 2000, "runtime": 10},
-    "study": {"mem_mb": 4000, "runtime": 10},
-}
+def needs(phase, rule=None):
+    """The resources of a rule's jobs: the model's, the site's, the phase's; more at each attempt."""
+    prefix = f"rule_{rule or phase}"
+
+    def asked(resource):
+        def value(wildcards, attempt):
+            return amount(resource, phase, model_needs(wildcards), SITE, attempt)
+
+        return value
+
+    def on_gpu(wildcards):
+        return amount("gpu", phase, model_needs(wildcards), SITE) > 0
+
+    def sbatch_options(wildcards, attempt):
+        """A warning before the time limit; after a job of an earlier run that makes the same."""
+        options = f"--signal=TERM@{SITE.save_seconds} {SITE.sbatch}".strip()
+        node = getattr(wildcards, "node", "")
+        earlier = earlier_jobs().get(f"{prefix}_wildcards_{node}" if node else prefix)
+        if earlier and attempt == 1:
+            options += f" --dependency=afterany:{earlier}"
+        return options
+
+    return {
+        "gpu": asked("gpu"),
+        "mem_mb": asked("mem_mb"),
+        "runtime": asked("runtime"),
+        "gpu_model": lambda wildcards: SITE.gpu_model if on_gpu(wildcards) else None,
+        "slurm_account": lambda wildcards: SITE.account,
+        "slurm_partition": lambda wildcards: (
+            SITE.partitions.gpu if on_gpu(wildcards) else SITE.partitions.cpu
+        ),
+        "slurm_extra": sbatch_options,
+    }
 
 
-def needs(phase, resource):
-    """What a job may use: the model's `resources` or the phase's; more at every attempt."""
+def processors(phase):
+    """The threads of a rule's jobs."""
+    return lambda wildcards: amount("threads", phase, model_needs(wildcards), SITE)
 
-    def amount(wildcards, attempt):
-        name = getattr(wildcards, "node", "").split(".")[0]
-        model = GRID.project.models.get(name)
-        stated = model.resources if model and phase in ("train", "predict") else {}
-        found = stated.get(resource, NEEDS[phase][resource])
-        return found if resource == "gpu" else found * attempt
 
-    return amount
+def model_needs(wildcards):
+    """The `resources` of the model that a job is about; none of a job about data."""
+    model = GRID.project.models.get(getattr(wildcards, "node", "").split(".")[0])
+    return model.resources if model else None
+
+
+@cache
+def earlier_jobs():
+    """Jobs of this folder that SLURM still has, of a run that ended without them."""
+    return queued_jobs(Path.cwd()) if workflow.is_main_process else {}
 
 
 def train_options(wildcards):
     """Options of a training job that do not change its result."""
-    model = GRID.project.models[wildcards.node.split(".")[0]]
-    micro_batch = model.resources.get("micro_batch")
+    micro_batch = model_needs(wildcards).micro_batch
     return f"--micro-batch {micro_batch}" if micro_batch else ""
 
 

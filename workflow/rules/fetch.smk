@@ -19,9 +19,6 @@ for task, downloads in DOWNLOADS.items():
         localrule: True
         conda:
             "../../envs/xstilts.yaml"
-        resources:
-            mem_mb=needs("fetch", "mem_mb"),
-            runtime=needs("fetch", "runtime"),
         params:
             ids=[download.id for download in downloads],
         message:
@@ -33,7 +30,7 @@ for task, downloads in DOWNLOADS.items():
 rule fetch:
     """Download a pretrained model at its pinned commit."""
     output:
-        "results/checkpoints/{node}/manifest.json",
+        update("results/checkpoints/{node}/manifest.json"),
     log:
         f"{LOGS}/fetch/{{node}}.log",
     benchmark:
@@ -43,9 +40,6 @@ rule fetch:
     localrule: True
     conda:
         "../../envs/xstilts.yaml"
-    resources:
-        mem_mb=needs("fetch", "mem_mb"),
-        runtime=needs("fetch", "runtime"),
     message:
         "fetch {wildcards.node}"
     shell:
@@ -64,7 +58,7 @@ rule initialise:
     input:
         lambda wildcards: manifests(ARTEFACTS.checkpoints[wildcards.node].texts),
     output:
-        "results/checkpoints/{node}/manifest.json",
+        update("results/checkpoints/{node}/manifest.json"),
     log:
         f"{LOGS}/initialise/{{node}}.log",
     benchmark:
@@ -74,8 +68,7 @@ rule initialise:
     conda:
         "../../envs/xstilts.yaml"
     resources:
-        mem_mb=needs("initialise", "mem_mb"),
-        runtime=needs("initialise", "runtime"),
+        **needs("initialise"),
     message:
         "initialise {wildcards.node}"
     shell:

@@ -29,11 +29,9 @@ for target, example in PREDICTIONS.items():
             node=rf"[^/]+\.{target}\.[0-9a-f]{{12}}",
         conda:
             "../../envs/xstilts.yaml"
-        threads: 1
+        threads: processors("predict")
         resources:
-            gpu=needs("predict", "gpu"),
-            mem_mb=needs("predict", "mem_mb"),
-            runtime=needs("predict", "runtime"),
+            **needs("predict", f"predict_{target}"),
         message:
             "predict {wildcards.node}"
         shell:

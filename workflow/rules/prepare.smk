@@ -19,8 +19,7 @@ for task, datasets in DATASETS.items():
         conda:
             "../../envs/xstilts.yaml"
         resources:
-            mem_mb=needs("prepare", "mem_mb"),
-            runtime=needs("prepare", "runtime"),
+            **needs("prepare", f"prepare_{task}"),
         params:
             ids=[dataset.id for dataset in datasets],
         message:

@@ -26,9 +26,6 @@ rule score:
     localrule: True
     conda:
         "../../envs/xstilts.yaml"
-    resources:
-        mem_mb=needs("score", "mem_mb"),
-        runtime=needs("score", "runtime"),
     message:
         "score {wildcards.node}"
     shell:

@@ -30,9 +30,6 @@ rule study:
     localrule: True
     conda:
         "../../envs/xstilts.yaml"
-    resources:
-        mem_mb=needs("study", "mem_mb"),
-        runtime=needs("study", "runtime"),
     message:
         f"tables and figures of study {STUDY.study}"
     shell:

@@ -8,7 +8,7 @@ rule train:
             ]
         ),
     output:
-        "results/checkpoints/{node}/manifest.json",
+        update("results/checkpoints/{node}/manifest.json"),
     log:
         f"{LOGS}/train/{{node}}.log",
     benchmark:
@@ -17,11 +17,9 @@ rule train:
         node=r"[^/]+\.s[0-9]+\.[0-9a-f]{12}",
     conda:
         "../../envs/xstilts.yaml"
-    threads: 1
+    threads: processors("train")
     resources:
-        gpu=needs("train", "gpu"),
-        mem_mb=needs("train", "mem_mb"),
-        runtime=needs("train", "runtime"),
+        **needs("train"),
     params:
         options=train_options,
     message:

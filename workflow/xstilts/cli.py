@@ -7,11 +7,13 @@ import argparse
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from xstilts import __version__, store
+from xstilts import __version__, locks, store
 from xstilts.errors import InputError, Stopped, nearest
 
 log = logging.getLogger("xstilts")
@@ -116,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _start_logging(path: Path | None) -> None:
+    logging.raiseExceptions = False  # a log on a full disk must not bury what is the matter
     log.setLevel(logging.INFO)
     log.handlers.clear()
     log.addHandler(logging.StreamHandler(sys.stderr))
@@ -136,7 +139,12 @@ def _open(options):
 
 
 def _with_artefacts(options, group: str, work: Callable) -> None:
-    """Run `work` on the artefacts with the given ids; a failure is kept for `status` to show."""
+    """Run `work` on those of the given artefacts that are not there, holding their locks.
+
+    A failure is kept for `status` to show.
+    """
+    from xstilts.workplan import is_done
+
     grid = _open(options)
     known = getattr(grid.artefacts(), group)
     for id in options.id:
@@ -147,18 +155,45 @@ def _with_artefacts(options, group: str, work: Callable) -> None:
             )
     for folder in (store.SCRATCH, Path(known[options.id[0]].path).parent):
         store.check_writable(folder)
-    failures = [store.failure_file(id) for id in options.id]
-    for failure in failures:
-        failure.unlink(missing_ok=True)
-    try:
-        work([known[id] for id in options.id], grid)
-    except Stopped:
-        raise  # no failure: the next run goes on
-    except Exception as error:
-        message = str(error) if isinstance(error, InputError) else repr(error)
-        for failure in failures:
-            store.write_text(failure, message + "\n")
-        raise
+    signal.signal(signal.SIGTERM, _stop)
+    with locks.held(options.id):
+        for id in options.id:
+            store.failure_file(id).unlink(missing_ok=True)
+        missing = [known[id] for id in options.id if not is_done(known[id])]
+        if not missing:
+            log.info(f"{options.id[0]}: there already, made by another process")
+            return
+        try:
+            work(missing, grid)
+        except Stopped:
+            raise  # no failure: the next run goes on
+        except Exception as error:
+            cause = _cause(error)
+            message = str(cause) if isinstance(cause, InputError) else repr(cause)
+            with suppress(OSError):
+                for artefact in missing:
+                    store.write_text(store.failure_file(artefact.id), message + "\n")
+            if cause is error:
+                raise
+            raise cause from None
+
+
+def _stop(number, frame) -> None:
+    """A scheduler's warning: leave in order, so that locks are given back."""
+    raise Stopped(f"stopped by signal {number}; the next run goes on with what is missing")
+
+
+def _cause(error: Exception) -> Exception:
+    """A folder that is full or read-only, if that is why a stage failed; else the error itself.
+
+    The libraries' own words for a full disk differ, and some do not name it.
+    """
+    if not isinstance(error, InputError):
+        try:
+            store.check_writable(store.SCRATCH)
+        except InputError as found:
+            return found
+    return error
 
 
 def _pin(options) -> None:

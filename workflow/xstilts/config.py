@@ -20,6 +20,7 @@ from xstilts.errors import InputError, nearest
 from xstilts.orders import Orders
 from xstilts.origins import COMMIT, HubModel, HubSplit, Init, LabSplit, Split, Strict
 from xstilts.recipe import ALL, LANGUAGE, NONE, TASK, Part, Recipe, parse
+from xstilts.resources import ModelNeeds, Site
 from xstilts.settings import SETTINGS, Overrides, Train
 from xstilts.yamlfiles import read_yaml
 
@@ -115,8 +116,8 @@ class Model(Overrides):
     embedding_parameters: int | None = Field(
         None, gt=0, description="Of these, those of the token embeddings: no token is multiplied."
     )
-    resources: dict[str, int] = Field(
-        {}, description="Needs of a GPU job: gpu, mem_mb, runtime (minutes), micro_batch."
+    resources: ModelNeeds = Field(
+        ModelNeeds(), description="What its jobs may use: a cluster's GPUs, memory and time."
     )
 
     @model_validator(mode="after")
@@ -389,6 +390,11 @@ def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dic
             entries[name] = validate(model, values, f"{path}, {name}")
             origin[name] = path
     return entries
+
+
+def read_site(path: Path) -> Site:
+    """What a cluster's users wrote of it; the defaults of SLURM if there is no such file."""
+    return validate(Site, read_yaml(path), str(path)) if path.exists() else Site()
 
 
 def read_lock(definitions: Path) -> Lock:

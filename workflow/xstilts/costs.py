@@ -11,6 +11,7 @@ from xstilts import store
 from xstilts.artefacts import Artefact, Dataset, Download, Predictions, Score
 from xstilts.config import Project
 from xstilts.errors import InputError
+from xstilts.resources import Site, amount
 
 BENCHMARKS = Path("results/benchmarks")
 PHASES = ("fetch", "prepare", "initialise", "train", "predict", "score")
@@ -77,9 +78,10 @@ def benchmark_file(artefact: Artefact) -> Path:
 
 def gpus(project: Project, artefact: Artefact) -> int:
     """How many GPUs the artefact's job asks for."""
-    if artefact.identity.phase not in ("train", "predict"):
+    phase = artefact.identity.phase
+    if phase not in ("train", "predict"):
         return 0
-    return project.models[model_of(artefact)].resources.get("gpu", 0)
+    return amount("gpu", phase, project.models[model_of(artefact)].resources, Site())
 
 
 def _seconds(path: Path) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts import config, orders, origins, settings, store
+from xstilts import config, orders, origins, resources, settings, store
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "config" / "README.md"
@@ -19,6 +19,7 @@ TABLES = {
     **settings.SETTINGS,
     "orders": orders.Orders,
     "arm": config.Arm,
+    "resources": resources.ModelNeeds,
     "init": origins.Init,
     "tokenizer": origins.Tokenizer,
     "hub": origins.HubModel,
@@ -45,6 +46,8 @@ def table(model: type[BaseModel]) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_defaults=True)
     return json.dumps(value) if not isinstance(value, str) or not value else value
 
 

@@ -17,6 +17,7 @@ from xstilts.identity import file_sha256
 MANIFEST = "manifest.json"
 ABOUT = "about.json"  # beside predictions: what determined them
 SCRATCH = Path("results/scratch")
+_PROBE = 1_000_000  # bytes
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -106,14 +107,19 @@ def scratch(artefact: str, keep: bool = False) -> Path:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise InputError if nothing can be written below `folder`."""
+    """Raise InputError if nothing can be written below `folder`, or there is no room left."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.write_bytes(bytes(_PROBE))
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot write here: {error.strerror}") from None
+        raise InputError(
+            f"{folder}: cannot write here: {error.strerror}; once that is mended, run again: "
+            "what is finished is kept"
+        ) from None
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Any) -> None:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xstilts import config, identity, store
+from xstilts import config, identity, locks, store
 from xstilts.artefacts import Artefact, Cell, Dataset, Predictions, Score
 from xstilts.origins import FilesSplit, HubSplit
 from xstilts.sources import raw
@@ -205,7 +205,7 @@ def unreferenced(grids: list[Grid]) -> list[Path]:
         found = grid.artefacts()
         for artefact in found.all():
             wanted |= {Path(artefact.path), store.SCRATCH / artefact.id}
-            wanted.add(store.failure_file(artefact.id))
+            wanted |= {store.failure_file(artefact.id), locks.lock_file(artefact.id)}
         for predictions in found.predictions.values():
             wanted |= {Path(predictions.file(dataset)) for dataset in predictions.datasets}
             wanted.add(Path(predictions.path) / store.ABOUT)

@@ -1,0 +1,116 @@
+"""A study on the cluster: order, GPUs, reuse. Training and prediction are stand-ins of no cost."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import Checkout, new_checkout, without_digests
+from tiny_project import TASKS
+
+from xstilts.workplan import open_study
+
+STUDY = {
+    "study": "grid",
+    "models": ["tiny"],
+    "recipes": ["none", "nli", "paraphrase"],
+    "targets": ["nli", "paraphrase", "tatoeba"],
+    "seeds": [1, 2],
+}
+CELLS = 3 * 3 * 2
+
+
+@pytest.fixture(scope="module")
+def finished(cluster, tmp_path_factory) -> tuple[Checkout, list[str]]:
+    """The study, run once, and the jobs that it submitted."""
+    folder = tmp_path_factory.mktemp("order") / "checkout"
+    needs = {"gpu": 1, "mem_mb": 1000, "runtime": 5}
+    checkout = new_checkout(folder, cluster, STUDY, {"resources": needs})
+    stand_ins = Path(__file__).with_name("stand_ins.py").read_text()
+    (folder / "workflow/xstilts/stand_ins.py").write_text(stand_ins)
+    for stage in ("train", "predict"):
+        text = f'"""{stage}: a stand-in."""\nfrom xstilts.stand_ins import {stage} as run\n'
+        (folder / f"workflow/xstilts/stages/{stage}.py").write_text(text)
+    return checkout, checkout.run()
+
+
+@pytest.fixture(scope="module")
+def trace(finished) -> dict[str, dict]:
+    """When and where each stand-in ran, by the artefact's id."""
+    lines = (finished[0].folder / "trace.jsonl").read_text().splitlines()
+    return {line["id"]: line for line in map(json.loads, lines)}
+
+
+@pytest.fixture(scope="module")
+def artefacts(finished):
+    """What the study consists of."""
+    return open_study(finished[0].folder / "config/config.yaml")[0].artefacts()
+
+
+def test_every_artefact_is_one_job_and_scores_are_none(finished, artefacts):
+    checkout, submitted = finished
+    kinds = Counter(comment.split("_")[1] for comment in submitted)
+    trained = [node for node in artefacts.checkpoints.values() if node.parent]
+    assert len(trained) == 12
+    assert kinds == {
+        "prepare": 4,
+        "initialise": 1,
+        "train": len(trained),
+        "predict": len(artefacts.predictions),
+    }
+    assert len(set(submitted)) == len(submitted)
+    assert len(list(checkout.folder.glob("results/scores/*.json"))) == CELLS
+    assert list(checkout.folder.glob("results/studies/grid/table.md"))
+
+
+def test_no_step_starts_before_its_parent_has_ended(trace, artefacts):
+    for node in artefacts.checkpoints.values():
+        if node.parent and node.parent.id in trace:
+            assert trace[node.id]["start"] > trace[node.parent.id]["end"]
+    for predictions in artefacts.predictions.values():
+        if predictions.checkpoint.id in trace:
+            assert trace[predictions.id]["start"] > trace[predictions.checkpoint.id]["end"]
+
+
+def test_never_more_gpu_jobs_than_gpus_and_no_gpu_for_a_processor_s_work(finished):
+    jobs = [
+        job for job in finished[0].cluster.records() if job["WorkDir"] == str(finished[0].folder)
+    ]
+    on_gpu = [job for job in jobs if "gpu" in job.get("TresPerJob", "")]
+    kinds = {job["Comment"].split("_")[1] for job in on_gpu}
+    assert kinds == {"train", "predict"}
+    assert {job["Partition"] for job in on_gpu} == {"gpu"}
+    others = [job for job in jobs if job not in on_gpu]
+    assert {job["Comment"].split("_")[1] for job in others} == {"prepare", "initialise"}
+    assert {job["Partition"] for job in others} == {"cpu"}
+    edges = [(job["StartTime"], 1) for job in on_gpu] + [(job["EndTime"], -1) for job in on_gpu]
+    running = peak = 0
+    for _, change in sorted(edges):  # ends before starts within a second
+        running += change
+        peak = max(peak, running)
+    assert peak == 2, "both GPUs work at a time, and no more jobs than that"
+
+
+def test_a_second_invocation_submits_nothing(finished):
+    assert finished[0].run() == []
+
+
+def test_another_target_submits_its_jobs_alone(finished):
+    checkout, _ = finished
+    tatoeba = TASKS["tatoeba"]
+    (split,) = tatoeba["splits"].values()
+    other = tatoeba | {"splits": {"test": split | {"seed": 7}}}
+    checkout.configure("config/tasks/other.yaml", {"other": other})
+    study = STUDY | {"targets": [*STUDY["targets"], "other"]}
+    checkout.configure("config/config.yaml", study)
+    assert without_digests(checkout.run()) == [
+        "predict tiny.init.other",
+        *(
+            f"predict tiny.{step}.s{seed}.other"
+            for step in ("nli", "paraphrase")
+            for seed in (1, 2)
+        ),
+        "prepare",
+    ]
+    checkout.configure("config/config.yaml", STUDY)
+    assert checkout.run() == []

@@ -1,0 +1,168 @@
+"""Locks: one process at a time, whatever became of the others."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from xstilts import locks, store
+
+HOLD = """
+import sys, time
+from xstilts import locks
+with locks.held(["x"]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+COUNT = """
+import os, sys, time
+from pathlib import Path
+from xstilts import locks
+for _ in range(20):
+    with locks.held(["x"]):
+        number = int(Path("count").read_text())
+        time.sleep(0.002)
+        Path("count").write_text(str(number + 1))
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick(tmp_path, monkeypatch):
+    """In an empty folder, with waits of milliseconds."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(locks, "_LOOK_SECONDS", 0.01)
+    store.SCRATCH.mkdir(parents=True)
+
+
+@pytest.fixture
+def holder():
+    """Another process, which has the lock of x."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def write(host: str, **others) -> None:
+    """A lock of some process, of this host if `host` is empty."""
+    holder = locks._me() | others | ({"host": host} if host else {})
+    store.write_json(locks.lock_file("x"), holder)
+
+
+def taken(caplog) -> str:
+    """Take the lock, in a thread, which must succeed soon; what is said."""
+    with caplog.at_level("INFO", "xstilts"):
+        thread = threading.Thread(target=lambda: locks.held(["x"]).__enter__(), daemon=True)
+        thread.start()
+        thread.join(5)
+    assert not thread.is_alive(), caplog.text
+    return caplog.text
+
+
+def waits(caplog) -> str:
+    """Fail to take the lock; what is said meanwhile."""
+
+    def hold():
+        with locks.held(["x"]):
+            got.append(True)
+
+    got = []
+    with caplog.at_level("INFO", "xstilts"):
+        thread = threading.Thread(target=hold, daemon=True)
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        assert not got
+    locks.lock_file("x").unlink()
+    thread.join(5)
+    assert got
+    return caplog.text
+
+
+def test_processes_take_turns(tmp_path):
+    (tmp_path / "count").write_text("0")
+    crowd = [subprocess.Popen([sys.executable, "-c", COUNT]) for _ in range(3)]
+    assert [process.wait(60) for process in crowd] == [0, 0, 0]
+    assert (tmp_path / "count").read_text() == "60"
+    assert list(store.SCRATCH.iterdir()) == []
+
+
+def test_who_waits_says_for_whom(holder, caplog):
+    said = waits(caplog)
+    assert f"x: process {holder.pid} on " in said
+    assert "is making it; waiting" in said
+
+
+def test_a_process_that_was_killed_holds_no_lock(holder, caplog):
+    holder.kill()
+    holder.wait()
+    assert locks.lock_file("x").exists()
+    assert f"took over the lock of process {holder.pid}" in taken(caplog)
+
+
+def test_a_process_that_stands_still_keeps_its_lock(holder, caplog):
+    holder.send_signal(signal.SIGSTOP)
+    os.utime(locks.lock_file("x"), (0, 0))
+    waits(caplog)
+
+
+def test_another_process_with_the_number_of_the_holder_is_not_the_holder(caplog):
+    write("", started=time.time() - 86400)
+    taken(caplog)
+
+
+def test_a_lock_of_another_host_is_stale_when_it_was_not_touched(caplog):
+    write("elsewhere", slurm_job="12")
+    os.utime(locks.lock_file("x"), (time.time() - 181,) * 2)
+    assert "on elsewhere of SLURM job 12" in taken(caplog)
+
+
+@pytest.mark.parametrize("where", [{"host": "elsewhere"}, {"host": "", "processes": "container"}])
+def test_a_lock_of_another_host_or_container_is_kept_while_touched(caplog, where):
+    write(**where, pid=1 << 22)
+    os.utime(locks.lock_file("x"), (time.time() - 100,) * 2)
+    waits(caplog)
+
+
+def test_a_lock_that_is_not_written_yet_is_kept(caplog):
+    locks.lock_file("x").touch()
+    assert "another process is making it" in waits(caplog)
+
+
+def test_the_holder_touches_its_lock(monkeypatch):
+    monkeypatch.setattr(locks, "_TOUCH_SECONDS", 0.02)
+    with locks.held(["x"]):
+        os.utime(locks.lock_file("x"), (0, 0))
+        deadline = time.monotonic() + 5
+        while locks.lock_file("x").stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert locks.lock_file("x").stat().st_mtime > 0
+
+
+def test_a_holder_that_lost_its_lock_ends(tmp_path):
+    code = HOLD.replace("with locks", "locks._TOUCH_SECONDS = 0.05\nwith locks", 1)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    write("elsewhere", token="another")
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == locks.LOST
+    assert "x.lock: lost to another process" in said
+    assert json.loads(locks.lock_file("x").read_text())["token"] == "another"
+
+
+def test_a_full_disk_leaves_no_empty_lock(monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(locks.json, "dumps", full)
+    with pytest.raises(OSError, match="No space left"), locks.held(["x"]):
+        pass
+    assert not locks.lock_file("x").exists()

@@ -1,0 +1,53 @@
+"""What a job may use: by model, phase, site and attempt."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xstilts import config
+from xstilts.errors import InputError
+from xstilts.resources import ModelNeeds, Needs, Site, amount
+
+PROFILE = Path(__file__).parents[1] / "profiles" / "slurm"
+LARGE = ModelNeeds(gpu=4, mem_mb=48000, runtime=1440, predict=Needs(gpu=1))
+SITE = Site.model_validate(
+    {"limits": {"runtime": 2880}, "phases": {"prepare": {"mem_mb": 99}, "train": {"mem_mb": 7}}}
+)
+
+
+def test_memory_and_time_grow_with_each_attempt_up_to_the_site_s_limit():
+    assert [amount("mem_mb", "train", LARGE, SITE, n) for n in (1, 2, 3)] == [48000, 96000, 144000]
+    assert [amount("runtime", "train", LARGE, SITE, n) for n in (1, 2, 3)] == [1440, 2880, 2880]
+    assert [amount("gpu", "train", LARGE, SITE, n) for n in (1, 3)] == [4, 4]
+
+
+def test_the_model_goes_before_the_site_and_the_site_before_the_defaults():
+    assert amount("mem_mb", "train", ModelNeeds(), SITE) == 7
+    assert amount("mem_mb", "train", ModelNeeds(), Site()) == 4000
+    assert amount("mem_mb", "prepare", None, SITE) == 99
+    assert amount("mem_mb", "prepare", LARGE, Site()) == 8000
+
+
+def test_predictions_take_what_the_training_takes_unless_told():
+    assert amount("gpu", "predict", LARGE, SITE) == 1
+    assert amount("mem_mb", "predict", LARGE, SITE) == 48000
+
+
+@pytest.mark.parametrize("phase", ["prepare", "initialise"])
+def test_work_for_processors_gets_no_gpu(phase):
+    assert amount("gpu", phase, LARGE, SITE) == 0
+
+
+def test_the_site_s_example_is_valid_and_names_every_key():
+    example = yaml.safe_load((PROFILE / "site.yaml.example").read_text())
+    assert example.keys() == Site.model_fields.keys()
+    config.validate(Site, example, "site.yaml.example")
+
+
+def test_a_mistake_in_the_site_s_file_is_named(tmp_path):
+    path = tmp_path / "site.yaml"
+    path.write_text("partition: gpu\n")
+    with pytest.raises(InputError, match=r"site\.yaml.*unknown key 'partition'.*'partitions'"):
+        config.read_site(path)
+    assert config.read_site(tmp_path / "none.yaml") == Site()

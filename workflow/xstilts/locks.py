@@ -1,0 +1,161 @@
+"""Locks: one process at a time makes an artefact, on however many hosts share the results folder.
+
+A lock is the file `results/scratch/<id>.lock`, created exclusively (which NFS and the file systems
+of clusters do atomically, while some lack flock). It says who holds it, and its holder touches it
+while it works. A lock is stale, and a waiting process takes it over,
+
+- on the holder's host as soon as its process has ended;
+- elsewhere when it was not touched for three minutes of the file server's clock.
+
+A holder that finds its lock gone, because it was suspended for so long, ends at once.
+"""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from xstilts import store
+
+log = logging.getLogger("xstilts")
+
+LOST = 75  # exit status: a temporary failure, in the words of sysexits.h
+_LOOK_SECONDS = 0.5
+_TOUCH_SECONDS = 20
+_STALE_SECONDS = 180
+
+
+def lock_file(artefact: str) -> Path:
+    """Where the lock of an artefact is while somebody makes it."""
+    return store.SCRATCH / f"{artefact}.lock"
+
+
+@contextmanager
+def held(artefacts: Iterable[str]) -> Iterator[None]:
+    """Hold the locks of artefacts; waits, and says for whom, while another process has one."""
+    me = _me()
+    taken: list[Path] = []
+    done = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(taken, me, done), daemon=True)
+    keeper.start()
+    try:
+        for artefact in sorted(artefacts):  # in one order: no two processes wait for each other
+            _take(artefact, me)
+            taken.append(lock_file(artefact))
+        yield
+    finally:
+        done.set()
+        keeper.join()
+        for path in taken:
+            if _holder(path) == me:
+                path.unlink(missing_ok=True)
+
+
+def _me() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "processes": _process_space(),
+        "pid": os.getpid(),
+        "started": _started(os.getpid()),
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "token": uuid.uuid4().hex,
+    }
+
+
+def _process_space() -> str:
+    """Containers of one host may number their processes apart."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> float | None:
+    """When a process of this host started; None if it has ended."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _take(artefact: str, me: dict[str, Any]) -> None:
+    path = lock_file(artefact)
+    waiting = False
+    while not _create(path, me):
+        holder = _holder(path)
+        if _stale(path, holder):
+            store.write_json(path, me)
+            time.sleep(_LOOK_SECONDS)  # of several that take it over, the last to write has it
+            if _holder(path) == me:
+                log.info(f"{artefact}: took over the lock of {_name(holder)}, which has ended")
+                return
+        elif not waiting:
+            log.info(f"{artefact}: {_name(holder)} is making it; waiting")
+            waiting = True
+        time.sleep(_LOOK_SECONDS)
+
+
+def _create(path: Path, me: dict[str, Any]) -> bool:
+    """Create the lock; False if it is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(json.dumps(me) + "\n")
+    except FileExistsError:
+        return False
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _holder(path: Path) -> dict[str, Any] | None:
+    """Who has a lock; None if nobody does, or it is not written yet."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def _stale(path: Path, holder: dict[str, Any] | None) -> bool:
+    here = _me()
+    if holder and all(holder[key] == here[key] for key in ("host", "processes")):
+        started = _started(holder["pid"])
+        # another process may have the number by now; clocks are corrected by less
+        return started is None or abs(started - holder["started"]) > 5
+    probe = path.with_name(f"{path.name}.{here['token']}")
+    probe.touch()
+    try:
+        return probe.stat().st_mtime - path.stat().st_mtime > _STALE_SECONDS
+    except FileNotFoundError:
+        return False  # given back just now
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _name(holder: dict[str, Any] | None) -> str:
+    if holder is None:
+        return "another process"
+    job = f" of SLURM job {holder['slurm_job']}" if holder["slurm_job"] else ""
+    return f"process {holder['pid']} on {holder['host']}{job}"
+
+
+def _keep(taken: list[Path], me: dict[str, Any], done: threading.Event) -> None:
+    """Touch the locks until `done`; end the process if one is no longer its own."""
+    while not done.wait(_TOUCH_SECONDS):
+        for path in list(taken):
+            with suppress(OSError):  # the file server is away for a moment
+                if _holder(path) != me:
+                    log.error(f"{path}: lost to another process; this one ends without a result")
+                    os._exit(LOST)
+                os.utime(path)

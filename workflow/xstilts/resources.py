@@ -1,0 +1,88 @@
+"""What a job may use: processors, GPUs, memory and time, by phase, model, attempt and site.
+
+None of it changes a result, so none of it is part of an artefact's identity.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from xstilts.origins import Strict
+
+Phase = Literal["prepare", "initialise", "train", "predict"]
+
+
+class Needs(Strict):
+    """What a job may use at its first attempt; memory and time grow with each further one."""
+
+    threads: int | None = Field(
+        None, gt=0, description="Processors; only one gives the same bits every time."
+    )
+    gpu: int | None = Field(None, ge=0, description="GPUs.")
+    mem_mb: int | None = Field(None, gt=0, description="Main memory.")
+    runtime: int | None = Field(None, gt=0, description="Minutes.")
+
+
+class ModelNeeds(Needs):
+    """Of a model's training steps, and of its predictions where `predict` says nothing else."""
+
+    micro_batch: int | None = Field(
+        None, gt=0, description="Examples in memory at a time; the batch size stays."
+    )
+    predict: Needs = Field(Needs(), description="The same keys for the jobs that predict.")
+
+
+class Limits(Strict):
+    """What no job of a site may ask for more of."""
+
+    mem_mb: int | None = Field(None, gt=0)
+    runtime: int | None = Field(None, gt=0)
+
+
+class Partitions(Strict):
+    """Partitions by what a job needs."""
+
+    cpu: str | None = Field(None, description="Of jobs without GPUs.")
+    gpu: str | None = Field(None, description="Of jobs with GPUs.")
+
+
+class Site(Strict):
+    """A cluster: whom jobs are charged to, where they run, and what they may ask for."""
+
+    account: str | None = Field(None, description="Charged with the jobs.")
+    partitions: Partitions = Partitions()
+    gpu_model: str | None = Field(None, description="As `sinfo -o %G` names it.")
+    limits: Limits = Limits()
+    phases: dict[Phase, Needs] = Field({}, description="Where a phase needs more or less.")
+    save_seconds: int = Field(120, gt=0, description="A training saves so long before its limit.")
+    sbatch: str = Field("", description="Further options of sbatch.")
+
+
+_DEFAULTS: dict[Phase, Needs] = {
+    "prepare": Needs(threads=1, gpu=0, mem_mb=8000, runtime=60),
+    "initialise": Needs(threads=1, gpu=0, mem_mb=4000, runtime=30),
+    "train": Needs(threads=1, gpu=0, mem_mb=4000, runtime=60),
+    "predict": Needs(threads=1, gpu=0, mem_mb=4000, runtime=30),
+}
+
+
+def amount(
+    resource: str, phase: Phase, model: ModelNeeds | None, site: Site, attempt: int = 1
+) -> int:
+    """How much of a resource a job may use at an attempt.
+
+    What the model says of its trainings and predictions goes before what the site says of the
+    phase, and that before the defaults.
+    """
+    stated: list[Needs | None] = [site.phases.get(phase), _DEFAULTS[phase]]
+    if model and phase == "predict":
+        stated = [model.predict, model, *stated]
+    elif model and phase == "train":
+        stated = [model, *stated]
+    found = next(
+        value for needs in stated if needs and (value := getattr(needs, resource)) is not None
+    )
+    if resource not in Limits.model_fields:
+        return found
+    most = getattr(site.limits, resource)
+    return min(found * attempt, most) if most else found * attempt
