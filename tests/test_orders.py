@@ -79,3 +79,27 @@ def test_orders_by_size_take_what_the_entries_state():
         grid(orders={"tasks": ["qqp", "mnli"], "steps": 2, "given": ["size_up"]})
     with pytest.raises(InputError, match="orders: unknown task 'mnl'"):
         grid(orders={"tasks": ["mnl", "mnli"], "steps": 2, "given": ["size_up"]})
+
+
+def test_forgetting_is_scored_by_the_head_of_the_task_s_own_step():
+    orders = {**ORDERS, "random": 2, "forgetting": True}
+    found = grid(recipes=["none"], orders=orders, targets=["lab_entities"], controls=[], seeds=[1])
+    plain = grid(
+        recipes=["none"], orders={**orders, "forgetting": False}, targets=["lab_entities"],
+        controls=[], seeds=[1],
+    )  # fmt: skip
+    assert found.trainings() == plain.trainings()
+    assert found.artefacts().checkpoints.keys() == plain.artefacts().checkpoints.keys()
+    chain = str(found.recipes["random_1"])
+    first, second, third = (step.parts[0].task for step in found.recipes["random_1"].steps)
+    retained = found.retained()
+    ends = {task: retained["lab_tiny", chain, task, 1].predictions for task in (first, third)}
+    assert ends[third].head is None
+    assert ends[first].checkpoint is ends[third].checkpoint
+    assert ends[first].head.chain == f"{first}~20steps"
+    assert ends[first].head in ends[first].checkpoint.lineage()
+    assert ("lab_tiny", f"{first}~20steps", first, 1) in retained
+    assert ("lab_tiny", f"{first}~20steps", second, 1) not in retained
+    squad = next(s for (_, _, task, _), s in retained.items() if task == "lab_squad")
+    assert [d.split for d in squad.predictions.scored] == ["validation"]
+    assert {s.id for s in found.aside()} < {s.id for s in found.artefacts().scores.values()}

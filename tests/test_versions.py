@@ -62,7 +62,6 @@ NEUTRAL = {
     "artefacts",
     "config",
     "origins",
-    "yamlfiles",
     "settings",
     "errors",
     "identity",

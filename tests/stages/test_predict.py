@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from tiny_project import make_grid
 
@@ -30,7 +31,7 @@ def test_two_processes_train_and_predict_the_same(workspace):
     workspace.train(found.checkpoint)
     predict.run(found)
     here = files(found)
-    assert sorted(name[:7] for name in here) == ["en.test", "xa.test"]
+    assert sorted(name[:7] for name in here) == ["en.test", "en.vali", "xa.test"]
     shutil.rmtree(found.path)
     process = workspace.command("predict", found.id, **QUICK)
     _, said = process.communicate(timeout=120)
@@ -59,6 +60,12 @@ def test_every_target_is_predicted_and_scored(workspace, target):
     for language in result["languages"].values():
         assert 0 <= language["metrics"][metric] <= 100
         assert language["n"] == 16
+    assert (result["validation"] is None) == (target == "tatoeba")
+    examples = pyarrow.parquet.ParquetFile(scored.examples_path).read().to_pandas()
+    for language, rows in examples.groupby("language", observed=True):
+        expected = result["languages"][language]["metrics"][metric]
+        assert 100 * rows["top"].sum() / max(rows["bottom"].sum(), 1) == pytest.approx(expected)
+    assert set(examples["language"]) == set(result["languages"])
 
 
 def test_a_language_that_joins_is_predicted_alone(workspace):
@@ -68,11 +75,11 @@ def test_a_language_that_joins_is_predicted_alone(workspace):
     workspace.train(one.checkpoint)
     predict.run(one)
     before = {path: path.stat().st_mtime_ns for path in Path(one.path).glob("*.jsonl")}
-    assert len(before) == 1
+    assert sorted(path.name[:7] for path in before) == ["en.test", "en.vali"]
     assert not workplan.is_done(both)
     predict.run(both)
     assert workplan.is_done(both)
-    assert len(files(both)) == 2
+    assert len(files(both)) == 3
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -95,3 +102,28 @@ def test_damaged_inputs_are_named_and_leave_no_predictions(workspace, damaged):
         predict.run(found)
     assert not files(found)
     assert not workplan.is_done(found)
+
+
+@pytest.mark.parametrize("model", ["xlmr", "bert"])
+def test_an_earlier_task_is_done_with_its_own_head_on_the_later_encoder(workspace, model):
+    from xstilts.models import load_trained, load_weights
+
+    orders = {"tasks": ["nli", "entities"], "steps": 40, "random": 2, "forgetting": True}
+    grid = make_grid(models=[model], orders=orders, recipes=["none"])
+    kept = grid.retained()
+    chain = "nli~20steps-entities~20steps"
+    before, after = kept[model, "nli~20steps", "nli", 1], kept[model, chain, "nli", 1]
+    workspace.train(before.predictions.checkpoint)
+    workspace.train(after.predictions.checkpoint)
+    own, later = (Path(s.predictions.checkpoint.path) for s in (before, after))
+    mixed = load_trained(later, "classify", pretrained_pooler=False, head=own)
+    prefix = f"{mixed.base_model_prefix}."
+    for key, weight in mixed.state_dict().items():
+        source = own if not key.startswith(prefix) or "pooler" in key else later
+        assert weight.equal(load_weights(source)[key]), key
+    for found in (before, after):
+        predict.run(found.predictions)
+        score.run(found)
+        assert store.read_json(Path(found.path))["target"] == "nli"
+    assert files(before.predictions).keys() == files(after.predictions).keys()
+    assert files(before.predictions) != files(after.predictions)

@@ -44,7 +44,7 @@ def everything():
     """All files that the study wants, so that a deleted one is made again."""
     folders = [*ARTEFACTS.datasets.values(), *ARTEFACTS.checkpoints.values()]
     files = [p.file(d) for p in ARTEFACTS.predictions.values() for d in p.datasets]
-    files += [score.path for score in ARTEFACTS.scores.values()]
+    files += [path for score in ARTEFACTS.scores.values() for path in score.files]
     return manifests(folders) + [ancient(path) for path in files]
 
 

@@ -11,7 +11,7 @@ for target, example in PREDICTIONS.items():
             f"predict_{target}"
         input:
             checkpoint=lambda wildcards: manifests(
-                [ARTEFACTS.predictions[wildcards.node].checkpoint]
+                ARTEFACTS.predictions[wildcards.node].checkpoints
             ),
             data=manifests(example.datasets),
         output:

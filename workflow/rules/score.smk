@@ -1,5 +1,5 @@
 rule score:
-    """A cell's predictions against the gold data, all languages in one JSON file."""
+    """A cell's predictions against the gold data, all languages in one JSON file, and by example."""
     input:
         predictions=lambda wildcards: [
             ancient(ARTEFACTS.scores[wildcards.node].predictions.file(dataset))
@@ -9,7 +9,7 @@ rule score:
             ARTEFACTS.scores[wildcards.node].predictions.datasets
         ),
     output:
-        report(
+        score=report(
             "results/scores/{node}.json",
             category="Cells",
             subcategory=lambda wildcards: ARTEFACTS.scores[wildcards.node].cell.target,
@@ -17,6 +17,7 @@ rule score:
                 ARTEFACTS.scores[wildcards.node].cell
             ),
         ),
+        examples="results/scores/{node}.parquet",
     log:
         f"{LOGS}/score/{{node}}.log",
     benchmark:

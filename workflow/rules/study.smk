@@ -1,7 +1,11 @@
 rule study:
     """Tables and figures of the study; the stamp's name says of which scores and code."""
     input:
-        [ancient(score.path) for score in ARTEFACTS.scores.values()],
+        [
+            ancient(path)
+            for score in ARTEFACTS.scores.values()
+            for path in score.files
+        ],
     output:
         scores=report(
             f"{VIEW.folder}/scores.csv",

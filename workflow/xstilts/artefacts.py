@@ -172,17 +172,32 @@ class Predictions(Artefact):
     encode: BaseModel
     settings: BaseModel
     datasets: tuple[Dataset, ...]
+    head: Checkpoint | None = None  # has the head, where a later step dropped it
 
     @property
     def scored(self) -> tuple[Dataset, ...]:
-        """The data sets that the score is of, one per language."""
-        return tuple(dataset for dataset in self.datasets if dataset.split == "test")
+        """The data sets that the score is of, one per language: test data if there are any."""
+        tests = tuple(dataset for dataset in self.datasets if dataset.split == "test")
+        return tests or self.datasets
+
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """What makes them: the checkpoint, and another's head."""
+        return (self.checkpoint, self.head) if self.head else (self.checkpoint,)
 
     def tuning(self, test: Dataset) -> Dataset | None:
         """The data set that a threshold for `test` is tuned on, if predictions have one."""
+        if self.settings.retrieval != "margin":
+            return None
         wanted = (test.language, "validation")
-        found = (d for d in self.datasets if (d.language, d.split) == wanted)
-        return next(found, None)
+        return next(d for d in self.datasets if (d.language, d.split) == wanted)
+
+    @property
+    def validation(self) -> Dataset | None:
+        """The source language's validation data, unless a threshold is tuned on that split."""
+        if self.settings.retrieval == "margin":
+            return None
+        return next((d for d in self.datasets if d.split == "validation"), None)
 
     @cached_property
     def identity(self) -> Identity:
@@ -193,6 +208,8 @@ class Predictions(Artefact):
             "encode": self.encode.model_dump(exclude_defaults=True),
             "settings": self.settings.model_dump(exclude_defaults=True),
         }
+        if self.head:
+            content["head"] = self.head.identity.digest
         return Identity("predict", f"{self.checkpoint.identity.name}.{self.target}", content)
 
     def file(self, dataset: Dataset) -> str:
@@ -223,11 +240,22 @@ class Score(Artefact):
     """A cell's score JSON."""
 
     path_pattern = "results/scores/{id}.json"
+    examples_pattern = "results/scores/{id}.parquet"  # beside it, of the main metric
 
     cell: Cell
     predictions: Predictions
     metrics: tuple[str, ...]
     source_language: str
+
+    @property
+    def examples_path(self) -> str:
+        """The file of what the main metric adds up, example by example."""
+        return self.examples_pattern.format(id=self.id)
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """Both files, the score last: it is there when both are."""
+        return self.examples_path, self.path
 
     @cached_property
     def identity(self) -> Identity:

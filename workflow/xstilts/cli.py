@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         ("score", _score, "score a cell's predictions", "one"),
         ("study", _study, "write the study's tables and figures from the scores there are", ""),
         ("status", _status, "show the grid: which cells are done, to do, failed", ""),
+        ("plan", _plan, "what a study costs, and what to run first within a budget", ""),
         ("why", _why, "explain a cell: done, or what is missing and which setting differs", ""),
         ("export-xtreme", _export, "write a recipe's predictions in XTREME's layout", ""),
         ("score-files", _score_files, "score a prediction file in XTREME's format", ""),
@@ -96,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
                 help="processor threads; only one gives the same bits every time "
                 "(default: %(default)s)",
             )
+        if name == "plan":
+            _plan_options(command)
         if name == "why":
             command.add_argument("cell", help="MODEL.RECIPE.TARGET.sSEED, as `status` lists them")
         if name == "export-xtreme":
@@ -115,6 +118,19 @@ def _parser() -> argparse.ArgumentParser:
         if name == "schema":
             command.add_argument("of", choices=("study", "task", "model"))
     return parser
+
+
+def _plan_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--gpu-hours", type=float, metavar="H", help="budget: choose cells that fit")
+    add("--disk", metavar="SIZE", help="budget: what the cells keep on disk, such as 500GB")
+    add("--aim", choices=("cells", "pairs", "intervals"), default="cells", help="of the choice")
+    add("--write", type=Path, metavar="FILE", help="leave a study that runs just the choice")
+    add("--seconds", type=float, default=15, help="for the choice (default: %(default)s)")
+    add("--gpus", type=int, default=1, metavar="N", help="for the wall time (default: 1)")
+    add("--hardware", default="a100", metavar="NAME", help="GPU, if nothing was measured on it yet")
+    add("--hardware-table", type=Path, metavar="FILE", help="instead of xstilts/hardware.yaml")
+    add("--check", action="store_true", help="after a run: estimate against actual cost")
 
 
 def _start_logging(path: Path | None) -> None:
@@ -304,6 +320,12 @@ def _status(options) -> None:
         done = workplan.is_done(needed[-1])
         states[cell] = ("done" if done else "failed" if failures else "to do", failures)
     print_status(grid, states)
+
+
+def _plan(options) -> None:
+    from xstilts import plan_command
+
+    plan_command.run(_open(options), options)
 
 
 def _why(options) -> None:

@@ -22,10 +22,11 @@ from xstilts.origins import COMMIT, HubModel, HubSplit, Init, LabSplit, Split, S
 from xstilts.recipe import ALL, LANGUAGE, NONE, TASK, Part, Recipe, parse
 from xstilts.resources import ModelNeeds, Site
 from xstilts.settings import SETTINGS, Overrides, Train
-from xstilts.yamlfiles import read_yaml
+from xstilts.subsets import Subset
+from xstilts.yamlfile import read_yaml
 
 SPLITS = ("train", "validation", "test")
-MODEL = r"[a-z][a-z0-9_-]*"
+MODEL = STUDY = r"[a-z][a-z0-9_-]*"
 ARM = "+"  # between a model and its arm
 _RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # of a path, too
 LOCK = "hub.lock.yaml"  # beside the folders of tasks and models
@@ -145,7 +146,7 @@ class Arm(Overrides):
 class Study(Overrides):
     """Models x recipes x targets x seeds, with settings: one question."""
 
-    study: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="Name; also of its folder.")
+    study: str = Field(pattern=f"^{STUDY}$", description="Name; also of its folder.")
     title: str = Field("", description="The question, for tables and the report.")
     analysis: Analysis = Field(
         "helps", description="What the study answers, and how; changes no result."
@@ -188,6 +189,9 @@ class Study(Overrides):
     )
     data: str = Field("data", description="Folder of the original files; may name a variable.")
     tasks: dict[str, StudyTask] = Field({}, description="Changes for single tasks.")
+    subsets: dict[Annotated[str, Field(pattern=f"^{TASK}$")], Subset] = Field(
+        {}, description="Parts of targets' test data that the analysis scores on their own."
+    )
     multitask: dict[str, Any] = Field(
         {}, description="`train` settings of steps with several tasks, where these disagree."
     )
@@ -264,7 +268,7 @@ class Project(Strict):
         total = 0
         for spec in specs or [entry.splits["train"]]:
             language = part.language or entry.source_language
-            count = spec.size if isinstance(spec, LabSplit) else spec.expected_rows(language)
+            count = spec.size if isinstance(spec, LabSplit) else spec.expected("rows", language)
             if count is None:
                 raise ValueError(
                     f"orders: how many examples {part.task} has is not stated (`rows`): give the "
@@ -321,6 +325,8 @@ def _check_names(project: Project) -> None:
                 raise ValueError(f"task {name!r}, split {split!r}: expected one task")
             for other in others:
                 _check_reference(name, split, other, tasks)
+    for name, subset in study.subsets.items():
+        _check_subset(f"subsets.{name}: ", subset, project, named)
     sets = {key for task in tasks.values() for key in task.settings}
     if study.hyperparameters:
         _known("set of hyperparameters", study.hyperparameters, dict.fromkeys(sets))
@@ -340,6 +346,24 @@ def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -
         raise ValueError(
             f"recipe {recipe!r}: {part.task} has no language {part.language!r}: {hint}"
         )
+
+
+def _check_subset(
+    context: str, subset: Subset, project: Project, recipes: Mapping[str, Recipe]
+) -> None:
+    study, tasks = project.study, project.tasks
+    for target in filter(None, (subset.target, subset.whole)):
+        _known("target", target, dict.fromkeys(study.targets), context)
+    if subset.wrong:
+        _known("task", subset.wrong, tasks, context)
+        _has_role(subset.wrong, "target", tasks, context)
+        if NONE not in recipes:
+            raise ValueError(f"{context}`wrong` needs recipe {NONE!r} in the study")
+        if tasks[subset.wrong].splits.get("test") != subset.target:
+            raise ValueError(
+                f"{context}the test split of {subset.wrong} is not `{subset.target}`, so it says "
+                "nothing about its examples"
+            )
 
 
 def _check_reference(name: str, split: str, other: str, tasks: Mapping[str, Task]) -> None:
@@ -424,12 +448,6 @@ def project(
     return validate(Project, {"study": validated, "tasks": tasks, "models": models}, where)
 
 
-def definitions_of(path: Path) -> Path:
-    """The folder that holds the folders of tasks and models of a study's YAML file."""
-    folder = path.resolve().parent
-    return folder.parent if folder.name == "studies" else folder
-
-
 def load(path: Path) -> Project:
     """A project from a study's YAML file, or from the `study.json` that a run has written."""
     if path.suffix == ".json":
@@ -439,7 +457,13 @@ def load(path: Path) -> Project:
             raise InputError(f"{path}: no such file") from None
         except json.JSONDecodeError as error:
             raise InputError(f"{path}: not valid JSON: {error}") from None
-    return project(read_yaml(path), definitions_of(path), str(path))
+    return project(read_yaml(path), definitions(path), str(path))
+
+
+def definitions(study: Path) -> Path:
+    """The folder with the `tasks` and `models` of a study's YAML file."""
+    folder = study.resolve().parent
+    return folder.parent if folder.name == "studies" else folder
 
 
 def used(project: Project, tasks: Iterable[str]) -> Project:

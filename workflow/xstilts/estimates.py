@@ -1,7 +1,7 @@
 """What artefacts should cost.
 
 A job's time is scaled from measured jobs, the most alike that there are; before any run it is an
-estimate of its floating-point operations over the hardware's rate (`config/hardware.yaml`). Pure,
+estimate of its floating-point operations over the hardware's rate (`hardware.yaml`). Pure,
 but for reading that file.
 """
 
@@ -28,7 +28,7 @@ from xstilts.errors import InputError, nearest
 from xstilts.origins import LabSplit, Strict
 from xstilts.settings import Train
 
-HARDWARE = Path(__file__).parents[2] / "config" / "hardware.yaml"
+HARDWARE = Path(__file__).parent / "hardware.yaml"
 ESTIMATED = "FLOP estimate"
 _BYTES = 4  # of a weight: checkpoints are saved in fp32
 _STATE = 12  # bytes a weight in a training's resume state: the weight and AdamW's two moments
@@ -54,7 +54,7 @@ class Assumptions(Strict):
 
 
 class Table(Strict):
-    """`config/hardware.yaml`."""
+    """`hardware.yaml`."""
 
     hardware: dict[str, Hardware]
     assumptions: Assumptions
@@ -184,7 +184,7 @@ class Estimator:
             return evidence.rows[dataset.id]
         if isinstance(dataset.spec, LabSplit):
             return dataset.spec.size
-        return dataset.spec.expected_rows(dataset.language)
+        return dataset.spec.expected("rows", dataset.language)
 
     def rows(self, dataset: Dataset, evidence: Evidence) -> float:
         """Rows of a data set, assumed where nothing states them."""

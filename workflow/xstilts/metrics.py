@@ -13,9 +13,10 @@ import re
 import string
 import unicodedata
 import warnings
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from itertools import chain, groupby, zip_longest
+from itertools import accumulate, chain, groupby, zip_longest
 
 from xstilts.errors import InputError, nearest
 
@@ -24,6 +25,7 @@ Labels = Sequence[Hashable]
 Tags = Sequence[Sequence[str]]  # sentences of tags
 Answers = Mapping[str, Sequence[str]]  # question id to gold answers
 Pair = tuple[str, str]  # ids of two sentences: foreign, English
+Counts = tuple[int, ...]  # correct, gold, predicted
 
 
 def _precision_recall_f1(correct: float, n_gold: int, n_predicted: int) -> Scores:
@@ -86,15 +88,20 @@ def _check_tags(golds: Tags, predictions: Tags) -> None:
 
 
 def _seqeval_chunks(sentences: Tags) -> set[tuple]:
+    """Each chunk with its sentence's number first."""
     from seqeval.metrics.sequence_labeling import get_entities
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*seems not to be NE tag")
         # All sentences in one call: seqeval's state runs on from one sentence to the next.
-        return set(get_entities([list(tags) for tags in sentences]))
+        found = get_entities([list(tags) for tags in sentences])
+    # its positions run on too, with one more between sentences
+    starts = list(accumulate((len(tags) + 1 for tags in sentences), initial=0))
+    return {(bisect_right(starts, first) - 1, kind, first, last) for kind, first, last in found}
 
 
 def _runs_of_equal_tags(sentences: Tags) -> set[tuple]:
+    """Each chunk with its sentence's number first."""
     chunks = set()
     for number, tags in enumerate(sentences):
         end = 0
@@ -107,10 +114,28 @@ def _runs_of_equal_tags(sentences: Tags) -> set[tuple]:
     return chunks
 
 
-def _chunk_scores(golds: Tags, predictions: Tags, chunks: Callable[[Tags], set]) -> Scores:
+def _chunk_counts(golds: Tags, predictions: Tags, chunks: Callable[[Tags], set]) -> list[Counts]:
     _check_tags(golds, predictions)
     gold, predicted = chunks(golds), chunks(predictions)
-    return _precision_recall_f1(len(gold & predicted), len(gold), len(predicted))
+    by_sentence = [
+        Counter(number for number, *_ in found) for found in (gold & predicted, gold, predicted)
+    ]
+    return [tuple(found[n] for found in by_sentence) for n in range(len(golds))]
+
+
+def _chunk_scores(golds: Tags, predictions: Tags, chunks: Callable[[Tags], set]) -> Scores:
+    counts = _chunk_counts(golds, predictions, chunks)
+    return _precision_recall_f1(*map(sum, zip(*counts, strict=True)))
+
+
+def span_counts(golds: Tags, predictions: Tags) -> list[Counts]:
+    """What `span_f1` adds up, sentence by sentence."""
+    return _chunk_counts(golds, predictions, _seqeval_chunks)
+
+
+def pos_counts(golds: Tags, predictions: Tags) -> list[Counts]:
+    """What `pos_f1` adds up, sentence by sentence."""
+    return _chunk_counts(golds, predictions, _runs_of_equal_tags)
 
 
 def span_f1(golds: Tags, predictions: Tags) -> Scores:
@@ -215,6 +240,15 @@ def answer_scores(
     An answer without a token after normalisation can match exactly, and yet has F1 0.
     Source: SQuAD's evaluate-v1.1.py and mlqa_evaluation_v1.py.
     """
+    return _mean_em_f1(answer_examples(golds, predictions, tokens))
+
+
+def answer_examples(
+    golds: Answers,
+    predictions: Mapping[str, str],
+    tokens: Callable[[str], list[str]] = squad_tokens,
+) -> list[tuple[float, float]]:
+    """Exact match and F1 of each question, of which `answer_scores` is the mean."""
 
     def score(question: str, answers: Sequence[str]) -> tuple[float, float]:
         if not answers:
@@ -225,7 +259,7 @@ def answer_scores(
         expected = [tokens(answer) for answer in answers]
         return 100.0 * (predicted in expected), max(_overlap_f1(e, predicted) for e in expected)
 
-    return _mean_em_f1([score(question, answers) for question, answers in golds.items()])
+    return [score(question, answers) for question, answers in golds.items()]
 
 
 def _squad2_em_f1(answers: Sequence[str], prediction: str | None) -> tuple[float, float]:
@@ -336,16 +370,25 @@ def mean_average_precision(
     """
     if not golds:
         raise InputError("no queries to score")
-    total = 0.0
+    return 100 * sum(average_precisions(golds, rankings, k)) / len(golds)
+
+
+def average_precisions(
+    golds: Mapping[str, Collection[str]], rankings: Mapping[str, Sequence[str]], k: int = 20
+) -> list[float]:
+    """Average precision of each query, 0 to 1, of which `mean_average_precision` is the mean."""
+    found_precisions = []
     for query, right in golds.items():
         if not right:
             raise InputError(f"query {query!r} has no right candidate")
         found: set[str] = set()
+        precision = 0.0
         for rank, candidate in enumerate(rankings.get(query, ())[:k], 1):
             if candidate in right and candidate not in found:
                 found.add(candidate)
-                total += len(found) / rank / min(k, len(set(right)))
-    return 100 * total / len(golds)
+                precision += len(found) / rank / min(k, len(set(right)))
+        found_precisions.append(precision)
+    return found_precisions
 
 
 def precision_at_1(

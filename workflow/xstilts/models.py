@@ -96,10 +96,23 @@ def _head_config(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def load_trained(folder: Path, name: str) -> transformers.PreTrainedModel:
-    """A checkpoint with its head, to predict with."""
-    config = AutoConfig.from_pretrained(folder)
-    return model_class(config, name).from_pretrained(folder, dtype=torch.float32).eval()
+def load_trained(
+    folder: Path, name: str, pretrained_pooler: bool = True, head: Path | None = None
+) -> transformers.PreTrainedModel:
+    """A checkpoint with its head, to predict with; or with that of the earlier checkpoint `head`.
+
+    As in `fresh_head`, a pooler belongs to the head unless it was pretrained.
+    """
+    config = AutoConfig.from_pretrained(head or folder)
+    made = model_class(config, name)
+    if head is None:
+        return made.from_pretrained(folder, dtype=torch.float32).eval()
+    prefix, weights = f"{made.base_model_prefix}.", load_weights(head)
+    for key, later in load_weights(folder).items():
+        inner = key.removeprefix(prefix)
+        if prefix + inner in weights and (pretrained_pooler or not inner.startswith(POOLER)):
+            weights[prefix + inner] = later
+    return made.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32).eval()
 
 
 def model_class(config: PreTrainedConfig, name: str) -> type[transformers.PreTrainedModel]:

@@ -32,6 +32,11 @@ class Orders(Strict):
     )
     random: int = Field(0, ge=0, description="So many different orders drawn from all k!.")
     seed: int = Field(0, description="Of the random orders.")
+    forgetting: bool = Field(
+        False,
+        description="Score each task of a chain after its own and every later step, with the head "
+        "that its own step trained.",
+    )
 
     @model_validator(mode="after")
     def _are_orders(self) -> "Orders":
@@ -65,11 +70,14 @@ class Orders(Strict):
                 drawn.append(order)
         return found | {f"random_{number}": order for number, order in enumerate(drawn, 1)}
 
+    def share(self) -> int:
+        """Optimiser steps of each task of a chain."""
+        return self.steps // len(self.tasks)
+
     def recipes(self, examples: Callable[[Part], int]) -> dict[str, str]:
         """Name to recipe: the chains, then the controls."""
-        share = self.steps // len(self.tasks)
         found = {
-            name: "-".join(f"{task}~{share}steps" for task in order)
+            name: "-".join(f"{task}~{self.share()}steps" for task in order)
             for name, order in self.chains(examples).items()
         }
         found["mixture"] = "+".join(self.tasks) + f"~{self.steps}steps"

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts import config, orders, origins, resources, settings, store
+from xstilts import config, orders, origins, resources, settings, store, subsets
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "config" / "README.md"
@@ -19,6 +19,7 @@ TABLES = {
     **settings.SETTINGS,
     "orders": orders.Orders,
     "arm": config.Arm,
+    "subset": subsets.Subset,
     "resources": resources.ModelNeeds,
     "init": origins.Init,
     "tokenizer": origins.Tokenizer,

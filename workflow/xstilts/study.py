@@ -6,6 +6,7 @@ so shared prefixes are one object, and a stage that runs one node resolves only 
 
 import fnmatch
 from functools import cache
+from itertools import product
 
 from xstilts.artefacts import (
     PART_SETTINGS,
@@ -77,6 +78,71 @@ class Grid:
         """The scores of all cells, in study order."""
         return [self.score(cell) for cell in self.cells()]
 
+    def subset_score(self, name: str) -> Score | None:
+        """The score whose wrong examples are a subset of the study, if one defines it."""
+        wrong = self.study.subsets[name].wrong
+        first = Cell(self.study.models[0], NONE, wrong or "", self.study.seeds[0])
+        return self.score(first) if wrong else None
+
+    def retained(self) -> dict[tuple[str, str, str, int], Score]:
+        """How well a chain still does its earlier tasks: (model, chain, task, seed) -> score.
+
+        The chain is every beginning of an order, and the task one of its steps: its head is put
+        on the encoder that the last step of the chain left. The first entry of a task is that of
+        its own step.
+        """
+        orders = self.study.orders
+        recipes = self.recipes.values() if orders and orders.forgetting else []
+        chains = [
+            recipe.steps
+            for recipe in recipes
+            if len(recipe.steps) > 1 and len(recipe.parts) == len(recipe.steps)
+        ]
+        found = {}
+        for model, seed in product(self.study.variants(), self.study.seeds):
+            for chain in chains:
+                for end, start in [(e, s) for e in range(len(chain)) for s in range(e + 1)]:
+                    key = (model, str(Recipe(chain[: end + 1])), chain[start].parts[0].task, seed)
+                    if key not in found:
+                        found[key] = self._retained(Cell(*key), chain[: end + 1], start)
+        return found
+
+    def _retained(self, cell: Cell, chain: tuple[Step, ...], start: int) -> Score:
+        task = self._task(cell.target)
+        after = self.step(cell.model, Recipe(chain), cell.seed)
+        own = self.step(cell.model, Recipe(chain[: start + 1]), cell.seed)
+        return Score(
+            cell,
+            Predictions(
+                checkpoint=after,
+                target=cell.target,
+                family=task.family,
+                encode=self.project.settings("encode", cell.target, cell.model),
+                settings=self.project.settings("predict", cell.target, cell.model),
+                datasets=self._examined(cell.target),
+                head=None if after is own else own,
+            ),
+            tuple(task.metrics),
+            task.source_language,
+        )
+
+    def _examined(self, target: str) -> tuple[Dataset, ...]:
+        """What a task is predicted on: its test data, and the source's validation data."""
+        task = self._task(target)
+        if "test" not in task.splits:
+            return (self.dataset(target, task.source_language, "validation"),)
+        found = [
+            self.dataset(target, language, split)
+            for language in self.languages(target)
+            for split in task.predicted_splits()
+        ]
+        return (*found, *self._validation(task, target))
+
+    def aside(self) -> list[Score]:
+        """Scores that no table shows, but an analysis reads."""
+        subsets = [self.subset_score(name) for name in self.study.subsets]
+        return [*filter(None, subsets), *self.retained().values()]
+
     def tasks(self) -> set[str]:
         """The tasks that the study uses, those included whose splits others refer to."""
         models = [*self.study.models, *self.study.controls]
@@ -84,6 +150,7 @@ class Grid:
         recipes = [*self.recipes.values(), *(parse(entry.pretrain or NONE) for entry in entries)]
         names = {part.task for recipe in recipes for part in recipe.parts}
         names |= {*self.study.targets, *self.study.tasks}
+        names |= {subset.wrong for subset in self.study.subsets.values() if subset.wrong}
         names |= {task for arm in self.study.arms.values() for task in arm.tasks}
         names |= {entry.init.tokenizer.task for entry in entries if entry.init}
         for task in [self._task(name) for name in names]:
@@ -220,12 +287,16 @@ class Grid:
             family=task.family,
             encode=self.project.settings("encode", target, model),
             settings=settings,
-            datasets=tuple(
-                self.dataset(target, language, split)
-                for language in self.languages(target)
-                for split in task.predicted_splits()
-            ),
+            datasets=self._examined(target),
         )
+
+    def _validation(self, task: Task, target: str) -> tuple[Dataset, ...]:
+        """The source language's validation data of a target that is trained, if it has any."""
+        if not {"train", "validation"} <= task.splits.keys():
+            return ()
+        found = self.dataset(target, task.source_language, "validation")
+        is_missing = isinstance(found.spec, FilesSplit) and not found.raw
+        return () if is_missing else (found,)  # a study can do without
 
     def _score(self, cell: Cell) -> Score:
         predictions = self.predictions(
@@ -237,7 +308,7 @@ class Grid:
     def artefacts(self) -> "Artefacts":
         """Everything that the study wants, each once."""
         found = Artefacts({}, {}, {}, {})
-        for score in self.scores():
+        for score in [*self.scores(), *self.aside()]:
             found.scores[score.identity.id] = score
             predictions = score.predictions
             found.predictions[predictions.identity.id] = predictions

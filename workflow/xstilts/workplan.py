@@ -175,7 +175,7 @@ def is_done(artefact: Artefact) -> bool:
         case Predictions():
             return all(Path(artefact.file(dataset)).exists() for dataset in artefact.datasets)
         case Score():
-            return Path(artefact.path).exists()
+            return all(Path(path).exists() for path in artefact.files)
     return (Path(artefact.path) / store.MANIFEST).exists()
 
 
@@ -206,6 +206,7 @@ def unreferenced(grids: list[Grid]) -> list[Path]:
         for artefact in found.all():
             wanted |= {Path(artefact.path), store.SCRATCH / artefact.id}
             wanted |= {store.failure_file(artefact.id), locks.lock_file(artefact.id)}
+        wanted |= {Path(path) for score in found.scores.values() for path in score.files}
         for predictions in found.predictions.values():
             wanted |= {Path(predictions.file(dataset)) for dataset in predictions.datasets}
             wanted.add(Path(predictions.path) / store.ABOUT)

@@ -3,6 +3,7 @@
     COLUMNS    pyarrow schema of the canonical rows
     MODEL      name of the transformers Auto class with the family's head
     METRICS    metric name -> function(rows, predictions, language) -> percent
+    EXAMPLES   the same, but -> [(example's id, top, bottom)]: the metric is 100 Σ top / Σ bottom
     labels     label inventory found in rows; empty where the head needs none
     encode     rows -> features: lists of token ids, several per row where a text is long
     collate    features -> a batch of tensors
@@ -16,7 +17,8 @@ A family may have more:
     asked        the rows that get a prediction, where not all do
     threshold    what score a prediction needs, tuned on a validation split; `above` applies it
 
-`mask` has no predictions, and `mine` has no training. Importing a family imports no torch.
+A metric that is no such ratio of sums is not in EXAMPLES. `mask` has no predictions, and `mine` has
+no training. Importing a family imports no torch.
 """
 
 import importlib
@@ -43,6 +45,12 @@ def check_metrics(name: str, metrics: Sequence[str], task: str) -> None:
         if metric not in known:
             hint = nearest(metric, known)
             raise InputError(f"task {task!r}: family {name} has no metric {metric!r}: {hint}")
+
+
+def labels_as_examples(rows: Sequence[Row], predictions: Sequence[Row], language: str) -> list:
+    """Accuracy as EXAMPLES has it, of rows with a `label`."""
+    pairs = zip(rows, predictions, strict=True)
+    return [(row["id"], float(row["label"] == found["prediction"]), 1.0) for row, found in pairs]
 
 
 def pad(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:

@@ -54,6 +54,25 @@ METRICS = {
 }
 
 
+def _examples(column, tokens=None):
+    def examples(rows, predictions, language):
+        golds = {row["id"]: row["answers"] for row in rows}
+        found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+        normalise = partial(tokens, language=language) if tokens else metrics.squad_tokens
+        scores = metrics.answer_examples(golds, found, normalise)
+        return [(id, score[column] / 100, 1.0) for id, score in zip(golds, scores, strict=True)]
+
+    return examples
+
+
+EXAMPLES = {
+    "exact_match": _examples(0),
+    "f1": _examples(1),
+    "mlqa_exact_match": _examples(0, metrics.mlqa_tokens),
+    "mlqa_f1": _examples(1, metrics.mlqa_tokens),
+}
+
+
 def labels(rows):
     """No inventory: the head marks the start and the end of the span."""
     return []

@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from xstilts import metrics
 from xstilts.errors import InputError
-from xstilts.families import features_of, pad
+from xstilts.families import features_of, labels_as_examples, pad
 
 COLUMNS = pa.schema(
     {
@@ -21,6 +21,7 @@ METRICS = {
         [row["label"] for row in rows], [prediction["prediction"] for prediction in predictions]
     )
 }
+EXAMPLES = {"accuracy": labels_as_examples}
 
 
 def labels(rows):

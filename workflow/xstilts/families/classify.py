@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from xstilts import metrics
-from xstilts.families import class_index, features_of, pad
+from xstilts.families import class_index, features_of, labels_as_examples, pad
 
 COLUMNS = pa.schema(
     {"id": pa.string(), "text_a": pa.string(), "text_b": pa.string(), "label": pa.string()}
@@ -31,6 +31,18 @@ METRICS = {
         _golds(rows), _predicted(predictions), "1"
     ),
 }
+
+
+def _duplicates(rows, predictions, language):
+    """F1 of label "1" is 2 correct / (gold + predicted)."""
+    found = []
+    for row, prediction in zip(rows, predictions, strict=True):
+        gold, predicted = row["label"] == "1", prediction["prediction"] == "1"
+        found.append((row["id"], 2.0 * (gold and predicted), float(gold + predicted)))
+    return found
+
+
+EXAMPLES = {"accuracy": labels_as_examples, "f1": _duplicates}
 
 
 def labels(rows):

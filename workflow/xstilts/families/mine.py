@@ -20,9 +20,13 @@ _QUERIES, _INDEX = 2048, 32768  # a block of similarities: a quarter of a gigaby
 
 
 def _accuracy(rows, predictions, language):
-    golds = {row["id"]: row["match"] for row in rows if row["side"] == "english" and row["match"]}
+    golds = _translations(rows)
     found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
     return metrics.accuracy(list(golds.values()), [found[english] for english in golds])
+
+
+def _translations(rows):
+    return {row["id"]: row["match"] for row in rows if row["side"] == "english" and row["match"]}
 
 
 def _pair_metric(key):
@@ -47,6 +51,29 @@ METRICS = {
     "precision": _pair_metric("precision"),
     "recall": _pair_metric("recall"),
 }
+
+
+def _found(rows, predictions, language):
+    """Tatoeba: English sentences whose translation was found."""
+    found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+    return [(id, float(found[id] == gold), 1.0) for id, gold in _translations(rows).items()]
+
+
+def _mined(rows, predictions, language):
+    """BUCC's F1 is 2 correct / (gold + predicted), here of each foreign sentence."""
+    golds = dict(_gold_pairs(rows))
+    found = dict(_pairs(predictions).keys())
+    return [
+        (
+            id,
+            2.0 * (id in found and golds.get(id) == found[id]),
+            float((id in golds) + (id in found)),
+        )
+        for id in sorted({*golds, *found})
+    ]
+
+
+EXAMPLES = {"accuracy": _found, "f1": _mined}
 
 
 def asked(rows, settings):

@@ -35,6 +35,16 @@ def _map(rows, predictions, language):
 METRICS = {"map_at_20": _map}
 
 
+def _examples(rows, predictions, language):
+    golds = {row["id"]: row["matches"] for row in asked(rows, None)}
+    rankings = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+    precisions = metrics.average_precisions(golds, rankings, _RANKED)
+    return [(id, precision, 1.0) for id, precision in zip(golds, precisions, strict=True)]
+
+
+EXAMPLES = {"map_at_20": _examples}
+
+
 def labels(rows):
     """No inventory: there is no head."""
     return []

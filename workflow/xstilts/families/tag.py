@@ -1,6 +1,7 @@
 """tag: every word gets a label, at its first sub-word token (POS, NER, CCG supertags)."""
 
 from collections import Counter
+from operator import mul
 
 import pyarrow as pa
 
@@ -29,6 +30,34 @@ METRICS = {
     "pos_f1": _metric(metrics.pos_f1, "f1"),
     "pos_f1_seqeval_1_2": _metric(metrics.pos_f1_seqeval_1_2, "f1"),
     "token_accuracy": _metric(metrics.token_accuracy),
+}
+
+
+def _examples(function, top, bottom):
+    """A sentence's (correct, gold, predicted) counts, weighted: what a metric adds up."""
+
+    def examples(rows, predictions, language):
+        golds = [row["tags"] for row in rows]
+        counts = function(golds, [prediction["prediction"] for prediction in predictions])
+        sums = [
+            [float(sum(map(mul, weights, each))) for weights in (top, bottom)] for each in counts
+        ]
+        return [(row["id"], *each) for row, each in zip(rows, sums, strict=True)]
+
+    return examples
+
+
+def _words(golds, predictions):
+    pairs = zip(golds, predictions, strict=True)
+    return [(sum(map(str.__eq__, *pair)), len(pair[0]), len(pair[1])) for pair in pairs]
+
+
+EXAMPLES = {
+    "f1": _examples(metrics.span_counts, (2, 0, 0), (0, 1, 1)),
+    "precision": _examples(metrics.span_counts, (1, 0, 0), (0, 0, 1)),
+    "recall": _examples(metrics.span_counts, (1, 0, 0), (0, 1, 0)),
+    "pos_f1": _examples(metrics.pos_counts, (2, 0, 0), (0, 1, 1)),
+    "token_accuracy": _examples(_words, (1, 0, 0), (0, 1, 0)),
 }
 
 

@@ -31,7 +31,7 @@ def run(study: Path, update: bool = False) -> Path:
     """
     if study.suffix == ".json":
         raise InputError(f"{study}: a run's copy; expected the YAML file of the study")
-    definitions = config.definitions_of(study)
+    definitions = config.definitions(study)
     project = config.project(config.read_yaml(study), definitions, str(study), locked=False)
     project = config.used(project, Grid(project).tasks())
     lock = config.read_lock(definitions)

@@ -16,6 +16,8 @@ from xstilts.models import check_length, load_tokenizer, load_trained
 
 log = logging.getLogger("xstilts")
 
+_AGAIN = "delete the folder and run again to train it anew"
+
 
 def run(predictions: Predictions) -> None:
     """Predict every language whose file is missing. Raises InputError for damaged inputs."""
@@ -25,20 +27,27 @@ def run(predictions: Predictions) -> None:
     if not missing:
         return
     folder = Path(predictions.checkpoint.path)
-    manifest = store.verify(folder, "delete the folder and run again to train it anew")
+    manifest = store.verify(folder, _AGAIN)
+    head = Path(predictions.head.path) if predictions.head else None
+    labels = (store.verify(head, _AGAIN) if head else manifest)["labels"]
     module = family(predictions.family)
     tokenizer = load_tokenizer(folder)
     check_length(tokenizer, predictions.encode.max_length, predictions.id)
-    model = load_trained(folder, predictions.family)
+    model = load_trained(folder, predictions.family, manifest["pretrained_pooler"], head)
     if torch.cuda.is_available():
         model = model.cuda()
-    labels = manifest["labels"].get(predictions.target, [])
     about = {"id": predictions.id, "content": predictions.identity.content}
     store.write_json(Path(predictions.path) / store.ABOUT, about)
     for dataset in missing:
         rows = store.read_rows(Path(dataset.path))
         found = predict_rows(
-            model, tokenizer, module, rows, labels, predictions.encode, predictions.settings
+            model,
+            tokenizer,
+            module,
+            rows,
+            labels.get(predictions.target, []),
+            predictions.encode,
+            predictions.settings,
         )
         store.write_lines(Path(predictions.file(dataset)), found)
         log.info(

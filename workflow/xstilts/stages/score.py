@@ -1,4 +1,4 @@
-"""score: a cell's predictions against the gold data, as one JSON file."""
+"""score: a cell's predictions against the gold data, and beside it the scores of the examples."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,11 @@ def run(score: Score) -> None:
     started = time.monotonic()
     predictions = score.predictions
     check_metrics(predictions.family, score.metrics, score.cell.target)
-    languages = {
-        dataset.language: _score_language(score, dataset) for dataset in predictions.scored
-    }
+    languages, examples = {}, []
+    for dataset in predictions.scored:
+        languages[dataset.language], found = _score_language(score, dataset)
+        examples += [(dataset.language, *example) for example in found]
+    _write_examples(Path(score.examples_path), examples)
     cell = score.cell
     store.write_json(
         Path(score.path),
@@ -34,6 +36,7 @@ def run(score: Score) -> None:
             "source_language": score.source_language,
             "main_metric": score.metrics[0],
             "languages": languages,
+            "validation": _validation(score),
             "averages": _averages(languages, score.source_language),
             "degenerate": _degenerate(languages, score),
             "provenance": {
@@ -49,18 +52,50 @@ def run(score: Score) -> None:
     )
 
 
-def _score_language(score: Score, dataset: Dataset) -> dict:
-    module = family(score.predictions.family)
+def _score_language(score: Score, dataset: Dataset) -> tuple[dict, list[tuple]]:
+    """A language's entry in the score file, and the (id, top, bottom) of its examples."""
+    module, main = family(score.predictions.family), score.metrics[0]
     rows, predictions, threshold = read_language(score.predictions, dataset)
+    examples = []
+    if main in module.EXAMPLES:
+        examples = module.EXAMPLES[main](rows, predictions, dataset.language)
     return {
         "n": len(predictions),
         "metrics": {
             metric: module.METRICS[metric](rows, predictions, dataset.language)
             for metric in score.metrics
         },
-        "majority": _majority(rows, score.metrics[0]),
+        "majority": _majority(rows, main),
         **({} if threshold is None else {"threshold": threshold}),
-    }
+    }, examples
+
+
+def _validation(score: Score) -> dict | None:
+    """The scores on the source language's validation split, by which recipes may be chosen."""
+    dataset = score.predictions.validation
+    if dataset is None:
+        return None
+    entry, _ = _score_language(score, dataset)
+    return {"language": dataset.language, "n": entry["n"], "metrics": entry["metrics"]}
+
+
+def _write_examples(path: Path, examples: Sequence[tuple]) -> None:
+    """The main metric's sums, example by example: it is 100 Σ top / Σ bottom of a language."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    languages, ids, tops, bottoms = zip(*examples, strict=True) if examples else [()] * 4
+    table = pa.table(
+        {
+            "language": pa.array(languages, pa.string()).dictionary_encode(),
+            "id": pa.array(ids, pa.string()),
+            "top": pa.array(tops, pa.float64()),
+            "bottom": pa.array(bottoms, pa.float64()),
+        }
+    )
+    buffer = pa.BufferOutputStream()
+    pa.parquet.write_table(table, buffer, compression="zstd")
+    store.write_bytes(path, buffer.getvalue().to_pybytes())
 
 
 def read_language(

@@ -1,4 +1,4 @@
-"""YAML files as users write them: no key twice, and 1e-5 is a number."""
+"""YAML files of the configuration, read strictly: a repeated key is an error, 1e-5 is a number."""
 
 import re
 from pathlib import Path

@@ -1,0 +1,166 @@
+"""plan: bills, wall time, the cells of a budget, and estimate against actual."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_project import make_grid
+
+from xstilts import plan
+from xstilts.artefacts import Cell
+from xstilts.budget import gains_of, spreads
+from xstilts.costs import Cost, Evidence
+from xstilts.errors import InputError
+from xstilts.estimates import Estimator, load_table
+from xstilts.resources import ModelNeeds
+from xstilts.study import Grid
+
+STUDY = {
+    "models": ["xlmr"],
+    "recipes": ["none", "entities", "entities-completion"],
+    "targets": ["nli", "tatoeba"],
+    "seeds": [1, 2],
+}
+GRID = make_grid(**STUDY)
+
+
+def on_gpu(grid: Grid, gpus: int = 1) -> Grid:
+    models = {
+        name: model.model_copy(update={"resources": ModelNeeds(gpu=gpus)})
+        for name, model in grid.project.models.items()
+    }
+    return Grid(grid.project.model_copy(update={"models": models}))
+
+
+def make(grid: Grid = GRID, done=(), seconds: float = 3600) -> plan.Plan:
+    """A plan in which each training and prediction takes as long; other jobs take no time."""
+    costs = {}
+    for artefact in grid.artefacts().all():
+        works = artefact.identity.phase in plan.COMPUTING
+        gpus = (grid.project.models["xlmr"].resources.gpu or 0) if works else 0
+        costs[artefact.id] = Cost(seconds if works else 0, gpus, 10)
+    estimator = Estimator(grid.project, load_table())
+    return plan.make(grid, estimator, Evidence(costs), done)
+
+
+def test_shared_steps_are_paid_once():
+    made = make(on_gpu(GRID))
+    lines = made.by_phase()
+    # per seed: entities, entities-completion, and NLI after each recipe
+    assert lines["train"].total == 2 * (2 + 3)
+    # Tatoeba after `none` has no training: both seeds' predictions are one
+    assert lines["predict"].total == 2 * 3 + 1 + 2 * 2
+    assert lines["train"].gpu_hours == 10
+    assert made.total().gpu_hours == 21
+    assert sum(line.gpu_hours for line in made.by_recipe().values()) == pytest.approx(21)
+    assert sum(line.gpu_hours for line in made.by_model().values()) == pytest.approx(21)
+    # the step on entities is of two recipes
+    assert made.by_recipe()[plan.SHARED].gpu_hours == 2
+
+
+def test_what_is_done_costs_nothing():
+    everything = make()
+    half = make(done=[id for id in everything.by_id if "s1" in id])
+    line = half.by_phase()["train"]
+    assert (line.done, line.to_do, line.seconds) == (5, 5, 5 * 3600)
+    assert make(done=everything.by_id).to_do == []
+    assert plan.wall_seconds(make(done=everything.by_id), 1) == 0
+
+
+def test_a_cell_whose_checkpoint_was_deleted_is_to_do():
+    everything = make()
+    cell = GRID.cells()[0]
+    checkpoint = GRID.score(cell).predictions.checkpoint.id
+    made = make(done=everything.by_id.keys() - {checkpoint})
+    assert made.needs[cell] == {checkpoint}
+
+
+def test_wall_time_by_list_scheduling():
+    made = make(on_gpu(GRID))
+    assert plan.wall_seconds(made, 1) == 21 * 3600
+    # entities, then completion, then NLI, then its prediction
+    assert plan.wall_seconds(made) == 4 * 3600
+    assert plan.wall_seconds(made, 100) == 4 * 3600
+    assert 21 * 3600 / 2 <= plan.wall_seconds(made, 2) < 21 * 3600
+
+
+@given(st.integers(1, 12), st.floats(0.1, 100))
+def test_wall_time_is_between_its_bounds(gpus, seconds):
+    made = make(on_gpu(GRID), seconds=seconds)
+    wall = plan.wall_seconds(made, gpus)
+    longest = plan.wall_seconds(made)
+    busy = made.total().gpu_hours * 3600
+    assert max(longest, busy / gpus) <= wall * (1 + 1e-9)
+    assert wall <= (busy / gpus + longest) * (1 + 1e-9)  # Graham 1966
+
+
+def test_a_job_needs_its_gpus():
+    with pytest.raises(InputError, match="--gpus 1: a job of the study asks for 2"):
+        plan.wall_seconds(make(on_gpu(GRID, 2)), 1)
+
+
+def test_without_gpus_a_budget_is_of_cpu_hours():
+    made = make()
+    assert not made.on_gpus
+    problem = plan.problem(made, {}, 100, float("inf"))
+    assert problem.cost(GRID.cells())[0] == pytest.approx(21)
+    assert problem.cost(GRID.cells())[1] == pytest.approx(10 * len(made.to_do))
+
+
+def test_gains_are_of_the_same_seed_and_spreads_pool_the_recipes_of_a_target():
+    scores = {
+        Cell("m", recipe, "x", seed): score
+        for recipe, values in {"none": [50, 60], "a": [51, 63], "b": [50, 61]}.items()
+        for seed, score in enumerate(values)
+    }
+    scores |= {Cell("m", "a", "y", 1): 3.0}  # no baseline yet
+    gains = gains_of(scores, {"none"})
+    assert gains == {("m", "a", "x"): [1, 3], ("m", "b", "x"): [0, 1]}
+    found = spreads([*scores, Cell("m", "b", "z", 1)], gains)
+    pooled = ((2 + 0.5) / 2) ** 0.5
+    assert found["m", "a", "x"] == found["m", "b", "x"] == pytest.approx(pooled)
+    assert found["m", "b", "z"] == pytest.approx(pooled)  # nothing known: that of all
+    assert set(spreads(scores, {}).values()) == {1.0}
+
+
+@given(st.sets(st.sampled_from(GRID.cells())))
+def test_patterns_take_just_the_wanted_cells(wanted):
+    only = plan.patterns(GRID.cells(), wanted)
+    if wanted:
+        assert set(make_grid(**STUDY, only=only).cells()) == wanted
+    else:
+        assert only == []
+
+
+def test_patterns_are_short():
+    cells = GRID.cells()
+    assert plan.patterns(cells, {*cells}) == ["xlmr.*"]
+    some = {cell for cell in cells if cell.recipe == "none" or cell.target == "tatoeba"}
+    assert plan.patterns(cells, some) == [
+        "xlmr.none.*",
+        "xlmr.entities.tatoeba.*",
+        "xlmr.entities-completion.tatoeba.*",
+    ]
+
+
+def test_check_compares_by_phase():
+    measured = {
+        artefact.id: Cost(100.0 * (1 + number % 2))
+        for number, artefact in enumerate(GRID.artefacts().checkpoints.values())
+        if artefact.parent
+    }
+    estimator = Estimator(GRID.project, load_table())
+    [(phase, found)] = plan.check(GRID, estimator, Evidence(measured)).items()
+    assert (phase, found.jobs, found.actual) == (
+        "train",
+        10,
+        sum(c.seconds for c in measured.values()),
+    )
+    before = estimator.estimate(GRID.artefacts().all(), Evidence())
+    assert found.flops == pytest.approx(sum(before[id].seconds for id in measured))
+    assert found.others > 0
+    assert 0 < found.error < 2
+
+
+def test_nothing_to_check():
+    with pytest.raises(InputError, match="no job of the study has a benchmark file yet"):
+        plan.check(GRID, Estimator(GRID.project, load_table()), Evidence())

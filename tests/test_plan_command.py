@@ -1,0 +1,223 @@
+"""`xstilts plan`: what it prints, the study that it writes, and what it refuses."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from test_costs import make, write_benchmark
+from tiny_project import MODELS, STUDY, TASKS
+
+from xstilts import plan_command
+from xstilts.cli import main
+from xstilts.store import write_json
+from xstilts.workplan import StudyView, open_study
+
+VALUES = {
+    **STUDY,
+    "models": ["xlmr"],
+    "recipes": ["none", "entities"],
+    "targets": ["nli", "paraphrase"],
+    "seeds": [1, 2],
+}
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch) -> Path:
+    """The path of a study in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    for folder, content in (("tasks", TASKS), ("models", MODELS)):
+        (tmp_path / "config" / folder).mkdir(parents=True)
+        (tmp_path / "config" / folder / "all.yaml").write_text(yaml.safe_dump(content))
+    return write_study(VALUES, "small")
+
+
+def write_study(values: dict, name: str) -> Path:
+    path = Path("config/studies") / f"{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump({**values, "study": name}))
+    return path
+
+
+def run(study: Path, *options: str) -> int:
+    return main(["plan", "--study", str(study), *options])
+
+
+def measure(study: Path, cells: str, seconds: float = 3600) -> None:
+    """As if the cells whose name begins so had run, each of their jobs in so many seconds."""
+    grid, _ = open_study(study)
+    for score in grid.scores():
+        if not str(score.cell).startswith(cells):
+            continue
+        for artefact in (*score.predictions.checkpoint.lineage(), score.predictions, score):
+            if Path(artefact.path).exists():
+                continue
+            make(artefact)
+            if artefact is score.predictions:
+                for dataset in artefact.datasets:
+                    Path(artefact.file(dataset)).touch()
+            elif artefact is not score:
+                write_json(Path(artefact.path) / "manifest.json", {})
+            write_benchmark(artefact, seconds)
+        write_score(score, 50.0 + score.cell.seed)
+        for data in (*score.predictions.datasets, *_training_data(score)):
+            if not Path(data.path).exists():
+                make(data)
+
+
+def _training_data(score):
+    return [data for node in score.predictions.checkpoint.lineage() for data in node.datasets]
+
+
+def write_score(score, value: float) -> None:
+    averages = {"avg": {"accuracy": value}, "zero_shot": {"accuracy": value}}
+    write_json(Path(score.path), {"main_metric": "accuracy", "averages": averages})
+
+
+def test_before_any_run(study, capsys):
+    assert run(study) == 0
+    shown = capsys.readouterr().out
+    assert "small: 8 cells, 0 done, 8 to do" in shown
+    assert "FLOP estimate: 6 per weight and token" in shown
+    assert not Path("results").exists() or not list(Path("results").rglob("*.yaml"))
+    # 2 initial and intermediate checkpoints' worth: root, entities x 2 seeds, 8 targets'
+    [train] = [line for line in shown.splitlines() if line.startswith("train")]
+    assert train.split()[1:4] == ["10", "0", "10"]
+
+
+def test_after_a_part_of_the_run(study, capsys):
+    measure(study, "xlmr.none.nli")
+    assert run(study, "--gpus", "2") == 0
+    shown = capsys.readouterr().out
+    assert "8 cells, 2 done, 6 to do" in shown
+    # NLI after entities, trained and predicted, two seeds
+    assert "4 scaled from jobs of the same model and task" in shown
+    assert "with 2 jobs at a time" in shown
+
+
+def test_measurements_of_other_studies_count(study, capsys):
+    other = write_study({**VALUES, "recipes": ["none"], "seeds": [7]}, "other")
+    measure(other, "xlmr")
+    StudyView(open_study(other)[0]).write_snapshot()
+    assert run(study) == 0
+    shown = capsys.readouterr().out
+    assert "scaled from jobs of the same model and task" in shown
+    assert "FLOP" not in shown
+
+
+def test_a_budget_writes_a_study_of_just_the_choice(study, capsys):
+    measure(study, "xlmr.none.nli")
+    # a CPU hour for each training and prediction: NLI after entities takes 3 for the first seed
+    path = Path("config/studies/first.yaml")
+    options = ("--gpu-hours", "3.5", "--aim", "cells", "--write", str(path))
+    assert run(study, *options) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 6 cells to do chosen" in shown
+    assert "optimality gap 0.0%" in shown
+    assert "more than is left" in shown
+    written = yaml.safe_load(path.read_text())
+    assert written["study"] == "first"
+    chosen = [str(cell) for cell in open_study(path)[0].cells()]
+    assert chosen[:2] == ["xlmr.none.nli.s1", "xlmr.none.nli.s2"]  # done, for the gains
+    assert len(chosen) == 3
+    assert chosen[2].startswith("xlmr.entities.nli.s")
+    ids = [{a.id for a in open_study(p)[0].artefacts().all()} for p in (path, study)]
+    assert ids[0] < ids[1]
+
+
+def test_intervals_go_by_the_results_so_far(study, capsys):
+    measure(study, "xlmr")
+    for score in open_study(study)[0].scores():
+        gain = {"nli": 0, "paraphrase": 9}[score.cell.target] * score.cell.seed
+        write_score(score, 50.0 + (gain if score.cell.recipe == "entities" else 0))
+    more = write_study({**VALUES, "seeds": [1, 2, 3]}, "more")
+    assert run(more, "--gpu-hours", "5.5", "--aim", "intervals") == 0
+    shown = capsys.readouterr().out
+    assert "sd (1/√n − 1/√(n+k))" in shown
+    lines = [line.split() for line in shown.partition("chosen ")[2].splitlines()]
+    # the gains on paraphrase differ between seeds, those on NLI do not
+    assert ["xlmr", "entities", "1", "paraphrase", "1/3"] in lines
+
+
+def test_check_compares_estimate_and_actual(study, capsys):
+    measure(study, "xlmr", seconds=100)
+    assert run(study, "--check") == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert lines["train"].split()[1:4] == ["10", "17", "min"]  # 1,000 seconds
+    assert {"predict", "score", "initialise"} <= lines.keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--gpu-hours", "0"], "--gpu-hours 0: expected more than 0"),
+        (["--gpu-hours", "nan"], "--gpu-hours nan: expected more than 0"),
+        (["--disk", "much"], "--disk much: expected a size such as 500GB"),
+        (["--gpus", "0"], "--gpus 0: expected 1 or more"),
+        (["--gpu-hours", "1e-6"], "nothing fits that would count: the budget is 1e-06"),
+        (["--hardware", "a10"], "unknown hardware 'a10': did you mean 'a100'?"),
+        (["--hardware-table", "no.yaml"], "no.yaml: no such file"),
+        (["--check"], "no job of the study has a benchmark file yet"),
+    ],
+)
+def test_bad_options(study, capsys, options, message):
+    writing = [] if "--check" in options else ["--write", "config/studies/new.yaml"]
+    if not {"--gpu-hours", "--disk"} & {*options}:
+        writing += ["--gpu-hours", "100"]
+    assert run(study, *options, *writing) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("config/studies/new.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("config/studies/small.yaml", "exists"),
+        ("config/studies/Not A Name.yaml", "expected NAME.yaml"),
+        ("config/studies/new.txt", "expected NAME.yaml"),
+        ("elsewhere/studies/new.yaml", "a study finds tasks and models beside it"),
+    ],
+)
+def test_where_a_study_cannot_be_written(study, capsys, path, message):
+    before = study.read_text()
+    assert run(study, "--gpu-hours", "1000", "--write", path) == 2
+    assert message in capsys.readouterr().err
+    assert study.read_text() == before
+    assert path.endswith("small.yaml") or not Path(path).exists()
+
+
+def test_a_study_without_a_budget_is_not_written(study, capsys):
+    assert run(study, "--write", "config/studies/new.yaml") == 2
+    assert "state --gpu-hours or --disk" in capsys.readouterr().err
+
+
+def test_an_unknown_study_is_named(study, capsys):
+    assert run(Path("config/studies/smal.yaml")) == 2
+    assert "config/studies/smal.yaml: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folder", ["benchmarks/train", "scores"])
+def test_a_damaged_file_is_named(study, capsys, folder):
+    measure(study, "xlmr.none.nli")
+    path = sorted(Path("results", folder).iterdir())[0]
+    path.write_text("{}\n")
+    assert run(study, "--gpu-hours", "100", "--write", "config/studies/new.yaml") == 2
+    assert f"{path}: damaged" in capsys.readouterr().err
+    assert not Path("config/studies/new.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "bytes"), [("500GB", 5e11), ("1.5 tb", 1.5e12), ("2e9", 2e9), ("10k", 1e4)]
+)
+def test_sizes(given, bytes):
+    assert plan_command._bytes(given) == bytes
+
+
+def test_amounts_for_people():
+    assert [plan_command.size(n) for n in (0, 999, 2.24e9, 4e12)] == [
+        "",
+        "999 B",
+        "2.2 GB",
+        "4.0 TB",
+    ]
+    shown = [plan_command.duration(n) for n in (45, 600, 5400, 36000, 1e6)]
+    assert shown == ["45 s", "10 min", "1.5 h", "10 h", "12 d"]

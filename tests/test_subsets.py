@@ -1,0 +1,89 @@
+"""Subsets of test examples: by what a model gets wrong, by lists of ids, by another target."""
+
+import re
+
+import pytest
+from test_study import grid
+
+from xstilts.errors import InputError
+from xstilts.subsets import check_ids, read_ids
+
+HARD = {
+    "models": ["lab_tiny"],
+    "controls": [],
+    "recipes": ["none", "lab_mnli~100"],
+    "targets": ["lab_xnli", "lab_nli"],
+    "seeds": [3, 4],
+    "subsets": {
+        "hard": {"target": "lab_xnli", "wrong": "lab_xnli_hypothesis"},
+        "mine": {"target": "lab_xnli", "ids": "mine.txt"},
+        "other": {"target": "lab_xnli", "whole": "lab_nli"},
+    },
+}
+
+
+def test_a_model_of_the_hypothesis_is_trained_once_from_the_same_root():
+    found = grid(**HARD)
+    plain = grid(**{**HARD, "subsets": {}})
+    more = found.artefacts().checkpoints.keys() - plain.artefacts().checkpoints.keys()
+    assert {name.rsplit(".", 1)[0] for name in more} == {"lab_tiny.lab_xnli_hypothesis.s3"}
+    assert found.cells() == plain.cells()
+    score = found.subset_score("hard")
+    assert score.predictions.checkpoint.parent is found.root("lab_tiny")
+    assert score.predictions.encode.texts == "second"
+    assert [d.id for d in score.predictions.scored] == [
+        d.id for d in found.score(found.cells()[0]).predictions.scored
+    ]
+    assert found.subset_score("mine") is None
+    assert [s.id for s in found.aside()] == [score.id]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"wrong": "lab_xnli_hypothesis", "ids": "x"}, "exactly one of `wrong`, `ids` and `whole`"),
+        ({"wrong": "lab_xnli_hypotesis"}, "did you mean 'lab_xnli_hypothesis'"),
+        ({"wrong": "lab_nli"}, "the test split of lab_nli is not `lab_xnli`"),
+        ({"whole": "lab_tatoeba"}, "unknown target 'lab_tatoeba'"),
+        ({"target": "xnli", "ids": "x"}, "unknown target 'xnli'"),
+    ],
+)
+def test_what_is_no_subset_is_said(changes, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        grid(**{**HARD, "subsets": {"a": {"target": "lab_xnli", **changes}}})
+
+
+def test_wrong_examples_need_the_baseline():
+    with pytest.raises(InputError, match="needs recipe 'none'"):
+        grid(**{**HARD, "recipes": ["lab_mnli"]})
+
+
+def test_lists_of_ids(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("1\n2\tde\n\n1\tfr\n3\n")
+    assert read_ids(path) == {"": {"1", "3"}, "de": {"2"}, "fr": {"1"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1\n\n1\n", "line 3: '1' is given twice"),
+        ("1\tde\tx\n", "line 1: expected an id"),
+        ("\tde\n", "line 1: expected an id"),
+        ("\n", "no ids"),
+    ],
+)
+def test_a_bad_list_names_file_and_line(tmp_path, text, message):
+    path = tmp_path / "mine.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"mine.txt.*{message}"):
+        read_ids(path)
+
+
+def test_ids_must_be_those_of_the_test_data(tmp_path):
+    examples = {"en": {"1", "2"}, "de": {"1"}}
+    check_ids(tmp_path, {"": {"2"}, "de": {"1"}}, examples)
+    with pytest.raises(InputError, match="no test example has id '2'"):
+        check_ids(tmp_path, {"de": {"2"}}, examples)
+    with pytest.raises(InputError, match="no test data in language 'fr'"):
+        check_ids(tmp_path, {"fr": {"1"}}, examples)
