@@ -13,12 +13,13 @@ from xstilts.sources.languages import fill
 from xstilts.sources.records import Item, Table, collect
 from xstilts.sources.sentences import bucc, plain_text, tatoeba
 from xstilts.sources.squad import passages, squad, tydiqa
-from xstilts.sources.tables import LAYOUTS, tabular
+from xstilts.sources.tables import LAYOUTS, XNLI_MT, tabular, translated
 from xstilts.sources.words import ccgbank, conllu, panx
 
 # A reader takes the paths, the language and its options.
 FORMATS: Mapping[str, Callable[..., Iterator[Item]]] = {
     **{name: partial(tabular, layout) for name, layout in LAYOUTS.items()},
+    "xnli-mt": partial(translated, XNLI_MT),
     "squad": squad,
     "tydiqa": tydiqa,
     "passages": passages,

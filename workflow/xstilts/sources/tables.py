@@ -1,8 +1,10 @@
 """Releases with one example per row: a new one is an entry in LAYOUTS."""
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 from xstilts.errors import InputError, nearest
@@ -46,6 +48,35 @@ def tabular(
             yield place, row(layout, record, place, labelled)
     if layout.language and language not in languages:
         raise InputError(f"{paths[0]}: no row in {language!r}; {nearest(language, languages)}")
+
+
+def translated(
+    layout: Layout, paths: list[Path], language: str, portion: str | None = None
+) -> Iterator[Item]:
+    """Items of a release whose file in each language, `*.{language}.tsv`, has the same rows.
+
+    `portion` "a" or "b": of two halves that share no English premise, in any language. It needs the
+    English file among `paths`.
+    """
+    files = {path.stem.rpartition(".")[2]: path for path in paths}
+    if portion is None:
+        yield from tabular(layout, [files[language]] if language in files else paths, language)
+        return
+    if portion not in ("a", "b"):
+        raise InputError(f"portion {portion!r}: expected 'a' or 'b'")
+    for code in (language, "en"):
+        if code not in files:
+            raise InputError(f"{paths[0]}: `portion` needs the file *.{code}.tsv beside it")
+    premise = layout.text["text_a"]
+    for pair in zip_longest(layout.records(files[language]), layout.records(files["en"])):
+        if None in pair:
+            raise InputError(f"{files[language]} and {files['en']} differ in their number of rows")
+        (place, record), (english_place, english) = pair
+        found = zlib.crc32(field(english, premise, str, english_place).encode())
+        if "ab"[found % 2] == portion:
+            yield place, row(layout, record, place)
+        else:
+            yield place, "in the other portion"
 
 
 def row(layout: Layout, record: dict, place: str, labelled: bool = True) -> dict | str:
@@ -142,13 +173,6 @@ LAYOUTS = {
         label="gold_label",
         labels=_NLI,
     ),
-    # MultiNLI in 15 languages, machine-translated (XNLI-MT 1.0)
-    "xnli-mt": Layout(
-        records=tsv,
-        text={"text_a": "premise", "text_b": "hypo"},
-        label="label",
-        labels=_NLI | {"contradictory": "contradiction"},
-    ),
     "pawsx": Layout(
         records=tsv,
         id="id",
@@ -201,3 +225,11 @@ LAYOUTS = {
         labels={"0": 0, "1": 1},
     ),
 }
+
+# MultiNLI in 15 languages, machine-translated (XNLI-MT 1.0)
+XNLI_MT = Layout(
+    records=tsv,
+    text={"text_a": "premise", "text_b": "hypo"},
+    label="label",
+    labels=_NLI | {"contradictory": "contradiction"},
+)
