@@ -12,7 +12,7 @@ from xstilts.errors import InputError
 from xstilts.report import terminal, write_study
 
 FILES = {
-    *{"scores.csv", "table.md", "table.csv"},
+    *{"scores.csv", "table.md", "table.csv", "table.tex"},
     *{"heatmap.png", "heatmap.svg", "languages.png", "languages.svg"},
 }
 

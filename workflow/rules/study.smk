@@ -16,6 +16,9 @@ rule study:
             f"{VIEW.folder}/table.md", category="Tables", caption="../report/table.rst"
         ),
         csv=f"{VIEW.folder}/table.csv",
+        answer=f"{VIEW.folder}/answer.json",
+        said=f"{VIEW.folder}/answer.md",
+        gains=f"{VIEW.folder}/gains.csv",
         heatmap=report(
             f"{VIEW.folder}/heatmap.png",
             category="Figures",

@@ -1,5 +1,6 @@
 """What a study's analysis answers: a finding in words, and the estimates that it rests on."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -45,3 +46,27 @@ GAIN_COLUMNS = [
     *["model", "recipe", "target", "language", "gain", "low", "high", "p", "p_holm", "effect"],
     *["seeds", "n", "degenerate"],
 ]
+
+
+def markdown(answer: Answer, escape: Callable[[str], str]) -> str:
+    """The text of `answer.md`: question, finding, caveats, figures, estimates.
+
+    `escape` makes of plain text Markdown that shows it as it is.
+    """
+    lines = [f"# {escape(answer.question)}", "", escape(answer.finding), ""]
+    for stem in answer.figures:
+        lines += [f"![{escape(answer.question)}]({stem}.png)", ""]
+    if answer.caveats:
+        lines += ["What to beware of:", "", *(f"- {escape(text)}" for text in answer.caveats), ""]
+    if answer.estimates:
+        lines += ["| Estimate | Value | 95 % interval | n | p (Holm) |", "|:--|--:|--:|--:|--:|"]
+        lines += [_line(one, escape) for one in answer.estimates]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _line(one: Estimate, escape: Callable[[str], str]) -> str:
+    value = "–" if one.value is None else f"{one.value:.2f} {escape(one.unit)}"
+    ends = "–" if one.low is None or one.high is None else f"{one.low:.2f} to {one.high:.2f}"
+    p = one.p if one.p_holm is None else one.p_holm
+    said = "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return f"| {escape(one.label)} | {value} | {ends} | {one.n} | {said} |".replace(" -", " −")

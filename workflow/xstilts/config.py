@@ -151,6 +151,11 @@ class Study(Overrides):
     analysis: Analysis = Field(
         "helps", description="What the study answers, and how; changes no result."
     )
+    published: dict[str, dict[str, Annotated[float, Field(ge=0, le=100)] | None]] = Field(
+        {},
+        description="Recipe (`best`: the one chosen on validation), then target: a published "
+        "score, average over all languages, to compare with; null where it is not known.",
+    )
     models: list[str] = Field(min_length=1, description="Names of models.")
     arms: dict[Annotated[str, Field(pattern=f"^{TASK}$")], Arm] = Field(
         {},

@@ -197,7 +197,7 @@ class Estimator:
         Raises InputError if they are not known.
         """
         entry = self.project.models[model]
-        total, embeddings = _weights(entry)
+        total, embeddings = weights(entry)
         if total is None:
             raise InputError(
                 f"model {model!r}: its cost cannot be estimated; state `parameters`, the number of "
@@ -241,7 +241,7 @@ def _shares(sizes: list[float], settings: Train) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def _weights(entry: Model) -> tuple[float | None, float]:
+def weights(entry: Model) -> tuple[float | None, float]:
     """All weights of a model, and those in its embedding table."""
     if entry.init is None or entry.parameters:
         return entry.parameters, entry.embedding_parameters or 0

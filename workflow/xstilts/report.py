@@ -4,11 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
-from xstilts import figures, store, tables
-from xstilts.results import Context, Results, collect, scores_csv
+from xstilts import answer, figures, store, tables
+from xstilts.analyses import Outcome
+from xstilts.answer import Answer
+from xstilts.results import Context, Results, collect, plain, scores_csv
 
 
 @dataclass(frozen=True)
@@ -17,10 +21,34 @@ class Report:
 
     results: Results
     files: tuple[Path, ...]
+    answer: Answer | None = None
+
+
+def write_answer(found: Outcome, gains: pd.DataFrame, report: Report, out: Path) -> Report:
+    """Write `answer.{json,md}`, `gains.{csv,tex}` and the outcome's figures and tables to `out`."""
+    frames = {**found.tables, "gains": gains}
+    contents = {
+        "answer.md": answer.markdown(found.answer, tables.escape).encode(),
+        **{f"{stem}.csv": _csv(frame) for stem, frame in frames.items()},
+        **{f"{stem}.tex": tables.latex_frame(frame).encode() for stem, frame in frames.items()},
+    }
+    for stem, draw in found.figures.items():
+        for kind, content in figures.render(draw, report.results):
+            contents[f"{stem}.{kind}"] = content
+    contents["answer.json"] = (found.answer.model_dump_json(indent=1) + "\n").encode()
+    for name, content in contents.items():
+        store.write_bytes(out / name, content)
+    files = (*report.files, *(out / name for name in contents))
+    return Report(report.results, files, found.answer)
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    text = frame.to_csv(index=False, float_format="%.4f", na_rep="NA", lineterminator="\n")
+    return text.encode()
 
 
 def write_study(scores: Iterable[Path], context: Context, out: Path) -> Report:
-    """Write `scores.csv`, `table.{md,csv}`, `heatmap.{png,svg}` and `languages.{png,svg}` to `out`.
+    """Write the scores, tables and figures of a study's cells to `out`.
 
     A path in `scores` that does not exist is a cell not done yet. Equal scores and context give
     equal bytes; nothing is written if a score file is bad.
@@ -31,6 +59,7 @@ def write_study(scores: Iterable[Path], context: Context, out: Path) -> Report:
     results = collect(scores, context)
     contents = {
         "table.md": tables.markdown(results).encode(),
+        "table.tex": tables.latex_table(results).encode(),
         "table.csv": tables.table_csv(results).encode(),
         "scores.csv": scores_csv(results).encode(),
     }
@@ -46,6 +75,10 @@ def terminal(report: Report, console: Console | None = None) -> None:
     """Print the tables of a study and where its files are."""
     console = console or Console()
     tables.print_tables(report.results, console)
+    if report.answer:
+        console.print(Text(f"\n{plain(report.answer.question)}", style="bold"))
+        for text in [report.answer.finding, *report.answer.caveats]:
+            console.print(Padding(Text(plain(text)), (0, 0, 0, 2)))
     console.print(Text("\nFiles", style="bold"))
     for path in report.files:
         console.print(Text(f"  {path}"), soft_wrap=True)

@@ -16,6 +16,19 @@ from rich.text import Text
 
 from xstilts.results import AVERAGES, BASELINE, MEAN, Results, majority, plain, summarise
 
+_LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
+    "⋯": r"$\cdots$",
+    "–": "--",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
 MISSING, ABSENT, DOTS = "–", "n/a", "⋯"
 CSV_COLUMNS = [
     *["average", "model", "recipe", "target", "metric", "wanted", "seeds", "mean", "sd"],
@@ -252,3 +265,48 @@ def _terminal_table(rows: list[Row], heads: list[str], part: slice) -> Table:
             texts.append(text)
         table.add_row(Text(row.label), *texts, style="dim" if row.floor else "")
     return table
+
+
+def latex_table(results: Results) -> str:
+    """The text of `table.tex`: the tables of `table.md`, with booktabs."""
+    parts = []
+    for average, title in AVERAGES.items():
+        for model in results.context.models:
+            heads = [target_label(results, t) for t in [*results.targets(average), MEAN]]
+            rows = [
+                [latex_escape(row.label), *map(_latex_entry, row.entries)]
+                for row in table_rows(results, average, model)
+            ]
+            parts.append(f"% {title}: {plain(results.context.label(model))}")
+            parts.append(_tabular(["Recipe", *map(latex_escape, heads)], rows))
+    return "\n".join(parts)
+
+
+def _latex_entry(entry: Entry) -> str:
+    score = latex_escape(entry.score)
+    score = rf"\textbf{{{score}}}" if entry.best else score
+    return f"{score} ({latex_escape(entry.gain)})" if entry.gain else score
+
+
+def latex_frame(frame: pd.DataFrame) -> str:
+    """A data frame as a LaTeX table with booktabs: numbers with two decimals, gaps as a dash."""
+
+    def text(value: object) -> str:
+        if isinstance(value, float):
+            return MISSING if pd.isna(value) else f"${value:.2f}$"
+        return MISSING if value is None else latex_escape(str(value))
+
+    rows = [[text(value) for value in row] for row in frame.itertuples(index=False)]
+    return _tabular([latex_escape(str(name).replace("_", " ")) for name in frame.columns], rows)
+
+
+def latex_escape(text: str) -> str:
+    """Plain text as LaTeX that shows it as it is."""
+    return "".join(_LATEX.get(c, c) for c in plain(text))
+
+
+def _tabular(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [" & ".join(row) + r" \\" for row in [heads, *rows]]
+    columns = "l" + "r" * (len(heads) - 1)
+    body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:]]
+    return "\n".join([*body, r"\bottomrule", r"\end{tabular}"]) + "\n"

@@ -21,7 +21,10 @@ RESULTS = Path("results")
 RAW_MEMORY = RESULTS / "scratch" / "raw.json"
 # read when the libraries are imported
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-_STUDY_CODE = ("results", "tables", "figures", "report", "stages/summarise")
+_STUDY_CODE = (
+    *("results", "samples", "statistics", "answer", "tables", "figures", "report"),
+    *("stages/summarise", "analyses/*"),
+)
 
 
 def open_study(path: Path) -> tuple[Grid, list[str]]:
@@ -91,7 +94,10 @@ class StudyView:
             "recipes": {name: str(recipe) for name, recipe in self.grid.recipes.items()},
             "notes": notes(self.grid),
             "families": {name: project.tasks[name].family for name in self.grid.study.targets},
-            "code": identity.code_hash(*(package / f"{name}.py" for name in _STUDY_CODE)),
+            "published": self.grid.study.published,
+            "code": identity.code_hash(
+                *(path for name in _STUDY_CODE for path in package.glob(f"{name}.py"))
+            ),
         }
         return self.folder / f"made-of.{identity.digest(content)}.txt"
 

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from xstilts import store
-from xstilts.report import Report, write_study
+from xstilts import analyses, store
+from xstilts.analyses import facts
+from xstilts.report import Report, write_answer, write_study
 from xstilts.results import Context
+from xstilts.samples import Samples, gains
+from xstilts.study import Grid
 from xstilts.workplan import StudyView, labels, notes, same_data
 
 
@@ -27,9 +30,17 @@ def run(view: StudyView) -> Report:
         ),
     )
     scores = [Path(score.path) for score in grid.scores()]
-    report = write_study(scores, context, view.folder)
+    report = _answered(grid, write_study(scores, context, view.folder), view.folder)
     for stale in view.folder.glob("made-of.*.txt"):
         stale.unlink()
     if all(path.exists() for path in scores):
         store.write_text(view.stamp, "\n".join(path.name for path in scores) + "\n")
     return report
+
+
+def _answered(grid: Grid, report: Report, folder: Path) -> Report:
+    """The report with what the study's analysis finds, written beside its tables."""
+    samples = Samples(report.results, facts.examples_of(grid), facts.subsets(grid))
+    table = gains(samples)
+    found = analyses.run(grid.study.analysis, samples, facts.gather(grid, report.results, table))
+    return write_answer(found, table, report, folder)

@@ -1,0 +1,148 @@
+"""What an analysis needs to know, gathered from a study's grid and its results folder."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from xstilts import costs, store
+from xstilts.analyses import Facts
+from xstilts.artefacts import Cell, Score, TrainPart
+from xstilts.config import ARM
+from xstilts.estimates import weights
+from xstilts.results import Results, read_score
+from xstilts.samples import Examples, Subset, read_examples
+from xstilts.study import Grid
+from xstilts.subsets import EVERYWHERE, read_ids
+
+# as XTREME groups its tasks
+CATEGORIES = {
+    "classify": "Classification",
+    "choose": "Classification",
+    "tag": "Structured prediction",
+    "answer": "Question answering",
+    "mine": "Sentence retrieval",
+    "retrieve": "Answer retrieval",
+}
+QUESTIONS = {
+    "helps": "Which intermediate tasks help zero-shot transfer?",
+    "order": "Does the order of intermediate tasks matter?",
+    "scale": "Does the size of the model matter?",
+    "language": "Does the language of the intermediate data matter?",
+    "size": "Does the size of the intermediate data matter?",
+}
+
+
+def examples_of(grid: Grid) -> Examples:
+    """Reads a cell's scores of single examples."""
+    return lambda cell: read_examples(Path(grid.score(cell).examples_path))
+
+
+def gather(grid: Grid, results: Results, gains: pd.DataFrame) -> Facts:
+    """All facts of a study, of the artefacts that there are."""
+    study, project = grid.study, grid.project
+    names = grid.study.variants()
+    known = {name: weights(project.models[name.partition(ARM)[0]])[0] for name in names}
+    return Facts(
+        question=study.title or QUESTIONS[study.analysis],
+        recipes=grid.recipes,
+        gains=gains,
+        validation=_validation(grid, results),
+        published=study.published,
+        categories={t: CATEGORIES[project.tasks[t].family] for t in study.targets},
+        parameters={name: int(count) for name, count in known.items() if count},
+        gpu_hours=_hours(grid),
+        examples=_examples(grid),
+        adversarial={name: (s.target, s.whole) for name, s in study.subsets.items()},
+        retained={
+            key: read_score(Path(score.path)).averages["avg"][score.metrics[0]]
+            for key, score in grid.retained().items()
+            if Path(score.path).exists()
+        },
+        orders=_orders(grid),
+    )
+
+
+def subsets(grid: Grid) -> dict[str, Subset]:
+    """The ids of each subset of the study, by language; those not known yet are left out."""
+    found: dict[str, Subset] = {}
+    for name, subset in grid.study.subsets.items():
+        languages = grid.languages(subset.target)
+        if subset.ids:
+            listed = read_ids(grid.project.data_folder() / subset.ids)
+            everywhere = listed.get(EVERYWHERE, set())
+            found[name] = {x: everywhere | listed.get(x, set()) for x in languages}
+        elif (score := grid.subset_score(name)) and Path(score.path).exists():
+            found[name] = dict.fromkeys(languages, _wrong(score))
+    return found
+
+
+def _wrong(score: Score) -> set[str]:
+    """Ids of the examples that a model gets wrong in the source language."""
+    found = read_examples(Path(score.examples_path))
+    own = found[found["language"] == score.source_language]
+    return set(own.loc[own["top"] < own["bottom"], "id"])
+
+
+def _validation(grid: Grid, results: Results) -> Mapping[tuple[str, str, str], list[float]]:
+    """(model, recipe, target) -> validation scores of the seeds that are scored."""
+    found = defaultdict(list)
+    for key in results.scored.itertuples(index=False):
+        cell = Cell(*key[:4])
+        score = store.read_json(Path(grid.score(cell).path))
+        if validation := score.get("validation"):
+            value = validation["metrics"][score["main_metric"]]
+            found[cell.model, cell.recipe, cell.target].append(value)
+    return dict(found)
+
+
+def _hours(grid: Grid) -> dict[tuple[str, str], float]:
+    """(model, recipe) -> hours of training of its cells, all targets and seeds.
+
+    GPUs times hours; hours of the machine where a model's jobs ask for no GPU. A step that several
+    cells share counts for each; recipes with a training that was not measured are left out.
+    """
+    scores = grid.scores()
+    nodes = {node.id: node for s in scores for node in s.predictions.checkpoint.lineage()}
+    evidence = costs.read(grid.project, nodes.values())
+    found: dict[tuple[str, str], float] = defaultdict(float)
+    for score in scores:
+        for node in score.predictions.checkpoint.lineage():
+            if node.parent is not None and not node.chain.startswith("pretrain-"):
+                cost = evidence.costs.get(node.id)
+                hours = cost.seconds * max(cost.gpus, 1) / 3600 if cost else float("nan")
+                found[score.cell.model, score.cell.recipe] += hours
+    return {key: hours for key, hours in found.items() if hours == hours}
+
+
+def _examples(grid: Grid) -> dict[str, int]:
+    """Recipe -> intermediate examples of its steps; recipes with data not prepared are left out."""
+    model, seed, found = grid.study.variants()[0], grid.study.seeds[0], {}
+    for name, recipe in grid.recipes.items():
+        if not recipe.steps:
+            continue
+        parts = [p for node in grid.step(model, recipe, seed).lineage() for p in node.parts]
+        parts = parts[-len(recipe.parts) :]  # without the model's own pretraining
+        manifests = [Path(d.path) / store.MANIFEST for part in parts for d in part.train]
+        if all(path.exists() for path in manifests):
+            found[name] = sum(_size(part) for part in parts)
+    return found
+
+
+def _size(part: TrainPart) -> int:
+    total = sum(store.read_json(Path(d.path) / store.MANIFEST)["rows"] for d in part.train)
+    return part.size.of(total) if part.size else total
+
+
+def _orders(grid: Grid) -> dict[str, str]:
+    """Recipe -> what it is in a study of orders: given, random or control."""
+    orders = grid.study.orders
+    if not orders:
+        return {}
+    given = {x if isinstance(x, str) else next(iter(x)) for x in orders.given}
+    controls = {"mixture", *(f"alone_{task}" for task in orders.tasks)}
+    kinds = {name: "random" for name in grid.recipes if re.fullmatch(r"random_[0-9]+", name)}
+    kinds |= dict.fromkeys(controls & grid.recipes.keys(), "control")
+    return kinds | dict.fromkeys(given, "given")

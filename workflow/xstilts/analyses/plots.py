@@ -1,0 +1,129 @@
+"""The two figures that answers are drawn as: intervals in rows, and values along an axis."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from xstilts.figures import COLOURS, DARK, GREY, MARKERS, SLATE, note, wrap
+from xstilts.statistics import Interval
+
+_ROW, _HEAD, _FOOT = 0.3, 1.0, 0.65  # inches
+_ACROSS = 3  # panels side by side
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One part of a figure: label -> interval; of `along`, series -> x -> interval."""
+
+    title: str
+    rows: Sequence[tuple[str, Interval]] = ()
+    series: Mapping[str, Sequence[tuple[float, Interval]]] = field(default_factory=dict)
+
+
+def intervals(title: str, subtitle: str, panels: Sequence[Panel], unit: str) -> Figure:
+    """A dot with its interval per row, panels below each other, zero marked; filled if it excludes.
+
+    Colour is of the sign of what excludes zero; the rest is grey.
+    """
+    panels = [panel for panel in panels if panel.rows]
+    if not panels:
+        return note("Nothing to show yet.")
+    counts = [len(panel.rows) for panel in panels]
+    height = _HEAD + _FOOT + sum(counts) * _ROW + 0.35 * len(panels)
+    figure = Figure(figsize=(7.2, height), facecolor="white", layout="constrained")
+    grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=counts)[:, 0]
+    for axes, panel in zip(grid, panels, strict=True):
+        for place, (_, found) in enumerate(panel.rows):
+            colour = COLOURS[found.value < 0] if found.excludes_zero else GREY
+            ends = [[_gap(found.value, found.low)], [_gap(found.high, found.value)]]
+            face = colour if found.excludes_zero else "white"
+            style = {"fmt": "o", "ms": 5.5, "color": colour, "capsize": 2.5, "lw": 1.4}
+            axes.errorbar([found.value], [place], xerr=ends, markerfacecolor=face, **style)
+        axes.axvline(0, color=DARK, lw=0.8, zorder=0)
+        axes.set_yticks(range(len(panel.rows)), [wrap(label, 34) for label, _ in panel.rows])
+        axes.set_ylim(len(panel.rows) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color="#E4E4E4", lw=0.6)
+        axes.set_axisbelow(True)
+        axes.spines["left"].set_visible(False)
+        axes.set_title(wrap(panel.title, 80, 1), loc="left", fontsize=9.5, weight="bold")
+    grid[-1].set_xlabel(unit)
+    _heading(figure, title, subtitle, height)
+    return figure
+
+
+def along(
+    title: str,
+    subtitle: str,
+    panels: Sequence[Panel],
+    labels: tuple[str, str],
+    ticks: Mapping[float, str] | None = None,
+    log: bool = True,
+) -> Figure:
+    """Values with intervals along x, a colour and marker per series, panels side by side."""
+    panels = [panel for panel in panels if any(panel.series.values())]
+    if not panels:
+        return note("Nothing to show yet.")
+    across = min(_ACROSS, len(panels))
+    down = -(-len(panels) // across)
+    height = _HEAD + 0.5 + 2.6 * down
+    width = max(6.4, 3.4 * across)
+    figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+    names = list(dict.fromkeys(name for panel in panels for name in panel.series))
+    for axes, panel in zip(grid, panels, strict=False):
+        for name, points in panel.series.items():
+            _series(axes, points, names.index(name), name, len(names), log)
+        axes.axhline(0, color=DARK, lw=0.8, zorder=0)
+        if log:
+            axes.set_xscale("log")
+        if ticks:
+            axes.set_xticks(list(ticks), list(ticks.values()))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.minorticks_off()
+        axes.grid(color="#E9E9E9", lw=0.6)
+        axes.set_axisbelow(True)
+        axes.set_title(wrap(panel.title, 36, 1), loc="left", fontsize=9.5, weight="bold")
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    figure.supxlabel(labels[0], fontsize=9)
+    figure.supylabel(labels[1], fontsize=9)
+    if len(names) > 1:
+        handles, shown = grid[0].get_legend_handles_labels()
+        figure.legend(handles, shown, loc="outside lower center", ncols=4, frameon=False)
+    _heading(figure, title, subtitle, height)
+    return figure
+
+
+def _series(
+    axes: Axes,
+    points: Sequence[tuple[float, Interval]],
+    number: int,
+    name: str,
+    count: int,
+    log: bool,
+) -> None:
+    """One series, a little aside, so that the bars of several do not cover each other."""
+    aside = number - (count - 1) / 2
+    xs = [x * 1.04**aside if log else x + 0.08 * aside for x, _ in points]
+    ends = [[_gap(p.value, p.low) for _, p in points], [_gap(p.high, p.value) for _, p in points]]
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    style = {"color": colour, "marker": marker, "ms": 5, "lw": 1.3, "capsize": 2.5}
+    axes.errorbar(xs, [p.value for _, p in points], yerr=ends, label=wrap(name, 28, 1), **style)
+
+
+def _gap(upper: float, lower: float) -> float:
+    """Length of an error bar; none where there is no interval."""
+    return max(0.0, upper - lower) if math.isfinite(upper - lower) else 0.0
+
+
+def _heading(figure: Figure, title: str, subtitle: str, height: float) -> None:
+    """Title and what is shown, above the panels, at the left."""
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.72 / height), h_pad=0.08)
+    style = {"ha": "left", "va": "top", "x": 0.02}
+    figure.text(y=1 - 0.14 / height, s=title, fontsize=12.5, weight="bold", color=DARK, **style)
+    figure.text(y=1 - 0.42 / height, s=wrap(subtitle, 110), fontsize=8.5, color=SLATE, **style)

@@ -1,0 +1,224 @@
+"""A study's scores as samples: over its seeds, and over bootstrap replicates of its examples."""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from xstilts.answer import GAIN_COLUMNS
+from xstilts.artefacts import Cell
+from xstilts.results import AVERAGES, BASELINE, MEAN, Results
+from xstilts.statistics import Sample, cohen_h, holm, mean, ratio_replicates
+
+ZERO_SHOT = "zero_shot"
+Examples = Callable[[Cell], pd.DataFrame | None]
+Subset = Mapping[str, Collection[str]]  # language -> ids of examples
+
+
+def read_examples(path: Path) -> pd.DataFrame | None:
+    """What a cell's main metric adds up: language, id, top, bottom. None if it is no such ratio."""
+    found = pd.read_parquet(path)
+    return found if len(found) else None
+
+
+class Samples:
+    """Scores and gains of a study's cells.
+
+    A language may be an average, a target the mean over targets. `subset` leaves the examples with
+    these ids. Samples are made when they are asked for, and each target's replicates only once.
+    """
+
+    def __init__(
+        self, results: Results, examples: Examples, subsets: Mapping[str, Subset] | None = None
+    ):
+        self.results = results
+        self.subsets = subsets or {}
+        self.seeds = results.context.seeds
+        self._examples = examples
+        self._scored = {Cell(*key) for key in results.scored.iloc[:, :4].itertuples(index=False)}
+        keys = ["model", "recipe", "target", "seed", "language"]
+        self._points = results.frame[results.frame["headline"]].set_index(keys)["value"].to_dict()
+        self.score = cache(self._score)
+        self._block = cache(self._replicates)
+
+    def languages(self, target: str, language: str = "avg") -> list[str]:
+        """The languages of an average, or the one that is given."""
+        if language not in AVERAGES:
+            return [language]
+        found = self.results.languages(target)
+        source = self.results.sources.get(target)
+        return [name for name in found if language == "avg" or name != source]
+
+    def _score(self, model: str, recipe: str, target: str, language: str = ZERO_SHOT) -> Sample:
+        """The main metric in percent; NaN for seeds without a score."""
+        if target == MEAN:
+            targets = self.results.targets(language)
+            return mean([self.score(model, recipe, one, language) for one in targets])
+        if language in AVERAGES:
+            names = self.languages(target, language)
+            if not names:
+                return self._nothing()
+            return mean([self.score(model, recipe, target, name) for name in names])
+        keys = [(model, recipe, target, seed, language) for seed in self.seeds]
+        points = np.array([self._points.get(key, np.nan) for key in keys])
+        _, replicates = self._block(target, None).get(language, (None, None))
+        return self._sample(points, replicates, model, recipe, target)
+
+    def subset_score(
+        self, model: str, recipe: str, target: str, language: str, name: str
+    ) -> Sample:
+        """The main metric on the examples of a subset that the study names."""
+        if language in AVERAGES:
+            subset = self.subsets[name]
+            names = [x for x in self.languages(target, language) if subset.get(x)]
+            if not names:
+                return self._nothing()
+            parts = [self.subset_score(model, recipe, target, x, name) for x in names]
+            return mean(parts)
+        points, replicates = self._block(target, name).get(language, (None, None))
+        if points is None:
+            return self._nothing()
+        columns = self._columns(target)
+        at = [columns.get((model, recipe, seed)) for seed in self.seeds]
+        values = np.array([np.nan if column is None else points[column] for column in at])
+        return self._sample(values, replicates, model, recipe, target)
+
+    def has_examples(self, target: str) -> bool:
+        """Whether scores of the target's single examples are known."""
+        return bool(self._block(target, None))
+
+    def gain(self, model: str, recipe: str, target: str, language: str = ZERO_SHOT) -> Sample:
+        """The score minus that of the baseline of the same model, target and seed."""
+        baseline = self.score(model, BASELINE, target, language)
+        return self.score(model, recipe, target, language) - baseline
+
+    def _nothing(self) -> Sample:
+        return Sample(np.full(len(self.seeds), np.nan), None)
+
+    def _sample(
+        self,
+        points: np.ndarray,
+        replicates: np.ndarray | None,
+        model: str,
+        recipe: str,
+        target: str,
+    ) -> Sample:
+        if replicates is None:
+            return Sample(points, None)
+        columns = self._columns(target)
+        at = [columns.get((model, recipe, seed)) for seed in self.seeds]
+        missing = np.full(len(replicates), np.nan, np.float32)
+        drawn = [missing if column is None else replicates[:, column] for column in at]
+        return Sample(points, np.stack(drawn, axis=1))
+
+    def _cells(self, target: str) -> list[Cell]:
+        return [c for c in self.results.context.cells if c.target == target and c in self._scored]
+
+    def _columns(self, target: str) -> dict[tuple[str, str, int], int]:
+        cells = self._cells(target)
+        return {(cell.model, cell.recipe, cell.seed): n for n, cell in enumerate(cells)}
+
+    def _replicates(
+        self, target: str, name: str | None
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Language -> (scores [cells], replicates [replicates, cells]); empty without examples."""
+        subset = self.subsets[name] if name else None
+        cells = self._cells(target)
+        tables = [self._examples(cell) for cell in cells]
+        if not tables or any(table is None for table in tables):
+            return {}
+        by_cell = [dict(list(t.groupby("language", observed=True))) for t in tables]
+        names, aligned = [], []
+        for language in self.results.languages(target):
+            parts = [found.get(language) for found in by_cell]
+            if any(part is None for part in parts):
+                continue
+            ids, top, bottom = _align(parts)
+            if subset is not None:
+                kept = np.isin(ids, list(subset.get(language, ())))
+                ids, top, bottom = ids[kept], top[kept], bottom[kept]
+            if len(ids):
+                names.append(language)
+                aligned.append((ids, top, bottom))
+        if not names:
+            return {}
+        known = {id: n for n, id in enumerate(sorted({i for ids, *_ in aligned for i in ids}))}
+        groups = [(np.array([known[id] for id in ids]), *rest) for ids, *rest in aligned]
+        points = [
+            100 * np.divide(t.sum(0), b.sum(0), out=np.zeros(t.shape[1]), where=b.sum(0) > 0)
+            for _, t, b in groups
+        ]
+        return dict(zip(names, zip(points, ratio_replicates(groups), strict=True), strict=True))
+
+
+def _align(parts: list[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ids [n], top and bottom [n, cells]; an example that a cell does not have counts nothing."""
+    ids = parts[0]["id"].to_numpy()
+    if any(not np.array_equal(ids, part["id"].to_numpy()) for part in parts[1:]):
+        ids = np.array(sorted({id for part in parts for id in part["id"]}))
+        parts = [
+            part.set_index("id").reindex(ids).fillna({"top": 0, "bottom": 0}) for part in parts
+        ]
+    top, bottom = (np.stack([part[name] for part in parts], axis=1) for name in ("top", "bottom"))
+    return ids, top, bottom
+
+
+def gains(samples: Samples) -> pd.DataFrame:
+    """All gains over the baseline, with the columns of `gains.csv`.
+
+    p_holm is corrected over the family that is shown together: the gains of one average on all
+    targets, the means over targets of one average, or all gains in single languages.
+    """
+    results, context = samples.results, samples.results.context
+    frame = results.frame[results.frame["headline"]]
+    keys = ["model", "recipe", "target", "language"]
+    counts = frame.groupby(keys)["n"].first().to_dict()
+    lost = results.scored.groupby(keys[:3])["degenerate"].sum().to_dict()
+    rows = []
+    for model in context.models:
+        recipes = [r for r in context.recipes if r != BASELINE]
+        for recipe in recipes:
+            for target in [*context.targets, MEAN]:
+                for language in _shown(samples, target):
+                    gain = samples.gain(model, recipe, target, language)
+                    if not gain.seeds:
+                        continue
+                    found = gain.interval
+                    paired = ~np.isnan(gain.by_seed)
+                    scores = [
+                        float(samples.score(model, r, target, language).by_seed[paired].mean())
+                        for r in (recipe, BASELINE)
+                    ]
+                    over = results.targets(language) if target == MEAN else [target]
+                    rows.append(
+                        {
+                            **dict(zip(keys, (model, recipe, target, language), strict=True)),
+                            "gain": found.value,
+                            "low": found.low,
+                            "high": found.high,
+                            "p": found.p,
+                            "effect": cohen_h(*scores),
+                            "seeds": gain.seeds,
+                            "n": sum(counts[(model, recipe, t, language)] for t in over),
+                            "degenerate": sum(
+                                lost[(model, r, t)] for r in (recipe, BASELINE) for t in over
+                            ),
+                        }
+                    )
+    table = pd.DataFrame(rows, columns=[name for name in GAIN_COLUMNS if name != "p_holm"])
+    single = ~table["language"].isin(list(AVERAGES))
+    family = table["language"].mask(single, "single") + (table["target"] == MEAN).map(str)
+    table["p_holm"] = np.nan
+    for _, group in table.groupby(family):
+        table.loc[group.index, "p_holm"] = holm(group["p"])
+    return table[GAIN_COLUMNS]
+
+
+def _shown(samples: Samples, target: str) -> list[str]:
+    if target == MEAN:
+        return [average for average in AVERAGES if samples.results.targets(average)]
+    found = samples.results.languages(target)
+    averages = [a for a in AVERAGES if samples.languages(target, a)]
+    return [*averages, *found]
