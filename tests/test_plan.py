@@ -74,6 +74,28 @@ def test_a_cell_whose_checkpoint_was_deleted_is_to_do():
     assert made.needs[cell] == {checkpoint}
 
 
+def test_what_an_analysis_reads_is_in_the_bill_but_not_in_the_cells():
+    order = {
+        "tasks": ["entities", "completion"],
+        "steps": 4,
+        "given": [{"up": ["entities", "completion"]}],
+    }
+    grids = [
+        make_grid(models=["xlmr"], orders={**order, "forgetting": forgetting})
+        for forgetting in (False, True)
+    ]
+    without, forgetting = map(make, grids)
+    assert without.needs == forgetting.needs
+    # each task after its own step, and the first after the second
+    assert forgetting.by_phase()["score"].to_do == without.by_phase()["score"].to_do + 3
+    assert plan.ASIDE not in without.by_recipe()
+    lines = forgetting.by_recipe()
+    assert sum(line.to_do for line in lines.values()) == forgetting.total().to_do
+    assert lines[plan.ASIDE].seconds == 3 * 3600
+    only = make_grid(models=["xlmr"], orders={**order, "forgetting": True}, only=["xlmr.none.*"])
+    assert only.aside() == []
+
+
 def test_wall_time_by_list_scheduling():
     made = make(on_gpu(GRID))
     assert plan.wall_seconds(made, 1) == 21 * 3600

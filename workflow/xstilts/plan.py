@@ -3,7 +3,7 @@
 import heapq
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -23,6 +23,7 @@ from xstilts.estimates import Estimator
 from xstilts.study import Grid
 
 SHARED = "(shared)"
+ASIDE = "(analysis)"  # what no cell needs, but the study's analysis reads
 COMPUTING = ("train", "predict")  # the phases that GPUs, and budgets of hours, are for
 _FOLDS = 10
 
@@ -67,7 +68,8 @@ class Plan:
     @cached_property
     def to_do(self) -> list[Artefact]:
         """What is to be made: a download only where its data set is."""
-        wanted = set().union(*self.needs.values())
+        aside = [frozenset(_needed(score)) - self.done for score in self.grid.aside()]
+        wanted = set().union(*self.needs.values(), *aside)
         return [artefact for id, artefact in self.by_id.items() if id in wanted]
 
     def by_phase(self) -> dict[str, Line]:
@@ -76,19 +78,20 @@ class Plan:
 
     def by_model(self) -> dict[str, Line]:
         """The bill by model; what several models need, as data, is `SHARED`."""
-        models = [cell.model for cell in self.needs]
-        return self._lines(self._owners(lambda cell: cell.model), [*dict.fromkeys(models), SHARED])
+        models = dict.fromkeys(cell.model for cell in self.needs)
+        return self._lines(self._owners(lambda cell: cell.model), [*models, SHARED, ASIDE])
 
     def by_recipe(self) -> dict[str, Line]:
         """The bill by recipe; what several recipes need is `SHARED`."""
         owners = self._owners(lambda cell: cell.recipe)
-        return self._lines(owners, [*self.grid.recipes, SHARED])
+        return self._lines(owners, [*self.grid.recipes, SHARED, ASIDE])
 
-    def _owners(self, name) -> dict[str, str]:
+    def _owners(self, name: Callable[[Cell], str]) -> dict[str, str]:
         users = defaultdict(set)
         for score in self.grid.scores():
             for id in _needed(score):
                 users[id].add(name(score.cell))
+        users |= {id: {ASIDE} for id in self.by_id if id not in users}
         return {id: found.pop() if len(found) == 1 else SHARED for id, found in users.items()}
 
     def _lines(self, groups: Mapping[str, str], order: Iterable[str]) -> dict[str, Line]:
@@ -249,7 +252,7 @@ def _inputs(artefact: Artefact) -> list[str]:
         case Checkpoint():
             found = [artefact.parent, *artefact.datasets]
         case Predictions():
-            found = [artefact.checkpoint, *artefact.datasets]
+            found = [*artefact.checkpoints, *artefact.datasets]
         case Score():
             found = [artefact.predictions, *artefact.predictions.datasets]
         case _:

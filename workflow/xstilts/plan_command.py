@@ -22,6 +22,7 @@ from xstilts.costs import Evidence
 from xstilts.errors import InputError
 from xstilts.estimates import ESTIMATED, Estimator, load_table
 from xstilts.plan import (
+    ASIDE,
     COMPUTING,
     SHARED,
     Comparison,
@@ -211,6 +212,8 @@ def print_bill(plan: Plan, console: Console) -> None:
         console.print(table)
     if SHARED in plan.by_recipe():
         _say(console, f"{SHARED}: what several need, paid once", "dim")
+    if ASIDE in plan.by_recipe():
+        _say(console, f"{ASIDE}: beside the cells, and beside a budget", "dim")
 
 
 def _row(line: Line) -> list[str]:

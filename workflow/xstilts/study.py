@@ -6,7 +6,6 @@ so shared prefixes are one object, and a stage that runs one node resolves only 
 
 import fnmatch
 from functools import cache
-from itertools import product
 
 from xstilts.artefacts import (
     PART_SETTINGS,
@@ -92,19 +91,19 @@ class Grid:
         its own step.
         """
         orders = self.study.orders
-        recipes = self.recipes.values() if orders and orders.forgetting else []
-        chains = [
-            recipe.steps
-            for recipe in recipes
+        chains = {
+            name: recipe.steps
+            for name, recipe in self.recipes.items()
             if len(recipe.steps) > 1 and len(recipe.parts) == len(recipe.steps)
-        ]
+        }
+        runs = dict.fromkeys((cell.model, cell.recipe, cell.seed) for cell in self.cells())
         found = {}
-        for model, seed in product(self.study.variants(), self.study.seeds):
-            for chain in chains:
-                for end, start in [(e, s) for e in range(len(chain)) for s in range(e + 1)]:
-                    key = (model, str(Recipe(chain[: end + 1])), chain[start].parts[0].task, seed)
-                    if key not in found:
-                        found[key] = self._retained(Cell(*key), chain[: end + 1], start)
+        for model, name, seed in runs if orders and orders.forgetting else ():
+            chain = chains.get(name, ())
+            for end, start in [(e, s) for e in range(len(chain)) for s in range(e + 1)]:
+                key = (model, str(Recipe(chain[: end + 1])), chain[start].parts[0].task, seed)
+                if key not in found:
+                    found[key] = self._retained(Cell(*key), chain[: end + 1], start)
         return found
 
     def _retained(self, cell: Cell, chain: tuple[Step, ...], start: int) -> Score:

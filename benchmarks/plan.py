@@ -1,0 +1,54 @@
+"""How long `xstilts plan` takes to choose among the cells of a growing study.
+
+    python benchmarks/plan.py
+
+A row per size of the paper's grid, aim and budget (as a share of what all costs): cells, seconds of
+planning (reading, expansion, bill) and of the choice, and its optimality gap. Nothing is trained;
+all costs are estimates.
+"""
+
+import time
+from pathlib import Path
+
+from xstilts.budget import AIMS, choose
+from xstilts.config import load
+from xstilts.costs import Evidence
+from xstilts.estimates import Estimator, load_table
+from xstilts.plan import make, problem, wall_seconds
+from xstilts.study import Grid
+
+STUDY = Path(__file__).resolve().parents[1] / "config" / "studies" / "phang2020.yaml"
+SEEDS = [1, 3, 5, 10]
+SHARES = [0.1, 0.5]
+SECONDS = 15  # the command's default
+
+
+def main() -> None:
+    """Print the table."""
+    print(
+        f"{'cells':>6} {'plan':>7}  {'aim':9} {'budget':>6} {'choice':>7} {'gap':>6} {'chosen':>6}"
+    )
+    paper = load(STUDY)
+    for seeds in SEEDS:
+        study = paper.study.model_copy(update={"seeds": list(range(1, seeds + 1))})
+        start = time.monotonic()
+        grid = Grid(paper.model_copy(update={"study": study}))
+        plan = make(grid, Estimator(grid.project, load_table()), Evidence(), ())
+        plan.by_recipe()
+        wall_seconds(plan, 8)
+        planned = time.monotonic() - start
+        for aim in AIMS:
+            for share in SHARES:
+                start = time.monotonic()
+                hours = share * plan.total().gpu_hours
+                found = choose(problem(plan, {}, hours, float("inf")), aim, SECONDS)
+                took = time.monotonic() - start
+                print(
+                    f"{len(plan.needs):6} {planned:6.1f}s  {aim:9} {share:6.0%} {took:6.1f}s "
+                    f"{found.gap:6.2%} {len(found.cells):6}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""plan: on what a real Snakemake run leaves, and a real run of the study that it writes."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_finished_study_is_compared_with_its_estimate(first_run):
+    checkout, _ = first_run
+    shown = checkout.run("xstilts", "plan")
+    assert shown.status == 0, shown.output
+    assert "4 cells, 4 done, 0 to do" in shown.output
+    compared = checkout.run("xstilts", "plan", "--check")
+    assert compared.status == 0, compared.output
+    jobs = dict(re.findall(r"^(\w+) +(\d+) ", compared.output, re.M))
+    # paraphrase after none and NLI, NLI; two predictions more, of Tatoeba
+    assert {phase: jobs[phase] for phase in ("initialise", "train", "predict", "score")} == {
+        "initialise": "1",
+        "train": "3",
+        "predict": "4",
+        "score": "4",
+    }
+
+
+def test_the_study_of_a_budget_runs_just_the_choice(finished):
+    finished.edit("config/config.yaml", "seeds: [1]", "seeds: [1, 2]")
+    everything = finished.run("xstilts", "plan", "--gpu-hours", "1000")
+    assert "optimality gap 0.0%; 4 of 4 cells to do chosen" in everything.output
+    [line] = [line for line in everything.output.splitlines() if line.startswith("train ")]
+    total, done, to_do, hours = line.split()[1:5]
+    assert (total, done, to_do) == ("6", "3", "3")
+    half = str(float(hours) / 2)  # as measured: one training of three, with its predictions
+    wrote = finished.run("xstilts", "plan", "--gpu-hours", half, "--write", "config/first.yaml")
+    assert wrote.status == 0, wrote.output
+    assert "Written: config/first.yaml" in wrote.output
+    first = _trainings(finished.jobs("--configfile", "config/first.yaml"))
+    left = _trainings(finished.jobs())
+    assert len(first) == 1
+    assert sorted(first + left) == [
+        "train tiny.nli-paraphrase.s2",
+        "train tiny.nli.s2",
+        "train tiny.paraphrase.s2",
+    ]
+
+
+def _trainings(jobs: list[str]) -> list[str]:
+    return [job for job in jobs if job.startswith("train ")]
