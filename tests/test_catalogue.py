@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from xstilts import config, origins
+from xstilts.cli import main
 from xstilts.errors import InputError
 from xstilts.sources import raw
 from xstilts.stages import prepare
@@ -191,3 +192,20 @@ def test_the_slices_hold_all_but_what_is_said(tmp_path):
         **{"xnli": 15, "pawsx": 2, "udpos": 28, "panx": 47, "xquad": 12, "mlqa": 7},
         **{"tydiqa_train": 3, "bucc2018_dev": 1, "tatoeba": 112, "xcopa": 11, "lareqa": 11},
     }
+
+
+def test_every_model_of_the_hub_states_its_size():
+    for name, model in config.read_entries(CONFIG / "models", config.Model, config.MODEL).items():
+        assert model.init or model.parameters > model.embedding_parameters > 0, name
+
+
+def test_the_paper_s_grid_is_planned_without_data(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    study = CONFIG / "studies" / "phang2020.yaml"
+    assert main(["plan", "--study", str(study), "--gpus", "8"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "phang2020: 594 cells, 0 done, 594 to do"
+    rows = {line.split()[0]: line.split() for line in lines if line}
+    # 21 recipes' steps and 22 x 7 targets with training, three seeds
+    assert rows["train"][1:4] == ["525", "0", "525"]
+    assert rows["fetch"][-2:] == ["2.2", "GB"]  # XLM-R large
