@@ -37,7 +37,7 @@ def make(grid: Grid = GRID, done=(), seconds: float = 3600) -> plan.Plan:
     for artefact in grid.artefacts().all():
         works = artefact.identity.phase in plan.COMPUTING
         gpus = (grid.project.models["xlmr"].resources.gpu or 0) if works else 0
-        costs[artefact.id] = Cost(seconds if works else 0, gpus, 10)
+        costs[artefact.id] = Cost(seconds if works else 0, gpus or 0, 10)
     estimator = Estimator(grid.project, load_table())
     return plan.make(grid, estimator, Evidence(costs), done)
 

@@ -58,6 +58,8 @@ def measure(study: Path, cells: str, seconds: float = 3600) -> None:
             elif artefact is not score:
                 write_json(Path(artefact.path) / "manifest.json", {})
             write_benchmark(artefact, seconds)
+        Path(score.examples_path).parent.mkdir(parents=True, exist_ok=True)
+        Path(score.examples_path).touch()
         write_score(score, 50.0 + score.cell.seed)
         for data in (*score.predictions.datasets, *_training_data(score)):
             if not Path(data.path).exists():

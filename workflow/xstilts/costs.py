@@ -65,7 +65,7 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
                 costs[artefact.id] = Cost(
                     seconds / len(found),
                     gpus(project, artefact),
-                    _size(Path(artefact.path)),
+                    _size(artefact),
                 )
     return Evidence(costs, rows)
 
@@ -100,11 +100,11 @@ def _seconds(path: Path) -> float | None:
     return sum(found)
 
 
-def _size(path: Path) -> int:
-    """Bytes of a file, or of the files in a folder."""
-    if path.is_file():
-        return path.stat().st_size
-    with os.scandir(path) as entries:
+def _size(artefact: Artefact) -> int:
+    """Bytes of an artefact's files."""
+    if isinstance(artefact, Score):
+        return sum(os.stat(path).st_size for path in artefact.files if os.path.exists(path))
+    with os.scandir(artefact.path) as entries:
         return sum(entry.stat().st_size for entry in entries if entry.is_file())
 
 

@@ -142,8 +142,6 @@ class Estimator:
                 tokens = self._tokens(artefact.family, artefact.encode.max_length)
                 per_row = 2 * self.parameters(model_of(artefact), artefact.family) * tokens
                 return per_row * self.held(artefact, evidence)
-            case Score():
-                return self.held(artefact.predictions, evidence)
         return self.held(artefact, evidence)
 
     def _training(self, step: Checkpoint, evidence: Evidence) -> float:
@@ -212,8 +210,10 @@ class Estimator:
         return self.table.assumptions.bytes_per_row[artefact.identity.phase] * rows
 
     def held(self, artefact: Artefact, evidence: Evidence) -> float:
-        """Rows that an artefact holds; 1 for a checkpoint, a download and a score."""
+        """Rows that an artefact holds; 1 for a checkpoint and a download."""
         match artefact:
+            case Score():
+                return self.held(artefact.predictions, evidence)
             case Predictions():
                 return sum(self.rows(data, evidence) for data in artefact.datasets)
             case Dataset():
