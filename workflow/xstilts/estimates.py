@@ -7,7 +7,7 @@ but for reading that file.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -85,6 +85,7 @@ class Estimator:
         Raises InputError for a model that states no `parameters` where an estimate needs them.
         """
         artefacts = list(artefacts)
+        evidence = self._with_downloads(artefacts, evidence)
         like = _Likeness()
         for artefact in artefacts:
             if cost := evidence.costs.get(artefact.id):
@@ -96,6 +97,14 @@ class Estimator:
             or self._expected(artefact, evidence, like, sharers[benchmark_file(artefact)])
             for artefact in artefacts
         }
+
+    def _with_downloads(self, artefacts: list[Artefact], evidence: Evidence) -> Evidence:
+        """The evidence, and how many rows the data sets have that each download serves."""
+        rows: Counter[str] = Counter()
+        for data in artefacts:
+            if isinstance(data, Dataset) and data.download:
+                rows[data.download.id] += self.rows(data, evidence)
+        return replace(evidence, rows={**evidence.rows, **rows})
 
     def _expected(
         self, artefact: Artefact, evidence: Evidence, like: "_Likeness", sharers: int
@@ -115,7 +124,8 @@ class Estimator:
             disk = like.bytes_per_row(key) * rows
         else:  # the size of a checkpoint is its own model's
             disk = self.disk(artefact, rows)
-        return Cost(seconds, asked, disk, self.download(artefact), source)
+        download = disk if artefact.identity.phase == "fetch" else 0
+        return Cost(seconds, asked, disk, download, source)
 
     def _compute(self, artefact: Artefact, work: float) -> float:
         """Seconds of the floating-point operations of a training or a prediction."""
@@ -210,7 +220,7 @@ class Estimator:
         return self.table.assumptions.bytes_per_row[artefact.identity.phase] * rows
 
     def held(self, artefact: Artefact, evidence: Evidence) -> float:
-        """Rows that an artefact holds; 1 for a checkpoint and a download."""
+        """Rows that an artefact holds; 1 for a checkpoint."""
         match artefact:
             case Score():
                 return self.held(artefact.predictions, evidence)
@@ -218,19 +228,13 @@ class Estimator:
                 return sum(self.rows(data, evidence) for data in artefact.datasets)
             case Dataset():
                 return self.rows(artefact, evidence)
-        return 1
+        return evidence.rows.get(artefact.id, 1)
 
     def scratch(self, artefact: Artefact) -> float:
         """Bytes of a training's resume state while it runs: the last save and the next."""
         if not isinstance(artefact, Checkpoint) or artefact.parent is None:
             return 0
         return 2 * _STATE * self.parameters(artefact.model)
-
-    def download(self, artefact: Artefact) -> float:
-        """Bytes that come from the Hub: a pretrained model's weights."""
-        if isinstance(artefact, Checkpoint) and artefact.identity.phase == "fetch":
-            return _BYTES * self.parameters(artefact.model)
-        return 0
 
 
 def _shares(sizes: list[float], settings: Train) -> list[float]:
