@@ -5,12 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_project import make_grid
 
+from xstilts.artefacts import Download
 from xstilts.batches import Supply, plan
 from xstilts.config import Project
 from xstilts.costs import MEASURED, Cost, Evidence
 from xstilts.errors import InputError
 from xstilts.estimates import ESTIMATED, Estimator, line, load_table
 from xstilts.resources import ModelNeeds
+from xstilts.study import Grid
 
 TABLE = load_table()
 GRID = make_grid(
@@ -77,7 +79,7 @@ def test_other_tasks_and_models_are_scaled_by_their_work():
 def test_jobs_with_and_without_gpu_are_not_alike():
     models = {**GRID.project.models}
     models["dropout"] = models["dropout"].model_copy(update={"resources": ModelNeeds(gpu=1)})
-    grid = type(GRID)(GRID.project.model_copy(update={"models": models}))
+    grid = Grid(GRID.project.model_copy(update={"models": models}))
     [on_gpu] = [
         score.predictions.checkpoint
         for score in grid.scores()
@@ -110,12 +112,12 @@ def test_a_model_of_unknown_size_is_named():
     values = GRID.project.model_dump(exclude_unset=True)
     hub = {"repository": "some/model", "revision": "0" * 40}
     values["models"]["xlmr"] = {"hub": hub}
-    grid = type(GRID)(Project.model_validate(values))
+    grid = Grid(Project.model_validate(values))
     with pytest.raises(InputError, match=r"model 'xlmr'.*state `parameters`"):
         estimate(grid)
     values["models"]["xlmr"]["parameters"] = 1000
-    found = estimate(type(GRID)(Project.model_validate(values)))
-    root = type(GRID)(Project.model_validate(values)).root("xlmr")
+    found = estimate(Grid(Project.model_validate(values)))
+    root = Grid(Project.model_validate(values)).root("xlmr")
     assert (found[root.id].download, found[root.id].disk) == (4000, 4000)
 
 
@@ -135,3 +137,20 @@ def test_a_line_goes_through_points_on_a_line():
     assert line([(1, 12), (2, 14), (5, 20)]) == pytest.approx((10, 2))
     assert line([(4, 8)]) == (0, 2)
     assert line([(1, 8), (2, 4)]) == (6, 0)
+
+
+def test_a_download_is_as_large_as_the_rows_that_it_serves():
+    values = GRID.project.model_dump(exclude_unset=True)
+    split = {
+        "source": "hub",
+        "repository": "some/data",
+        "revision": "0" * 40,
+        "split": "train",
+        "columns": {"text_a": "a", "label": "b"},
+        "rows": 3000,
+    }
+    values["tasks"]["nli"]["splits"]["train"] = split
+    found = Grid(Project.model_validate(values))
+    [download] = [a for a in found.artefacts().downloads.values() if isinstance(a, Download)]
+    cost = estimate(found)[download.id]
+    assert cost.download == cost.disk == 3000 * TABLE.assumptions.bytes_per_row["fetch"]
