@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= config/config.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo fetch test test-slurm check-demo lint reference lock clean
+.PHONY: help demo studies fetch test test-slurm check-demo lint reference lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -20,6 +20,11 @@ help: ## show this list
 demo: .venv/made ## run the lab study on this machine: about ten minutes on two cores
 	snakemake
 	snakemake --report results/studies/lab/report.html
+
+STUDIES := config/config.yaml $(patsubst %,config/studies/lab_%.yaml,order scale language size)
+
+studies: .venv/made ## run the lab's five studies one after another: about half an hour on two cores
+	for study in $(STUDIES); do snakemake --configfile $$study || exit 1; done
 
 fetch: .venv/made ## download all that STUDY needs; after it no job needs a network
 	snakemake fetch_all --configfile $(STUDY)

@@ -7,6 +7,7 @@ from test_study import grid
 from xstilts.errors import InputError
 from xstilts.orders import Orders
 from xstilts.recipe import parse
+from xstilts.workplan import notes
 
 COUNTS = {"a": 300, "b": 100, "c": 200, "d": 50}
 
@@ -70,6 +71,7 @@ def test_a_study_trains_shared_prefixes_once():
     assert alone == 1 + 6 * 4 + 4 * 2
     # as a tree the chains are 3 first, 6 second and 6 third steps
     assert tree == 1 + (3 + 6 + 6) + 4 + 6 + 4
+    assert f"A tree of {tree} trainings; each cell for itself would take {alone}." in notes(found)
 
 
 def test_orders_by_size_take_what_the_entries_state():

@@ -6,7 +6,10 @@ import pytest
 from test_study import grid
 
 from xstilts.errors import InputError
+from xstilts.sources.raw import fingerprint
+from xstilts.study import Grid
 from xstilts.subsets import check_ids, read_ids
+from xstilts.workplan import StudyView
 
 HARD = {
     "models": ["lab_tiny"],
@@ -56,6 +59,19 @@ def test_what_is_no_subset_is_said(changes, message):
 def test_wrong_examples_need_the_baseline():
     with pytest.raises(InputError, match="needs recipe 'none'"):
         grid(**{**HARD, "recipes": ["lab_mnli"]})
+
+
+def test_a_list_is_there_and_its_content_counts(tmp_path):
+    ids = {"mine": {"target": "lab_xnli", "ids": "mine.txt"}}
+    project = grid(**{**HARD, "subsets": ids, "data": str(tmp_path)}).project
+    with pytest.raises(InputError, match=r"subsets\.mine: no file .*mine\.txt"):
+        fingerprint(project, tmp_path / "memory.json")
+
+    def stamp(text):
+        (tmp_path / "mine.txt").write_text(text)
+        return StudyView(Grid(fingerprint(project, tmp_path / "memory.json")[0])).stamp
+
+    assert stamp("1\n") == stamp("1\n") != stamp("1\n2\n")
 
 
 def test_lists_of_ids(tmp_path):

@@ -88,7 +88,11 @@ class StudyView:
         project = self.grid.project
         package = Path(__file__).parent
         content = {
-            "scores": [score.id for score in self.grid.scores()],
+            "scores": [score.id for score in (*self.grid.scores(), *self.grid.aside())],
+            "subsets": [
+                [name, subset.model_dump(), project.raw.get(subset.ids or "")]
+                for name, subset in self.grid.study.subsets.items()
+            ],
             "analysis": self.grid.study.analysis,
             "labels": labels(self.grid),
             "recipes": {name: str(recipe) for name, recipe in self.grid.recipes.items()},
@@ -143,6 +147,9 @@ def labels(grid: Grid) -> dict[str, str]:
 def notes(grid: Grid) -> list[str]:
     """What the tables say about the study: its question, and the settings in force."""
     title = [grid.study.title] if grid.study.title else []
+    if grid.study.orders:
+        alone, tree = grid.trainings()
+        title.append(f"A tree of {tree} trainings; each cell for itself would take {alone}.")
     name = grid.study.hyperparameters
     if not name:
         return title

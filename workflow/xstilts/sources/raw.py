@@ -23,15 +23,17 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     """The project with the hashes of its raw files, and a notice for each thing that is missing.
 
     With `languages: available`, languages, targets and recipes whose files are missing are left
-    out. `memory` is the file that remembers hashes. Raises InputError if no target is left.
+    out. `memory` is the file that remembers hashes. Raises InputError if no target is left, or a
+    subset's list of ids is missing.
     """
+    lists = {name: s.ids for name, s in project.study.subsets.items() if s.ids}
     splits = [
         (split, [*([] if name == "test" else [task.source_language]), *task.languages])
         for task in project.tasks.values()
         for name, split in task.splits.items()
         if isinstance(split, FilesSplit)
     ]
-    if not splits:
+    if not splits and not lists:
         return project, []
     root = project.data_folder()
     known = _remembered(memory)
@@ -41,6 +43,10 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
             paths = locate(split.path, root, language)
             if paths:
                 found[raw_key(split, language)] = [_sha256(path, known) for path in paths]
+    for name, path in lists.items():
+        if not (root / path).is_file():
+            raise InputError(f"subsets.{name}: no file {root / path}")
+        found[path] = [_sha256(root / path, known)]
     _remember(memory, known)
     project = project.model_copy(update={"raw": found})
     if project.study.languages == "all":
