@@ -1,6 +1,7 @@
 """budget: the choice of cells against all choices there are."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, settings
@@ -12,6 +13,7 @@ from xstilts.errors import InputError
 
 COST = st.integers(0, 9)
 NONE = frozenset({"none"})
+UNITS = ("hours", "bytes")
 
 
 @st.composite
@@ -38,7 +40,7 @@ def problems(draw) -> Problem:
     budgets = tuple(draw(st.integers(1, 30)) for _ in range(kinds))
     pairs = {(c.model, c.recipe, c.target) for c in cells}
     spreads = {pair: draw(st.sampled_from([0.0, 0.5, 1.0, 3.0])) for pair in sorted(pairs)}
-    return Problem(needs, costs, budgets, NONE, spreads)
+    return Problem(needs, costs, budgets, UNITS[:kinds], NONE, spreads)
 
 
 def best(problem: Problem, aim: str) -> float:
@@ -79,7 +81,7 @@ def grid(recipes: list[str], seeds: int = 1, budget: float = 10, **costs: float)
             amounts[str(cell)] = (1.0,)
             steps = {recipe} & {*costs}
             needs[cell] = frozenset({str(cell), *steps})
-    return Problem(needs, amounts, (budget,), NONE)
+    return Problem(needs, amounts, (budget,), UNITS[:1], NONE)
 
 
 def names(choice) -> list[str]:
@@ -96,14 +98,16 @@ def test_a_recipe_counts_only_with_its_baseline():
     problem = grid(["none", "a"], budget=10, a=0)
     # the baseline costs more than the budget: neither counts
     dear = {**problem.costs, "m.none.x.s1": (11.0,)}
-    with pytest.raises(InputError, match=r"the budget is 10; the cheapest \(1 cells.*costs 11"):
-        choose(Problem(problem.needs, dear, (10,), NONE), "cells")
+    with pytest.raises(
+        InputError, match="is 10 hours; the cheapest, m.none.x.s1 with .* takes 11 hours"
+    ):
+        choose(Problem(problem.needs, dear, (10,), UNITS[:1], NONE), "cells")
 
 
 def test_a_baseline_that_is_there_costs_nothing():
     problem = grid(["none", "a"], budget=1)
     needs = {**problem.needs, Cell("m", "none", "x", 1): frozenset()}
-    found = choose(Problem(needs, problem.costs, (1,), NONE), "cells")
+    found = choose(replace(problem, needs=needs), "cells")
     assert names(found) == ["a.s1"]
     assert found.value == 2  # with the baseline, which is done
 
@@ -119,12 +123,12 @@ def test_pairs_need_all_their_seeds():
 
 def test_intervals_prefer_the_uncertain_and_the_new():
     problem = grid(["none", "a", "b"], seeds=2, budget=2)
-    wide = Problem(problem.needs, problem.costs, (2,), NONE, {("m", "b", "x"): 2.0})
+    wide = replace(problem, spreads={("m", "b", "x"): 2.0})
     assert {cell.recipe for cell in choose(wide, "intervals").cells} == {"none", "b"}
     there = {
         c: frozenset() if c.seed == 1 and c.recipe != "b" else n for c, n in wide.needs.items()
     }
-    one = Problem(there, problem.costs, (1,), NONE)
+    one = replace(problem, needs=there, budgets=(1,))
     assert names(choose(one, "intervals")) == ["b.s1"]  # its first gain, not the second of another
 
 
@@ -136,7 +140,9 @@ def test_half_width_falls_as_the_root_of_n():
 def test_nothing_to_choose():
     problem = grid(["none"])
     with pytest.raises(InputError, match="all cells are done"):
-        choose(Problem(dict.fromkeys(problem.needs, frozenset()), {}, (1,), NONE), "cells")
+        choose(
+            Problem(dict.fromkeys(problem.needs, frozenset()), {}, (1,), UNITS[:1], NONE), "cells"
+        )
     with pytest.raises(InputError, match="no recipe beside the baseline"):
         choose(problem, "pairs")
 
@@ -144,5 +150,5 @@ def test_nothing_to_choose():
 def test_a_choice_that_uses_the_budget_to_the_last_fits():
     problem = grid(["none", "a", "b"], budget=0.3)
     costs = dict.fromkeys(problem.costs, (0.1,))
-    found = choose(Problem(problem.needs, costs, (0.3,), NONE), "cells")
+    found = choose(replace(problem, costs=costs), "cells")
     assert len(found.cells) == 3  # 0.1 + 0.1 + 0.1 is more than 0.3 in floating point

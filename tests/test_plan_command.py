@@ -155,7 +155,10 @@ def test_check_compares_estimate_and_actual(study, capsys):
         (["--gpu-hours", "nan"], "--gpu-hours nan: expected more than 0"),
         (["--disk", "much"], "--disk much: expected a size such as 500GB"),
         (["--gpus", "0"], "--gpus 0: expected 1 or more"),
-        (["--gpu-hours", "1e-6"], "nothing fits that would count: the budget is 1e-06"),
+        (
+            ["--gpu-hours", "1e-6"],
+            "nothing fits that would count: the budget is 1e-06 CPU hours; the cheapest, xlmr.none",
+        ),
         (["--hardware", "a10"], "unknown hardware 'a10': did you mean 'a100'?"),
         (["--hardware-table", "no.yaml"], "no.yaml: no such file"),
         (["--check"], "no job of the study has a benchmark file yet"),

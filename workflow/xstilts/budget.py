@@ -30,7 +30,8 @@ class Problem:
 
     needs: Mapping[Cell, frozenset[str]]  # ids of artefacts to make; none: the cell is done
     costs: Mapping[str, tuple[float, ...]]  # of an artefact: one number per budget
-    budgets: tuple[float, ...]
+    budgets: tuple[float, ...]  # infinite is none
+    units: tuple[str, ...]
     baselines: frozenset[str]  # names of recipes without a step
     spreads: Mapping[Pair, float] = field(default_factory=dict)  # sd of the gain over seeds
 
@@ -192,13 +193,19 @@ def _nothing(problem: Problem, aim: str) -> str:
         if (found := problem.with_baselines(cells)) and not problem.counted(()).issuperset(cells)
     ]
     cheapest = min(groups, key=problem.cost)
-    cell = min(cheapest, key=str)
-    cost = ", ".join(f"{amount:.3g}" for amount in problem.cost(cheapest))
-    budget = ", ".join(f"{amount:.3g}" for amount in problem.budgets)
+    cell = max(cheapest, key=lambda cell: (cell.recipe not in problem.baselines, str(cell)))
+    others = f" and {len(cheapest) - 1} cells more" if len(cheapest) > 1 else ""
+    cost = problem.cost(cheapest)
     return (
-        f"nothing fits that would count: the budget is {budget}; the cheapest "
-        f"({len(cheapest)} cells with their baselines, {cell} among them) costs {cost}"
+        f"nothing fits that would count: the budget is {_told(problem, problem.budgets)}; the "
+        f"cheapest, {cell}{others}, takes {_told(problem, cost)} with the steps before"
     )
+
+
+def _told(problem: Problem, amounts: tuple[float, ...]) -> str:
+    """Amounts where there is a budget."""
+    told = zip(problem.units, problem.budgets, amounts, strict=True)
+    return ", ".join(f"{amount:.3g} {unit}" for unit, budget, amount in told if budget < math.inf)
 
 
 def _solve(

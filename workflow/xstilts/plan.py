@@ -269,6 +269,7 @@ def problem(
         needs=plan.needs,
         costs={id: (plan.hours(id), plan.costs[id].disk) for id in wanted},
         budgets=(hours, disk),
+        units=("GPU hours" if plan.on_gpus else "CPU hours", "bytes on disk"),
         baselines=frozenset(name for name, r in plan.grid.recipes.items() if not r.steps),
         spreads=spreads(plan.needs, gains),
     )
