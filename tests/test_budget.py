@@ -98,10 +98,8 @@ def test_a_recipe_counts_only_with_its_baseline():
     problem = grid(["none", "a"], budget=10, a=0)
     # the baseline costs more than the budget: neither counts
     dear = {**problem.costs, "m.none.x.s1": (11.0,)}
-    with pytest.raises(
-        InputError, match="is 10 hours; the cheapest, m.none.x.s1 with .* takes 11 hours"
-    ):
-        choose(Problem(problem.needs, dear, (10,), UNITS[:1], NONE), "cells")
+    with pytest.raises(InputError, match="is 10 hours; the cheapest, m.none.x.s1, takes 11 hours"):
+        choose(replace(problem, costs=dear), "cells")
 
 
 def test_a_baseline_that_is_there_costs_nothing():
