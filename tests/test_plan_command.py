@@ -106,6 +106,14 @@ def test_measurements_of_other_studies_count(study, capsys):
     assert "FLOP" not in shown
 
 
+def test_a_study_that_cannot_be_read_costs_only_its_measurements(study, capsys):
+    path = Path("results/studies/old/study.json")
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    assert run(study) == 0
+    assert "results/studies/old: its measurements are left out" in capsys.readouterr().out
+
+
 def test_a_budget_writes_a_study_of_just_the_choice(study, capsys):
     measure(study, "xlmr.none.nli")
     # a CPU hour for each training and prediction: NLI after entities takes 3 for the first seed

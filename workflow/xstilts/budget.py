@@ -153,7 +153,9 @@ class Choice:
 
     @property
     def gap(self) -> float:
-        """How much better another choice might be, as a share of the bound."""
+        """How much better another choice might be, as a share of the bound; 1 if unknown."""
+        if self.bound == math.inf:
+            return 1.0
         return max(0.0, self.bound - self.value) / self.bound if self.bound else 0.0
 
 
@@ -242,7 +244,9 @@ def _solve(
     found = pulp.value(model.objective) or 0.0
     if status == pulp.LpSolutionOptimal:
         return chosen, found * (1 + relative)
-    model.solve(pulp.PULP_CBC_CMD(msg=False, mip=False))
+    model.solve(pulp.PULP_CBC_CMD(msg=False, mip=False, timeLimit=seconds))
+    if model.sol_status != pulp.LpSolutionOptimal:
+        return chosen, math.inf
     relaxed = pulp.value(model.objective) or 0.0
     return chosen, relaxed if aim == "intervals" else math.floor(relaxed + 1e-6)
 

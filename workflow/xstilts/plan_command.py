@@ -54,7 +54,7 @@ def run(grid: Grid, options) -> None:
     if options.gpus < 1:
         raise InputError(f"--gpus {options.gpus}: expected 1 or more")
     values = _writable(options.study, options.write) if options.write else {}
-    estimator, evidence, past = _evidence(grid, options)
+    estimator, evidence, past = _evidence(grid, options, console)
     if options.check:
         print_check(check(grid, estimator, evidence), console)
         return
@@ -76,14 +76,18 @@ def run(grid: Grid, options) -> None:
         _say(console, f"\nWritten: {options.write}, with what is done already")
 
 
-def _evidence(grid: Grid, options) -> tuple[Estimator, Evidence, list[Artefact]]:
+def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidence, list[Artefact]]:
     """What this and other studies with results here have measured."""
     project, past = grid.project, {}
     models = dict(project.models)
     for path in sorted((workplan.RESULTS / "studies").glob("*/study.json")):
         if path.parent.name == grid.study.study:
             continue
-        other, _ = workplan.open_study(path)
+        try:
+            other, _ = workplan.open_study(path)
+        except InputError as error:  # of an older version, say; it costs only its measurements
+            _say(console, f"{path.parent}: its measurements are left out: {error}", "dim")
+            continue
         models = other.project.models | models
         past |= {artefact.id: artefact for artefact in other.artefacts().all()}
     project = project.model_copy(update={"models": models})
