@@ -10,10 +10,10 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from xstilts import __version__, locks, store
+from xstilts import __version__, distributed, locks, store
 from xstilts.errors import InputError, Stopped, nearest
 
 log = logging.getLogger("xstilts")
@@ -84,6 +84,15 @@ def _parser() -> argparse.ArgumentParser:
                 "--micro-batch", type=int, help="examples in memory at a time (default: the batch)"
             )
             command.add_argument(
+                "--processes",
+                type=int,
+                default=1,
+                help="that share the model, a GPU each (default: %(default)s)",
+            )
+            command.add_argument(
+                "--nodes", type=int, default=1, help="of SLURM's that they are on (default: 1)"
+            )
+            command.add_argument(
                 "--save-every",
                 type=int,
                 default=500,
@@ -135,12 +144,15 @@ def _plan_options(command: argparse.ArgumentParser) -> None:
 
 def _start_logging(path: Path | None) -> None:
     logging.raiseExceptions = False  # a log on a full disk must not bury what is the matter
-    log.setLevel(logging.INFO)
+    first = distributed.is_main()  # of several processes one tells; the others' errors count
+    log.setLevel(logging.INFO if first else logging.ERROR)
     log.handlers.clear()
     log.addHandler(logging.StreamHandler(sys.stderr))
-    if path:
+    if path and first:
         store.check_writable(path.parent)
-        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        if not distributed.started():
+            path.unlink(missing_ok=True)
+        file = logging.FileHandler(path, mode="a", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(file)
 
@@ -172,8 +184,9 @@ def _with_artefacts(options, group: str, work: Callable) -> None:
     for folder in (store.SCRATCH, Path(known[options.id[0]].path).parent):
         store.check_writable(folder)
     signal.signal(signal.SIGTERM, _stop)
-    with locks.held(options.id):
-        for id in options.id:
+    launched = distributed.started()  # by a process that has the locks
+    with nullcontext() if launched else locks.held(options.id):
+        for id in [] if launched else options.id:
             store.failure_file(id).unlink(missing_ok=True)
         missing = [known[id] for id in options.id if not is_done(known[id])]
         if not missing:
@@ -187,8 +200,9 @@ def _with_artefacts(options, group: str, work: Callable) -> None:
             cause = _cause(error)
             message = str(cause) if isinstance(cause, InputError) else repr(cause)
             with suppress(OSError):
-                for artefact in missing:
-                    store.write_text(store.failure_file(artefact.id), message + "\n")
+                for file in [store.failure_file(artefact.id) for artefact in missing]:
+                    if not file.exists():  # of several processes the first to fail knows why
+                        store.write_text(file, message + "\n")
             if cause is error:
                 raise
             raise cause from None
@@ -261,6 +275,9 @@ def _initialise(options) -> None:
 
 def _train(options) -> None:
     def work(found, grid):
+        if options.processes > 1 and not distributed.started():
+            distributed.launch(options.processes, options.nodes, sys.argv[1:])
+            return
         _prepare_torch(options.threads)
         from xstilts.stages import train
 

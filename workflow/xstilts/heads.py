@@ -51,6 +51,9 @@ class _Headed:
         # the encoder's modules are its own class's: only a head's come here
         if isinstance(module, nn.Linear):
             initialization.normal_(module.weight, std=_STD)
+            if module.bias is not None:
+                initialization.zeros_(module.bias)
+        elif isinstance(module, _LanguageHead):
             initialization.zeros_(module.bias)
         else:
             super()._init_weights(module)
@@ -150,15 +153,14 @@ class _LanguageHead(nn.Module):
         super().__init__()
         self.dense = nn.Linear(hidden, hidden)
         self.norm = nn.LayerNorm(hidden)
-        self.decoder = nn.Linear(hidden, vocabulary)
+        self.decoder = nn.Linear(hidden, vocabulary, bias=False)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """[…, hidden] -> [..., pieces], in float32."""
-        hidden = self.norm(nn.functional.gelu(self.dense(hidden)))
-        weight = self.decoder.weight
-        scale = weight.shape[0] ** 0.5 / weight.detach().float().norm()
-        logits = nn.functional.linear(hidden, weight).float() * scale
-        return logits + self.decoder.bias.float()
+        logits = self.decoder(self.norm(nn.functional.gelu(self.dense(hidden))))
+        weight = self.decoder.weight.detach().float()
+        return logits.float() * (weight.shape[0] ** 0.5 / weight.norm()) + self.bias.float()
 
 
 _HEADS = {"classify": _Classify, "choose": _Choose, "tag": _Tag, "answer": _Answer, "mask": _Mask}

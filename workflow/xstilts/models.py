@@ -172,18 +172,27 @@ class Multitask(nn.Module):
 
     def state_dict(self, *args, **kwargs) -> dict[str, torch.Tensor]:
         """Each shared tensor once, as safetensors demands."""
-        seen, state = set(), {}
-        for key, tensor in super().state_dict(*args, **kwargs).items():
-            if tensor.data_ptr() not in seen:
-                seen.add(tensor.data_ptr())
-                state[key] = tensor
-        return state
+        first = first_names(self)
+        state = super().state_dict(*args, **kwargs)
+        return {key: tensor for key, tensor in state.items() if first.get(key, key) == key}
 
     def load_state_dict(self, state, *args, **kwargs):
         """Load what `state_dict` gave; the other names of a shared tensor come with it."""
-        saved = {tensor.data_ptr(): state[key] for key, tensor in self.state_dict().items()}
-        named = super().state_dict().items()
-        return super().load_state_dict({key: saved[tensor.data_ptr()] for key, tensor in named})
+        first = first_names(self)
+        names = super().state_dict().keys()
+        return super().load_state_dict({key: state[first.get(key, key)] for key in names})
+
+    def encoder_weights(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The encoder's part of weights that are under all their names here."""
+        return {name: weights[f"encoder.{name}"] for name in self.encoder.state_dict()}
+
+
+def first_names(model: nn.Module) -> dict[str, str]:
+    """Name of each weight and buffer -> the first of the names that it has."""
+    first: dict[int, str] = {}
+    named = [*model.named_parameters(remove_duplicate=False)]
+    named += model.named_buffers(remove_duplicate=False)
+    return {name: first.setdefault(id(weight), name) for name, weight in named}
 
 
 def longest_sequence(architecture: Mapping[str, Any]) -> int:

@@ -25,7 +25,7 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from xstilts import store
+from xstilts import distributed, store
 from xstilts.artefacts import Checkpoint, TrainPart
 from xstilts.batches import Supply, plan, split, subsample
 from xstilts.errors import InputError, Stopped
@@ -79,9 +79,16 @@ class Batches(torch.utils.data.Dataset):
             settings.max_steps,
             settings.temperature,
         )
-        self.per_step = -(-settings.batch_size // micro)
+        processes = distributed.count()
+        each = -(-settings.batch_size // micro)
+        self.per_step = -(-each // processes) * processes
+        whole = any(hasattr(family(m.part.family), "WHOLE_BATCH") for m in materials.values())
+        if whole:  # each process computes all of it: its mean is the loss
+            self.per_step = processes
         self.micro_batches = [
-            (part, chunk) for part, examples in steps for chunk in split(examples, self.per_step)
+            (part, chunk)
+            for part, examples in steps
+            for chunk in ([examples] * processes if whole else split(examples, self.per_step))
         ]
         self.steps = len(steps)
         self.materials = materials
@@ -195,6 +202,7 @@ class StopOnSignal(TrainerCallback):
     def __init__(self, id: str):
         self.id = id
         self.signal: int | None = None
+        self.agreed: int | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._receive)
 
@@ -202,14 +210,16 @@ class StopOnSignal(TrainerCallback):
         self.signal = number
 
     def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
-        if self.signal is not None:
+        self.agreed = distributed.agree(self.signal)
+        if self.agreed is not None:
             control.should_save = True
 
     def on_save(self, args, state, control, **kwargs):
         """Raises Stopped: an orderly end would load the best weights and delete this save."""
-        if self.signal is not None and not control.should_training_stop:
+        if self.agreed is not None and not control.should_training_stop:
+            distributed.wait()  # until all have saved: the first to end takes the others along
             raise Stopped(
-                f"{self.id}: stopped by signal {self.signal} at step {state.global_step} of "
+                f"{self.id}: stopped by signal {self.agreed} at step {state.global_step} of "
                 f"{state.max_steps}; the next run goes on from there"
             )
 
@@ -249,13 +259,14 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         for material in materials.values()
     }
     model = Multitask(heads) if len(heads) > 1 else next(iter(heads.values()))
-    if any(hasattr(family(part.family), "WHOLE_BATCH") for part in step.parts):
-        micro_batch = None
     batches = Batches(step, materials, tokenizer, micro_batch or step.settings.batch_size)
-    folder = store.scratch(step.id, keep=True)
+    # saves of one process and of several cannot be read by the other
+    saves = store.scratch(step.id, keep=True) / (
+        "sharded" if distributed.count() > 1 else "trainer"
+    )
     trainer = StepTrainer(
         model=model,
-        args=_arguments(step, batches, folder / "trainer", save_every),
+        args=_arguments(step, batches, saves, save_every, model),
         train_dataset=batches,
         eval_dataset=[material.validation for material in materials.values()],
         data_collator=_only,
@@ -265,8 +276,13 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         materials=materials,
     )
     trainer.remove_callback(PrinterCallback)  # Progress says it in fewer words
-    trainer.train(resume_from_checkpoint=_resume_point(folder / "trainer"))
-    _publish(step, trainer, tokenizer, materials, inherited, started)
+    with distributed.main_first():
+        resume = _resume_point(saves)
+    trainer.train(resume_from_checkpoint=resume)
+    weights = distributed.whole_state(trainer)
+    if distributed.is_main():
+        _publish(step, trainer, weights, tokenizer, materials, inherited, started)
+    distributed.wait()
 
 
 def _only(batches: list[dict]) -> dict:
@@ -316,7 +332,7 @@ def _validation(part: TrainPart, settings: Train) -> list[dict]:
     return store.read_rows(Path(part.validation.path))[: settings.validation_examples]
 
 
-def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int):
+def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int, model):
     settings = step.settings
     evaluate = {}
     if settings.evaluate_every:
@@ -339,7 +355,7 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
         output_dir=str(folder),
         max_steps=batches.steps,
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=batches.per_step,
+        gradient_accumulation_steps=batches.per_step // distributed.count(),
         train_sampling_strategy="sequential",
         learning_rate=settings.learning_rate,
         lr_scheduler_type=schedule,
@@ -360,7 +376,9 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         **evaluate,
+        **distributed.sharding(model),
     )
+    distributed.shard_on_cpu()
     arguments._n_gpu = min(arguments.n_gpu, 1)  # else DataParallel would share out micro-batches
     return arguments
 
@@ -382,12 +400,15 @@ def _resume_point(folder: Path) -> str | None:
     return None
 
 
-def _publish(step, trainer, tokenizer, materials, inherited, started) -> None:
+def _publish(step, trainer, weights, tokenizer, materials, inherited, started) -> None:
     folder = store.scratch(step.id, keep=True)
     made = folder / "made"
     shutil.rmtree(made, ignore_errors=True)
-    model = trainer.model.encoder if isinstance(trainer.model, Multitask) else trainer.model
-    model.save_pretrained(made)
+    model = trainer.model
+    if isinstance(model, Multitask):
+        weights = weights and model.encoder_weights(weights)
+        model = model.encoder
+    model.save_pretrained(made, state_dict=weights)
     tokenizer.save_pretrained(made)
     state = trainer.state
     timeless = [

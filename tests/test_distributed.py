@@ -1,0 +1,168 @@
+"""Several processes share a model: the same weights as one process, also after an interruption."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from tiny_project import MODELS, STUDY, TASKS
+
+from xstilts import distributed, models, store
+from xstilts.config import Project
+from xstilts.errors import InputError
+from xstilts.recipe import parse
+from xstilts.stages import initialise, train
+from xstilts.study import Grid
+from xstilts.workplan import StudyView
+
+T5 = {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 2, "num_heads": 2, "dropout_rate": 0.0}
+TOKENIZER = {"task": "text", "vocabulary": 200}
+SETTINGS = {"max_steps": 6, "batch_size": 8, "learning_rate": 1e-3}
+# sums of gradients in another order; AdamW divides by their size, so weights move by whole steps
+TOLERANCE = SETTINGS["learning_rate"] / 2
+
+
+def grid(recipe: str, **train) -> Grid:
+    """The tiny project with an mT5."""
+    mt5 = {"init": {"architecture": {"model_type": "mt5", **T5}, "tokenizer": TOKENIZER}}
+    chosen = {"xlmr": MODELS["xlmr"], "mt5": mt5}
+    settings = {**SETTINGS, **train}
+    study = {**STUDY, "models": list(chosen), "recipes": [recipe], "train": settings}
+    study["multitask"] = settings
+    return Grid(Project.model_validate({"study": study, "tasks": TASKS, "models": chosen}))
+
+
+def by_two(workspace, project: Grid, step, *options: str):
+    """Start the training by two processes."""
+    import subprocess
+
+    view = StudyView(project)
+    view.write_snapshot()
+    command = [sys.executable, "-m", "xstilts", "train", "--study", str(view.snapshot)]
+    command += ["--processes", "2", "--micro-batch", "4", *options, step.id]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process) -> str:
+    """Wait for a training that must succeed; what it said."""
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    return said
+
+
+def weights(step) -> dict[str, torch.Tensor]:
+    """A published checkpoint's weights."""
+    store.verify(Path(step.path), "")
+    return load_file(Path(step.path) / "model.safetensors")
+
+
+def assert_close(one: dict, other: dict) -> None:
+    """Whether two trainings ended alike."""
+    assert one.keys() == other.keys()
+    for key, weight in one.items():
+        torch.testing.assert_close(weight, other[key], rtol=0, atol=TOLERANCE, msg=key)
+
+
+def test_two_processes_end_with_the_weights_of_one(workspace):
+    project = grid("completion+nli+text")
+    step = project.step("xlmr", parse("completion+nli+text"), 1)
+    train.run(step, micro_batch=4)
+    expected, config = weights(step), (Path(step.path) / "config.json").read_text()
+    os.rename(step.path, "one")
+    said = finish(by_two(workspace, project, step))
+    assert said.count(" 6/6") <= 1, "one process tells"
+    assert_close(expected, weights(step))
+    assert (Path(step.path) / "config.json").read_text() == config
+    log = store.read_lines(Path(step.path) / "training.jsonl")
+    theirs = store.read_lines(Path("one") / "training.jsonl")
+    for one, other in zip(log, theirs, strict=True):
+        assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
+    assert not (store.SCRATCH / step.id).exists()
+
+
+def test_a_signal_reaches_all_processes_and_the_training_goes_on(workspace):
+    project = grid("nli", max_steps=60)
+    initialise.run(project.root("mt5"))
+    step = project.step("mt5", parse("nli"), 1)
+    train.run(step, micro_batch=4)
+    expected = weights(step)
+    os.rename(step.path, "one")
+    process = by_two(workspace, project, step, "--save-every", "5")
+    saved = store.SCRATCH / step.id / "sharded"
+    deadline = time.monotonic() + 240
+    while not list(saved.glob("checkpoint-*/trainer_state.json")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 143, said
+    assert f"{step.id}: stopped by signal 15 at step " in said
+    stopped = int(said.split("stopped by signal 15 at step ")[1].split()[0])
+    assert 5 <= stopped < 60
+    assert not Path(step.path).exists()
+    assert not store.failure_file(step.id).exists(), "no failure: the next run goes on"
+    found = sorted(str(p.relative_to(saved)) for p in saved.rglob("*") if p.is_file())
+    shards = [name for name in found if name.endswith(".distcp") and "model" in name]
+    assert len(shards) == 2, found
+    said = finish(by_two(workspace, project, step))
+    assert f"resuming from step {stopped}" in said
+    assert_close(expected, weights(step))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("micro", [8, 3, 1])
+def test_every_process_gets_as_many_micro_batches(workspace, monkeypatch, count, micro):
+    step = grid("nli").step("xlmr", parse("nli"), 1)
+    tokenizer = models.load_tokenizer(Path(step.parent.path))
+    materials = train._read(step, tokenizer)
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    batches = train.Batches(step, materials, tokenizer, micro)
+    assert batches.per_step % count == 0
+    assert len(batches) == batches.steps * batches.per_step
+    seen = [sorted(set(chunk)) for _, chunk in batches.micro_batches[: batches.per_step]]
+    assert max(map(len, seen)) <= micro
+    assert len({example for chunk in seen for example in chunk}) == 8
+
+
+@pytest.mark.parametrize(
+    ("nodes", "begin"),
+    [(1, []), (2, ["srun", "--nodes=2", "--ntasks=2"])],
+)
+def test_what_is_launched(monkeypatch, nodes, begin):
+    monkeypatch.setenv("SLURM_JOB_ID", "71234")
+    command = distributed._command(8, nodes, ["train", "--processes", "8", "x"])
+    assert command[: len(begin)] == begin
+    assert f"--nproc-per-node={8 // nodes}" in command
+    assert command[-6:] == ["-m", "xstilts", "train", "--processes", "8", "x"]
+    assert ("--standalone" in command) == (nodes == 1)
+    if nodes == 2:
+        [where] = [part for part in command if part.startswith("--rdzv-endpoint=")]
+        assert where.endswith(":29734"), "jobs on one node do not meet"
+
+
+def test_processes_are_shared_out_evenly():
+    with pytest.raises(InputError, match="--processes 3: expected a multiple of the nodes, 2"):
+        distributed.launch(3, 2, [])
+
+
+@pytest.mark.parametrize(
+    ("model_type", "expected"),
+    [
+        ("xlm-roberta", "XLMRobertaLayer"),
+        ("xlm-roberta-xl", "XLMRobertaXLLayer"),
+        ("mt5", "MT5Block"),
+        ("bert", "BertLayer"),
+        ("deberta-v2", "DebertaV2Layer"),
+    ],
+)
+def test_the_units_of_sharding_are_the_layers(model_type, expected):
+    config = transformers.AutoConfig.for_model(model_type, num_hidden_layers=3)
+    with torch.device("meta"):
+        model = models.model_class(config, "classify")(config)
+    assert distributed.layer_class(model) == expected
