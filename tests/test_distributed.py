@@ -132,7 +132,7 @@ def test_every_process_gets_as_many_micro_batches(workspace, monkeypatch, count,
 
 @pytest.mark.parametrize(
     ("nodes", "begin"),
-    [(1, []), (2, ["srun", "--nodes=2", "--ntasks=2"])],
+    [(1, []), (2, ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"])],
 )
 def test_what_is_launched(monkeypatch, nodes, begin):
     monkeypatch.setenv("SLURM_JOB_ID", "71234")

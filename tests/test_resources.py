@@ -51,3 +51,15 @@ def test_a_mistake_in_the_site_s_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"site\.yaml.*unknown key 'partition'.*'partitions'"):
         config.read_site(path)
     assert config.read_site(tmp_path / "none.yaml") == Site()
+
+
+def test_predictions_take_one_gpu_of_a_model_that_trains_on_several():
+    shared = ModelNeeds(gpu=8, nodes=2)
+    assert amount("gpu", "train", shared, SITE) == 8
+    assert amount("gpu", "predict", shared, SITE) == 1
+
+
+@pytest.mark.parametrize("gpu", [None, 1, 2, 5])
+def test_gpus_of_several_nodes_are_as_many_on_each(gpu):
+    with pytest.raises(ValueError, match="multiple of nodes, 2, and at least two on each"):
+        ModelNeeds(gpu=gpu, nodes=2)

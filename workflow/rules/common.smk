@@ -64,13 +64,28 @@ def needs(phase, rule=None):
     def sbatch_options(wildcards, attempt):
         """A warning before the time limit; after a job of an earlier run that makes the same."""
         options = f"--signal=TERM@{SITE.save_seconds} {SITE.sbatch}".strip()
+        if nodes(wildcards):
+            options += f" --gpus-per-node={gpus_per_node(wildcards)}"
         node = getattr(wildcards, "node", "")
         earlier = earlier_jobs().get(f"{prefix}_wildcards_{node}" if node else prefix)
         if earlier and attempt == 1:
             options += f" --dependency=afterany:{earlier}"
         return options
 
+    def nodes(wildcards):
+        """How many, of a training on several."""
+        model = model_needs(wildcards) if phase == "train" else None
+        return model.nodes if model and model.nodes > 1 else None
+
+    def gpus_per_node(wildcards):
+        model = model_needs(wildcards)
+        return model.gpu // model.nodes if nodes(wildcards) else None
+
     return {
+        "nodes": nodes,
+        # so that the plugin leaves it to the command to call srun
+        "mpi": lambda wildcards: "srun" if nodes(wildcards) else None,
+        "tasks_per_node": gpus_per_node,
         "gpu": asked("gpu"),
         "mem_mb": asked("mem_mb"),
         "runtime": asked("runtime"),
@@ -102,8 +117,11 @@ def earlier_jobs():
 
 def train_options(wildcards):
     """Options of a training job that do not change its result."""
-    micro_batch = model_needs(wildcards).micro_batch
-    return f"--micro-batch {micro_batch}" if micro_batch else ""
+    needs = model_needs(wildcards)
+    stated = {"micro-batch": needs.micro_batch}
+    if (needs.gpu or 0) > 1:
+        stated |= {"processes": needs.gpu, "nodes": needs.nodes}
+    return " ".join(f"--{option} {value}" for option, value in stated.items() if value)
 
 
 def cell_labels(cell):

@@ -66,7 +66,7 @@ def _command(processes: int, nodes: int, arguments: Sequence[str]) -> list[str]:
         where = f"{socket.gethostname()}:{_PORT + int(job) % 1000}"
         command += [f"--nnodes={nodes}", "--rdzv-backend=c10d"]
         command += [f"--rdzv-id={job}", f"--rdzv-endpoint={where}"]
-        command = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", *command]
+        command = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", *command]
     return [*command, "-m", "xstilts", *arguments]
 
 

@@ -5,7 +5,7 @@ None of it changes a result, so none of it is part of an artefact's identity.
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from xstilts.origins import Strict
 
@@ -18,7 +18,12 @@ class Needs(Strict):
     threads: int | None = Field(
         None, gt=0, description="Processors; only one gives the same bits every time."
     )
-    gpu: int | None = Field(None, ge=0, description="GPUs.")
+    gpu: int | None = Field(
+        None,
+        ge=0,
+        description="GPUs, of all nodes; a training by several shares out the model (FSDP), "
+        "predictions take one.",
+    )
     mem_mb: int | None = Field(None, gt=0, description="Main memory.")
     runtime: int | None = Field(None, gt=0, description="Minutes.")
 
@@ -29,7 +34,19 @@ class ModelNeeds(Needs):
     micro_batch: int | None = Field(
         None, gt=0, description="Examples in memory at a time; the batch size stays."
     )
+    nodes: int = Field(
+        1, gt=0, description="Nodes of a cluster that a training's GPUs are on, as many on each."
+    )
     predict: Needs = Field(Needs(), description="The same keys for the jobs that predict.")
+
+    @model_validator(mode="after")
+    def _even_nodes(self) -> "ModelNeeds":
+        if self.nodes > 1 and ((self.gpu or 0) % self.nodes or (self.gpu or 0) < 2 * self.nodes):
+            raise ValueError(
+                f"gpu: {self.gpu or 0}, expected a multiple of nodes, {self.nodes}, and at least "
+                "two on each"
+            )
+        return self
 
 
 class Limits(Strict):
@@ -82,6 +99,8 @@ def amount(
     found = next(
         value for needs in stated if needs and (value := getattr(needs, resource)) is not None
     )
+    if (resource, phase) == ("gpu", "predict"):
+        return min(found, 1)
     if resource not in Limits.model_fields:
         return found
     most = getattr(site.limits, resource)
