@@ -143,6 +143,29 @@ def test_another_number_of_rows_than_stated_is_an_error(release):
                 prepare.run(wanted, made)
 
 
+def test_ccgbank_that_is_not_there_says_what_to_get_and_where_to_put_it(release):
+    made, _ = raw.fingerprint(project(recipes=["none", "ccg"]), release / "memory")
+    with pytest.raises(InputError) as error:
+        prepare.run([Grid(made).dataset("ccg", "en", "train")], made)
+    for expected in (
+        "no file ccg/ccgbank_1_1/data/AUTO/0[2-9]/*.auto, ",
+        "below data; unpack the release there, it is at https://catalog.ldc.upenn.edu/LDC2005T13",
+        "licence: LDC User Agreement",
+    ):
+        assert expected in str(error.value)
+
+
+def test_the_gold_pairs_of_a_release_are_counted(release):
+    made, _ = raw.fingerprint(project(targets=["bucc2018"]), release / "memory")
+    folder = release / "data" / "bucc2018" / "zh-en"
+    folder.mkdir(parents=True)
+    for ending, text in (("zh", "zh-1\ta\n"), ("en", "en-1\tb\n"), ("gold", "zh-1\ten-1\n")):
+        (folder / f"zh-en.sample.{ending}").write_text(text)
+    made, _ = raw.fingerprint(made, release / "memory")
+    with pytest.raises(InputError, match="1 pairs, but the release has 257"):
+        prepare.run([Grid(made).dataset("bucc2018", "zh", "validation")], made)
+
+
 def test_the_stated_number_is_no_part_of_the_identity(release):
     made, _ = raw.fingerprint(project(), release / "memory")
     task = made.tasks["mnli"]

@@ -1,5 +1,6 @@
 """Columns of a data set on the Hub into canonical rows; what an entry may say; what is stale."""
 
+import gzip
 import json
 import logging
 import os
@@ -74,6 +75,107 @@ def test_the_language_may_be_in_a_column(load):
     assert (row["text"], row["text_b"]) == ("a", "b")
 
 
+TEXTS = {
+    "data.csv": 'id,text\r\n1,"a, b"\r\n',
+    "data.tsv": "id\ttext\n1\ta, b\n",
+    "data.json": '[{"id": 1, "text": "a, b"}]',
+    "data.jsonl": '{"id": 1, "text": "a, b"}\n',
+    "data.txt": "a, b\n",
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", TEXTS)
+def test_text_files_are_read_packed_or_not(tmp_path, name, packed):
+    path = tmp_path / f"{name}{'.gz' if packed else ''}"
+    data = TEXTS[name].encode()
+    path.write_bytes(gzip.compress(data) if packed else data)
+    columns = {"text": "text"} if name == "data.txt" else {"text": "text", "id": "id"}
+    table = read(HubSplit(**PLACE, columns=columns), "mask", [path], "en")
+    assert [row["text"] for row in table.rows] == ["a, b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("data.csv", 'text\n"a', r"data\.csv:2: not valid CSV, or cut"),
+        ("data.tsv", "id\ttext\n1\n", r"data\.tsv:2: 1 columns, expected 2"),
+        (
+            "data.json",
+            '[{"text": "a"}, 3]',
+            "row 2: expected a JSON object, found int",
+        ),
+        ("data.json", '[{"text": "a"}', r"data\.json: not valid JSON, or cut"),
+        ("data.jsonl.gz", b"", "the file is empty|not valid gzip"),
+        ("data.txt.gz", gzip.compress(b"a" * 99)[:-8], "not valid gzip, or cut"),
+    ],
+)
+def test_a_damaged_text_file_is_one_message(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=message):
+        read(HubSplit(**PLACE, columns={"text": "text"}), "mask", [path], "en")
+
+
+def test_lines_and_limit(load):
+    records = [{"text": "one\n\n two "}, {"text": "three"}]
+    split = {"columns": {"text": "text"}, "lines": True}
+    assert [row["text"] for row in load("mask", records, **split).rows] == ["one", "two", "three"]
+    assert [row["text"] for row in load("mask", records, limit=2, **split).rows] == ["one", "two"]
+
+
+POOLS = {"foreign": "a", "english": "b", "pairs": "gold"}
+
+
+@pytest.mark.parametrize(
+    ("gold", "message"),
+    [
+        ([[1, 3]], "no sentence has the id 'en-2'"),
+        ([[0, 1]], "no sentence has the id 'de--1'"),
+        ([[1, 1], [2, 1]], "'en-0' already has the translation 'de-0'"),
+        ([[1]], r"\[1\] is no pair of numbers"),
+    ],
+)
+def test_pairs_must_fit_the_pools(load, gold, message):
+    record = {"a": ["x", "y"], "b": ["x", "y"], "gold": gold}
+    with pytest.raises(InputError, match=message):
+        load("mine", [record], "de", columns=POOLS)
+
+
+TREE = {"w": ["in", "dem", "Haus"], "t": ["ADP", "DET", "NOUN"], "h": ["3", "3", "0"]}
+TREEBANK = {"words": "w", "tags": "t", "heads": "h", "fused": "m"}
+
+
+def test_a_treebank_becomes_surface_words(load):
+    record = TREE | {"m": [{"id": "1-2", "form": "im"}]}
+    [row] = load("tag", [record], "de", columns=TREEBANK).rows
+    assert (row["words"], row["tags"]) == (["im", "Haus"], ["ADP", "NOUN"])
+    hidden = {"w": ["_"], "t": ["NOUN"], "h": ["0"], "m": []}
+    table = load("tag", [hidden, record], "de", columns=TREEBANK)
+    assert table.excluded == {"sentence with its words withheld": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"m": [{"id": "3-4", "form": "x"}]}, "row 1: 'x' fuses words 3 to 4, but the sentence"),
+        ({"m": [{"id": "x", "form": "x"}]}, "row 1: 'x' is no word number"),
+        ({"h": ["3"]}, "row 1: 3 words and 1 heads"),
+        ({"t": ["ADP", "DET", "NOMEN"]}, "row 1: unknown label 'NOMEN'; valid: ADJ"),
+    ],
+)
+def test_a_wrong_tree_is_one_message(load, changes, message):
+    record = TREE | {"m": [{"id": "1-2", "form": "im"}]} | changes
+    with pytest.raises(InputError, match=message):
+        load("tag", [record], "de", columns=TREEBANK)
+
+
+def test_wording_is_around_the_text(load):
+    record = {"premise": "p", "hypothesis": "h", "label": "0"}
+    row = load("classify", [record], columns=PAIR, wording={"text_b": "so {}"}).rows[0]
+    assert row["text_b"] == "so h"
+
+
 def test_labels_that_are_not_mapped_stay(load):
     record = {"premise": "a", "hypothesis": "b", "label": "neutral"}
     assert load("classify", [record], columns=PAIR).rows[0]["label"] == "neutral"
@@ -133,6 +235,9 @@ def test_a_file_that_is_cut_is_named(tmp_path):
         ("choose", {"columns": CHOICES, "labels": {"A": "0"}}, "labels.A: '0', expected a choice"),
         ("retrieve", {"columns": {}}, "source: not for family retrieve, only classify, choose"),
         ("mask", {"columns": {"text": "t"}, "revision": "main"}, "'main' is no commit: expected"),
+        ("tag", {"columns": {"words": "w", "tags": "t", "heads": "h"}}, "go together"),
+        ("classify", {"columns": PAIR, "lines": True}, "lines: not for family classify"),
+        ("classify", {"columns": PAIR, "wording": {"text_b": "x"}}, "wording.text_b: expected a"),
         ("mask", {"columns": {"text": "t"}, "confg": "x"}, "unknown key 'confg': did you mean"),
     ],
 )

@@ -1,5 +1,6 @@
 """Every format on a small file, and every way in which such a file can be wrong."""
 
+import gzip
 import json
 import unicodedata
 
@@ -78,6 +79,7 @@ def load(tmp_path):
 
     def read_texts(format, text, language="en", **options):
         texts = text if isinstance(text, dict) else {"data": text}
+        options |= {"size": 1} if format == "checklist" else {}
         paths = []
         for name, content in texts.items():
             paths.append(tmp_path / name)
@@ -104,7 +106,28 @@ def choose(id, context, question, choices, label):
 PASSAGE = {"text": "Rome is in Italy.", "context": "Rome is in Italy."}
 ANSWER = {"id": "q1", "context": "Rome is in Italy.", "question": "Where?"}
 
+CHECKLIST = (
+    "Field\ten\tsw\tsw\tsw-placeholders\n"
+    "Name\tPets\t\t\t\n"
+    "Context\t{first_name} has {a:animal}.\t{first_name} ana {animal}.\t\t\n"
+    "Question\tWhat has {first_name}?\tNini?\tNini, mbwa?\tdog\n"
+    "Answer\t{animal}\t{animal}\t\t\n"
+    "animal\ta dog\tmbwa\t\t\n"
+)
+
 READS = {
+    "checklist": (
+        CHECKLIST,
+        [
+            {
+                "id": "Pets-0-0",
+                "context": "Ben ana mbwa.",
+                "question": "Nini, mbwa?",
+                "answers": ["mbwa"],
+                "starts": [8],
+            }
+        ],
+    ),
     "glue-mnli": (
         MNLI,
         [
@@ -238,6 +261,13 @@ def test_a_missing_file_is_an_error(tmp_path, format):
 
 
 EXCLUDED = [
+    (
+        "checklist",
+        CHECKLIST.replace(
+            "animal\ta dog", "Question\tWho?\t\t\t\nAnswer\tA {animal}\t\t\t\nanimal\ta dog"
+        ),
+        {"answer not in its context word for word": 1},
+    ),
     ("glue-mnli", MNLI + "2\t3c\ta\tb\t-\n", {"no gold label: the annotators disagree": 1}),
     (
         "glue-qqp",
@@ -264,6 +294,9 @@ def ud(*rows):
 IN_ITALY = {"text": "Italy", "answer_start": 11}
 SPLIT = squad(question(text=unicodedata.normalize("NFD", "é")), context="é")
 ERRORS = [
+    ("checklist", CHECKLIST.replace("\ten", "\tde"), "no column 'en'; valid: de, sw"),
+    ("checklist", CHECKLIST.replace("Answer", "Answr"), "'Pets' has 1 contexts, 1 questions and 0"),
+    ("checklist", CHECKLIST.replace("\tmbwa\t\t\n", "\n"), ":6: 2 columns, expected 5"),
     ("glue-mnli", MNLI + "2\t3c\ta\n", ":4: 3 columns, expected 5 as in the header"),
     ("glue-mnli", MNLI + "2\t3c\ta\tb\tc\tneutral\n", ":4: 6 columns, expected 5"),
     ("glue-mnli", MNLI.replace("sentence1", "sentence_1"), "no column 'sentence1'; did you mean"),
@@ -303,6 +336,9 @@ ERRORS = [
     ("conllu", "# text = a\n\n" + CONLLU, ":1: a sentence without words"),
     ("panx", PANX + "de:Bonn\n", ":6: 'de:Bonn', expected language:word<TAB>tag"),
     ("panx", PANX + "Bonn\tO\n", ":6: .*expected language:word"),
+    ("panx", PANX.replace("de:Anton\tB-PER", "de:Anton"), ":1: 'de:Anton', expected"),
+    ("copa", jsonl(COPA | {"label": float("nan")}), "'label' holds nan, expected"),
+    ("anli", jsonl(ANLI | {"label": "c", "context": None}), "'context' holds None, expected str"),
     ("panx", PANX + "de:Bonn\tB-CITY\n", ":6: unknown label 'B-CITY'; valid: B-LOC"),
     ("ccgbank", CCG[:-5], ":2: not a whole CCG tree"),
     ("ccgbank", CCG[:60], ":2: not a whole CCG tree"),
@@ -321,6 +357,26 @@ def test_a_wrong_file_is_one_clear_message(load, format, text, message):
     with pytest.raises(InputError, match=message) as error:
         load(format, text)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("format", [f for f, (text, _) in READS.items() if isinstance(text, str)])
+def test_gzip_changes_nothing_and_a_cut_one_is_an_error(load, format):
+    text, rows = READS[format]
+    packed = gzip.compress(text.encode())
+    assert load(format, {"data.gz": packed}, "sw").rows == rows
+    for cut in (packed[:-6], b"no gzip"):
+        with pytest.raises(InputError, match=r"data\.gz: not valid gzip, or cut: "):
+            load(format, {"data.gz": cut}, "sw")
+
+
+def test_text_in_either_normalisation_is_read_as_it_is(load):
+    for form in ("NFC", "NFD"):
+        row = ANLI | {"context": unicodedata.normalize(form, "é"), "label": "c"}
+        assert load("anli", jsonl(row)).rows[0]["text_a"] == row["context"]
+
+
+def test_i_without_b_is_a_tag_like_any_other(load):
+    assert load("panx", "de:Bonn\tI-LOC\n").rows[0]["tags"] == ["I-LOC"]
 
 
 BUCC = {"d.sw": "sw-1\ta\nsw-2\tb\n", "d.en": "en-1\ta\nen-2\tb\n"}

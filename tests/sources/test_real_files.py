@@ -170,6 +170,22 @@ def test_bucc_gold_pairs():
     assert all(matches[match] == id for id, match in matches.items())
 
 
+def test_checklists_are_made_in_fifty_languages():
+    [path] = locate("multichecklist/checklist_templates.tsv", ROOT, "en")
+    header = path.read_text(encoding="utf-8").split("\n")[0].split("\t")[1:]
+    codes = {column for column in header if not column.endswith("-placeholders")}
+    assert len(codes) == 50
+    tables = {code: read("checklist", [path], code, size=20) for code in sorted(codes)}
+    assert {len(t.rows) + sum(t.excluded.values()) for t in tables.values()} == {240}
+    some = {code for code, table in tables.items() if table.excluded}
+    assert some == {"gu", "qu", "tl"}
+    assert not tables["en"].excluded
+    ids = [row["id"] for row in tables["en"].rows]
+    assert ids == [row["id"] for row in tables["de"].rows]
+    row = next(row for row in tables["de"].rows if row["id"].startswith("Animal vs Vehicle-0-0"))
+    assert row["question"].startswith("Was für ein Tier hat ")
+
+
 def test_plain_text():
     tables = [load("text", "plaintext/{language}.txt", language) for language in TEXT.split()]
     assert len(locate("plaintext/*.txt", ROOT, "")) == len(tables) == 24

@@ -26,6 +26,7 @@ HUB_FIELDS: Mapping[str, tuple[set[str], set[str]]] = {
     "mask": ({"text"}, {"id", "text_b"}),
     "mine": ({"foreign", "english"}, {"pairs"}),
 }
+_WORDED = ("classify", "choose")
 
 
 class Strict(BaseModel):
@@ -186,9 +187,10 @@ class HubSplit(Hub, Release):
         if self.lines and family != "mask":
             raise ValueError(f"lines: not for family {family}, only mask")
         for name, wording in self.wording.items():
-            if name not in self.columns or "{}" not in wording:
+            if name not in self.columns or "{}" not in wording or family not in _WORDED:
                 raise ValueError(
-                    f"wording.{name}: expected a field of `columns`, and a text with {{}}"
+                    f"wording.{name}: expected a field of `columns`, a text with {{}}, and family "
+                    f"{' or '.join(_WORDED)}"
                 )
         kind = int if family == "choose" else str
         if family == "choose" and not self.labels:

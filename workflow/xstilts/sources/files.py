@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from xstilts.errors import InputError, nearest
+from xstilts.sources.checklist import checklist
 from xstilts.sources.languages import fill
 from xstilts.sources.records import Item, Table, collect
 from xstilts.sources.sentences import bucc, plain_text, tatoeba
@@ -23,6 +24,7 @@ FORMATS: Mapping[str, Callable[..., Iterator[Item]]] = {
     "squad": squad,
     "tydiqa": tydiqa,
     "passages": passages,
+    "checklist": checklist,
     "conllu": conllu,
     "panx": panx,
     "ccgbank": ccgbank,

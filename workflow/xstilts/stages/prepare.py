@@ -93,11 +93,20 @@ def _read(dataset: Dataset, project: Project) -> Table:
     if isinstance(spec, FilesSplit):
         paths = files.locate(spec.path, project.data_folder(), dataset.language)
         if not paths:
-            raise InputError(
-                f"{dataset.identity.name}: no file {spec.path} for language "
-                f"{dataset.language!r} below {project.data_folder()}"
-            )
+            raise InputError(_missing(dataset, project, spec))
         raw.check_unchanged(paths, dataset.raw)
         return files.read(spec.format, paths, dataset.language, **spec.options)
     rows = lab.rows(spec.kind, dataset.language, dataset.split, spec.size, spec.seed, spec.portion)
     return Table(rows, {})
+
+
+def _missing(dataset: Dataset, project: Project, spec: FilesSplit) -> str:
+    """What to get, and where to put it."""
+    task = project.tasks[dataset.task]
+    paths = [spec.path] if isinstance(spec.path, str) else spec.path
+    release = f"; unpack the release there, it is at {task.homepage}" if task.homepage else ""
+    licence = f", licence: {task.licence}" if release and task.licence else ""
+    return (
+        f"{dataset.identity.name}: no file {', '.join(paths)} for language {dataset.language!r} "
+        f"below {project.data_folder()}{release}{licence}"
+    )
