@@ -1,0 +1,242 @@
+"""The analyses on simulated studies: a planted effect is found, and none where there is none."""
+
+import re
+
+import numpy as np
+import pytest
+from simulated import simulate
+
+from xstilts import analyses
+from xstilts.analyses import Facts
+from xstilts.answer import Answer
+from xstilts.recipe import parse
+from xstilts.report import Report, write_answer
+from xstilts.samples import gains
+
+SEEDS = (1, 2, 3)
+
+
+def run(name, samples, folder=None, **facts):
+    """The outcome of an analysis; its files, too, if there is a folder for them."""
+    table = gains(samples)
+    found = analyses.run(name, samples, Facts("Does it?", **{"recipes": {}, **facts}, gains=table))
+    assert found.answer.analysis == name
+    if folder:
+        report = write_answer(found, table, Report(samples.results, ()), folder)
+        assert all(path.stat().st_size for path in report.files)
+        assert Answer.model_validate_json((folder / "answer.json").read_text()) == found.answer
+        assert len(list(folder.glob("*.svg"))) == len(found.answer.figures) > 0
+    return found
+
+
+def estimates(found, pattern):
+    """The estimates whose label holds a pattern."""
+    return [e for e in found.answer.estimates if re.search(pattern, e.label)]
+
+
+def one(found, pattern):
+    [estimate] = estimates(found, pattern)
+    return estimate
+
+
+def holds(estimate, truth):
+    return estimate.low <= truth <= estimate.high
+
+
+# ---------------------------------------------------------------------------------------- helps
+
+GAINS = {"none": 0, "good": 7, "null": 0, "bad": -6}
+
+
+def helps(tmp_path, **changes):
+    samples = simulate(
+        tmp_path / "scores",
+        lambda cell, language: 60 + GAINS[cell.recipe] + (language == "en") * 8,
+        **{"recipes": list(GAINS), "targets": ("qa", "nli"), "seeds": SEEDS, "n": 400, **changes},
+    )
+    return samples
+
+
+def test_helps_finds_what_helps_and_what_harms(tmp_path):
+    validation = {("xlmr", r, "qa"): [50.0 + GAINS[r]] * 3 for r in GAINS}
+    published = {"none": {"qa": 60.0, "nli": None}, "best": {"qa": 90.0}}
+    samples = helps(tmp_path)
+    found = run(
+        "helps",
+        samples,
+        tmp_path / "out",
+        validation=validation,
+        published=published,
+        categories={"qa": "Question answering", "nli": "Classification"},
+    )
+    assert found.answer.finding.startswith("good has the largest mean zero-shot gain")
+    for recipe in ("good", "null", "bad"):
+        estimate = one(found, f"^{recipe}, mean")
+        assert holds(estimate, GAINS[recipe])
+        assert (estimate.p_holm < 0.05) == (recipe != "null")
+    ranks = found.tables["ranking"].set_index("recipe")
+    assert list(ranks.loc[["good", "null", "bad"], "rank"]) == [1, 2, 3]
+    assert ranks.loc["good", "best"] > 0.95
+    assert list(found.tables["chosen"]["recipe"]) == ["good"]
+    assert holds(one(found, "Best recipe by validation"), 7)
+    compared = found.tables["published"].set_index("published_as")
+    assert compared.loc["best", "recipe"] == "good"
+    assert not compared.loc["best", "within_seeds"]
+    groups = found.tables["groups"]
+    assert set(groups["grouping"]) == {"category", "family", "script"}
+    assert set(groups.loc[groups["grouping"] == "category", "group"]) == {
+        "Question answering",
+        "Classification",
+    }
+
+
+def test_helps_of_one_seed_says_what_its_interval_is_of(tmp_path):
+    found = run("helps", helps(tmp_path, seeds=(1,)))
+    assert "One seed" in found.answer.caveats[0]
+    assert one(found, "^good").low > 0
+
+
+def test_degenerate_runs_are_counted_and_stay(tmp_path):
+    samples = helps(tmp_path, degenerate=lambda cell: cell.recipe == "bad" and cell.seed == 1)
+    found = run("helps", samples)
+    assert any(text.startswith("2 of 24 cells are degenerate") for text in found.answer.caveats)
+    table = gains(samples).set_index(["recipe", "target", "language"])
+    assert table.loc[("bad", "qa", "zero_shot"), "degenerate"] == 1
+    assert table.loc[("bad", "qa", "zero_shot"), "seeds"] == 3
+
+
+def test_without_a_score_no_answer_is_made_up(tmp_path):
+    samples = simulate(tmp_path / "scores", lambda cell, language: 60, recipes=("none",))
+    for name in ("helps", "order", "scale", "language", "size"):
+        found = run(name, samples)
+        assert found.answer.finding.startswith("No answer yet")
+        assert not found.figures
+
+
+# ---------------------------------------------------------------------------------------- scale
+
+
+@pytest.mark.parametrize("slope", [0.0, 5.0])
+def test_scale_finds_the_slope(tmp_path, slope):
+    parameters = {"a": 10**5, "b": 10**6, "c": 10**7, "d": 10**8}
+    both = {f"{m}+{arm}": count for m, count in parameters.items() for arm in ("full", "lora")}
+    samples = simulate(
+        tmp_path / "scores",
+        lambda cell, language: (
+            50
+            + (cell.recipe != "none")
+            * slope
+            * (np.log10(both[cell.model]) - 4)
+            * ("full" in cell.model)
+        ),
+        models=list(both),
+        seeds=SEEDS,
+    )
+    hours = {(m, "nli"): 1.5 for m in both}
+    found = run("scale", samples, tmp_path / "out", parameters=both, gpu_hours=hours)
+    full, lora = one(found, "gain, nli, arm full"), one(found, "gain, nli, arm lora")
+    assert holds(full, slope)
+    assert holds(lora, 0)
+    assert (full.low > 0) == (slope > 0)
+    assert holds(one(found, "minus that of full"), -slope)
+    assert set(found.tables["sizes"]["hours"]) == {1.5}
+
+
+# ------------------------------------------------------------------------------------- language
+
+
+@pytest.mark.parametrize("interaction", [0, 8])
+def test_language_finds_the_interaction_and_the_match(tmp_path, interaction):
+    recipes = {"none": "none", "nli": "nli", "de": "nli@xa", "ru": "nli@xb", "all": "nli@all"}
+
+    def truth(cell, language):
+        matched = 6 * (recipes[cell.recipe].endswith(language))
+        return 55 + matched + interaction * ("@" in recipes[cell.recipe]) * (cell.model == "mt5")
+
+    samples = simulate(
+        tmp_path / "scores", truth, models=("xlmr", "mt5"), recipes=list(recipes), seeds=range(6)
+    )
+    parsed = {name: parse(text) for name, text in recipes.items()}
+    found = run("language", samples, tmp_path / "out", recipes=parsed)
+    between = one(found, "^Interaction: xlmr minus mt5")
+    assert holds(between, -interaction)
+    assert (between.high < 0) == (interaction > 0)
+    assert holds(one(found, "^Matched language minus .*, xlmr"), 6)
+    assert set(found.tables["languages"]["data"]) == {"en", "xa", "xb", "mixed"}
+
+
+# ----------------------------------------------------------------------------------------- size
+
+
+@pytest.mark.parametrize("slope", [0.0, 4.0])
+def test_size_finds_the_slope_of_the_gain_and_of_the_degradation(tmp_path, slope):
+    counts = {"nli~1k": 1000, "nli~3k": 3000, "nli~10k": 10000, "nli~30k": 30000}
+    hard = {"en": set(), **{x: {str(i) for i in range(100)} for x in ("xa", "xb", "xc")}}
+
+    def truth(cell, language):
+        grown = slope * (np.log10(counts.get(cell.recipe, 1000)) - 3)
+        return 50 + grown - (cell.target == "adversarial") * (15 - grown)
+
+    samples = simulate(
+        tmp_path / "scores",
+        truth,
+        recipes=["none", *counts],
+        seeds=SEEDS,
+        targets=("nli", "adversarial"),
+        subsets={"hard": hard},
+    )
+    found = run(
+        "size",
+        samples,
+        tmp_path / "out",
+        examples=counts,
+        adversarial={"other": ("nli", "adversarial"), "hard": ("nli", None), "late": ("nli", None)},
+    )
+    gain = one(found, "^Slope of the gain$")
+    assert holds(gain, slope)
+    assert (gain.low > 0) == (slope > 0)
+    lost = one(found, "^Slope of the degradation on other$")
+    assert holds(lost, -slope)
+    assert holds(one(found, "^Slope of the degradation on other, languages and seeds"), -slope)
+    assert one(found, "Spearman.*gain").n == 4
+    assert one(found, "^Slope of the degradation on hard$").low < 0
+    assert any("Subset late has no scores yet" in text for text in found.answer.caveats)
+
+
+# ---------------------------------------------------------------------------------------- order
+
+
+@pytest.mark.parametrize("sd", [0.0, 4.0])
+def test_order_tells_its_variance_from_that_of_seeds(tmp_path, sd):
+    orders = {"size_up": "given", **{f"random_{n}": "random" for n in range(1, 7)}}
+    orders |= {"mixture": "control"}
+    shift = dict(zip(orders, sd * np.array([1.5, -1, 0.5, -0.5, 1, -1.5, 0, 0]), strict=True))
+    samples = simulate(
+        tmp_path / "scores",
+        lambda cell, language: 60 + shift.get(cell.recipe, -5),
+        recipes=["none", *orders],
+        targets=("qa", "nli"),
+        seeds=SEEDS,
+        n=400,
+        seed_sd=1.0,
+    )
+    retained = {}
+    for seed in SEEDS:
+        for chain, task, score in [
+            ("a", "a", 80),
+            ("a-b", "a", 70),
+            ("a-b", "b", 90),
+            ("a-b-c", "a", 60),
+            ("a-b-c", "b", 85),
+            ("a-b-c", "c", 75),
+        ]:
+            retained["xlmr", chain, task, seed] = score + seed / 10
+    found = run("order", samples, tmp_path / "out", orders=orders, retained=retained)
+    share = one(found, "^Share of the variance")
+    assert (share.p < 0.05) == (sd > 0)
+    assert (share.value > 0.7) == (sd > 0)
+    assert one(found, "Kendall's W").value == pytest.approx(1, abs=0.3) or not sd
+    given = one(found, "size_up minus the mean of the random orders")
+    assert holds(given, shift["size_up"] - np.mean([shift[f"random_{n}"] for n in range(1, 7)]))
+    lost = found.tables["forgetting"].set_index(["task", "later_steps"])["forgetting"]
+    assert lost.round(6).to_dict() == {("a", 1): 10, ("a", 2): 20, ("b", 1): 5}

@@ -1,0 +1,255 @@
+"""The statistics against closed forms, other implementations and simulations with a known truth."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from xstilts.statistics import (
+    Sample,
+    cohen_h,
+    combine,
+    crossed_mean,
+    holm,
+    kendall_w,
+    mean,
+    mean_interval,
+    permutation_p,
+    ranking,
+    ratio_replicates,
+    sign_flip_p,
+    slope_weights,
+    spearman,
+    variance_components,
+)
+
+P = st.floats(0, 1)
+
+
+def covered(truth, make, times=400):
+    """In which share of simulated data sets the interval holds the truth."""
+    found = [make(np.random.default_rng(seed)) for seed in range(times)]
+    return np.mean([one.low <= truth <= one.high for one in found])
+
+
+# ------------------------------------------------------------------------------------ bootstrap
+
+
+def test_the_bootstrap_has_the_standard_error_of_a_share():
+    random = np.random.default_rng(1)
+    right = (random.random((500, 2)) < [0.6, 0.8]).astype(float)
+    [drawn] = ratio_replicates([(np.arange(500), right, np.ones_like(right))], 2000)
+    shares = right.mean(0)
+    expected = 100 * np.sqrt(shares * (1 - shares) / 500)
+    assert drawn.std(0) == pytest.approx(expected, rel=0.06)
+    assert drawn.mean(0) == pytest.approx(100 * shares, abs=0.2)
+
+
+def test_the_bootstrap_pairs_systems_and_translations():
+    random = np.random.default_rng(1)
+    right = (random.random((300, 1)) < 0.7).astype(float)
+    codes, ones = np.arange(300), np.ones((300, 2))
+    both = np.hstack([right, right])
+    first, second, other = ratio_replicates(
+        [(codes, both, ones), (codes, both, ones), (codes + 300, both, ones)]
+    )
+    assert np.array_equal(first[:, 0], first[:, 1])  # a difference of equal systems is nothing
+    assert np.array_equal(first, second)  # translations of one example are drawn together
+    assert abs(np.corrcoef(first[:, 0], other[:, 0])[0, 1]) < 0.1
+
+
+def test_a_ratio_of_sums_is_bootstrapped_as_one():
+    random = np.random.default_rng(2)
+    bottom = random.integers(1, 9, (400, 1)).astype(float)
+    top = random.binomial(bottom.astype(int), 0.5).astype(float)
+    [drawn] = ratio_replicates([(np.arange(400), top, bottom)], 2000)
+    ratio = top.sum() / bottom.sum()
+    residual = top - ratio * bottom
+    expected = 100 * np.sqrt((residual**2).sum()) / bottom.sum()  # the delta method
+    assert drawn.std() == pytest.approx(expected, rel=0.06)
+
+
+def test_replicates_do_not_depend_on_the_memory_that_blocks_take(monkeypatch):
+    groups = [(np.arange(50), np.ones((50, 1)), np.ones((50, 1)) * 2)]
+    whole = ratio_replicates(groups, 100)[0]
+    monkeypatch.setattr("xstilts.statistics._BLOCK", 500)
+    assert np.array_equal(whole, ratio_replicates(groups, 100)[0])
+
+
+# --------------------------------------------------------------------------------------- samples
+
+
+def simulated_gain(random, *, gain=3.0, seeds=3, n=300, seed_sd=1.0):
+    """A gain over `seeds` runs of two systems on the same n examples, with its bootstrap."""
+    hard = random.normal(size=(n, 1))
+    shift = random.normal(0, seed_sd, (1, 2 * seeds)) + np.repeat([0.0, gain], seeds)
+    own = np.sqrt(0.6) * hard + np.sqrt(0.4) * random.normal(size=(n, 2 * seeds))
+    right = (stats.norm.cdf(own) < (60 + shift) / 100).astype(float)
+    [drawn] = ratio_replicates([(np.arange(n), right, np.ones_like(right))], 200)
+    points = 100 * right.mean(0)
+    return Sample(points[seeds:], drawn[:, seeds:]) - Sample(points[:seeds], drawn[:, :seeds])
+
+
+@pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (2, 0.0), (3, 1.0), (3, 4.0), (5, 2.0)])
+def test_the_interval_of_a_gain_covers_it(seeds, seed_sd):
+    share = covered(
+        3.0, lambda random: simulated_gain(random, seeds=seeds, seed_sd=seed_sd).interval
+    )
+    assert 0.92 <= share <= 0.995
+
+
+def test_without_a_gain_p_is_rarely_small():
+    made = (np.random.default_rng(1000 + seed) for seed in range(400))
+    p = [simulated_gain(random, gain=0.0).interval.p for random in made]
+    assert np.mean(np.array(p) < 0.05) <= 0.08
+
+
+def test_one_seed_without_examples_has_no_interval():
+    found = Sample(np.array([2.0, np.nan]), None).interval
+    assert found.value == 2
+    assert np.isnan([found.low, found.high, found.p]).all()
+    assert not found.excludes_zero
+
+
+def test_seeds_alone_give_students_interval():
+    values = np.array([1.0, 2.5, 4.0, 2.0])
+    found = Sample(values, None).interval
+    expected = stats.ttest_1samp(values, 0)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found == mean_interval(values)
+
+
+def test_a_missing_seed_stays_missing_in_every_combination():
+    first = Sample(np.array([1.0, np.nan, 3.0]), np.ones((9, 3)))
+    second = Sample(np.array([1.0, 1.0, 2.0]), np.ones((9, 3)))
+    assert list((first - second).values) == [0, 1]
+    assert mean([first, second]).seeds == 2
+
+
+def test_a_slope_is_that_of_least_squares():
+    x, random = [1.0, 2.0, 4.0, 8.0], np.random.default_rng(3)
+    table = random.normal(size=(4, 3))
+    slope = combine([Sample(row, None) for row in table], slope_weights(x))
+    expected = [stats.linregress(x, column).slope for column in table.T]
+    assert slope.by_seed == pytest.approx(expected)
+
+
+def test_ranks_are_sure_only_where_systems_differ():
+    def system(value, seed):
+        noise = np.random.default_rng(seed).normal(size=(1001, 3))
+        return Sample(value + noise[0], value + noise[0] + noise[1:])
+
+    best, twin, other, worst = ranking([system(v, n) for n, v in enumerate([20, 10, 10, 0])])
+    assert (best.rank, best.low, best.high, best.best) == (1, 1, 1, 1.0)
+    assert (twin.low, twin.high) == (other.low, other.high) == (2, 3)
+    assert (worst.rank, worst.low) == (4, 4)
+
+
+# ------------------------------------------------------------------------------ tests and effects
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.01, np.nan, 0.5]) == pytest.approx([0.02, np.nan, 0.5], nan_ok=True)
+    assert len(holm([])) == 0
+
+
+@given(st.lists(P, min_size=1, max_size=8))
+def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p):
+    corrected = holm(p)
+    assert (corrected >= p).all()
+    assert (corrected <= np.minimum(1, np.array(p) * len(p)) + 1e-12).all()
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(corrected[order]) >= 0).all()
+
+
+def test_cohens_h():
+    assert cohen_h(75, 50) == pytest.approx(np.pi / 6)  # 2 asin √¾ − 2 asin √½
+    assert cohen_h(50, 75) == -cohen_h(75, 50)
+    assert cohen_h(100, 0) == pytest.approx(np.pi)
+
+
+def test_permutation_tests():
+    assert sign_flip_p([1, 2, 3]) == 2 / 8
+    assert sign_flip_p([1, -1]) == 1
+    expected = stats.permutation_test(
+        (np.arange(1, 21) - 5.0,), np.mean, permutation_type="samples", n_resamples=9999, rng=1
+    )
+    assert sign_flip_p(np.arange(1, 21) - 5.0) == pytest.approx(expected.pvalue, abs=0.01)
+    values, labels = np.array([1, 2, 3, 11, 12, 13.0]), [0, 0, 0, 1, 1, 1]
+    p = permutation_p(lambda groups: abs(values[groups == 0].mean() - values.mean()), labels)
+    assert p == pytest.approx(0.1, abs=0.02)  # 2 of 20 ways are as extreme
+
+
+# --------------------------------------------------------------------------- variance, agreement
+
+
+def test_variance_components_by_hand():
+    found = variance_components([[1, 3], [5, 7], [9, 11]])
+    assert found.within == 2
+    assert found.between == (32 - 2) / 2
+    assert found.share.value == 15 / 17
+    assert found.share.p == pytest.approx(stats.f_oneway([1, 3], [5, 7], [9, 11]).pvalue)
+    assert np.isnan(variance_components([[1], [2]]).share.value)
+    assert variance_components([[1, 3], [1, 3]]).between == 0
+
+
+def test_the_share_of_variance_is_covered():
+    def make(random):
+        groups = random.normal(0, 2, 8)[:, None] + random.normal(0, 2, (8, 3))
+        return variance_components(groups).share
+
+    assert 0.92 <= covered(0.5, make) <= 0.98
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(6, 3), (10, 5)])
+def test_the_mean_of_crossed_effects_is_covered(rows, columns):
+    def make(random):
+        table = random.normal(0, 1, (rows, 1)) + random.normal(0, 1, (1, columns))
+        return crossed_mean(2 + table + random.normal(0, 1, (rows, columns)))
+
+    assert 0.92 <= covered(2, make) <= 0.99
+
+
+def test_one_column_is_students_interval_and_gaps_are_left_out():
+    values = np.array([1.0, 2.0, 4.0, 8.0])
+    assert crossed_mean(values[:, None]) == mean_interval(values)
+    table = np.array([[1.0, np.nan], [2.0, np.nan], [np.nan, np.nan], [6.0, np.nan]])
+    assert crossed_mean(table) == mean_interval([1, 2, 6])
+
+
+def test_spearman():
+    x, y = np.arange(12.0), np.array([1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10.0])
+    found = spearman(x, y)
+    assert found.value == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert found.low < found.value < found.high < 1
+    assert found.p < 0.001
+    perfect = spearman([1, 2, 3, 4], [10, 20, 30, 50])
+    assert perfect.value == pytest.approx(1)
+    assert perfect.p == pytest.approx(2 / 24)  # as small as it can be with four
+    assert np.isnan(perfect.low)
+    assert np.isnan(spearman([1, 2], [1, 2]).value)
+    assert np.isnan(spearman([1, 1, 1, 1], [1, 2, 3, 4]).value)
+
+
+def test_spearman_covers_the_correlation():
+    rho = 6 / np.pi * np.arcsin(0.6 / 2)  # Spearman's of a bivariate normal with 0.6
+
+    def make(random):
+        x = random.normal(size=25)
+        return spearman(x, 0.6 * x + 0.8 * random.normal(size=25))
+
+    assert 0.92 <= covered(rho, make) <= 0.98
+
+
+def test_kendalls_w():
+    assert kendall_w([[1, 2, 3, 4]] * 3)[0] == pytest.approx(1)
+    w, p = kendall_w([[1, 2, 3], [3, 2, 1]])
+    assert w == pytest.approx(0)
+    assert p == 1
+    ranks = np.array([[1, 2, 3, 4, 5], [2, 1, 3, 5, 4], [1, 3, 2, 4, 5]])
+    rho = np.mean([stats.spearmanr(a, b)[0] for a, b in [ranks[:2], ranks[1:], ranks[::2]]])
+    assert kendall_w(ranks)[0] == pytest.approx((2 * rho + 1) / 3)  # of three judges
+    assert np.isnan(kendall_w([[1, 2, 3]])[0])

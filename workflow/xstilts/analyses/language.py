@@ -1,0 +1,177 @@
+"""language: does the language of the intermediate data matter, and to which model?"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from xstilts.analyses import (
+    Facts,
+    Outcome,
+    estimate,
+    listed,
+    nothing_yet,
+    outcome,
+    shared_caveats,
+    told,
+    trained,
+    with_holm,
+)
+from xstilts.analyses.plots import Panel, intervals
+from xstilts.languages import language as about
+from xstilts.recipe import ALL, Recipe
+from xstilts.results import MEAN
+from xstilts.samples import ZERO_SHOT, Samples
+from xstilts.statistics import Sample, mean
+
+MIXED = "mixed"
+Recipes = Mapping[str, str]  # language of the data -> recipe
+
+
+def answer(samples: Samples, facts: Facts) -> Outcome:
+    """Gains by the language of the data, against the source's, by model, and where they match."""
+    context, source = samples.results.context, _source(samples)
+    by_model = {m: _by_language(samples, facts, m, source) for m in context.models}
+    by_model = {m: found for m, found in by_model.items() if source in found and len(found) > 1}
+    if not by_model:
+        why = "no recipe is scored both in the source language and in another"
+        return nothing_yet("language", samples, facts, why)
+    contrasts = {m: _contrasts(samples, m, found, source) for m, found in by_model.items()}
+    overall = {m: mean([*found.values()]) for m, found in contrasts.items()}
+    matched = {m: s for m, found in by_model.items() if (s := _matched(samples, m, found, source))}
+    name = about(source).name
+    against = with_holm(
+        [
+            estimate(f"{_data(x)} minus {name} data, {context.label(m)}", s.interval, s.seeds)
+            for m, found in contrasts.items()
+            for x, s in found.items()
+        ]
+    )
+    interactions = {
+        (m, other): mean([contrasts[m][x] - contrasts[other][x] for x in both])
+        for n, m in enumerate(contrasts)
+        for other in list(contrasts)[n + 1 :]
+        if (both := contrasts[m].keys() & contrasts[other].keys())
+    }
+    estimates = [
+        *(
+            estimate(f"Other languages minus {name}, {context.label(m)}", s.interval, s.seeds)
+            for m, s in overall.items()
+        ),
+        *(
+            estimate(
+                f"Interaction: {context.label(m)} minus {context.label(other)}", s.interval, s.seeds
+            )
+            for (m, other), s in interactions.items()
+        ),
+        *(
+            estimate(f"Matched language minus {name}, {context.label(m)}", s.interval, s.seeds)
+            for m, s in matched.items()
+        ),
+        *against,
+    ]
+    said = [_found(context.label(m), name, s, matched.get(m)) for m, s in overall.items()]
+    said += [
+        f"The difference of that between {context.label(m)} and {context.label(other)} is "
+        f"{told(s.interval)}."
+        for (m, other), s in interactions.items()
+    ]
+    caveats = shared_caveats(samples)
+    caveats.append(
+        "The languages of the data are those of the study, not a sample of all; intervals are over "
+        "seeds and examples."
+    )
+    if not interactions:
+        caveats.append("One model only: whether the model matters to this is not asked.")
+    figures = {"answer": lambda results: _figure(samples, by_model, source)}
+    tables = {"languages": _table(samples, by_model)}
+    return outcome("language", facts, " ".join(said), caveats, estimates, figures, tables)
+
+
+def _found(model: str, source: str, other: Sample, matched: Sample | None) -> str:
+    same = f", and in the language of the data itself by {told(matched.interval)}"
+    return (
+        f"{model}: intermediate data in another language than {source} changes the zero-shot gain "
+        f"by {told(other.interval)}{same if matched else ''}."
+    )
+
+
+def _source(samples: Samples) -> str:
+    """The source language of the targets; most have English."""
+    found = [x for x in samples.results.sources.values() if x]
+    return max(set(found), key=found.count)
+
+
+def _by_language(samples: Samples, facts: Facts, model: str, source: str) -> Recipes:
+    """Language of the intermediate data -> the recipe; the first of several."""
+    found: dict[str, str] = {}
+    for name in trained(samples, model):
+        if name in facts.recipes and facts.recipes[name].steps:
+            found.setdefault(_language(facts.recipes[name], source), name)
+    return found
+
+
+def _language(recipe: Recipe, source: str) -> str:
+    languages = {part.language or source for part in recipe.parts}
+    return MIXED if len(languages) > 1 or ALL in languages else languages.pop()
+
+
+def _data(language: str) -> str:
+    return "Mixed" if language == MIXED else about(language).name
+
+
+def _contrasts(samples: Samples, model: str, recipes: Recipes, source: str) -> dict[str, Sample]:
+    """Gain of data in each other language, minus that of the source's."""
+    base = samples.gain(model, recipes[source], MEAN)
+    return {
+        x: samples.gain(model, recipe, MEAN) - base for x, recipe in recipes.items() if x != source
+    }
+
+
+def _matched(samples: Samples, model: str, recipes: Recipes, source: str) -> Sample | None:
+    """In the very language of the data: its gain minus that of the source's data, mean of all."""
+    pairs = [
+        samples.gain(model, recipe, target, x) - samples.gain(model, recipes[source], target, x)
+        for x, recipe in recipes.items()
+        for target in samples.results.targets(ZERO_SHOT)
+        if x not in (source, MIXED) and x in samples.languages(target)
+    ]
+    return mean(pairs) if pairs else None
+
+
+def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
+    """Gain by model, language of the data, target and language of the target."""
+    rows = []
+    for model, recipes in by_model.items():
+        for data, recipe in recipes.items():
+            for target in samples.results.targets(ZERO_SHOT):
+                for language in [ZERO_SHOT, *samples.languages(target)]:
+                    gain = samples.gain(model, recipe, target, language)
+                    found = gain.interval
+                    rows.append(
+                        {
+                            "model": model,
+                            "data": data,
+                            "recipe": recipe,
+                            "target": target,
+                            "language": language,
+                            "matched": language == data,
+                            "gain": found.value,
+                            "low": found.low,
+                            "high": found.high,
+                            "seeds": gain.seeds,
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def _figure(samples: Samples, by_model: Mapping[str, Recipes], source: str):
+    context = samples.results.context
+    panels = []
+    for model, recipes in by_model.items():
+        rows = [(_data(x), samples.gain(model, recipe, MEAN)) for x, recipe in recipes.items()]
+        shown = [(label, gain.interval) for label, gain in rows if gain.seeds]
+        panels.append(Panel(context.label(model), shown))
+    over = listed([context.label(t) for t in samples.results.targets(ZERO_SHOT)])
+    subtitle = f"Mean zero-shot gain over {over}. Bars: 95 % intervals; filled: not zero."
+    title = "Gain by the language of the intermediate data"
+    return intervals(title, subtitle, panels, "gain (points)")

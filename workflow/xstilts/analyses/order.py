@@ -1,0 +1,278 @@
+"""order: does the order of intermediate tasks matter, and what is forgotten on the way?"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from xstilts.analyses import (
+    Facts,
+    Outcome,
+    counted,
+    estimate,
+    listed,
+    nothing_yet,
+    outcome,
+    shared_caveats,
+    told,
+    with_holm,
+)
+from xstilts.analyses.plots import Panel, intervals
+from xstilts.recipe import Recipe, parse
+from xstilts.results import MEAN
+from xstilts.samples import ZERO_SHOT, Samples
+from xstilts.statistics import (
+    Components,
+    Interval,
+    Sample,
+    kendall_w,
+    mean,
+    mean_interval,
+    permutation_p,
+    variance_components,
+)
+
+
+def answer(samples: Samples, facts: Facts) -> Outcome:
+    """Variance by order and by seed, agreement of targets, given orders, controls, forgetting."""
+    model = samples.results.context.models[0]
+    kinds = {kind: _scored(samples, facts, model, kind) for kind in ("given", "random", "control")}
+    chains = [*kinds["given"], *kinds["random"]]
+    if len(chains) < 2:
+        return nothing_yet("order", samples, facts, "fewer than two orders are scored everywhere")
+    targets = samples.results.targets(ZERO_SHOT)
+    found = {t: _components(samples, model, chains, t) for t in dict.fromkeys([MEAN, *targets])}
+    agreement, p = kendall_w(
+        [[samples.score(model, r, target).mean for r in chains] for target in targets]
+    )
+    against = _against(samples, model, kinds)
+    forgotten = _forgetting(facts, model)
+    share = found[MEAN].share
+    estimates = [
+        estimate(
+            "Share of the variance of scores that order makes, the rest is the seeds'",
+            share,
+            len(chains),
+            "share",
+        ),
+        estimate(
+            "Agreement of targets on the orders, Kendall's W",
+            Interval(agreement, p=p),
+            len(targets),
+            "W",
+        ),
+        *with_holm(against),
+        *_forgetting_estimates(forgotten),
+    ]
+    caveats = shared_caveats(samples)
+    caveats.append(
+        f"Variance is estimated from {counted(len(chains), 'order')} with "
+        f"{counted(len(samples.seeds), 'seed')} each; p of its share is by permuting runs over "
+        "orders. Given orders are not random ones, yet count among them."
+    )
+    if len(samples.results.context.models) > 1:
+        caveats.append(f"Of {samples.results.context.label(model)}, the first model.")
+    said = _found(samples, model, chains, found[MEAN], agreement, targets, forgotten)
+    figures = {"answer": lambda results: _figure(samples, model, kinds)}
+    tables = {
+        "variance": _variance_table(samples, model, chains, targets, found),
+        "orders": _orders_table(samples, model, kinds),
+    }
+    if forgotten:
+        figures["answer_forgetting"] = lambda results: _forgetting_figure(forgotten)
+        tables["forgetting"] = _forgetting_table(forgotten)
+    return outcome("order", facts, said, caveats, estimates, figures, tables)
+
+
+def _scored(samples: Samples, facts: Facts, model: str, kind: str) -> list[str]:
+    """The recipes of a kind that are scored on every target."""
+    recipes = [r for r in samples.results.context.recipes if facts.orders.get(r) == kind]
+    return [r for r in recipes if samples.score(model, r, MEAN).seeds]
+
+
+def _components(
+    samples: Samples, model: str, chains: Sequence[str], target: str, language: str = ZERO_SHOT
+) -> Components:
+    """Variance between orders and, within an order, between seeds; p by permutation."""
+    groups = [samples.score(model, r, target, language).values for r in chains]
+    groups = [group for group in groups if len(group)]
+    found = variance_components(groups)
+    if np.isnan(found.share.value):
+        return found
+    values = np.concatenate(groups)
+    labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+
+    def between(labels: np.ndarray) -> float:
+        sums = np.bincount(labels, values - values.mean())
+        return float((sums**2 / np.bincount(labels)).sum())
+
+    share = found.share
+    tested = Interval(share.value, share.low, share.high, permutation_p(between, labels))
+    return Components(found.between, found.within, tested)
+
+
+def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list:
+    """Each given order, and each control, against the mean of the random orders."""
+    context = samples.results.context
+    base = kinds["random"] or kinds["given"]
+    middle = mean([samples.score(model, r, MEAN) for r in base])
+    what = "random orders" if kinds["random"] else "given orders"
+    compared = [*(kinds["given"] if kinds["random"] else []), *kinds["control"]]
+    found = []
+    for recipe in compared:
+        difference = samples.score(model, recipe, MEAN) - middle
+        label = f"{context.label(recipe)} minus the mean of the {what}"
+        found.append(estimate(label, difference.interval, difference.seeds))
+    return found
+
+
+Forgotten = dict[tuple[str, int], list[float]]  # (task, later steps) -> points lost, of each run
+
+
+def _forgetting(facts: Facts, model: str) -> Forgotten:
+    """Score of a task after its own step, minus that after so many later steps of the chain."""
+    lost: Forgotten = defaultdict(list)
+    for (name, chain, task, seed), score in facts.retained.items():
+        steps = parse(chain).steps
+        at = [n for n, step in enumerate(steps) if step.parts[0].task == task]
+        if name != model or not at or (later := len(steps) - 1 - at[0]) == 0:
+            continue
+        own = facts.retained.get((name, str(Recipe(steps[: at[0] + 1])), task, seed))
+        if own is not None:
+            lost[task, later].append(own - score)
+    return dict(sorted(lost.items()))
+
+
+def _forgetting_estimates(forgotten: Forgotten) -> list:
+    return with_holm(
+        [
+            estimate(
+                f"Forgetting of {task} after {counted(later, 'later step')}",
+                mean_interval(values),
+                len(values),
+            )
+            for (task, later), values in forgotten.items()
+        ]
+    )
+
+
+def _found(
+    samples: Samples,
+    model: str,
+    chains: Sequence[str],
+    components: Components,
+    agreement: float,
+    targets: Sequence[str],
+    forgotten: Forgotten,
+) -> str:
+    share = components.share
+    scores = {r: samples.score(model, r, MEAN).mean for r in chains}
+    best, worst = max(scores, key=scores.get), min(scores, key=scores.get)
+    label = samples.results.context.label
+    spread = scores[best] - scores[worst]
+    if np.isnan(share.value):
+        lead = "One seed per order does not tell the variance by order from that by seed"
+    else:
+        verb = "matters" if share.p < 0.05 else "does not surely matter"
+        ends = f"{share.low:.0%} to {share.high:.0%}" if share.low == share.low else "none"
+        runs = f"{counted(len(chains), 'order')} and {counted(len(samples.seeds), 'seed')}"
+        lead = (
+            f"Order {verb}: it makes {share.value:.0%} (95 % interval {ends}) of the variance of "
+            f"the mean zero-shot score over {runs}"
+        )
+    said = [f"{lead}; {label(best)} and {label(worst)} are {spread:.1f} points apart."]
+    if agreement == agreement:
+        names = listed([label(t) for t in targets])
+        said.append(f"Targets ({names}) agree on the orders with Kendall's W {agreement:.2f}.")
+    if forgotten:
+        values = [x for found in forgotten.values() for x in found]
+        said.append(f"A task loses {told(mean_interval(values))} to the steps after it.")
+    return " ".join(said)
+
+
+def _variance_table(
+    samples: Samples,
+    model: str,
+    chains: Sequence[str],
+    targets: Sequence[str],
+    found: dict[str, Components],
+) -> pd.DataFrame:
+    rows = [(target, ZERO_SHOT, one) for target, one in found.items()]
+    rows += [
+        (target, language, _components(samples, model, chains, target, language))
+        for target in targets
+        for language in samples.languages(target)
+    ]
+    return pd.DataFrame(
+        [
+            {
+                "target": target,
+                "language": language,
+                "variance_order": one.between,
+                "variance_seed": one.within,
+                "share_order": one.share.value,
+                "low": one.share.low,
+                "high": one.share.high,
+                "p": one.share.p,
+            }
+            for target, language, one in rows
+        ]
+    )
+
+
+def _orders_table(samples: Samples, model: str, kinds: dict[str, list[str]]) -> pd.DataFrame:
+    rows = []
+    for kind, recipes in kinds.items():
+        for recipe in recipes:
+            for target in [MEAN, *samples.results.targets(ZERO_SHOT)]:
+                names = [] if target == MEAN else samples.languages(target)
+                for language in [ZERO_SHOT, *names]:
+                    score = samples.score(model, recipe, target, language)
+                    rows.append((kind, recipe, target, language, *_numbers(score)))
+    columns = ["kind", "recipe", "target", "language", "score", "low", "high", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _numbers(score: Sample) -> tuple[float, float, float, int]:
+    found = score.interval
+    return found.value, found.low, found.high, score.seeds
+
+
+def _forgetting_table(forgotten: Forgotten) -> pd.DataFrame:
+    rows = []
+    for (task, later), values in forgotten.items():
+        found = mean_interval(values)
+        rows.append((task, later, found.value, found.low, found.high, len(values)))
+    return pd.DataFrame(rows, columns=["task", "later_steps", "forgetting", "low", "high", "runs"])
+
+
+def _figure(samples: Samples, model: str, kinds: dict[str, list[str]]):
+    """Each order's and control's score, as its difference from the mean of all orders."""
+    context = samples.results.context
+    chains = [*kinds["given"], *kinds["random"]]
+    panels = []
+    targets = samples.results.targets(ZERO_SHOT)
+    for target in [MEAN, *targets] if len(targets) > 1 else targets:
+        middle = mean([samples.score(model, r, target) for r in chains])
+        rows = []
+        for kind, recipes in kinds.items():
+            for recipe in recipes:
+                difference = samples.score(model, recipe, target) - middle
+                rows.append((f"{context.label(recipe)} ({kind})", difference.interval))
+        title = "Mean over targets" if target == MEAN else context.label(target)
+        panels.append(Panel(title, rows))
+    subtitle = (
+        "Difference from the mean of all orders. Bars: 95 % intervals over seeds and examples; "
+        "filled: not zero."
+    )
+    return intervals("Zero-shot score by order", subtitle, panels, "points")
+
+
+def _forgetting_figure(forgotten: Forgotten):
+    tasks: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
+    for (task, later), values in forgotten.items():
+        tasks[task].append((f"after {counted(later, 'later step')}", mean_interval(values)))
+    panels = [Panel(task, rows) for task, rows in tasks.items()]
+    subtitle = "Score after the task's own step minus that later. Bars: 95 % intervals over runs."
+    return intervals("Forgetting along the chain", subtitle, panels, "points lost")

@@ -1,0 +1,170 @@
+"""scale: does the gain grow with the model?"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from xstilts.analyses import (
+    Facts,
+    Outcome,
+    counted,
+    estimate,
+    listed,
+    nothing_yet,
+    outcome,
+    shared_caveats,
+    told,
+    trained,
+    with_holm,
+)
+from xstilts.analyses.plots import Panel, along
+from xstilts.config import ARM
+from xstilts.results import MEAN
+from xstilts.samples import ZERO_SHOT, Samples
+from xstilts.statistics import Sample, combine, slope_weights
+
+UNIT = "points per tenfold size"
+Curve = list[tuple[str, Sample]]  # models by size, with their gain
+
+
+def answer(samples: Samples, facts: Facts) -> Outcome:
+    """Gain against the logarithm of the number of weights: a slope per arm and recipe."""
+    targets = samples.results.targets(ZERO_SHOT)
+    shown = [MEAN, *targets] if len(targets) > 1 else targets
+    curves = {target: _curves(samples, facts, target) for target in shown}
+    lines = {key: curve for key, curve in curves[shown[0]].items() if len(curve) > 1}
+    if not lines:
+        return nothing_yet("scale", samples, facts, "no recipe is scored on two sizes of model")
+    slopes = {key: _slope(curve, facts) for key, curve in lines.items()}
+    estimates = with_holm(
+        [
+            estimate(f"Slope of the gain, {_name(samples, key)}", s.interval, s.seeds, UNIT)
+            for key, s in slopes.items()
+        ]
+    )
+    estimates += _between_arms(samples, slopes)
+    said = [_found(samples, key, slopes[key], lines[key]) for key in slopes]
+    caveats = [
+        *shared_caveats(samples),
+        f"A slope is over {counted(max(map(len, lines.values())), 'model')}, which differ in more "
+        "than their size; its interval is over seeds and examples, not over other models.",
+    ]
+    unknown = [m for m in samples.results.context.models if m not in facts.parameters]
+    if unknown:
+        caveats.append(f"{listed(unknown)}: `parameters` is not stated, so left out.")
+    figures = {"answer": lambda results: _figure(samples, facts, curves)}
+    return outcome(
+        "scale",
+        facts,
+        " ".join(said),
+        caveats,
+        estimates,
+        figures,
+        {"sizes": _table(samples, facts, curves)},
+    )
+
+
+def _curves(samples: Samples, facts: Facts, target: str) -> Mapping[tuple[str, str], Curve]:
+    """(arm, recipe) -> its models by size, with their gain on a target."""
+    curves: dict[tuple[str, str], Curve] = {}
+    known = [m for m in samples.results.context.models if m in facts.parameters]
+    for model in sorted(known, key=facts.parameters.__getitem__):
+        for recipe in trained(samples, model):
+            gain = samples.gain(model, recipe, target)
+            if gain.seeds:
+                arm = model.partition(ARM)[2]
+                curves.setdefault((arm, recipe), []).append((model, gain))
+    return curves
+
+
+def _slope(curve: Curve, facts: Facts) -> Sample:
+    x = [np.log10(facts.parameters[model]) for model, _ in curve]
+    return combine([gain for _, gain in curve], slope_weights(x))
+
+
+def _name(samples: Samples, key: tuple[str, str]) -> str:
+    arm, recipe = key
+    label = samples.results.context.label(recipe)
+    return f"{label}, arm {arm}" if arm else label
+
+
+def _found(samples: Samples, key: tuple[str, str], slope: Sample, curve: Curve) -> str:
+    first, last = (samples.results.context.label(model) for model, _ in (curve[0], curve[-1]))
+    gains = [gain.mean for _, gain in (curve[0], curve[-1])]
+    found = slope.interval
+    verb = "does not change surely" if not found.excludes_zero else "changes"
+    return (
+        f"With {_name(samples, key)} the zero-shot gain {verb} with size: {told(found, UNIT)}; it "
+        f"is {gains[0]:+.1f} for {first} and {gains[1]:+.1f} for {last}.".replace(" -", " −")
+    )
+
+
+def _between_arms(samples: Samples, slopes: Mapping[tuple[str, str], Sample]) -> list:
+    """The difference of two arms' slopes, per recipe."""
+    found = []
+    arms = list(dict.fromkeys(arm for arm, _ in slopes))
+    for recipe in dict.fromkeys(recipe for _, recipe in slopes):
+        own = [arm for arm in arms if (arm, recipe) in slopes]
+        for arm in own[1:]:
+            difference = slopes[arm, recipe] - slopes[own[0], recipe]
+            label = f"Slope of {_name(samples, (arm, recipe))}, minus that of {own[0]}"
+            found.append(estimate(label, difference.interval, difference.seeds, UNIT))
+    return found
+
+
+def _table(
+    samples: Samples, facts: Facts, curves: Mapping[str, Mapping[tuple[str, str], Curve]]
+) -> pd.DataFrame:
+    rows = [
+        {
+            "model": model,
+            "recipe": recipe,
+            "target": target,
+            "parameters": facts.parameters[model],
+            "gain": gain.interval.value,
+            "low": gain.interval.low,
+            "high": gain.interval.high,
+            "seeds": gain.seeds,
+            "hours": facts.gpu_hours.get((model, recipe), np.nan),
+        }
+        for target, found in curves.items()
+        for (_, recipe), curve in found.items()
+        for model, gain in curve
+    ]
+    return pd.DataFrame(rows)
+
+
+def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]):
+    context = samples.results.context
+    panels = []
+    for target, found in curves.items():
+        series = {
+            _name(samples, key): [(facts.parameters[m], gain.interval) for m, gain in curve]
+            for key, curve in found.items()
+        }
+        panels.append(
+            Panel("Mean over targets" if target == MEAN else context.label(target), (), series)
+        )
+    sizes = sorted({facts.parameters[m] for m in context.models if m in facts.parameters})
+    hours = {
+        facts.parameters[model]: f"\n{spent:.2g} h"
+        for (model, _), spent in facts.gpu_hours.items()
+        if model in facts.parameters
+    }
+    ticks = {size: _short(size) + hours.get(size, "") for size in sizes}
+    subtitle = "Bars: 95 % intervals over seeds and examples." + (
+        " Below the sizes: hours of training on GPUs, or on the machine where none was asked for."
+        if hours
+        else ""
+    )
+    labels = ("weights of the model", "zero-shot gain (points)")
+    return along("Gain and size of the model", subtitle, panels, labels, ticks)
+
+
+def _short(count: int) -> str:
+    """`270M`."""
+    for unit, factor in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g}{unit}"
+    return str(count)
