@@ -72,8 +72,11 @@ def test_other_tasks_and_models_are_scaled_by_their_work():
     assert found[other.id].seconds == pytest.approx(100 * ratio)
     assert found[other.id].source == "scaled from jobs of the same model"
     elsewhere = found[step("none", "dropout").id]
-    assert elsewhere.source == "scaled from jobs of other models"
+    assert elsewhere.source == "scaled from jobs of other models on the task"
     assert elsewhere.disk != 5000  # a checkpoint's size is its own model's
+    last = found[step("none", "dropout", "reading").id]
+    assert last.source == "scaled from jobs of other models"
+    assert last.disk == elsewhere.disk
 
 
 def test_jobs_with_and_without_gpu_are_not_alike():

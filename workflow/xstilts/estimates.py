@@ -120,7 +120,7 @@ class Estimator:
         else:
             start = self.table.assumptions.seconds[artefact.identity.phase] / sharers
             seconds, source = start + self._compute(artefact, work), ESTIMATED
-        if group and not (isinstance(artefact, Checkpoint) and group == likes[-1]):
+        if group and not (isinstance(artefact, Checkpoint) and group in likes[2:]):
             disk = like.bytes_per_row(key) * rows
         else:  # the size of a checkpoint is its own model's
             disk = self.disk(artefact, rows)
@@ -279,6 +279,7 @@ def _likes(artefact: Artefact, asked: int) -> list[tuple[tuple, str]]:
     return [
         ((phase, asked, model, tasks), "scaled from jobs of the same model and task"),
         ((phase, asked, model), "scaled from jobs of the same model"),
+        ((phase, asked, None, tasks), "scaled from jobs of other models on the task"),
         ((phase, asked), "scaled from jobs of other models"),
     ]
 
