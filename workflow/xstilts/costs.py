@@ -39,7 +39,7 @@ class Evidence:
     """What the results folder says about costs."""
 
     costs: Mapping[str, Cost] = field(default_factory=dict)  # of artefacts that have been made
-    rows: Mapping[str, int] = field(default_factory=dict)  # of prepared data sets
+    rows: Mapping[str, float] = field(default_factory=dict)  # of prepared data sets
 
 
 def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:

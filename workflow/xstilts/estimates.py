@@ -85,7 +85,7 @@ class Estimator:
         Raises InputError for a model that states no `parameters` where an estimate needs them.
         """
         artefacts = list(artefacts)
-        evidence = self._with_downloads(artefacts, evidence)
+        evidence = self._with_all_rows(artefacts, evidence)
         like = _Likeness()
         for artefact in artefacts:
             if cost := evidence.costs.get(artefact.id):
@@ -98,13 +98,15 @@ class Estimator:
             for artefact in artefacts
         }
 
-    def _with_downloads(self, artefacts: list[Artefact], evidence: Evidence) -> Evidence:
-        """The evidence, and how many rows the data sets have that each download serves."""
+    def _with_all_rows(self, artefacts: list[Artefact], evidence: Evidence) -> Evidence:
+        """The evidence with the rows of all data sets, and of those that each download serves."""
         rows: Counter[str] = Counter()
         for data in artefacts:
-            if isinstance(data, Dataset) and data.download:
-                rows[data.download.id] += self.rows(data, evidence)
-        return replace(evidence, rows={**evidence.rows, **rows})
+            if isinstance(data, Dataset):
+                rows[data.id] = self.rows(data, evidence)
+                if data.download:
+                    rows[data.download.id] += rows[data.id]
+        return replace(evidence, rows=rows)
 
     def _expected(
         self, artefact: Artefact, evidence: Evidence, like: "_Likeness", sharers: int
@@ -196,6 +198,8 @@ class Estimator:
 
     def rows(self, dataset: Dataset, evidence: Evidence) -> float:
         """Rows of a data set, assumed where nothing states them."""
+        if (known := evidence.rows.get(dataset.id)) is not None:
+            return known
         stated = self.stated_rows(dataset, evidence)
         return self.table.assumptions.rows[dataset.split] if stated is None else stated
 
