@@ -166,7 +166,7 @@ def test_patterns_are_short():
 
 def test_check_compares_by_phase():
     measured = {
-        artefact.id: Cost(100.0 * (1 + number % 2))
+        artefact.id: Cost(100.0 * (1 + number % 2), disk=7)
         for number, artefact in enumerate(GRID.artefacts().checkpoints.values())
         if artefact.parent
     }
@@ -180,6 +180,7 @@ def test_check_compares_by_phase():
     before = estimator.estimate(GRID.artefacts().all(), Evidence())
     assert found.flops == pytest.approx(sum(before[id].seconds for id in measured))
     assert found.others > 0
+    assert (found.disk, found.disk_before) == (70, sum(before[id].disk for id in measured))
     assert 0 < found.error < 2
 
 

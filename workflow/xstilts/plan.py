@@ -302,6 +302,8 @@ class Comparison:
     flops: float  # seconds, as before any run
     others: float  # seconds, from the other jobs
     error: float  # median over jobs of |others / actual - 1|
+    disk: float  # bytes
+    disk_before: float  # bytes, as before any run
 
 
 def check(grid: Grid, estimator: Estimator, evidence: Evidence) -> dict[str, Comparison]:
@@ -337,5 +339,7 @@ def check(grid: Grid, estimator: Estimator, evidence: Evidence) -> dict[str, Com
             math.fsum(before[id].seconds for id in ids),
             math.fsum(others[id].seconds for id in ids),
             sorted(errors)[len(errors) // 2] if errors else 0.0,
+            math.fsum(evidence.costs[id].disk for id in ids),
+            math.fsum(before[id].disk for id in ids),
         )
     return comparisons

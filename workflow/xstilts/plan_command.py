@@ -358,8 +358,9 @@ def _targets(plan: Plan, cells: list[Cell]) -> str:
 
 
 def print_check(found: Mapping[str, Comparison], console: Console) -> None:
-    """Estimate against actual cost by phase."""
+    """Estimate against actual time and disk by phase."""
     columns = ["jobs", "actual", "FLOP estimate", "ratio", "from the others", "ratio", "error"]
+    columns += ["disk", "estimate"]
     table = _table("phase", *columns)
     for phase, one in found.items():
         table.add_row(
@@ -371,13 +372,15 @@ def print_check(found: Mapping[str, Comparison], console: Console) -> None:
             duration(one.others),
             _ratio(one.others, one.actual),
             f"{one.error:.0%}",
+            size(one.disk),
+            size(one.disk_before),
         )
     console.print(table)
     _say(
         console,
-        "FLOP estimate: as before any run. From the others: each tenth of the jobs, scaled from "
-        "the nine others.\nError: median over jobs of how far the latter is off. Attempts that "
-        "failed are not in the actual time.",
+        "FLOP estimate, and that of disk: as before any run. From the others: each tenth of the "
+        "jobs, scaled from the nine others.\nError: median over jobs of how far the latter is off. "
+        "Attempts that failed are not in the actual time.",
         "dim",
     )
 
