@@ -330,6 +330,10 @@ def _check_names(project: Project) -> None:
                 raise ValueError(f"task {name!r}, split {split!r}: expected one task")
             for other in others:
                 _check_reference(name, split, other, tasks)
+    for name, scores in study.published.items():
+        _known("recipe", name, {**named, "best": None}, "published: ")
+        for target in scores:
+            _known("target", target, dict.fromkeys(study.targets), f"published.{name}: ")
     for name, subset in study.subsets.items():
         _check_subset(f"subsets.{name}: ", subset, project, named)
     sets = {key for task in tasks.values() for key in task.settings}

@@ -36,7 +36,10 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         why = "no recipe is scored both in the source language and in another"
         return nothing_yet("language", samples, facts, why)
     contrasts = {m: _contrasts(samples, m, found, source) for m, found in by_model.items()}
-    overall = {m: mean([*found.values()]) for m, found in contrasts.items()}
+    single = {
+        m: {x: s for x, s in found.items() if x != MIXED} or found for m, found in contrasts.items()
+    }
+    overall = {m: mean([*found.values()]) for m, found in single.items()}
     matched = {m: s for m, found in by_model.items() if (s := _matched(samples, m, found, source))}
     name = about(source).name
     against = with_holm(
@@ -47,10 +50,10 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         ]
     )
     interactions = {
-        (m, other): mean([contrasts[m][x] - contrasts[other][x] for x in both])
-        for n, m in enumerate(contrasts)
-        for other in list(contrasts)[n + 1 :]
-        if (both := contrasts[m].keys() & contrasts[other].keys())
+        (m, other): mean([single[m][x] - single[other][x] for x in sorted(both)])
+        for n, m in enumerate(single)
+        for other in list(single)[n + 1 :]
+        if (both := single[m].keys() & single[other].keys())
     }
     estimates = [
         *(

@@ -86,8 +86,12 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
 
 
 def _scored(samples: Samples, facts: Facts, model: str, kind: str) -> list[str]:
-    """The recipes of a kind that are scored on every target."""
-    recipes = [r for r in samples.results.context.recipes if facts.orders.get(r) == kind]
+    """The recipes of a kind that are scored on every target; an order counts under one name."""
+    names: dict[str, str] = {}
+    for recipe in samples.results.context.recipes:
+        if recipe in facts.orders:
+            names.setdefault(str(facts.recipes.get(recipe, recipe)), recipe)
+    recipes = [r for r in names.values() if facts.orders[r] == kind]
     return [r for r in recipes if samples.score(model, r, MEAN).seeds]
 
 
@@ -187,7 +191,8 @@ def _found(
         said.append(f"Targets ({names}) agree on the orders with Kendall's W {agreement:.2f}.")
     if forgotten:
         values = [x for found in forgotten.values() for x in found]
-        said.append(f"A task loses {told(mean_interval(values))} to the steps after it.")
+        lost = mean_interval([-value for value in values])
+        said.append(f"The steps after a task's own change its score by {told(lost)}.")
     return " ".join(said)
 
 

@@ -52,7 +52,7 @@ def intervals(title: str, subtitle: str, panels: Sequence[Panel], unit: str) -> 
         axes.spines["left"].set_visible(False)
         axes.set_title(wrap(panel.title, 80, 1), loc="left", fontsize=9.5, weight="bold")
     grid[-1].set_xlabel(unit)
-    _heading(figure, title, subtitle, height)
+    _heading(figure, title, subtitle)
     return figure
 
 
@@ -61,10 +61,13 @@ def along(
     subtitle: str,
     panels: Sequence[Panel],
     labels: tuple[str, str],
-    ticks: Mapping[float, str] | None = None,
-    log: bool = True,
+    ticks: Mapping[float, str],
+    notes: Mapping[tuple[str, float], str] | None = None,
 ) -> Figure:
-    """Values with intervals along x, a colour and marker per series, panels side by side."""
+    """Values with intervals along a logarithmic x, a colour and marker per series, panels abreast.
+
+    `notes` are small words beside the points of a series at x.
+    """
     panels = [panel for panel in panels if any(panel.series.values())]
     if not panels:
         return note("Nothing to show yet.")
@@ -77,25 +80,27 @@ def along(
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
     for axes, panel in zip(grid, panels, strict=False):
         for name, points in panel.series.items():
-            _series(axes, points, names.index(name), name, len(names), log)
+            _series(axes, points, names.index(name), name, len(names))
+            for x, found in points:
+                style = {"xytext": (6, 3), "textcoords": "offset points", "color": SLATE}
+                axes.annotate((notes or {}).get((name, x), ""), (x, found.value), size=7, **style)
         axes.axhline(0, color=DARK, lw=0.8, zorder=0)
-        if log:
-            axes.set_xscale("log")
-        if ticks:
-            axes.set_xticks(list(ticks), list(ticks.values()))
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.minorticks_off()
+        axes.set_xscale("log")
+        axes.set_xticks(list(ticks), list(ticks.values()))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.minorticks_off()
+        axes.set_xlabel(labels[0])
         axes.grid(color="#E9E9E9", lw=0.6)
         axes.set_axisbelow(True)
         axes.set_title(wrap(panel.title, 36, 1), loc="left", fontsize=9.5, weight="bold")
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
-    figure.supxlabel(labels[0], fontsize=9)
-    figure.supylabel(labels[1], fontsize=9)
+    for axes in grid[::across]:
+        axes.set_ylabel(labels[1])
     if len(names) > 1:
         handles, shown = grid[0].get_legend_handles_labels()
         figure.legend(handles, shown, loc="outside lower center", ncols=4, frameon=False)
-    _heading(figure, title, subtitle, height)
+    _heading(figure, title, subtitle)
     return figure
 
 
@@ -105,11 +110,10 @@ def _series(
     number: int,
     name: str,
     count: int,
-    log: bool,
 ) -> None:
     """One series, a little aside, so that the bars of several do not cover each other."""
     aside = number - (count - 1) / 2
-    xs = [x * 1.04**aside if log else x + 0.08 * aside for x, _ in points]
+    xs = [x * 1.04**aside for x, _ in points]
     ends = [[_gap(p.value, p.low) for _, p in points], [_gap(p.high, p.value) for _, p in points]]
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
     style = {"color": colour, "marker": marker, "ms": 5, "lw": 1.3, "capsize": 2.5}
@@ -121,9 +125,12 @@ def _gap(upper: float, lower: float) -> float:
     return max(0.0, upper - lower) if math.isfinite(upper - lower) else 0.0
 
 
-def _heading(figure: Figure, title: str, subtitle: str, height: float) -> None:
+def _heading(figure: Figure, title: str, subtitle: str) -> None:
     """Title and what is shown, above the panels, at the left."""
+    width, height = figure.get_size_inches()
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.72 / height), h_pad=0.08)
     style = {"ha": "left", "va": "top", "x": 0.02}
     figure.text(y=1 - 0.14 / height, s=title, fontsize=12.5, weight="bold", color=DARK, **style)
-    figure.text(y=1 - 0.42 / height, s=wrap(subtitle, 110), fontsize=8.5, color=SLATE, **style)
+    figure.text(
+        y=1 - 0.42 / height, s=wrap(subtitle, int(width * 14.5)), fontsize=8.5, color=SLATE, **style
+    )

@@ -50,6 +50,11 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         f"A slope is over {counted(max(map(len, lines.values())), 'model')}, which differ in more "
         "than their size; its interval is over seeds and examples, not over other models.",
     ]
+    if facts.gpu_hours:
+        caveats.append(
+            "Hours are those of training, over all targets and seeds: of GPUs, or of the machine "
+            "where a model asks for none; steps that cells share count for each."
+        )
     unknown = [m for m in samples.results.context.models if m not in facts.parameters]
     if unknown:
         caveats.append(f"{listed(unknown)}: `parameters` is not stated, so left out.")
@@ -147,19 +152,16 @@ def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]):
             Panel("Mean over targets" if target == MEAN else context.label(target), (), series)
         )
     sizes = sorted({facts.parameters[m] for m in context.models if m in facts.parameters})
-    hours = {
-        facts.parameters[model]: f"\n{spent:.2g} h"
-        for (model, _), spent in facts.gpu_hours.items()
-        if model in facts.parameters
-    }
-    ticks = {size: _short(size) + hours.get(size, "") for size in sizes}
-    subtitle = "Bars: 95 % intervals over seeds and examples." + (
-        " Below the sizes: hours of training on GPUs, or on the machine where none was asked for."
-        if hours
-        else ""
-    )
+    notes = {}
+    for (model, recipe), hours in facts.gpu_hours.items():
+        if model in facts.parameters:
+            series = _name(samples, (model.partition(ARM)[2], recipe))
+            notes[series, facts.parameters[model]] = f"{hours:.2g} h"
+    beside = " Beside the points: hours of training." if notes else ""
+    subtitle = f"Bars: 95 % intervals over seeds and examples.{beside}"
     labels = ("weights of the model", "zero-shot gain (points)")
-    return along("Gain and size of the model", subtitle, panels, labels, ticks)
+    ticks = {size: _short(size) for size in sizes}
+    return along("Gain and size of the model", subtitle, panels, labels, ticks, notes)
 
 
 def _short(count: int) -> str:
