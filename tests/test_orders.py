@@ -50,6 +50,7 @@ def test_random_orders_are_different_ones_that_the_seed_fixes():
     ("values", "message"),
     [
         ({"tasks": ["a", "a"], "steps": 2}, "expected different ones"),
+        ({"tasks": ["a", "a@de"], "steps": 2, "forgetting": True}, "expected different ones"),
         ({"tasks": ["a", "b+c"], "steps": 2}, "'b\\+c': expected one task"),
         ({"tasks": ["a", "b"], "steps": 3}, "3 is no multiple of the 2 tasks"),
         ({"tasks": ["a", "b"], "steps": 2, "given": [{"x": ["a"]}]}, "given.x: expected an order"),

@@ -103,3 +103,20 @@ def test_ids_must_be_those_of_the_test_data(tmp_path):
         check_ids(tmp_path, {"de": {"2"}}, examples)
     with pytest.raises(InputError, match="no test data in language 'fr'"):
         check_ids(tmp_path, {"fr": {"1"}}, examples)
+
+
+def test_an_analysis_takes_a_list_only_with_the_ids_of_the_test_data(tmp_path, monkeypatch):
+    from tiny_project import LANGUAGES, make_grid
+
+    from xstilts.analyses.facts import subsets
+    from xstilts.stages import prepare
+
+    monkeypatch.chdir(tmp_path)
+    found = make_grid(data=".", subsets={"mine": {"target": "nli", "ids": "mine.txt"}})
+    prepare.run([found.dataset("nli", language, "test") for language in LANGUAGES], found.project)
+    path = tmp_path / "mine.txt"
+    path.write_text("3\n5\txa\n")
+    assert subsets(found) == {"mine": {"en": {"3"}, "xa": {"3", "5"}}}
+    path.write_text("3\n16\n")
+    with pytest.raises(InputError, match=r"mine\.txt: no test example has id '16'"):
+        subsets(found)

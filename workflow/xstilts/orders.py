@@ -43,7 +43,8 @@ class Orders(Strict):
         for text in self.tasks:
             if len(parse(text).parts) != 1:
                 raise ValueError(f"tasks: {text!r}: expected one task")
-        if len(set(self.tasks)) < len(self.tasks):
+        names = [parse(text).parts[0].task for text in self.tasks]
+        if len(set(names if self.forgetting else self.tasks)) < len(self.tasks):
             raise ValueError("tasks: expected different ones")
         if self.steps % len(self.tasks):
             raise ValueError(f"steps: {self.steps} is no multiple of the {len(self.tasks)} tasks")

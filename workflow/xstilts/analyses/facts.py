@@ -15,7 +15,7 @@ from xstilts.estimates import weights
 from xstilts.results import Results, read_score
 from xstilts.samples import Examples, Subset, read_examples
 from xstilts.study import Grid
-from xstilts.subsets import EVERYWHERE, read_ids
+from xstilts.subsets import EVERYWHERE, check_ids, read_ids
 
 # as XTREME groups its tasks
 CATEGORIES = {
@@ -71,12 +71,20 @@ def subsets(grid: Grid) -> dict[str, Subset]:
     for name, subset in grid.study.subsets.items():
         languages = grid.languages(subset.target)
         if subset.ids:
-            listed = read_ids(grid.project.data_folder() / subset.ids)
+            path = grid.project.data_folder() / subset.ids
+            listed = read_ids(path)
+            check_ids(path, listed, _ids(grid, subset.target))
             everywhere = listed.get(EVERYWHERE, set())
             found[name] = {x: everywhere | listed.get(x, set()) for x in languages}
         elif (score := grid.subset_score(name)) and Path(score.path).exists():
             found[name] = dict.fromkeys(languages, _wrong(score))
     return found
+
+
+def _ids(grid: Grid, target: str) -> dict[str, set[str]]:
+    """Ids of a target's test examples, by language."""
+    tests = {x: grid.dataset(target, x, "test") for x in grid.languages(target)}
+    return {x: {row["id"] for row in store.read_rows(Path(d.path))} for x, d in tests.items()}
 
 
 def _wrong(score: Score) -> set[str]:
