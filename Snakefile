@@ -31,7 +31,7 @@ rule all:
     default_target: True
     input:
         rules.study.output,
-        everything(),
+        everything,
     localrule: True
 
 
@@ -40,7 +40,7 @@ onstart:
 
 
 onsuccess:
-    if any(is_done(score) for score in ARTEFACTS.scores.values()):
+    if any(is_done(score) for score in GRID.scores()):
         shell(f"python -m xstilts study --study {VIEW.snapshot}")
 
 

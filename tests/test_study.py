@@ -94,6 +94,28 @@ def test_a_target_step_is_the_same_node_as_an_intermediate_one():
     ]
 
 
+def test_a_few_cells_have_all_data_and_models():
+    shared, found = grid().shared(), grid().artefacts()
+    assert shared.datasets.keys() == found.datasets.keys()
+    assert {p.target for p in shared.predictions.values()} == set(STUDY["targets"])
+    assert shared.scores.keys() < found.scores.keys()
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"recipes": ["none", {"two": "lab_nli-lab_squad-lab_nli~1k"}]}]
+)
+def test_an_artefact_is_found_without_expanding_the_study(monkeypatch, changes):
+    everything = grid(**changes).artefacts()
+    with monkeypatch.context() as patch:
+        patch.setattr(Grid, "_artefacts", lambda self: pytest.fail("expanded"))
+        for group in ("datasets", "checkpoints", "predictions", "scores"):
+            for id in getattr(everything, group):
+                assert grid(**changes).find(group, id).id == id
+    id = next(iter(everything.checkpoints))
+    with pytest.raises(InputError, match=f"has no checkpoint '{id}x' .*did you mean '{id}'"):
+        grid(**changes).find("checkpoints", f"{id}x")
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -1,5 +1,6 @@
 """The study's grid, and what the rules share: paths, wildcards, commands, resources."""
 
+import gc
 import sys
 from functools import cache
 
@@ -8,17 +9,28 @@ from xstilts.errors import InputError
 from xstilts.artefacts import Download, prediction_file
 from xstilts.resources import amount
 from xstilts.slurm import queued_jobs
-from xstilts.workplan import StudyView, is_done, open_values, use_this_installation
+from xstilts.workplan import (
+    StudyView,
+    is_done,
+    loose_ends,
+    missing,
+    open_values,
+    use_this_installation,
+)
 
 LOGS = "results/logs"
 BENCHMARKS = "results/benchmarks"
 ID = r"[^/]+\.[0-9a-f]{12}"
 
+gc.set_threshold(
+    500_000, 50, 1000
+)  # jobs are made and kept: looking for waste takes a fifth
 use_this_installation(Path(workflow.basedir))
 
 try:
     GRID, NOTICES = open_values(config, Path(workflow.basedir) / "config")
-    ARTEFACTS = GRID.artefacts()
+    # each job reads this file: what takes long is for the main process
+    SHARED = GRID.shared()
     SITE = read_site(Path(workflow.basedir) / "profiles" / "slurm" / "site.yaml")
 except InputError as error:
     raise WorkflowError(str(error)) from None
@@ -35,17 +47,59 @@ def command(stage):
     return f"exec python -m xstilts {stage} --study {VIEW.snapshot} --log {{log:q}} "
 
 
-def manifests(artefacts):
-    """The files that say that folder artefacts are whole."""
-    return [ancient(f"{artefact.path}/manifest.json") for artefact in artefacts]
+missing = cache(missing)  # as it was when the jobs were planned
 
 
-def everything():
-    """All files that the study wants, so that a deleted one is made again."""
-    folders = [*ARTEFACTS.datasets.values(), *ARTEFACTS.checkpoints.values()]
-    files = [p.file(d) for p in ARTEFACTS.predictions.values() for d in p.datasets]
-    files += [path for score in ARTEFACTS.scores.values() for path in score.files]
-    return manifests(folders) + [ancient(path) for path in files]
+def needed(artefacts):
+    """Files to wait for: of each job that is to make some of these, the first that is missing.
+
+    Snakemake plans a job for every file that it is asked for, though it be there; so planning
+    costs what is to do, not what there is. Reports and drawings show everything.
+    """
+    if shows_everything():
+        return [ancient(path) for artefact in artefacts for path in artefact.files]
+    files = {}
+    for artefact in artefacts:
+        if path := missing(artefact):
+            files.setdefault(artefact.made_with, ancient(path))
+    return list(files.values())
+
+
+def shows_everything():
+    """Whether all jobs are asked for: for a report, a drawing or a summary, or to be forced."""
+    chosen = workflow.dag_settings
+    forced = chosen.forceall or chosen.forcerun or chosen.forcetargets
+    return bool(forced) or workflow.execution_settings is None or workflow.touch
+
+
+def artefact(group, id):
+    """An artefact of the study; a job's own process does not expand all cells for it."""
+    known = getattr(GRID.artefacts(), group) if workflow.is_main_process else {}
+    return known.get(id) or GRID.find(group, id)
+
+
+def inputs(group):
+    """The input function of a rule whose wildcard `node` is the id of an artefact of a group."""
+    return lambda wildcards: needed(artefact(group, wildcards.node).inputs)
+
+
+def downloads(datasets):
+    """The input function of the rule that prepares these data sets."""
+    return lambda wildcards: needed(
+        d.download
+        for d in datasets
+        if d.download and (missing(d) or shows_everything())
+    )
+
+
+def everything(wildcards):
+    """What the scores do not ask for, so that what was deleted is made again."""
+    found = GRID.artefacts()
+    groups = [found.datasets, found.checkpoints, found.predictions, found.scores]
+    artefacts = [artefact for group in groups for artefact in group.values()]
+    if not shows_everything():
+        artefacts = [a for a in loose_ends(artefacts) if a.id not in found.scores]
+    return needed(artefacts)
 
 
 def needs(phase, rule=None):
@@ -124,6 +178,12 @@ def train_options(wildcards):
     return " ".join(f"--{option} {value}" for option, value in stated.items() if value)
 
 
-def cell_labels(cell):
+def cell(wildcards):
+    """The cell of a score."""
+    return artefact("scores", wildcards.node).cell
+
+
+def cell_labels(wildcards):
     """A cell's coordinates, as the report lists them."""
+    cell = artefact("scores", wildcards.node).cell
     return {"model": cell.model, "recipe": cell.recipe, "seed": str(cell.seed)}

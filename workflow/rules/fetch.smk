@@ -1,6 +1,6 @@
 # The only rules with a network: `snakemake fetch_all` on a login node, then everything is offline.
 DOWNLOADS = {}
-for artefact in ARTEFACTS.downloads.values():
+for artefact in SHARED.downloads.values():
     if isinstance(artefact, Download):
         DOWNLOADS.setdefault(artefact.task, []).append(artefact)
 
@@ -49,14 +49,14 @@ rule fetch:
 rule fetch_all:
     """All that the study needs of the Hub."""
     input:
-        manifests(ARTEFACTS.downloads.values()),
+        lambda wildcards: needed(SHARED.downloads.values()),
     localrule: True
 
 
 rule initialise:
     """Make a model with random weights, and train its tokenizer."""
     input:
-        lambda wildcards: manifests(ARTEFACTS.checkpoints[wildcards.node].texts),
+        inputs("checkpoints"),
     output:
         update("results/checkpoints/{node}/manifest.json"),
     log:

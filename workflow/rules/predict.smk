@@ -1,7 +1,7 @@
 # A rule per target, which knows its languages: one job predicts them all, and with a language added
 # later only the new file; update() keeps the others in place.
 PREDICTIONS = {}
-for predictions in ARTEFACTS.predictions.values():
+for predictions in SHARED.predictions.values():
     PREDICTIONS[predictions.target] = predictions
 
 for target, example in PREDICTIONS.items():
@@ -10,10 +10,7 @@ for target, example in PREDICTIONS.items():
         name:
             f"predict_{target}"
         input:
-            checkpoint=lambda wildcards: manifests(
-                ARTEFACTS.predictions[wildcards.node].checkpoints
-            ),
-            data=manifests(example.datasets),
+            inputs("predictions"),
         output:
             update(
                 [

@@ -1,5 +1,5 @@
 DATASETS = {}
-for dataset in ARTEFACTS.datasets.values():
+for dataset in SHARED.datasets.values():
     DATASETS.setdefault(dataset.task, []).append(dataset)
 
 # A rule per task, so that one job prepares all languages and splits; those there already are kept.
@@ -9,7 +9,7 @@ for task, datasets in DATASETS.items():
         name:
             f"prepare_{task}"
         input:
-            manifests(dataset.download for dataset in datasets if dataset.download),
+            downloads(datasets),
         output:
             update([f"{dataset.path}/manifest.json" for dataset in datasets]),
         log:

@@ -1,21 +1,13 @@
 rule score:
     """A cell's predictions against the gold data, all languages in one JSON file, and by example."""
     input:
-        predictions=lambda wildcards: [
-            ancient(ARTEFACTS.scores[wildcards.node].predictions.file(dataset))
-            for dataset in ARTEFACTS.scores[wildcards.node].predictions.datasets
-        ],
-        data=lambda wildcards: manifests(
-            ARTEFACTS.scores[wildcards.node].predictions.datasets
-        ),
+        inputs("scores"),
     output:
         score=report(
             "results/scores/{node}.json",
             category="Cells",
-            subcategory=lambda wildcards: ARTEFACTS.scores[wildcards.node].cell.target,
-            labels=lambda wildcards: cell_labels(
-                ARTEFACTS.scores[wildcards.node].cell
-            ),
+            subcategory=lambda wildcards: cell(wildcards).target,
+            labels=cell_labels,
         ),
         examples="results/scores/{node}.parquet",
     log:

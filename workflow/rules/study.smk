@@ -1,11 +1,7 @@
 rule study:
     """Tables and figures of the study; the stamp's name says of which scores and code."""
     input:
-        [
-            ancient(path)
-            for score in ARTEFACTS.scores.values()
-            for path in score.files
-        ],
+        lambda wildcards: needed(GRID.artefacts().scores.values()),
     output:
         scores=report(
             f"{VIEW.folder}/scores.csv",
@@ -29,7 +25,7 @@ rule study:
             category="Figures",
             caption="../report/languages.rst",
         ),
-        stamp=VIEW.stamp,
+        stamp=VIEW.stamp if workflow.is_main_process else [],
     log:
         f"{LOGS}/study/{STUDY.study}.log",
     benchmark:

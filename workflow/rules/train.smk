@@ -1,12 +1,7 @@
 rule train:
     """One step of a tree: pretraining, an intermediate step, or the target task."""
     input:
-        lambda wildcards: manifests(
-            [
-                ARTEFACTS.checkpoints[wildcards.node].parent,
-                *ARTEFACTS.checkpoints[wildcards.node].datasets,
-            ]
-        ),
+        inputs("checkpoints"),
     output:
         update("results/checkpoints/{node}/manifest.json"),
     log:

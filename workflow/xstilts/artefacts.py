@@ -15,6 +15,7 @@ from xstilts.identity import Identity
 from xstilts.origins import FilesSplit, Hub, HubSplit, Init, LabSplit
 from xstilts.recipe import Size
 from xstilts.settings import Train
+from xstilts.store import MANIFEST
 
 # training settings that stay with each task of a step with several
 PART_SETTINGS = {"epochs", "examples_cap", "language_temperature", "mask_rate"}
@@ -36,6 +37,21 @@ class Artefact:
         """File or folder, relative to the working directory."""
         return self.path_pattern.format(id=self.id)
 
+    @property
+    def files(self) -> list[str]:
+        """What is there when the artefact is whole."""
+        return [f"{self.path}/{MANIFEST}"]
+
+    @property
+    def inputs(self) -> tuple["Artefact", ...]:
+        """What it is made from."""
+        return ()
+
+    @property
+    def made_with(self) -> str:
+        """What one job makes together: alone, by its id, unless a kind says otherwise."""
+        return self.id
+
 
 @dataclass(frozen=True, eq=False)
 class Download(Artefact):
@@ -51,6 +67,11 @@ class Download(Artefact):
         """What determines the content."""
         name = f"{self.task}.{self.origin['config'] or 'default'}.{self.origin['split']}"
         return Identity("fetch", name, {key: text for key, text in self.origin.items() if text})
+
+    @property
+    def made_with(self) -> str:
+        """One job downloads all splits of a task."""
+        return f"fetch {self.task}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +98,16 @@ class Dataset(Artefact):
             raw = [self.download.identity.digest]
         content = {"language": self.language, "spec": spec, "raw": raw}
         return Identity("prepare", f"{self.task}.{self.language}.{self.split}", content)
+
+    @property
+    def inputs(self) -> tuple[Artefact, ...]:
+        """What it is made from."""
+        return (self.download,) if self.download else ()
+
+    @property
+    def made_with(self) -> str:
+        """One job prepares all languages and splits of a task."""
+        return f"prepare {self.task}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +186,11 @@ class Checkpoint(Artefact):
                 found.append(part.validation)
         return tuple(found)
 
+    @property
+    def inputs(self) -> tuple[Artefact, ...]:
+        """What it is made from."""
+        return (*([self.parent] if self.parent else []), *self.datasets)
+
     def lineage(self) -> list["Checkpoint"]:
         """From the initial model to this checkpoint."""
         return [*(self.parent.lineage() if self.parent else []), self]
@@ -216,6 +252,16 @@ class Predictions(Artefact):
         """One language's predictions; the data's digest is in the name, so a language can join."""
         return f"{self.path}/{prediction_file(dataset)}"
 
+    @property
+    def files(self) -> list[str]:
+        """A file of each language and split."""
+        return [self.file(dataset) for dataset in self.datasets]
+
+    @property
+    def inputs(self) -> tuple[Artefact, ...]:
+        """What it is made from."""
+        return (*self.checkpoints, *self.datasets)
+
 
 def prediction_file(dataset: Dataset) -> str:
     """Name of a language's prediction file, the same under every checkpoint."""
@@ -253,9 +299,9 @@ class Score(Artefact):
         return self.examples_pattern.format(id=self.id)
 
     @property
-    def files(self) -> tuple[str, str]:
+    def files(self) -> list[str]:
         """Both files, the score last: it is there when both are."""
-        return self.examples_path, self.path
+        return [self.examples_path, self.path]
 
     @cached_property
     def identity(self) -> Identity:
@@ -268,6 +314,11 @@ class Score(Artefact):
             "cell": str(self.cell),
         }
         return Identity("score", str(self.cell), content)
+
+    @property
+    def inputs(self) -> tuple[Artefact, ...]:
+        """What it is made from."""
+        return (self.predictions, *self.predictions.datasets)
 
 
 @dataclass(frozen=True)

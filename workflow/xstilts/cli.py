@@ -14,7 +14,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from xstilts import __version__, distributed, locks, store
-from xstilts.errors import InputError, Stopped, nearest
+from xstilts.errors import InputError, Stopped
 
 log = logging.getLogger("xstilts")
 
@@ -174,21 +174,18 @@ def _with_artefacts(options, group: str, work: Callable) -> None:
     from xstilts.workplan import is_done
 
     grid = _open(options)
-    known = getattr(grid.artefacts(), group)
-    for id in options.id:
-        if id not in known:
-            raise InputError(
-                f"{options.study} has no {group[:-1]} {id!r} with its present settings: "
-                f"{nearest(id, known)}"
-            )
-    for folder in (store.SCRATCH, Path(known[options.id[0]].path).parent):
+    try:
+        found = [grid.find(group, id) for id in options.id]
+    except InputError as error:
+        raise InputError(f"{options.study}: {error}") from None
+    for folder in (store.SCRATCH, Path(found[0].path).parent):
         store.check_writable(folder)
     signal.signal(signal.SIGTERM, _stop)
     launched = distributed.started()  # by a process that has the locks
     with nullcontext() if launched else locks.held(options.id):
         for id in [] if launched else options.id:
             store.failure_file(id).unlink(missing_ok=True)
-        missing = [known[id] for id in options.id if not is_done(known[id])]
+        missing = [artefact for artefact in found if not is_done(artefact)]
         if not missing:
             log.info(f"{options.id[0]}: there already, made by another process")
             return

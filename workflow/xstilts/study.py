@@ -5,10 +5,12 @@ so shared prefixes are one object, and a stage that runs one node resolves only 
 """
 
 import fnmatch
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, partial
 
 from xstilts.artefacts import (
     PART_SETTINGS,
+    Artefact,
     Artefacts,
     Cell,
     Checkpoint,
@@ -43,6 +45,9 @@ class Grid:
         self.step = cache(self._step)
         self.predictions = cache(self._predictions)
         self.score = cache(self._score)
+        self.examined = cache(self._examined)
+        self.artefacts = cache(self._artefacts)
+        self.shared = cache(self._shared)
 
     def cells(self) -> list[Cell]:
         """The study's cells, those that it wants only, in study order."""
@@ -118,7 +123,7 @@ class Grid:
                 family=task.family,
                 encode=self.project.settings("encode", cell.target, cell.model),
                 settings=self.project.settings("predict", cell.target, cell.model),
-                datasets=self._examined(cell.target),
+                datasets=self.examined(cell.target),
                 head=None if after is own else own,
             ),
             tuple(task.metrics),
@@ -286,7 +291,7 @@ class Grid:
             family=task.family,
             encode=self.project.settings("encode", target, model),
             settings=settings,
-            datasets=self._examined(target),
+            datasets=self.examined(target),
         )
 
     def _validation(self, task: Task, target: str) -> tuple[Dataset, ...]:
@@ -304,21 +309,75 @@ class Grid:
         task = self._task(cell.target)
         return Score(cell, predictions, tuple(task.metrics), task.source_language)
 
-    def artefacts(self) -> "Artefacts":
+    def find(self, group: str, id: str) -> Artefact:
+        """The artefact of a group (of `Artefacts`) with this id, without expanding all cells.
+
+        Raises InputError with the nearest id of the study.
+        """
+        for look in (self.shared, partial(self._near, id), self.artefacts):
+            found = getattr(look(), group)
+            if id in found:
+                return found[id]
+        what = f"study {self.study.study!r} has no {group[:-1]} {id!r} with its present settings"
+        raise InputError(f"{what}: {nearest(id, found)}")
+
+    def _artefacts(self) -> Artefacts:
         """Everything that the study wants, each once."""
-        found = Artefacts({}, {}, {}, {})
-        for score in [*self.scores(), *self.aside()]:
-            found.scores[score.identity.id] = score
-            predictions = score.predictions
-            found.predictions[predictions.identity.id] = predictions
-            for checkpoint in predictions.checkpoint.lineage():
-                found.checkpoints[checkpoint.identity.id] = checkpoint
-            for dataset in predictions.datasets:
-                found.datasets[dataset.identity.id] = dataset
-        for checkpoint in found.checkpoints.values():
-            for dataset in checkpoint.datasets:
-                found.datasets[dataset.identity.id] = dataset
-        return found
+        return _expand([*self.scores(), *self.aside()])
+
+    def _shared(self) -> Artefacts:
+        """What a few cells already need: all data and pretrained models of the study.
+
+        They are those of the first cell of each model and recipe, and of each model and target.
+        """
+        first = {}
+        for cell in self.cells():
+            first.setdefault((cell.model, cell.recipe), cell)
+            first.setdefault((cell.model, "", cell.target), cell)
+        aside = [score for score in self.aside() if score.cell.seed == self.study.seeds[0]]
+        return _expand([*map(self.score, dict.fromkeys(first.values())), *aside])
+
+    def _near(self, id: str) -> Artefacts:
+        """What the cells need whose coordinates may be in the readable part of an id."""
+        model, chain, *rest = [*id.split("."), ""]
+        seeds = {seed for seed in self.study.seeds if f"s{seed}" in rest}
+        recipes = {name for name, recipe in self.recipes.items() if _on_the_way(chain, recipe)}
+
+        def suits(cell: Cell) -> bool:
+            return (
+                (not seeds or cell.seed in seeds)
+                and (cell.recipe == chain or cell.recipe in recipes)
+                and model in (cell.model, cell.model.partition(ARM)[0])
+            )
+
+        return _expand([self.score(cell) for cell in self.cells() if suits(cell)])
+
+
+def _on_the_way(chain: str, recipe: Recipe) -> bool:
+    """Whether a chain of steps may be a beginning of a recipe, or the recipe and a target."""
+    written = str(recipe)
+    return (
+        not recipe.steps
+        or chain == written
+        or chain.startswith(f"{written}-")
+        or written.startswith(f"{chain}-")
+    )
+
+
+def _expand(scores: Iterable[Score]) -> Artefacts:
+    """Scores with all that they need, each once."""
+    found = Artefacts({}, {}, {}, {})
+    for score in scores:
+        found.scores[score.id] = score
+        predictions = score.predictions
+        found.predictions[predictions.id] = predictions
+        for checkpoint in predictions.checkpoints:
+            if checkpoint.id not in found.checkpoints:
+                found.checkpoints.update((node.id, node) for node in checkpoint.lineage())
+    read = dict.fromkeys(p.datasets for p in found.predictions.values())
+    read |= dict.fromkeys(c.datasets for c in found.checkpoints.values())
+    found.datasets.update((data.id, data) for datasets in read for data in datasets)
+    return found
 
 
 def raw_key(spec: LabSplit | FilesSplit | HubSplit, language: str) -> str:

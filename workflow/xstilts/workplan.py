@@ -5,14 +5,14 @@ The Snakefile, `status`, `why` and `gc` all start here.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from xstilts import config, identity, locks, store
-from xstilts.artefacts import Artefact, Cell, Dataset, Predictions, Score
+from xstilts.artefacts import Artefact, Cell, Dataset, Predictions
 from xstilts.origins import FilesSplit, HubSplit
 from xstilts.sources import raw
 from xstilts.study import Grid
@@ -182,14 +182,27 @@ def _training_data(grid: Grid, name: str) -> set[str]:
     return {found.id for found in grid.datasets(name, task.source_language, "train")}
 
 
+def missing(artefact: Artefact) -> str | None:
+    """The first of an artefact's files that is not there; None if it is whole."""
+    if isinstance(artefact, Predictions):  # one look at the folder, however many languages
+        try:
+            present = set(os.listdir(artefact.path))
+        except FileNotFoundError:
+            present = set()
+        return next((p for p in artefact.files if os.path.basename(p) not in present), None)
+    return next((path for path in artefact.files if not os.path.exists(path)), None)
+
+
 def is_done(artefact: Artefact) -> bool:
     """Whether an artefact is there, whole: its last file has been published."""
-    match artefact:
-        case Predictions():
-            return all(Path(artefact.file(dataset)).exists() for dataset in artefact.datasets)
-        case Score():
-            return all(Path(path).exists() for path in artefact.files)
-    return (Path(artefact.path) / store.MANIFEST).exists()
+    return missing(artefact) is None
+
+
+def loose_ends(artefacts: Iterable[Artefact]) -> list[Artefact]:
+    """What is missing and is no input of another that is missing: to ask for these is enough."""
+    absent = [artefact for artefact in artefacts if not is_done(artefact)]
+    asked_for = {artefact for other in absent for artefact in other.inputs}
+    return [artefact for artefact in absent if artefact not in asked_for]
 
 
 def chain(grid: Grid, cell: Cell) -> list[Artefact]:
