@@ -312,21 +312,12 @@ def test_a_loss_that_is_not_a_number_fails_the_cell(workplace, complaint, capsys
     status = said(capsys, "status")
     assert "✗ failed 2" in status  # both targets of the recipe
     assert reason in status
+    assert f"again: snakemake results/checkpoints/{step}/manifest.json" in status
     why = said(capsys, "why", "tiny.nli.tatoeba.s1")
     assert f"failed: {reason}" in why
 
 
 # --- what the commands say
-
-
-def test_status_counts_the_cells(folder, capsys):
-    found = said(capsys, "status")
-    assert "✓ done 0, · to do 4, ✗ failed 0, of 4 cells" in found
-    for name in ("tiny", "none", "nli", "paraphrase", "tatoeba"):
-        assert name in found
-    for score in ("tiny.nli.paraphrase.s1", "tiny.none.tatoeba.s1"):
-        store.write_json(Path("results/scores") / f"{ids('scores')[score]}.json", {})
-    assert "✓ done 2, · to do 2, ✗ failed 0" in said(capsys, "status")
 
 
 def test_why_lists_what_is_missing_and_which_setting_differs(folder, capsys):

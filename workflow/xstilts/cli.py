@@ -57,7 +57,12 @@ def _parser() -> argparse.ArgumentParser:
         ("predict", _predict, "predict a target task in all its languages", "one"),
         ("score", _score, "score a cell's predictions", "one"),
         ("study", _study, "write the study's tables and figures from the scores there are", ""),
-        ("status", _status, "show the grid: which cells are done, to do, failed", ""),
+        (
+            "status",
+            _status,
+            "show the grid: what is done, running, queued, failed; the hours",
+            "",
+        ),
         ("plan", _plan, "what a study costs, and what to run first within a budget", ""),
         ("why", _why, "explain a cell: done, or what is missing and which setting differs", ""),
         ("export-xtreme", _export, "write a recipe's predictions in XTREME's layout", ""),
@@ -105,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
                 default=1,
                 help="processor threads; only one gives the same bits every time "
                 "(default: %(default)s)",
+            )
+        if name == "status":
+            command.add_argument("--watch", action="store_true", help="until all is done")
+            command.add_argument(
+                "--every", type=float, default=5, help="seconds (default: %(default)s)"
             )
         if name == "plan":
             _plan_options(command)
@@ -323,17 +333,18 @@ def _study(options) -> None:
 
 
 def _status(options) -> None:
-    from xstilts import workplan
-    from xstilts.console import print_status
+    from xstilts import progress
 
     grid = _open(options)
-    states = {}
-    for cell in grid.cells():
-        needed = workplan.chain(grid, cell)
-        failures = [message for artefact in needed if (message := workplan.failure(artefact))]
-        done = workplan.is_done(needed[-1])
-        states[cell] = ("done" if done else "failed" if failures else "to do", failures)
-    print_status(grid, states)
+    if options.watch:
+        from xstilts.watch import watch
+
+        watch(grid, options.study, options.every)
+        return
+    from xstilts.console import print_status
+
+    found = progress.look(grid)
+    print_status(found, progress.failures(grid, found, options.study))
 
 
 def _plan(options) -> None:

@@ -1,42 +1,83 @@
 """What `status` prints."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from xstilts.artefacts import Cell
-from xstilts.study import Grid
+from xstilts.errors import InputError
+from xstilts.plan_command import duration
+from xstilts.progress import STATES, Failure, Look, costs_of
 
-_MARKS = {"done": "✓", "to do": "·", "failed": "✗"}
-_STYLES = {"done": "green", "to do": "dim", "failed": "bold red"}
+MARKS = {"done": "✓", "running": "▸", "queued": "…", "failed": "✗", "to do": "·"}
+STYLES = dict(zip(STATES, ("green", "cyan", "yellow", "bold red", "dim"), strict=True))
 
 
-def print_status(grid: Grid, states: Mapping[Cell, tuple[str, list[str]]]) -> None:
-    """The grid per model: recipes down, targets across, a mark per seed; then counts, failures."""
+def print_status(found: Look, failed: Sequence[Failure]) -> None:
+    """The grid per model, recipes down and targets across, a mark per seed; then what goes on."""
     console = Console()
-    models = list(dict.fromkeys(cell.model for cell in states))
-    for model in models:
-        table = Table(title=model, title_justify="left", show_edge=False, pad_edge=False)
-        table.add_column("recipe")
-        for target in grid.study.targets:
-            table.add_column(target, justify="center")
-        for recipe in dict.fromkeys(cell.recipe for cell in states if cell.model == model):
-            marks = []
-            for target in grid.study.targets:
-                text = Text()
-                for seed in grid.study.seeds:
-                    state = states[Cell(model, recipe, target, seed)][0]
-                    text.append(_MARKS[state], _STYLES[state])
-                marks.append(text)
-            table.add_row(Text(recipe), *marks)
-        console.print(table)
+    for model in dict.fromkeys(cell.model for cell in found.cells):
+        console.print(_grid(found, model))
         console.print()
-    counts = Counter(state for state, _ in states.values())
-    legend = ", ".join(f"{_MARKS[state]} {state} {counts[state]}" for state in _MARKS)
-    console.print(Text(f"{legend}, of {len(states)} cells; a mark per seed"))
-    failures = {message: cell for cell, (_, found) in states.items() for message in found}
-    for message, cell in failures.items():
-        console.print(Text(f"✗ {cell}: {message}", "red"), soft_wrap=True)
+    counts = Counter(found.cells.values())
+    legend = ", ".join(f"{MARKS[state]} {state} {counts[state]}" for state in STATES)
+    console.print(Text(f"{legend}, of {len(found.cells)} cells; a mark per seed"), soft_wrap=True)
+    console.print(Text(cost_line(found)), soft_wrap=True)
+    for id, told in found.running.items():
+        console.print(Text(f"▸ {id}{training_line(told)}", "cyan"), soft_wrap=True)
+    for id, reason in found.queued.items():
+        console.print(Text(f"… {id}: {reason}", "yellow"), soft_wrap=True)
+    for failure in failed:
+        console.print(Text(f"✗ {failure.id}: {failure.message}", "red"), soft_wrap=True)
+        lines = [f"{failure.log}:", *(f"  {line}" for line in failure.last_lines)]
+        for line in [*(lines if failure.last_lines else []), f"again: {failure.command}"]:
+            console.print(Text(f"    {line}"), soft_wrap=True)
+
+
+def _grid(found: Look, model: str) -> Table:
+    study = found.grid.study
+    table = Table(title=Text(model), title_justify="left", show_edge=False, pad_edge=False)
+    table.add_column("recipe")
+    for target in study.targets:
+        table.add_column(target, justify="center")
+    for recipe in dict.fromkeys(cell.recipe for cell in found.cells if cell.model == model):
+        marks = []
+        for target in study.targets:
+            text = Text()
+            for seed in study.seeds:
+                state = found.cells.get(Cell(model, recipe, target, seed))
+                text.append(MARKS.get(state, " "), STYLES.get(state, ""))
+            marks.append(text)
+        table.add_row(Text(recipe), *marks)
+    return table
+
+
+def training_line(told: dict) -> str:
+    """What a training says of itself; empty for jobs that say nothing."""
+    try:
+        loss = "" if told["loss"] is None else f", loss {told['loss']:.3f}"
+        return (
+            f": step {told['step']} of {told['steps']}{loss}, "
+            f"{told['examples_per_second']:,.0f} examples/s, "
+            f"{duration(told['seconds_left'])} left"
+        )
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
+def cost_line(found: Look) -> str:
+    """Hours spent and to go, and the time that may take; or why that cannot be told."""
+    try:
+        bill = costs_of(found)
+    except InputError as error:
+        return f"costs are not known: {error}"
+    unit = "GPU hours" if bill.on_gpus else "CPU hours of trainings and predictions"
+    rest = f"about {_hours(bill.left)} to go, {duration(bill.seconds_left)} at the present width"
+    return f"{unit}: {_hours(bill.spent)} spent, {rest if bill.seconds_left else 'none to go'}"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.1f}" if hours >= 1 else f"{hours:.2f}"

@@ -142,3 +142,8 @@ def read_rows(folder: Path) -> list[dict]:
 def failure_file(artefact: str) -> Path:
     """Where the message of an artefact's last failed run is kept."""
     return SCRATCH / f"{artefact}.failed"
+
+
+def progress_file(artefact: str) -> Path:
+    """Where a training says how far it is."""
+    return SCRATCH / artefact / "progress.json"

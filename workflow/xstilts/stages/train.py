@@ -169,10 +169,10 @@ class StepTrainer(Trainer):
 
 
 class Progress(TrainerCallback):
-    """A line every ten seconds: step, loss, rate and time left."""
+    """Every ten seconds step, loss, rate and time left: a line, and a file for `status`."""
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, step: Checkpoint):
+        self.step = step
         self.loss: float | None = None
 
     def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102
@@ -191,9 +191,17 @@ class Progress(TrainerCallback):
         left = (state.max_steps - state.global_step) / rate
         loss = "" if self.loss is None else f", loss {self.loss:.3f}"
         log.info(
-            f"{self.name}: step {state.global_step}/{state.max_steps}{loss}, "
+            f"{self.step.identity.name}: step {state.global_step}/{state.max_steps}{loss}, "
             f"{rate:.1f} steps/s, {left / 60:.1f} min left"
         )
+        told = {
+            "step": state.global_step,
+            "steps": state.max_steps,
+            "loss": self.loss,
+            "examples_per_second": round(rate * self.step.settings.batch_size, 1),
+            "seconds_left": round(left),
+        }
+        store.write_json(store.progress_file(self.step.id), told)
 
 
 class StopOnSignal(TrainerCallback):
@@ -271,7 +279,7 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         eval_dataset=[material.validation for material in materials.values()],
         data_collator=_only,
         processing_class=tokenizer,
-        callbacks=[Progress(step.identity.name), stop, *_patience(step.settings)],
+        callbacks=[Progress(step), stop, *_patience(step.settings)],
         step=step,
         materials=materials,
     )

@@ -1,0 +1,161 @@
+"""What `status` knows: done, running, queued and failed, from files and from SLURM's queue."""
+
+import io
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from xstilts import costs, progress, store, watch, workplan
+from xstilts.cli import main
+
+SMALL = Path(__file__).parent / "workflow" / "small" / "config"
+STUDY = Path("config/config.yaml")
+
+
+@pytest.fixture
+def grid(tmp_path, monkeypatch):
+    """The small study's grid: two recipes, two targets, one seed; no results, no SLURM."""
+    shutil.copytree(SMALL, tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return workplan.open_study(STUDY)[0]
+
+
+def named(grid, name: str):
+    """The artefact with this readable name."""
+    [found] = [a for a in grid.artefacts().all() if a.id.rsplit(".", 1)[0] == name]
+    return found
+
+
+def make(*artefacts, seconds: float | None = None) -> None:
+    for artefact in artefacts:
+        for path in artefact.files:
+            store.write_json(Path(path), {"rows": 40})
+        if seconds is not None:
+            store.write_text(costs.benchmark_file(artefact), f"s\th:m:s\n{seconds}\t0:00:00\n")
+
+
+def lock(artefact, age: float = 0) -> None:
+    path = store.SCRATCH / f"{artefact.id}.lock"
+    store.write_text(path, "{}")
+    os.utime(path, (time.time() - age, time.time() - age))
+
+
+def squeue(lines: list[str]) -> None:
+    """A squeue that prints these lines, whatever it is asked."""
+    path = Path("bin/squeue")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    path.chmod(0o755)
+
+
+def status(capsys, *options: str) -> str:
+    capsys.readouterr()
+    assert main(["status", *options]) == 0
+    return capsys.readouterr().out
+
+
+def test_cells_are_counted_and_a_score_is_done_with_all_its_files(grid, capsys):
+    nothing = status(capsys)
+    assert "✓ done 0, ▸ running 0, … queued 0, ✗ failed 0, · to do 4, of 4 cells" in nothing
+    scores = grid.scores()
+    make(scores[0], scores[1])
+    assert "✓ done 2, ▸ running 0, … queued 0, ✗ failed 0, · to do 2" in status(capsys)
+    os.remove(scores[0].files[0])
+    assert "✓ done 1, " in status(capsys)
+
+
+def test_a_lock_says_that_it_runs_and_an_old_one_does_not(grid, capsys):
+    step = named(grid, "tiny.nli-paraphrase.s1")
+    lock(step)
+    told = {"step": 7, "steps": 9, "loss": 0.5, "examples_per_second": 12.3, "seconds_left": 90}
+    store.write_json(store.progress_file(step.id), told)
+    text = status(capsys)
+    assert "▸ running 1" in text
+    assert f"▸ {step.id}: step 7 of 9, loss 0.500, 12 examples/s, 90 s left" in text
+    store.progress_file(step.id).write_text("{", encoding="utf-8")  # being written
+    assert f"▸ {step.id}\n" in status(capsys)
+    lock(step, age=600)
+    assert "▸ running 0" in status(capsys)
+
+
+def test_what_slurm_runs_and_keeps_waiting_with_its_reason(grid, capsys):
+    first, second = named(grid, "tiny.paraphrase.s1"), named(grid, "tiny.nli.s1")
+    predictions = named(grid, "tiny.paraphrase.s1.paraphrase")
+    here = Path.cwd()
+    squeue(
+        [
+            f"RUNNING|None|{here}|rule_train_wildcards_{first.id}",
+            f"PENDING|Priority|{here}|rule_train_wildcards_{second.id}",
+            f"PENDING|Dependency|{here}|rule_predict_paraphrase_wildcards_{predictions.id}",
+            f"PENDING|Resources|{here}|rule_prepare_nli",
+            f"RUNNING|None|/elsewhere|rule_train_wildcards_{second.id}",
+            "a line of another kind",
+        ]
+    )
+    found = progress.look(grid)
+    assert found.running.keys() == {first.id}
+    data = {a.id: "Resources" for a in grid.artefacts().datasets.values() if a.task == "nli"}
+    assert found.queued == {second.id: "Priority", predictions.id: "Dependency"} | data
+    assert f"… {second.id}: Priority" in status(capsys)
+    make(first)
+    assert first.id not in progress.look(grid).running
+
+
+def test_a_failure_shows_its_log_and_the_command_that_runs_it_again(grid, capsys):
+    step = named(grid, "tiny.nli.s1")
+    store.write_text(store.failure_file(step.id), "out of memory\n")
+    log = Path("results/logs/train") / f"{step.id}.log"
+    lines = [f"2026-01-02 03:04:05,678 line {number}\n" for number in range(9)]
+    store.write_text(log, "".join(lines))
+    text = status(capsys)
+    assert (
+        f"✗ {step.id}: out of memory\n    {log}:\n      line 6\n      line 7\n      line 8" in text
+    )
+    assert f"    again: snakemake results/checkpoints/{step.id}/manifest.json\n" in text
+    assert "✗ failed 2" in text  # the recipe's cells
+    shutil.copy(STUDY, "other.yaml")
+    shutil.copytree("config/tasks", "tasks")
+    shutil.copytree("config/models", "models")
+    assert "manifest.json --configfile other.yaml" in status(capsys, "--study", "other.yaml")
+    lock(step)  # it is tried again
+    assert "✗ failed 0" in status(capsys)
+
+
+def test_hours_are_measured_and_the_rest_is_estimated_from_them(grid, capsys):
+    steps = [a for a in grid.artefacts().checkpoints.values() if a.parent]
+    make(steps[0], seconds=7200)
+    text = status(capsys)
+    assert "CPU hours of trainings and predictions: 2.0 spent, about " in text
+    make(*grid.artefacts().all(), seconds=3600)
+    spent = len(steps) + len(grid.artefacts().predictions)
+    assert f"predictions: {spent:.1f} spent, none to go" in status(capsys)
+    costs.benchmark_file(steps[0]).write_text("damaged", encoding="utf-8")
+    assert "costs are not known: results/benchmarks/train/" in status(capsys)
+
+
+def test_a_watch_without_a_terminal_is_plain_lines(grid, capsys):
+    make(*grid.scores())
+    text = status(capsys, "--watch")
+    assert text.startswith("cells: done 4; jobs: none; CPU hours of trainings and predictions: ")
+    assert text.count("\n") == 1
+
+
+def test_the_panel_counts_by_phase(grid):
+    step, score = named(grid, "tiny.nli.s1"), grid.scores()[0]
+    lock(step)
+    store.write_text(store.failure_file(named(grid, "tiny.paraphrase.s1").id), "[bold]no")
+    make(score)
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    found = progress.look(grid)
+    console.print(watch.panel(found, STUDY, made=3, elapsed=60))
+    text = console.file.getvalue()
+    rows = {cells[1]: cells[2:-1] for line in text.splitlines() if (cells := line.split())[2:]}
+    assert rows["train"] == ["1", "1", "1"]  # running, failed, to do
+    assert rows["cells"] == ["1", "1", "2"]  # done, running, to do
+    assert "3 finished in 60 s, 180 per hour" in text
+    assert "[bold]no" in text

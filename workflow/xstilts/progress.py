@@ -1,0 +1,209 @@
+"""How far a study is: what is done, running, queued and failed, by the results folder and SLURM."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from xstilts import costs, plan, store
+from xstilts.artefacts import Artefact, Cell
+from xstilts.estimates import Estimator, load_table
+from xstilts.study import Grid
+from xstilts.workplan import failure, is_done, missing
+
+LOGS = Path("results/logs")
+STATES = ("done", "running", "queued", "failed", "to do")
+_LOCKED_SECONDS = 180  # a lock that was not touched for so long is of a process that has ended
+_SQUEUE_SECONDS = 20
+_TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed artefact: why, where it is told at length, and what runs it again."""
+
+    id: str
+    message: str
+    log: Path
+    last_lines: list[str]
+    command: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """The state of a study's artefacts at one moment."""
+
+    grid: Grid
+    done: frozenset[str]  # ids
+    running: Mapping[str, dict]  # id -> what a training says of itself, else empty
+    queued: Mapping[str, str]  # id -> SLURM's reason
+    failed: frozenset[str]
+
+    def state(self, id: str) -> str:
+        """One of `STATES`."""
+        for name in STATES[:-1]:
+            if id in getattr(self, name):
+                return name
+        return "to do"
+
+    @cached_property
+    def phases(self) -> dict[str, Counter[str]]:
+        """How many artefacts are in each state, by phase in order."""
+        found = {phase: Counter() for phase in costs.PHASES}
+        for artefact in self.grid.artefacts().all():
+            found[artefact.identity.phase][self.state(artefact.id)] += 1
+        return {phase: counts for phase, counts in found.items() if counts}
+
+    @cached_property
+    def cells(self) -> dict[Cell, str]:
+        """The state of each cell: failed if anything fails that it needs, else its own jobs'."""
+        return {score.cell: self._cell(score) for score in self.grid.scores()}
+
+    def _cell(self, score) -> str:
+        if score.id in self.done:
+            return "done"
+        predictions = score.predictions
+        lineage = predictions.checkpoint.lineage()
+        needed = (score, predictions, *lineage, *predictions.datasets)
+        if any(artefact.id in self.failed for artefact in needed):
+            return "failed"
+        own = [self.state(artefact.id) for artefact in (score, predictions, lineage[-1])]
+        return next((state for state in ("running", "queued") if state in own), "to do")
+
+
+def look(grid: Grid, before: Look | None = None) -> Look:
+    """What there is now; what was done at an earlier look still is."""
+    known = {artefact.id: artefact for artefact in grid.artefacts().all()}
+    past = before.done if before else frozenset()
+    done = past | {id for id, artefact in known.items() if id not in past and is_done(artefact)}
+    for dataset in grid.artefacts().datasets.values():  # a download has served once it is prepared
+        if dataset.download and dataset.id in done:
+            done |= {dataset.download.id}
+    scratch = set(os.listdir(store.SCRATCH)) if store.SCRATCH.is_dir() else set()
+    started, queued = _slurm(known)
+    running = {id: _training(id) for id in known if id in started or _is_locked(id, scratch)}
+    running = {id: told for id, told in running.items() if id not in done}
+    names = {store.failure_file(id).name: id for id in known}
+    failed = {names[name] for name in scratch & names.keys()} - done - running.keys()
+    queued = {id: reason for id, reason in queued.items() if id not in done | running.keys()}
+    return Look(grid, done, running, queued, frozenset(failed))
+
+
+def _is_locked(id: str, scratch: set[str]) -> bool:
+    if f"{id}.lock" not in scratch:
+        return False
+    try:
+        touched = (store.SCRATCH / f"{id}.lock").stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return time.time() - touched < _LOCKED_SECONDS
+
+
+def _training(id: str) -> dict:
+    """What a training last said of itself: step, steps, loss, examples per second, seconds left."""
+    try:
+        return json.loads(store.progress_file(id).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
+    """What SLURM's jobs of this folder make: ids that it runs, and ids that wait -> its reason."""
+    command = ["squeue", "--me", "--noheader", "--format=%T|%r|%Z|%k"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=_SQUEUE_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return set(), {}
+    by_comment: dict[str, list[str]] = {}
+    for artefact in known.values():
+        phase, task = artefact.identity.phase, getattr(artefact, "task", None)
+        target = getattr(artefact, "target", None)
+        rule = f"{phase}_{task or target}" if task or target else phase
+        comment = f"rule_{rule}" if task else f"rule_{rule}_wildcards_{artefact.id}"
+        by_comment.setdefault(comment, []).append(artefact.id)
+    running, queued = set(), {}
+    here = str(Path.cwd())
+    for line in run.stdout.splitlines():
+        state, reason, folder, comment = [*line.split("|", 3), "", "", ""][:4]
+        if folder != here:
+            continue
+        for id in by_comment.get(comment, []):
+            if state == "PENDING":
+                queued[id] = reason
+            else:
+                running.add(id)
+    return running, queued
+
+
+def failures(grid: Grid, found: Look, study: Path) -> list[Failure]:
+    """What failed, in the order of the phases; of a job that makes several, the first."""
+    told: dict[str, Failure] = {}
+    for artefact in grid.artefacts().all():
+        if artefact.id not in found.failed or artefact.made_with in told:
+            continue
+        path = LOGS / costs.benchmark_file(artefact).relative_to(costs.BENCHMARKS)
+        log = path.with_suffix(".log")
+        option = "" if study == Path("config/config.yaml") else f" --configfile {study}"
+        told[artefact.made_with] = Failure(
+            artefact.id,
+            failure(artefact) or "",
+            log,
+            last_lines(log),
+            f"snakemake {shlex.quote(missing(artefact) or artefact.path)}{option}",
+        )
+    return list(told.values())
+
+
+def last_lines(log: Path, count: int = 3) -> list[str]:
+    """The end of a log, without times; empty if there is none."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, log.stat().st_size - 8192))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = [_TIME.sub("", line) for line in text.splitlines() if line.strip()]
+    return lines[-count:]
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What was spent, and what the rest should take."""
+
+    on_gpus: bool  # else hours are of processors
+    spent: float  # hours of trainings and predictions
+    left: float  # hours
+    seconds_left: float  # of the clock, with as many jobs at a time as run now
+
+
+def costs_of(found: Look) -> Bill:
+    """Measured costs of what is done, and estimates from these for the rest.
+
+    Raises InputError for a damaged benchmark file.
+    """
+    grid = found.grid
+    evidence = costs.read(grid.project, grid.artefacts().all())
+    made = plan.make(grid, Estimator(grid.project, load_table()), evidence, found.done)
+    computing = [a for a in made.by_id.values() if a.identity.phase in plan.COMPUTING]
+    on_gpus = any(made.costs[artefact.id].gpus for artefact in computing)
+
+    def hours(artefact: Artefact) -> float:
+        cost = made.costs[artefact.id]
+        return cost.gpu_hours if on_gpus else cost.seconds / 3600
+
+    to_do = {artefact.id for artefact in made.to_do}
+    places = [max(1, made.costs[id].gpus) for id in found.running]
+    widest = max((made.costs[id].gpus for id in to_do), default=1)
+    return Bill(
+        on_gpus,
+        sum(hours(a) for a in computing if a.id in evidence.costs and a.id in found.done),
+        sum(hours(a) for a in computing if a.id in to_do),
+        plan.wall_seconds(made, max(1, widest, sum(places))),
+    )
