@@ -89,11 +89,11 @@ def test_what_slurm_runs_and_keeps_waiting_with_its_reason(grid, capsys):
     here = Path.cwd()
     squeue(
         [
-            f"RUNNING|None|{here}|rule_train_wildcards_{first.id}",
-            f"PENDING|Priority|{here}|rule_train_wildcards_{second.id}",
-            f"PENDING|Dependency|{here}|rule_predict_paraphrase_wildcards_{predictions.id}",
-            f"PENDING|Resources|{here}|rule_prepare_nli",
-            f"RUNNING|None|/elsewhere|rule_train_wildcards_{second.id}",
+            f"7|RUNNING|None|{here}|rule_train_wildcards_{first.id}",
+            f"8|PENDING|Priority|{here}|rule_train_wildcards_{second.id}",
+            f"8|PENDING|Dependency|{here}|rule_predict_paraphrase_wildcards_{predictions.id}",
+            f"8|PENDING|Resources|{here}|rule_prepare_nli",
+            f"7|RUNNING|None|/elsewhere|rule_train_wildcards_{second.id}",
             "a line of another kind",
         ]
     )

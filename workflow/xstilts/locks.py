@@ -29,7 +29,7 @@ log = logging.getLogger("xstilts")
 LOST = 75  # exit status: a temporary failure, in the words of sysexits.h
 _LOOK_SECONDS = 0.5
 _TOUCH_SECONDS = 20
-_STALE_SECONDS = 180
+STALE_SECONDS = 180
 
 
 def lock_file(artefact: str) -> Path:
@@ -136,7 +136,7 @@ def _stale(path: Path, holder: dict[str, Any] | None) -> bool:
     probe = path.with_name(f"{path.name}.{here['token']}")
     probe.touch()
     try:
-        return probe.stat().st_mtime - path.stat().st_mtime > _STALE_SECONDS
+        return probe.stat().st_mtime - path.stat().st_mtime > STALE_SECONDS
     except FileNotFoundError:
         return False  # given back just now
     finally:

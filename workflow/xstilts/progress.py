@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from xstilts import costs, plan, store
+from xstilts import costs, locks, plan, slurm, store
 from xstilts.artefacts import Artefact, Cell
 from xstilts.estimates import Estimator, load_table
 from xstilts.study import Grid
@@ -20,8 +19,6 @@ from xstilts.workplan import failure, is_done, missing
 
 LOGS = Path("results/logs")
 STATES = ("done", "running", "queued", "failed", "to do")
-_LOCKED_SECONDS = 180  # a lock that was not touched for so long is of a process that has ended
-_SQUEUE_SECONDS = 20
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 
 
@@ -97,13 +94,13 @@ def look(grid: Grid, before: Look | None = None) -> Look:
 
 
 def _is_locked(id: str, scratch: set[str]) -> bool:
-    if f"{id}.lock" not in scratch:
+    if locks.lock_file(id).name not in scratch:
         return False
     try:
-        touched = (store.SCRATCH / f"{id}.lock").stat().st_mtime
+        touched = locks.lock_file(id).stat().st_mtime
     except FileNotFoundError:
         return False
-    return time.time() - touched < _LOCKED_SECONDS
+    return time.time() - touched < locks.STALE_SECONDS
 
 
 def _training(id: str) -> dict:
@@ -116,11 +113,6 @@ def _training(id: str) -> dict:
 
 def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
     """What SLURM's jobs of this folder make: ids that it runs, and ids that wait -> its reason."""
-    command = ["squeue", "--me", "--noheader", "--format=%T|%r|%Z|%k"]
-    try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=_SQUEUE_SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
-        return set(), {}
     by_comment: dict[str, list[str]] = {}
     for artefact in known.values():
         phase, task = artefact.identity.phase, getattr(artefact, "task", None)
@@ -129,14 +121,10 @@ def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
         comment = f"rule_{rule}" if task else f"rule_{rule}_wildcards_{artefact.id}"
         by_comment.setdefault(comment, []).append(artefact.id)
     running, queued = set(), {}
-    here = str(Path.cwd())
-    for line in run.stdout.splitlines():
-        state, reason, folder, comment = [*line.split("|", 3), "", "", ""][:4]
-        if folder != here:
-            continue
-        for id in by_comment.get(comment, []):
-            if state == "PENDING":
-                queued[id] = reason
+    for job in slurm.jobs(Path.cwd()):
+        for id in by_comment.get(job.comment, []):
+            if job.state == "PENDING":
+                queued[id] = job.reason
             else:
                 running.add(id)
     return running, queued

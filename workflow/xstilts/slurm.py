@@ -1,21 +1,37 @@
 """What SLURM says of the jobs of a working directory."""
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 _SECONDS = 60
 
 
-def queued_jobs(folder: Path) -> dict[str, str]:
-    """Numbers of the jobs that were submitted from `folder` and have not ended, by their comment.
+@dataclass(frozen=True)
+class Job:
+    """A job that has not ended; the executor plugin writes its rule and wildcards in the comment."""
 
-    The executor plugin writes a job's rule and wildcards there. Empty where there is no SLURM, or
-    none that answers: then no job can be submitted either.
-    """
-    command = ["squeue", "--me", "--noheader", "--format=%A|%Z|%k"]
+    number: str
+    state: str  # such as PENDING
+    reason: str  # why it waits
+    comment: str
+
+
+def jobs(folder: Path) -> list[Job]:
+    """The jobs that were submitted from `folder`; none where no SLURM is, or none that answers."""
+    command = ["squeue", "--me", "--noheader", "--format=%A|%T|%r|%Z|%k"]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
-        return {}
-    lines = [line.split("|", 2) for line in run.stdout.splitlines() if line.count("|") >= 2]
-    return {comment: number for number, where, comment in lines if where == str(folder)}
+        return []
+    lines = [line.split("|", 4) for line in run.stdout.splitlines() if line.count("|") >= 4]
+    return [
+        Job(number, state, reason, comment)
+        for number, state, reason, where, comment in lines
+        if where == str(folder)
+    ]
+
+
+def queued_jobs(folder: Path) -> dict[str, str]:
+    """The numbers of these jobs, by their comment."""
+    return {job.comment: job.number for job in jobs(folder)}
