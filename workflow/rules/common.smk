@@ -6,7 +6,7 @@ from functools import cache
 
 from xstilts.config import read_site
 from xstilts.errors import InputError
-from xstilts.artefacts import Download, prediction_file
+from xstilts.artefacts import Download
 from xstilts.resources import amount
 from xstilts.slurm import queued_jobs
 from xstilts.workplan import (
@@ -51,22 +51,38 @@ missing = cache(missing)  # as it was when the jobs were planned
 
 
 def needed(artefacts):
-    """Files to wait for: of each job that is to make some of these, the first that is missing.
+    """Files to wait for: of each job that is to make some of these, the last that is missing.
 
     Snakemake plans a job for every file that it is asked for, though it be there; so planning
     costs what is to do, not what there is. Reports and drawings show everything.
     """
-    if shows_everything():
-        return [ancient(path) for artefact in artefacts for path in artefact.files]
     files = {}
     for artefact in artefacts:
-        if path := missing(artefact):
-            files.setdefault(artefact.made_with, ancient(path))
+        if path := artefact.files[-1] if shows_everything() else missing(artefact):
+            files[artefact.made_with] = ancient(path)
     return list(files.values())
+
+
+def prediction_files():
+    """Target -> the names of its files that a job may be asked for.
+
+    Of the job of a few languages, Snakemake need not look at each: planning a study costs half.
+    """
+    names = {}
+    planned = GRID.artefacts() if workflow.is_main_process else SHARED
+    for predictions in planned.predictions.values():
+        found = names.setdefault(predictions.target, {})
+        files = predictions.files
+        if workflow.is_main_process:
+            files = [files[-1], missing(predictions) or files[-1]]
+        found.update((Path(path).name, None) for path in files)
+    return names
 
 
 def shows_everything():
     """Whether all jobs are asked for: for a report, a drawing or a summary, or to be forced."""
+    if not workflow.is_main_process:
+        return False
     chosen = workflow.dag_settings
     forced = chosen.forceall or chosen.forcerun or chosen.forcetargets
     return bool(forced) or workflow.execution_settings is None or workflow.touch

@@ -1,10 +1,5 @@
-# A rule per target, which knows its languages: one job predicts them all, and with a language added
-# later only the new file; update() keeps the others in place.
-PREDICTIONS = {}
-for predictions in SHARED.predictions.values():
-    PREDICTIONS[predictions.target] = predictions
-
-for target, example in PREDICTIONS.items():
+# A rule per target: one job predicts all languages that are missing; update() keeps the others.
+for target, files in prediction_files().items():
 
     rule:
         name:
@@ -12,12 +7,7 @@ for target, example in PREDICTIONS.items():
         input:
             inputs("predictions"),
         output:
-            update(
-                [
-                    f"results/predictions/{{node}}/{prediction_file(dataset)}"
-                    for dataset in example.datasets
-                ]
-            ),
+            update([f"results/predictions/{{node}}/{name}" for name in files]),
         log:
             f"{LOGS}/predict/{{node}}.log",
         benchmark:

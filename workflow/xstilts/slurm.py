@@ -9,12 +9,12 @@ _SECONDS = 60
 
 @dataclass(frozen=True)
 class Job:
-    """A job that has not ended; the executor plugin writes its rule and wildcards in the comment."""
+    """A job that has not ended."""
 
     number: str
     state: str  # such as PENDING
     reason: str  # why it waits
-    comment: str
+    comment: str  # the rule and wildcards, from the executor plugin
 
 
 def jobs(folder: Path) -> list[Job]:

@@ -183,14 +183,15 @@ def _training_data(grid: Grid, name: str) -> set[str]:
 
 
 def missing(artefact: Artefact) -> str | None:
-    """The first of an artefact's files that is not there; None if it is whole."""
-    if isinstance(artefact, Predictions):  # one look at the folder, however many languages
-        try:
-            present = set(os.listdir(artefact.path))
-        except FileNotFoundError:
-            present = set()
-        return next((p for p in artefact.files if os.path.basename(p) not in present), None)
-    return next((path for path in artefact.files if not os.path.exists(path)), None)
+    """The last of an artefact's files that is not there; None if it is whole."""
+    files = reversed(artefact.files)
+    if not isinstance(artefact, Predictions):
+        return next((path for path in files if not os.path.exists(path)), None)
+    try:
+        present = set(os.listdir(artefact.path))  # one look, however many languages
+    except FileNotFoundError:
+        present = set()
+    return next((path for path in files if os.path.basename(path) not in present), None)
 
 
 def is_done(artefact: Artefact) -> bool:
