@@ -15,7 +15,17 @@ from xstilts.cli import BAD_INPUT, main
 
 SMALL = Path(__file__).parent / "workflow" / "small" / "config"
 COMMANDS = ["pin", "fetch", "prepare", "initialise", "train", "predict", "score"]
-COMMANDS += ["study", "status", "plan", "why", "export-xtreme", "score-files", "gc", "schema"]
+COMMANDS += [
+    "study",
+    "status",
+    "doctor",
+    "plan",
+    "why",
+    "export-xtreme",
+    "score-files",
+    "gc",
+    "schema",
+]
 STUDY = Path("config/config.yaml")
 
 

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         _start_logging(options.log)
-        options.run(options)
+        status = options.run(options)
     except InputError as error:
         log.error(f"xstilts {options.command}: {error}")
         return BAD_INPUT
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:
         log.exception(f"xstilts {options.command}: an error of the program, not of its input")
         return FAILED
-    return 0
+    return status or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
             "show the grid: what is done, running, queued, failed; the hours",
             "",
         ),
+        ("doctor", _doctor, "check whether this installation is fit to run the study", ""),
         ("plan", _plan, "what a study costs, and what to run first within a budget", ""),
         ("why", _why, "explain a cell: done, or what is missing and which setting differs", ""),
         ("export-xtreme", _export, "write a recipe's predictions in XTREME's layout", ""),
@@ -345,6 +346,14 @@ def _status(options) -> None:
 
     found = progress.look(grid)
     print_status(found, progress.failures(grid, found, options.study))
+
+
+def _doctor(options) -> int:
+    from xstilts import doctor
+    from xstilts.workplan import open_study
+
+    grid, notices = open_study(options.study)
+    return 0 if doctor.show(doctor.examine(grid, notices, options.study)) else FAILED
 
 
 def _plan(options) -> None:
