@@ -109,13 +109,11 @@ def downloads(datasets):
 
 
 def everything(wildcards):
-    """What the scores do not ask for, so that what was deleted is made again."""
+    """All that the study wants, so that what was deleted is made again."""
     found = GRID.artefacts()
     groups = [found.datasets, found.checkpoints, found.predictions, found.scores]
     artefacts = [artefact for group in groups for artefact in group.values()]
-    if not shows_everything():
-        artefacts = [a for a in loose_ends(artefacts) if a.id not in found.scores]
-    return needed(artefacts)
+    return needed(artefacts if shows_everything() else loose_ends(artefacts))
 
 
 def needs(phase, rule=None):
@@ -201,5 +199,5 @@ def cell(wildcards):
 
 def cell_labels(wildcards):
     """A cell's coordinates, as the report lists them."""
-    cell = artefact("scores", wildcards.node).cell
-    return {"model": cell.model, "recipe": cell.recipe, "seed": str(cell.seed)}
+    found = cell(wildcards)
+    return {"model": found.model, "recipe": found.recipe, "seed": str(found.seed)}
