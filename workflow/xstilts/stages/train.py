@@ -10,6 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -201,7 +202,9 @@ class Progress(TrainerCallback):
             "examples_per_second": round(rate * self.step.settings.batch_size, 1),
             "seconds_left": round(left),
         }
-        store.write_json(store.progress_file(self.step.id), told)
+        if state.is_world_process_zero:
+            with suppress(OSError):  # nothing to end a training for
+                store.write_json(store.progress_file(self.step.id), told)
 
 
 class StopOnSignal(TrainerCallback):
