@@ -51,6 +51,21 @@ def workspace(_prepared, tmp_path, monkeypatch):
         signal.signal(number, handler)
 
 
+@pytest.fixture(scope="module")
+def published(_prepared, tmp_path_factory):
+    """The grid of every real class of model; their store, as working directory."""
+    import real_classes
+
+    folder = tmp_path_factory.mktemp("classes") / "store"
+    shutil.copytree(_prepared, folder)
+    back = os.getcwd()
+    os.chdir(folder)
+    grid = real_classes.grid()
+    real_classes.fill(grid)
+    yield grid
+    os.chdir(back)
+
+
 @pytest.fixture(scope="session")
 def root(_prepared):
     """The folder of a model's initial checkpoint, by the model's name."""

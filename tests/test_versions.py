@@ -39,6 +39,7 @@ CODE = {
     "train": [
         "stages/train.py",
         "distributed.py",
+        "lora.py",
         "batches.py",
         "recipe.py",
         "models.py",
@@ -76,7 +77,7 @@ SETTINGS = {
     "fetch": [origins.HubModel],
     "prepare": [origins.LabSplit, origins.FilesSplit, origins.HubSplit],
     "initialise": [origins.Init],
-    "train": [settings.Encode, settings.Train, settings.Predict],
+    "train": [settings.Encode, settings.Train, settings.Lora, settings.Predict],
     "predict": [settings.Encode, settings.Predict],
     "score": [],
 }
@@ -89,7 +90,7 @@ def files(phase: str) -> list[Path]:
 
 def current() -> dict[str, dict]:
     """Version and hash of each phase as they are now."""
-    return {
+    found = {
         phase: {
             "version": identity.VERSIONS[phase],
             "code": identity.code_hash(*files(phase)),
@@ -104,6 +105,7 @@ def current() -> dict[str, dict]:
         }
         for phase in CODE
     }
+    return json.loads(json.dumps(found))  # as it is recorded
 
 
 def complaint(phase: str, recorded: dict, now: dict) -> str | None:

@@ -17,6 +17,7 @@ ENTRIES = {"study": config.Study, "task": config.Task, "model": config.Model}
 TABLES = {
     **ENTRIES,
     **settings.SETTINGS,
+    "lora": settings.Lora,
     "orders": orders.Orders,
     "arm": config.Arm,
     "subset": subsets.Subset,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from xstilts.errors import nearest
 from xstilts.origins import Strict
@@ -24,6 +24,17 @@ class Encode(Strict):
         "both",
         description="What the classify family sees of a pair. A model of the second text alone, as "
         "the hypothesis of NLI, finds what the data give away.",
+    )
+
+
+class Lora(Strict):
+    """Low-rank matrices that are trained instead of the encoder's linear layers."""
+
+    rank: int = Field(8, gt=0, description="Of the matrices.")
+    alpha: float = Field(16, gt=0, description="The matrices count alpha / rank times.")
+    dropout: Fraction = Field(0.0, description="On what goes into the matrices.")
+    target_modules: tuple[str, ...] = Field(
+        (), description="Linear modules of the layers, such as `query`; all if empty."
     )
 
 
@@ -72,6 +83,14 @@ class Train(Strict):
         "examples^(1/this), a language per step; not given, their examples are one pool.",
     )
     mask_rate: Fraction = Field(0.15, description="Share of the tokens masked (mask family).")
+    lora: Lora | bool = Field(
+        False, description="Train low-rank matrices and the head only: `true`, or settings of LoRA."
+    )
+
+    @field_validator("lora")
+    @classmethod
+    def _default_lora(cls, given: Lora | bool) -> Lora | bool:
+        return Lora() if given is True else given
 
     @model_validator(mode="after")
     def _consistent(self) -> "Train":

@@ -26,7 +26,7 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from xstilts import distributed, store
+from xstilts import distributed, lora, store
 from xstilts.artefacts import Checkpoint, TrainPart
 from xstilts.batches import Supply, plan, split, subsample
 from xstilts.errors import InputError, Stopped
@@ -271,6 +271,8 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     }
     model = Multitask(heads) if len(heads) > 1 else next(iter(heads.values()))
     batches = Batches(step, materials, tokenizer, micro_batch or step.settings.batch_size)
+    if step.settings.lora:
+        lora.adapt(model, step.settings.lora, pooler, step.seed)
     # saves of one process and of several cannot be read by the other
     saves = store.scratch(step.id, keep=True) / (
         "sharded" if distributed.count() > 1 else "trainer"
@@ -419,6 +421,8 @@ def _publish(step, trainer, weights, tokenizer, materials, inherited, started) -
     if isinstance(model, Multitask):
         weights = weights and model.encoder_weights(weights)
         model = model.encoder
+    if step.settings.lora:
+        weights = lora.merged(weights or model.state_dict(), step.settings.lora)
     model.save_pretrained(made, state_dict=weights)
     tokenizer.save_pretrained(made)
     state = trainer.state

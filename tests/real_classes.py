@@ -1,0 +1,182 @@
+"""Every real class of model, tiny and with tokenizer files as published, in the results store."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from tiny_project import STUDY, TASK_OF, TASKS
+
+from xstilts import store
+from xstilts.config import Project
+from xstilts.families import retrieve
+from xstilts.stages import fetch, train
+from xstilts.study import Grid
+
+SIZES = {
+    "num_hidden_layers": 2,
+    "hidden_size": 32,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 96,
+    "initializer_range": 0.2,
+}
+T5 = {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 2, "num_heads": 2, "dropout_rate": 0.1}
+DISENTANGLED = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "type_vocab_size": 0}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A published class: its configuration, its published class and the files of its tokenizer."""
+
+    config: dict
+    published: str
+    tokenizer: str
+    tokenizer_class: str = "AutoTokenizer"
+
+
+KINDS = {
+    "xlmr": Kind({"model_type": "xlm-roberta", **SIZES}, "XLMRobertaForMaskedLM", "xlmr"),
+    "xlmr-xl": Kind(
+        {"model_type": "xlm-roberta-xl", **SIZES},
+        "XLMRobertaXLForMaskedLM",
+        "xlmr",
+        "XLMRobertaTokenizer",
+    ),
+    "mt5": Kind({"model_type": "mt5", **T5}, "MT5ForConditionalGeneration", "t5"),
+    "mbert": Kind({"model_type": "bert", **SIZES}, "BertForMaskedLM", "wordpiece"),
+    "mdeberta": Kind(
+        {"model_type": "deberta-v2", **SIZES, **DISENTANGLED}, "DebertaV2ForMaskedLM", "deberta"
+    ),
+    "minilm": Kind(
+        {"model_type": "bert", **SIZES}, "BertForMaskedLM", "xlmr", "XLMRobertaTokenizer"
+    ),
+    # any other encoder: the library has no class of it for choose and answer
+    "eurobert": Kind(
+        {"model_type": "eurobert", **SIZES, "pad_token_id": 1, "bos_token_id": 0}
+        | {"eos_token_id": 2, "mask_token_id": 4},
+        "EuroBertForMaskedLM",
+        "xlmr",
+        "XLMRobertaTokenizer",
+    ),
+}
+# file name, and what of SentencePiece's own pieces the published models have
+SENTENCEPIECE = {
+    "xlmr": ("sentencepiece.bpe.model", {}),
+    "t5": (
+        "spiece.model",
+        {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+        | {"user_defined_symbols": ["<extra_id_0>"]},
+    ),
+    "deberta": (
+        "spm.model",
+        {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
+        | {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
+        | {"user_defined_symbols": ["[MASK]"]},
+    ),
+}
+PASSAGES = {"source": "lab", "kind": "passages", "size": 8}
+RETRIEVAL = {
+    "family": "retrieve",
+    "roles": ["intermediate", "target"],
+    "languages": ["en"],
+    "splits": {"train": PASSAGES, "test": PASSAGES},
+    "metrics": ["map_at_20"],
+    "encode": {"max_length": 48, "max_question_length": 16},
+}
+TASK = {**TASK_OF, "retrieve": "passages", "mine": "tatoeba"}
+
+
+def grid(**study) -> Grid:
+    """The tiny project's tasks with every class as a model of the Hub."""
+    about = {
+        name: {
+            "hub": {
+                "repository": f"published/{name}",
+                "revision": "0" * 40,
+                "tokenizer_class": kind.tokenizer_class,
+            }
+        }
+        for name, kind in KINDS.items()
+    }
+    settings = {"max_steps": 2, "batch_size": 4, "learning_rate": 1e-3}
+    study = {**STUDY, "models": list(KINDS), "train": settings, **study}
+    tasks = {**TASKS, "passages": RETRIEVAL}
+    return Grid(Project.model_validate({"study": study, "tasks": tasks, "models": about}))
+
+
+def tokenizer_files(folder: Path, form: str, texts: list[str]) -> None:
+    """The vocabulary in the form in which models of a class are published."""
+    if form == "wordpiece":
+        words = " ".join(texts)
+        pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(words.split()))[:60]]
+        letters = sorted(set(words) - {" "})
+        pieces = dict.fromkeys([*pieces, *letters, *(f"##{letter}" for letter in letters)])
+        (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
+        return
+    import sentencepiece
+
+    name, options = SENTENCEPIECE[form]
+    trained = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=trained,
+        vocab_size=120,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **options,
+    )
+    (folder / name).write_bytes(trained.getvalue())
+    if form == "t5":
+        (folder / "tokenizer_config.json").write_text('{"extra_ids": 0}')
+
+
+def publish(root, texts: list[str]) -> None:
+    """Leave a model in the store as `fetch` does of a published one."""
+    kind = KINDS[root.model]
+    made = store.scratch(root.id)
+    tokenizer_files(made, kind.tokenizer, texts)
+    config = transformers.AutoConfig.for_model(**kind.config, vocab_size=320)
+    torch.manual_seed(1)
+    model = getattr(transformers, kind.published)(config)
+    state = {key: w.contiguous().clone() for key, w in model.state_dict().items()}
+    save_file(state, made / "model.safetensors")  # with what is tied, as many published ones
+    config.architectures = [kind.published]
+    config.save_pretrained(made)
+    fetch._complete_tokenizer(made, root.origin)
+    told = {"lineage": [root.id], "pretrained_pooler": False, "labels": {}}
+    store.publish(made, Path(root.path), {"id": root.id, **told})
+
+
+def fill(project: Grid) -> None:
+    """Leave every class and data of retrieval in the store."""
+    text = [store.read_rows(Path(project.dataset("text", x, "train").path)) for x in ("en", "xa")]
+    texts = [row["text"] for rows in text for row in rows]
+    for model in KINDS:
+        publish(project.root(model), texts)
+    questions = [
+        {"id": f"q{n}", "question": t, "text": t[:20], "context": t, "matches": [f"a{n}"]}
+        for n, t in enumerate(texts[:8])
+    ]
+    answers = [
+        {"id": f"a{n}", "question": "", "text": t[:20], "context": t, "matches": []}
+        for n, t in enumerate(texts[:8])
+    ]
+    for split in ("train", "test"):
+        made = store.scratch(split)
+        store.write_rows(made / "data.parquet", [*questions, *answers], retrieve.COLUMNS)
+        store.publish(made, Path(project.dataset("passages", "en", split).path), {})
+
+
+def trained(step, monkeypatch, look) -> None:
+    """Train a step in this process, and show what it has before it is saved to `look`."""
+    publish = train._publish
+
+    def looked(step, trainer, *rest):
+        look(trainer.model)
+        publish(step, trainer, *rest)
+
+    monkeypatch.setattr(train, "_publish", looked)
+    train.run(step)

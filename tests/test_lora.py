@@ -1,0 +1,157 @@
+"""LoRA: what is trained, what is published, and that it is part of identity."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from real_classes import KINDS, grid
+from real_classes import trained as train_and_look
+from safetensors.torch import load_file
+from tiny_project import make_grid
+
+from xstilts import inference, lora, models, store
+from xstilts.errors import InputError
+from xstilts.families import family
+from xstilts.recipe import Recipe, parse
+from xstilts.settings import Lora, Predict, Train
+from xstilts.stages import predict
+
+SETTINGS = {"max_steps": 3, "batch_size": 4, "learning_rate": 1e-2}
+
+
+def with_lora(value=True, **study):
+    """A grid whose steps train by LoRA."""
+    settings = {**SETTINGS, "lora": value}
+    return grid(train=settings, multitask=settings, **study)
+
+
+def beside_encoder(model) -> set[str]:
+    """Names of a model's weights that are head: beside the encoder, or its new pooler."""
+    encoder = {id(w) for name, w in model.base_model.named_parameters() if "pooler." not in name}
+    return {name for name, weight in model.named_parameters() if id(weight) not in encoder}
+
+
+@pytest.mark.parametrize("task", ["nli", "passages"])
+@pytest.mark.parametrize("model", list(KINDS))
+def test_only_matrices_and_head_are_trained_and_merging_changes_nothing(
+    published,
+    monkeypatch,
+    model,
+    task,
+):
+    project = with_lora()
+    found = project.predictions(model, Recipe(), task, 1)
+    step, dataset = found.checkpoint, found.datasets[0]
+    module = family(found.family)
+    rows = store.read_rows(Path(dataset.path))
+    parent = models.load_weights(Path(step.parent.path))
+    looked = {}
+
+    def look(built):
+        heads = beside_encoder(built)
+        for name, weight in built.named_parameters():
+            assert weight.requires_grad == (".lora_" in name or name in heads), name
+        state = {
+            name.replace(".base_layer", ""): w.clone() for name, w in built.state_dict().items()
+        }
+        prefix = "" if built.base_model is built else built.base_model_prefix + "."
+        for name, weight in state.items():
+            own = name.removeprefix(prefix)
+            if ".lora_" not in name and name not in heads:
+                theirs = parent.get(own, parent.get(name))
+                if theirs is not None:
+                    assert torch.equal(weight, theirs), name
+        moved = [w for name, w in built.named_parameters() if ".lora_B" in name]
+        assert moved
+        assert all(weight.abs().max() > 0 for weight in moved), "B begins at 0"
+        labels = module.labels(store.read_rows(Path(step.parts[0].train[0].path)))
+        tokenizer = models.load_tokenizer(Path(step.parent.path))
+        looked["predictions"] = inference.predict_rows(
+            built, tokenizer, module, rows, labels, found.encode, Predict()
+        )
+
+    train_and_look(step, monkeypatch, look)
+    predict.run(found)
+    for one, other in zip(
+        store.read_lines(Path(found.file(dataset))), looked["predictions"], strict=True
+    ):
+        assert one["prediction"] == other["prediction"]
+        if "scores" in one:
+            values = [x["scores"] for x in (one, other)]
+            values = [list(v.values()) if isinstance(v, dict) else v for v in values]
+            assert values[0] == pytest.approx(values[1], abs=2e-5)
+    # an ordinary checkpoint
+    ordinary = models.fresh_head(Path(step.parent.path), found.family, ["a", "b"], False, 1)
+    ordinary.save_pretrained("ordinary")
+    keys = load_file(Path(step.path) / "model.safetensors").keys()
+    assert keys == load_file("ordinary/model.safetensors").keys()
+    config = json.loads((Path(step.path) / "config.json").read_text())
+    assert config["architectures"] == [type(ordinary).__name__]
+    models.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1)
+
+
+@pytest.mark.parametrize("model", ["xlmr", "mt5"])
+@pytest.mark.parametrize("recipe", ["text", "completion+nli+text"])
+def test_language_modelling_and_several_tasks(published, monkeypatch, model, recipe):
+    step = with_lora(recipes=[recipe]).step(model, parse(recipe), 1)
+    states = []
+    train_and_look(step, monkeypatch, lambda built: states.append(built))
+    [built] = states
+    part = built.models["text"] if recipe != "text" else built
+    embeddings = part.base_model.get_input_embeddings().weight
+    parent = models.load_weights(Path(step.parent.path))
+    assert any(torch.equal(embeddings, weight) for weight in parent.values()), "frozen"
+    whole = lora.merged(part.base_model.state_dict(), Lora())
+    child = models.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1).base_model
+    for name, weight in child.state_dict().items():
+        if "pooler" not in name:
+            torch.testing.assert_close(weight, whole[name], rtol=0, atol=0)
+
+
+def test_it_resumes_bitwise_and_depends_on_the_seed(workspace, monkeypatch):
+    from stages.test_train import crash, reference
+
+    settings = {"train": {**SETTINGS, "max_steps": 20, "lora": {"dropout": 0.1}}}
+    step = workspace.step("nli", **settings)
+    expected = reference(workspace, step)
+    crash(workspace, monkeypatch, step, at=13, save_every=6)
+    assert workspace.train(step) == expected
+    assert workspace.train(workspace.step("nli", seed=2, **settings)) != expected
+
+
+def test_a_target_module_that_is_not_there_is_named(root):
+    model = models.fresh_head(root("xlmr"), "classify", ["a", "b"], False, 1)
+    with pytest.raises(InputError, match=r"target_modules: no linear module 'qery': .*query"):
+        lora.adapt(model, Lora(target_modules=("qery",)), False, 1)
+    lora.adapt(model, Lora(target_modules=("query", "value")), False, 1)
+    adapted = {
+        name.split(".lora_")[0].rsplit(".", 1)[1] for name in model.state_dict() if "lora_" in name
+    }
+    assert adapted == {"query", "value"}
+
+
+def test_matrices_count_alpha_by_rank_times():
+    weights = {
+        "layer.base_layer.weight": torch.zeros(2, 3),
+        "layer.lora_A.default.weight": torch.tensor([[1.0, 2.0, 3.0]]),
+        "layer.lora_B.default.weight": torch.tensor([[1.0], [10.0]]),
+        "layer.base_layer.bias": torch.ones(2),
+        "other.weight": torch.ones(1),
+    }
+    found = lora.merged(weights, Lora(rank=1, alpha=2))
+    assert found.keys() == {"layer.weight", "layer.bias", "other.weight"}
+    assert found["layer.weight"].tolist() == [[2.0, 4.0, 6.0], [20.0, 40.0, 60.0]]
+
+
+def test_it_is_part_of_identity_and_off_by_default():
+    def digest(**train):
+        settings = {"max_steps": 30, "batch_size": 8, "learning_rate": 1e-3, **train}
+        return make_grid(train=settings).step("xlmr", parse("nli"), 1).identity.digest
+
+    assert digest() == digest(lora=False)
+    assert len({digest(), digest(lora=True), digest(lora={"rank": 4})}) == 3
+    assert digest(lora=True) == digest(lora={}) == digest(lora={"rank": 8, "alpha": 16})
+    assert Train(lora=True).lora == Lora()
+    with pytest.raises(ValueError, match="unknown key 'ranks'"):
+        Train(lora={"ranks": 4})

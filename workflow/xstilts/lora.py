@@ -1,0 +1,70 @@
+"""LoRA (Hu et al. 2021): small matrices beside the encoder's linear layers are trained, not these.
+
+A head is always trained, and so is a pooler that is new. What is published has the matrices added
+to the weights: an ordinary checkpoint, whatever comes next.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from xstilts.errors import InputError, nearest
+from xstilts.models import POOLER, Multitask
+from xstilts.settings import Lora
+
+_DOWN, _UP, _BASE = ".lora_A.default.weight", ".lora_B.default.weight", ".base_layer."
+
+
+def adapt(model: nn.Module, settings: Lora, pretrained_pooler: bool, seed: int) -> None:
+    """Put matrices drawn from `seed` into the model's encoder, and freeze all else of it.
+
+    Raises InputError if a target module is not among the layers' linear ones.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    encoder = model.encoder if isinstance(model, Multitask) else model.base_model
+    torch.manual_seed(seed)
+    inject_adapter_in_model(
+        LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=_targets(encoder, settings.target_modules),
+        ),
+        encoder,
+    )
+    if not pretrained_pooler:
+        for name, weight in encoder.named_parameters():
+            weight.requires_grad_(weight.requires_grad or name.startswith(POOLER))
+
+
+def _targets(encoder: nn.Module, wanted: tuple[str, ...]) -> list[str]:
+    """Full names of the linear modules in the encoder's layers, or of those that are wanted."""
+    found = [
+        f"{outer}.{inner}"
+        for outer, layers in encoder.named_modules()
+        if isinstance(layers, nn.ModuleList)
+        for inner, module in layers.named_modules()
+        if isinstance(module, nn.Linear)
+    ]
+    found = list(dict.fromkeys(found))  # of lists inside of lists
+    known = {name.rsplit(".", 1)[1] for name in found}
+    for name in wanted:
+        if name not in known:
+            hint = nearest(name, known)
+            raise InputError(f"train.lora.target_modules: no linear module {name!r}: {hint}")
+    return [name for name in found if not wanted or name.rsplit(".", 1)[1] in wanted]
+
+
+def merged(weights: Mapping[str, torch.Tensor], settings: Lora) -> dict[str, torch.Tensor]:
+    """The weights of a model with matrices as those of one without: W + alpha / rank * B A."""
+    plain = {name.replace(_BASE, "."): w for name, w in weights.items() if ".lora_" not in name}
+    scale = settings.alpha / settings.rank
+    for name, down in weights.items():
+        if name.endswith(_DOWN):
+            module = name.removesuffix(_DOWN)
+            change = weights[module + _UP].float() @ down.float() * scale
+            target = f"{module}.weight"
+            plain[target] = (plain[target].float() + change).to(plain[target].dtype)
+    return plain
