@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= config/config.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo studies fetch test test-slurm check-demo lint reference lock clean
+.PHONY: help demo studies pin fetch test test-slurm check-demo lint reference lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -25,6 +25,9 @@ STUDIES := config/config.yaml $(patsubst %,config/studies/lab_%.yaml,order scale
 
 studies: .venv/made ## run the lab's five studies one after another: about half an hour on two cores
 	for study in $(STUDIES); do snakemake --configfile $$study || exit 1; done
+
+pin: .venv/made ## write the commits of the repositories that STUDY needs to config/hub.lock.yaml
+	xstilts pin --study $(STUDY)
 
 fetch: .venv/made ## download all that STUDY needs; after it no job needs a network
 	snakemake fetch_all --configfile $(STUDY)

@@ -28,6 +28,8 @@ from xstilts.sources.records import (
 from xstilts.sources.sentences import pools
 from xstilts.sources.squad import check_answer
 
+_BATCH = 1000  # rows in memory at a time: whole articles of an encyclopedia, or BUCC's pools
+
 
 def parquet(path: Path) -> Iterator[tuple[str, dict]]:
     """(place, record) of each row of a Parquet file."""
@@ -35,7 +37,7 @@ def parquet(path: Path) -> Iterator[tuple[str, dict]]:
     import pyarrow.parquet
 
     try:
-        batches = pa.parquet.ParquetFile(path).iter_batches()
+        batches = pa.parquet.ParquetFile(path).iter_batches(_BATCH)
         records = (record for batch in batches for record in batch.to_pylist())
         for number, record in enumerate(records, 1):
             yield f"{path}: row {number}", record
