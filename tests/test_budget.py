@@ -49,7 +49,9 @@ def best(problem: Problem, aim: str) -> float:
     choices = itertools.chain.from_iterable(
         itertools.combinations(to_do, n) for n in range(len(to_do) + 1)
     )
-    return max(value(problem, chosen, aim) for chosen in choices if problem.fits(chosen))
+    return max(
+        value(problem, chosen, aim) for chosen in choices if problem.fits(problem.cost(chosen))
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -62,7 +64,7 @@ def test_no_choice_is_better(problem, aim):
     except InputError:
         assert expected <= start + 1e-9
         return
-    assert problem.fits(found.cells)
+    assert problem.fits(problem.cost(found.cells))
     assert not {*found.cells} & problem.done
     assert {*found.cells} <= problem.counted(found.cells)
     assert found.value == pytest.approx(value(problem, found.cells, aim))

@@ -64,18 +64,23 @@ class Problem:
                 pairs[cell.model, cell.recipe, cell.target].append(cell)
         return pairs
 
+    def price(self, ids: Collection[str]) -> tuple[float, ...]:
+        """What artefacts cost together; one number per budget."""
+        amounts = [self.costs[id] for id in sorted(ids)]
+        return tuple(math.fsum(amount[n] for amount in amounts) for n in range(len(self.budgets)))
+
+    def needed(self, cells: Collection[Cell]) -> set[str]:
+        """What cells need, each artefact once."""
+        return set().union(*(self.needs[cell] for cell in cells))
+
     def cost(self, cells: Collection[Cell]) -> tuple[float, ...]:
         """What cells cost together, with what they need; one number per budget."""
-        needed = set().union(*(self.needs[cell] for cell in cells))
-        amounts = [self.costs[id] for id in sorted(needed)]
-        return tuple(
-            math.fsum(amount[number] for amount in amounts) for number in range(len(self.budgets))
-        )
+        return self.price(self.needed(cells))
 
-    def fits(self, cells: Collection[Cell]) -> bool:
-        """Whether cells are within all budgets."""
-        costs = zip(self.cost(cells), self.budgets, strict=True)
-        return all(cost <= budget * (1 + _TOLERANCE) for cost, budget in costs)
+    def fits(self, *prices: tuple[float, ...]) -> bool:
+        """Whether the sum of prices is within all budgets."""
+        totals = zip(map(math.fsum, zip(*prices, strict=True)), self.budgets, strict=True)
+        return all(total <= budget * (1 + _TOLERANCE) for total, budget in totals)
 
     def with_baselines(self, cells: Collection[Cell]) -> set[Cell]:
         """The cells, and the baselines that they count with, done ones left out."""
@@ -167,7 +172,7 @@ def choose(problem: Problem, aim: str, seconds: float = 20) -> Choice:
     _check(problem, aim)
     start = value(problem, (), aim)
     chosen, bound = _solve(problem, aim, seconds, problem.budgets)
-    if not problem.fits(chosen):  # within the solver's tolerance, but not within ours
+    if not problem.fits(problem.cost(chosen)):  # within the solver's tolerance, but not within ours
         shrunk = tuple(budget * (1 - 1e-5) for budget in problem.budgets)
         chosen, _ = _solve(problem, aim, seconds, shrunk)
     chosen = _useful(problem, chosen, aim)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from xstilts import config, costs, store, workplan
 from xstilts.artefacts import Artefact, Cell
-from xstilts.budget import AIMS, Choice, Problem, choose, gains_of
+from xstilts.budget import AIMS, Choice, Problem, choose, gains_of, value
 from xstilts.costs import Evidence
 from xstilts.errors import InputError
 from xstilts.estimates import ESTIMATED, Estimator, load_table
@@ -148,7 +148,7 @@ def _writable(study: Path, path: Path) -> dict:
 
 def _write(path: Path, values: Mapping, only: list[str], options) -> None:
     budget = [f"{options.gpu_hours:g} GPU hours"] if options.gpu_hours is not None else []
-    budget += [f"{options.disk} of disk"] if options.disk else []
+    budget += [f"{size(_bytes(options.disk))} of disk"] if options.disk else []
     head = (
         f"# Of {options.study.name}: what `xstilts plan --aim {options.aim}` chose within\n"
         f"# {' and '.join(budget)}, and what was done by then.\n"
@@ -316,28 +316,29 @@ def print_choice(plan: Plan, problem: Problem, choice: Choice, aim: str, console
     console.print()
     console.print(table)
     left = [c for c in plan.needs if c not in chosen and c not in problem.done]
-    if not left:
-        return
+    if left:
+        console.print()
+        console.print(_left_out(problem, choice, aim, left))
+
+
+def _left_out(problem: Problem, choice: Choice, aim: str, left: list[Cell]) -> Table:
+    """The cells that were not chosen, by recipe, with the price of the cheapest of each."""
     table = _table("left out", "recipe", "cells", "one more costs", "why")
     table.columns[1].justify = table.columns[4].justify = "left"
+    chosen = {*choice.cells}
+    paid, spent = problem.needed(chosen), problem.cost(chosen)
     for (model, recipe), cells in _by_recipe(left).items():
-        more = [_more(problem, chosen, cell) for cell in cells]
-        cheapest = min(more)
-        hours, disk = cheapest
-        price = f"{_hours(hours)} h" + (f", {size(disk)}" if problem.budgets[1] < math.inf else "")
-        fits = any(problem.fits(chosen | problem.with_baselines([cell])) for cell in cells)
-        why = "would add nothing to the aim" if fits else "more than is left"
-        table.add_row(Text(model), Text(recipe), str(len(cells)), price, why)
-    console.print()
-    console.print(table)
-
-
-def _more(problem: Problem, chosen: set[Cell], cell: Cell) -> tuple[float, ...]:
-    """What a cell and its baseline cost beside the chosen ones."""
-    paid = set().union(*(problem.needs[c] for c in chosen))
-    needed = set().union(*(problem.needs[c] for c in problem.with_baselines([cell]))) - paid
-    costs = [problem.costs[id] for id in needed]
-    return tuple(math.fsum(cost[n] for cost in costs) for n in range(len(problem.budgets)))
+        prices, why = [], "more than is left"
+        for cell in cells:
+            more = problem.with_baselines([cell])
+            prices.append(problem.price(problem.needed(more) - paid))
+            if problem.fits(spent, prices[-1]):
+                gains = value(problem, chosen | more, aim) > choice.value + 1e-9
+                why = "fits: the search ended first" if gains else "would add nothing to the aim"
+        hours, disk = min(prices)
+        told = f"{_hours(hours)} h" + (f", {size(disk)}" if problem.budgets[1] < math.inf else "")
+        table.add_row(Text(model), Text(recipe), str(len(cells)), told, why)
+    return table
 
 
 def _by_recipe(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
