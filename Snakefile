@@ -36,6 +36,8 @@ rule all:
 
 
 onstart:
+    if found := unwritable_results():
+        raise WorkflowError(found)
     VIEW.write_snapshot()
 
 
@@ -46,5 +48,6 @@ onsuccess:
 
 onerror:
     print(
-        f"Some jobs failed; the logs are in {LOGS}/. What they left out runs next time."
+        unwritable_results()
+        or f"Some jobs failed; the logs are in {LOGS}/. What they left out runs next time."
     )

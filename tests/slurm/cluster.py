@@ -25,7 +25,8 @@ PACKAGES = {
     "mariadb-install-db": "mariadb-server",
 }
 SYSTEM_PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
-NODES = ("n1", "n2")  # with a GPU each
+NODES = ("n1", "n2", "n3")  # with a GPU each
+_OWN_MOUNTS = ("unshare", "--mount")  # of the last node, which may see other files
 ACTIVE = "PENDING RUNNING COMPLETING CONFIGURING SUSPENDED REQUEUED".split()
 
 
@@ -94,11 +95,12 @@ KillWait=5
 MinJobAge=300
 MessageTimeout=10
 TCPTimeout=2
-NodeName=n[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_ports}] CPUs=4 Boards=1 \
+NodeName=n[1-3] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_ports}] CPUs=4 Boards=1 \
 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=6000 Gres=gpu:a100:1
 PartitionName=cpu Nodes=n[1-2] MaxTime=60 DefaultTime=10 PriorityTier=1 Default=YES
 PartitionName=gpu Nodes=n[1-2] MaxTime=60 DefaultTime=10 PriorityTier=1
 PartitionName=first Nodes=n[1-2] MaxTime=60 DefaultTime=10 PriorityTier=9 PreemptMode=OFF
+PartitionName=other Nodes=n3 MaxTime=60 DefaultTime=10 PriorityTier=1
 {accounting}
 """
 ACCOUNTING = """\
@@ -135,7 +137,7 @@ exec {srun} "$@"
 
 @dataclass
 class Cluster:
-    """A cluster of two nodes with a GPU each; `with Cluster(folder): ...` starts and stops it."""
+    """Three nodes with a GPU each, two of them in partition gpu; `with` starts and stops them."""
 
     folder: Path
     accounting: bool
@@ -174,10 +176,11 @@ class Cluster:
         return {int(number): comment for number, _, comment in (x.partition("|") for x in lines)}
 
     def records(self) -> list[dict]:
-        """Every job that the controller remembers, as `scontrol` shows it."""
+        """Every job that the controller remembers, as `scontrol` shows it, in order."""
         shown = self.command("scontrol", "--oneliner", "show", "job").splitlines()
         split = [line.split() for line in shown if line.startswith("JobId=")]
-        return [dict(word.partition("=")[::2] for word in words) for words in split]
+        found = [dict(word.partition("=")[::2] for word in words) for words in split]
+        return sorted(found, key=lambda job: int(job["JobId"]))
 
     def start(self, name: str) -> None:
         """Start a daemon."""
@@ -208,8 +211,8 @@ class Cluster:
 
     def idle(self) -> bool:
         """Whether every node waits for jobs."""
-        states = self.command("sinfo", "-h", "-N", "-p", "gpu", "-o", "%T").split()
-        return states == ["idle"] * len(NODES)
+        states = self.command("sinfo", "-h", "-N", "-o", "%N %T").splitlines()
+        return set(states) == {f"{node} idle" for node in NODES}
 
     def _commands(self) -> dict[str, list[str]]:
         folder = self.folder
@@ -234,7 +237,8 @@ class Cluster:
             ],
             "slurmdbd": [programs["slurmdbd"], "-D"],
             "slurmctld": [programs["slurmctld"], "-D", "-f", conf],
-            **{node: [programs["slurmd"], "-D", "-N", node, "-f", conf] for node in NODES},
+            **{node: [programs["slurmd"], "-D", "-N", node, "-f", conf] for node in NODES[:-1]},
+            NODES[-1]: [*_OWN_MOUNTS, programs["slurmd"], "-D", "-N", NODES[-1], "-f", conf],
         }
 
     def _start(self) -> None:
@@ -257,7 +261,7 @@ class Cluster:
         )
         for name, text in {
             "etc/slurm.conf": SLURM_CONF.replace("{accounting}", accounting),
-            "etc/gres.conf": "NodeName=n[1-2] Name=gpu Type=a100 File=/dev/null\n",
+            "etc/gres.conf": "NodeName=n[1-3] Name=gpu Type=a100 File=/dev/null\n",
             "etc/cgroup.conf": "CgroupPlugin=cgroup/v1\n",
             "etc/slurmdbd.conf": SLURMDBD_CONF,
             "bin/srun": SRUN,

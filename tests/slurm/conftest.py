@@ -1,7 +1,12 @@
 """A cluster for all tests of a session, and checkouts of the workflow that run on it."""
 
+import contextlib
+import hashlib
+import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster import Cluster, missing_packages
+from cluster import Cluster, missing_packages, until
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -22,6 +27,8 @@ SITE = {
 
 
 def pytest_sessionstart():
+    if os.geteuid() != 0:
+        pytest.exit("these tests mount small file systems: run them as root", returncode=2)
     packages = missing_packages()
     if packages:
         pytest.exit(
@@ -111,3 +118,131 @@ def without_digests(comments: list[str]) -> list[str]:
 
 def _words(found: re.Match) -> str:
     return f"{found[1]} {found[2] or ''}".strip()
+
+
+STEPS = 1200  # some seconds; the state is saved after 500
+FAULTS = {
+    "study": "faults",
+    "models": ["tiny"],
+    "recipes": ["none"],
+    "targets": ["nli"],
+    "seeds": [1],
+    "train": {"max_steps": STEPS, "batch_size": 8, "learning_rate": 1e-3},
+}
+NEEDS = {"gpu": 1, "mem_mb": 2000, "runtime": 5}
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A study of one training, done in this process without a fault."""
+
+    folder: Path  # of the results that the training needs
+    step: str  # the training's id
+    weights: bytes
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory) -> Undisturbed:
+    """What every disturbed run must end with."""
+    import torch
+    import transformers
+
+    from xstilts.stages import initialise, prepare, train
+    from xstilts.workplan import StudyView, open_study
+
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    checkout = new_checkout(tmp_path_factory.mktemp("undisturbed") / "checkout", None, FAULTS, {})
+    with contextlib.chdir(checkout.folder):
+        grid, _ = open_study(checkout.folder / "config/config.yaml")
+        artefacts = grid.artefacts()
+        prepare.run(list(artefacts.datasets.values()), grid.project)
+        (step,) = [node for node in artefacts.checkpoints.values() if node.parent]
+        initialise.run(step.parent)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        train.run(step)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        StudyView(grid).write_snapshot()
+        weights = Path(step.path, "model.safetensors").read_bytes()
+        shutil.rmtree(step.path)
+    return Undisturbed(checkout.folder / "results", step.id, weights)
+
+
+@dataclass(frozen=True)
+class Training(Checkout):
+    """A checkout in which one training is to do, as a job of SLURM."""
+
+    expected: Undisturbed
+
+    def start(self, *options: str) -> subprocess.Popen:
+        """Start Snakemake for the training alone."""
+        return super().start(*options, f"results/checkpoints/{self.expected.step}/manifest.json")
+
+    @property
+    def job(self) -> dict:
+        """The training's last job, as the controller shows it."""
+        return self.jobs()[-1]
+
+    def jobs(self) -> list[dict]:
+        """The jobs that train in this folder, in order."""
+        comment = f"rule_train_wildcards_{self.expected.step}"
+        found = [job for job in self.cluster.records() if job["WorkDir"] == str(self.folder)]
+        return [job for job in found if job["Comment"] == comment]
+
+    def trains(self) -> int | None:
+        """The number of the process that has the training's lock."""
+        lock = self.folder / f"results/scratch/{self.expected.step}.lock"
+        try:
+            return json.loads(lock.read_text())["pid"]
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+
+    def saves(self) -> list[Path]:
+        """The saved states of the training that are whole."""
+        pattern = f"results/scratch/{self.expected.step}/trainer/checkpoint-*/trainer_state.json"
+        return sorted(self.folder.glob(pattern))
+
+    def freeze(self) -> int:
+        """Wait until the training has saved its state, and stop its process, which it returns."""
+        until(self.saves, f"a save of the training\n{self.said()}", 300)
+        pid = self.trains()
+        assert pid, "the training has ended too soon"
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """The training stands still, its state saved, within."""
+        pid = self.freeze()
+        yield pid
+        os.kill(pid, signal.SIGCONT)
+
+    def log(self) -> str:
+        """The log of the last job that trained, or found nothing to train."""
+        return (self.folder / f"results/logs/train/{self.expected.step}.log").read_text()
+
+    def finish(self, process: subprocess.Popen) -> None:
+        """Wait for Snakemake; the result is that of the undisturbed training."""
+        assert process.wait(600) == 0, self.said()
+        folder = self.folder / "results/checkpoints" / self.expected.step
+        manifest = json.loads((folder / "manifest.json").read_text())
+        weights = (folder / "model.safetensors").read_bytes()
+        assert manifest["files"]["model.safetensors"] == hashlib.sha256(weights).hexdigest()
+        assert weights == self.expected.weights
+        assert not self.saves()
+        assert self.trains() is None
+
+
+def new_training(folder: Path, cluster: Cluster, expected: Undisturbed, needs=NEEDS) -> Training:
+    """A checkout of the study of one training."""
+    checkout = new_checkout(folder, cluster, FAULTS, {"resources": needs})
+    shutil.copytree(expected.folder, folder / "results")
+    return Training(checkout.folder, cluster, expected)
+
+
+@pytest.fixture
+def training(cluster, undisturbed, tmp_path) -> Training:
+    """A training to disturb, on partition gpu."""
+    return new_training(tmp_path / "checkout", cluster, undisturbed)

@@ -4,12 +4,14 @@ import gc
 import sys
 from functools import cache
 
+from xstilts import store
 from xstilts.config import read_site
 from xstilts.errors import InputError
 from xstilts.artefacts import Download
 from xstilts.resources import amount
 from xstilts.slurm import queued_jobs
 from xstilts.workplan import (
+    RESULTS,
     StudyView,
     is_done,
     loose_ends,
@@ -114,6 +116,15 @@ def everything(wildcards):
     groups = [found.datasets, found.checkpoints, found.predictions, found.scores]
     artefacts = [artefact for group in groups for artefact in group.values()]
     return needed(artefacts if shows_everything() else loose_ends(artefacts))
+
+
+def unwritable_results():
+    """What is the matter with the results folder: read-only, or full, so that no log says so."""
+    try:
+        store.check_writable(RESULTS)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def needs(phase, rule=None):

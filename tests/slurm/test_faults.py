@@ -1,0 +1,188 @@
+"""What clusters do to a training in mid-job: it ends with the weights of an undisturbed one.
+
+A training is stopped (SIGSTOP) as soon as its state is saved, so that the fault meets it half done.
+"""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cluster import Cluster, until
+from conftest import SITE, new_training
+
+TERM_PENDING = 1 << (signal.SIGTERM - 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def time_limited(cluster, undisturbed, tmp_path_factory):
+    """A run whose training exceeds its limit; a minute goes by, so it is beside the other tests."""
+    folder = tmp_path_factory.mktemp("limit") / "checkout"
+    training = new_training(folder, cluster, undisturbed, {"gpu": 1, "mem_mb": 2000, "runtime": 2})
+    site = SITE | {"partitions": {"cpu": "cpu", "gpu": "other"}, "save_seconds": 60}
+    training.configure("profiles/slurm/site.yaml", site)
+    process = training.start()
+
+    def until_warned() -> None:
+        pid = training.freeze()
+        until(lambda: _is_told_to_end(pid), "SLURM warns of the time limit", 150)
+        resume(pid)
+
+    with ThreadPoolExecutor() as pool:
+        yield training, process, pool.submit(until_warned)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _is_told_to_end(pid: int) -> bool:
+    """Whether a SIGTERM waits for a stopped process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    pending = [line.split()[1] for line in status.splitlines() if "Pnd:" in line]
+    return any(int(mask, 16) & TERM_PENDING for mask in pending)
+
+
+def resume(pid: int) -> None:
+    """Let a stopped process go on."""
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_cancelled(training):
+    process = training.start()
+    training.freeze()
+    first = training.job
+    training.cluster.command("scancel", first["JobId"])
+    training.finish(process)
+    states = [job["JobState"] for job in training.jobs()]
+    assert states == ["CANCELLED", "COMPLETED"]
+    assert "resuming from step" in training.log()
+    assert (first["TimeLimit"], training.job["TimeLimit"]) == ("00:05:00", "00:10:00")
+    assert f"'{first['JobId']}' failed, SLURM status is: 'CANCELLED'" in training.said()
+
+
+def test_too_little_memory(cluster, undisturbed, tmp_path):
+    needs = {"gpu": 1, "mem_mb": 450, "runtime": 5}
+    training = new_training(tmp_path / "checkout", cluster, undisturbed, needs)
+    training.finish(training.start())
+    jobs = training.jobs()
+    assert [job["MinMemoryNode"] for job in jobs] == ["450M", "900M", "1350M"][: len(jobs)]
+    assert jobs[0]["JobState"] in ("OUT_OF_MEMORY", "CANCELLED", "FAILED")
+    assert len(jobs) > 1
+
+
+def test_preempted(training):
+    process = training.start()
+    training.freeze()
+    first = training.job
+    more_important = ["--partition=first", "--nodes=2", "--gpus-per-node=1", "--output=/dev/null"]
+    training.cluster.command("sbatch", *more_important, "--wrap", "sleep 1")
+    until(lambda: training.job["JobState"] == "PENDING", "the training gives way")
+    training.finish(process)
+    (job,) = training.jobs()
+    assert (job["JobId"], job["Restarts"]) == (first["JobId"], "1")
+    assert "resuming from step" in training.log()
+
+
+def test_node_set_down(training):
+    cluster = training.cluster
+    process = training.start()
+    training.freeze()
+    first = training.job
+    node = first["NodeList"]
+    cluster.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    try:
+        training.finish(process)
+    finally:
+        cluster.command("scontrol", "update", f"nodename={node}", "state=resume")
+    (job,) = training.jobs()
+    assert (job["JobId"], job["Restarts"]) == (first["JobId"], "1")
+    assert job["NodeList"] != node
+    assert "resuming from step" in training.log()
+
+
+def test_node_lost_while_its_training_lives_on(training):
+    cluster = training.cluster
+    process = training.start()
+    survivor = training.freeze()
+    node = training.job["NodeList"]
+    cluster.kill(node)
+    try:
+        until(lambda: training.job["Restarts"] == "1", "SLURM starts the job elsewhere", 120)
+        until(lambda: "is making it; waiting" in training.log(), "the second waits", 120)
+        assert f"process {survivor} on " in training.log()
+        assert training.trains() == survivor
+        resume(survivor)
+        training.finish(process)
+    finally:
+        cluster.start(node)
+    assert "there already, made by another process" in training.log()
+    assert "resuming" not in training.log()
+
+
+def test_controller_restarted(training):
+    cluster = training.cluster
+    process = training.start()
+    pid = training.freeze()
+    cluster.kill("slurmctld")
+    assert not cluster.answers()
+    resume(pid)
+    until(lambda: training.trains() is None, "the training ends without the controller")
+    cluster.start("slurmctld")
+    until(cluster.answers, "the controller is back")
+    training.finish(process)
+    assert [job["JobState"] for job in training.jobs()] == ["COMPLETED"]
+
+
+def test_accounting_database_down(training):
+    cluster = training.cluster
+    process = training.start()
+    pid = training.freeze()
+    cluster.kill("slurmdbd")
+    resume(pid)
+    try:
+        training.finish(process)
+    finally:
+        cluster.start("slurmdbd")
+    assert [job["JobState"] for job in training.jobs()] == ["COMPLETED"]
+
+
+def test_without_accounting(undisturbed, tmp_path, tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("plain"), accounting=False) as cluster:
+        training = new_training(tmp_path / "checkout", cluster, undisturbed)
+        training.finish(training.start())
+
+
+def test_snakemake_killed(training):
+    killed = training.start()
+    pid = training.freeze()
+    killed.kill()
+    killed.wait()
+    again = training.start()
+    assert again.wait(120) != 0
+    assert "snakemake --unlock" in training.said() or "--unlock" in training.said()
+    unlocked = training.start("--unlock")
+    assert unlocked.wait(120) == 0, training.said()
+    process = training.start()
+    until(lambda: len(training.jobs()) == 2, "the second run submits", 120)
+    first, second = training.jobs()
+    assert (first["JobState"], second["JobState"]) == ("RUNNING", "PENDING")
+    assert second["Dependency"].startswith(f"afterany:{first['JobId']}")
+    assert training.trains() == pid
+    resume(pid)
+    training.finish(process)
+    assert [job["JobState"] for job in training.jobs()] == ["COMPLETED", "COMPLETED"]
+    assert "there already, made by another process" in training.log()
+    assert training.run() == []
+
+
+def test_time_limit(time_limited):
+    training, process, warned = time_limited
+    warned.result()
+    training.finish(process)
+    jobs = training.jobs()
+    assert [job["TimeLimit"] for job in jobs] == ["00:02:00", "00:04:00"]
+    assert jobs[0]["JobState"] in ("FAILED", "TIMEOUT")
+    assert jobs[1]["JobState"] == "COMPLETED"
+    step = int(training.log().split("resuming from step ")[1].split()[0])
+    assert step % 500, "the state was saved at the warning, not at an interval"
