@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,17 @@ class Checkout:
 
     folder: Path
     cluster: Cluster
+    started: list[subprocess.Popen] = field(default_factory=list, kw_only=True)
+
+    def stop(self) -> None:
+        """End what a failed test has left running: its Snakemakes and their jobs."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        for job in self.cluster.records():
+            if job["WorkDir"] == str(self.folder):
+                self.cluster.command("scancel", "--full", job["JobId"])
 
     def start(self, *options: str) -> subprocess.Popen:
         """Start Snakemake with the profile that the workflow brings along."""
@@ -59,13 +70,15 @@ class Checkout:
         # of the profile: it counts in seconds on a real cluster
         waits = ["--latency-wait", "20", "--max-status-checks-per-second", "2"]
         with open(self.folder / "snakemake.log", "ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, quick, *profile, *waits, *options],
                 cwd=self.folder,
                 env=self.cluster.environment | {"PYTHONPATH": str(self.folder / "workflow")},
                 stdout=log,
                 stderr=log,
             )
+        self.started.append(process)
+        return process
 
     def said(self) -> str:
         """What all runs of Snakemake here have printed."""
@@ -243,6 +256,8 @@ def new_training(folder: Path, cluster: Cluster, expected: Undisturbed, needs=NE
 
 
 @pytest.fixture
-def training(cluster, undisturbed, tmp_path) -> Training:
+def training(cluster, undisturbed, tmp_path):
     """A training to disturb, on partition gpu."""
-    return new_training(tmp_path / "checkout", cluster, undisturbed)
+    found = new_training(tmp_path / "checkout", cluster, undisturbed)
+    yield found
+    found.stop()

@@ -19,21 +19,19 @@ TERM_PENDING = 1 << (signal.SIGTERM - 1)
 def time_limited(cluster, undisturbed, tmp_path_factory):
     """A run whose training exceeds its limit; a minute goes by, so it is beside the other tests."""
     folder = tmp_path_factory.mktemp("limit") / "checkout"
-    training = new_training(folder, cluster, undisturbed, {"gpu": 1, "mem_mb": 2000, "runtime": 2})
+    training = new_training(folder, cluster, undisturbed, {"gpu": 1, "mem_mb": 2000, "runtime": 3})
     site = SITE | {"partitions": {"cpu": "cpu", "gpu": "other"}, "save_seconds": 60}
     training.configure("profiles/slurm/site.yaml", site)
     process = training.start()
 
     def until_warned() -> None:
         pid = training.freeze()
-        until(lambda: _is_told_to_end(pid), "SLURM warns of the time limit", 150)
+        until(lambda: _is_told_to_end(pid), "SLURM warns of the time limit", 300)
         resume(pid)
 
     with ThreadPoolExecutor() as pool:
         yield training, process, pool.submit(until_warned)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        training.stop()
 
 
 def _is_told_to_end(pid: int) -> bool:
@@ -180,9 +178,9 @@ def test_time_limit(time_limited):
     training, process, warned = time_limited
     warned.result()
     training.finish(process)
-    jobs = training.jobs()
-    assert [job["TimeLimit"] for job in jobs] == ["00:02:00", "00:04:00"]
-    assert jobs[0]["JobState"] in ("FAILED", "TIMEOUT")
-    assert jobs[1]["JobState"] == "COMPLETED"
+    *stopped, last = training.jobs()
+    assert {job["JobState"] for job in stopped} <= {"FAILED", "TIMEOUT"}
+    assert (stopped[0]["TimeLimit"], last["JobState"]) == ("00:03:00", "COMPLETED")
+    assert last["TimeLimit"] in ("00:06:00", "00:09:00")  # a third where the machine is very busy
     step = int(training.log().split("resuming from step ")[1].split()[0])
     assert step % 500, "the state was saved at the warning, not at an interval"
