@@ -79,7 +79,8 @@ MpiDefault=none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=1
 JobAcctGatherParams=OverMemoryKill
-ReturnToService=2
+# a node that was set down stays so; one that did not answer comes back
+ReturnToService=1
 # nodes may claim more processors than this machine has
 SlurmdParameters=config_overrides
 SchedulerType=sched/backfill
