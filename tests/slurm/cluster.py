@@ -93,7 +93,7 @@ GresTypes=gpu
 SlurmctldTimeout=10
 SlurmdTimeout=10
 KillWait=5
-MinJobAge=300
+MinJobAge=7200
 MessageTimeout=10
 TCPTimeout=2
 NodeName=n[1-3] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_ports}] CPUs=4 Boards=1 \
