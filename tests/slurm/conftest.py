@@ -234,7 +234,8 @@ class Training(Checkout):
 
     def log(self) -> str:
         """The log of the last job that trained, or found nothing to train."""
-        return (self.folder / f"results/logs/train/{self.expected.step}.log").read_text()
+        path = self.folder / f"results/logs/train/{self.expected.step}.log"
+        return path.read_text() if path.exists() else ""
 
     def finish(self, process: subprocess.Popen) -> None:
         """Wait for Snakemake; the result is that of the undisturbed training."""
