@@ -74,6 +74,7 @@ def test_helps_finds_what_helps_and_what_harms(tmp_path):
         estimate = one(found, f"^{recipe}, mean")
         assert holds(estimate, GAINS[recipe])
         assert (estimate.p_holm < 0.05) == (recipe != "null")
+        assert np.sign(estimate.effect) == np.sign(estimate.value)
     ranks = found.tables["ranking"].set_index("recipe")
     assert list(ranks.loc[["good", "null", "bad"], "rank"]) == [1, 2, 3]
     assert ranks.loc["good", "best"] > 0.95

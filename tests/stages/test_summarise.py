@@ -1,8 +1,10 @@
 """From trained cells to the files of a study's folder."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
-from tiny_project import make_grid
+from tiny_project import MODELS, make_grid
 
 from xstilts import workplan
 from xstilts.answer import GAIN_COLUMNS, Answer
@@ -18,16 +20,21 @@ QUICK = {
 }
 
 
-@pytest.fixture
-def made(workspace):
-    grid = make_grid(**QUICK)
-    for one in grid.scores():
+def run(workspace, **study):
+    """Everything of a study, to its folder."""
+    grid = make_grid(**{**QUICK, **study})
+    for one in [*grid.scores(), *grid.aside()]:
         for node in one.predictions.checkpoint.lineage()[1:]:
             if not workplan.is_done(node):
                 workspace.train(node)
         predict.run(one.predictions)
         score.run(one)
     return summarise.run(StudyView(grid))
+
+
+@pytest.fixture
+def made(workspace):
+    return run(workspace)
 
 
 def test_every_cell_leads_to_an_answer(made):
@@ -46,3 +53,54 @@ def test_every_cell_leads_to_an_answer(made):
     assert (kept["low"] <= kept["gain"]).all()
     chosen = pd.read_csv(folder / "chosen.csv")
     assert set(chosen["target"]) == {"nli", "entities"}  # tatoeba has no validation split
+
+
+ORDER = {
+    "analysis": "order",
+    "recipes": ["none"],
+    "orders": {
+        "tasks": ["paraphrase", "entities"],
+        "steps": 4,
+        "given": [{"forward": ["paraphrase", "entities"]}, {"back": ["entities", "paraphrase"]}],
+        "forgetting": True,
+    },
+    "seeds": [1, 2],
+}
+LANGUAGE = {"analysis": "language", "recipes": ["none", "paraphrase", "paraphrase@xa"]}
+SIZE = {
+    "analysis": "size",
+    "recipes": ["none", "paraphrase~10", "paraphrase~40"],
+    "subsets": {
+        "listed": {"target": "nli", "ids": "ids.txt"},
+        "other": {"target": "nli", "whole": "entities"},
+    },
+    "targets": ["nli", "entities"],
+    "data": ".",
+}
+SCALE = {"analysis": "scale", "models": ["xlmr", "bert"]}
+
+
+@pytest.mark.parametrize(
+    ("study", "expected"),
+    [
+        (ORDER, {"variance", "orders", "forgetting"}),
+        (LANGUAGE, {"languages"}),
+        (SIZE, {"sizes"}),
+        (SCALE, {"sizes"}),
+    ],
+    ids=lambda value: value.get("analysis", "") if isinstance(value, dict) else "",
+)
+def test_every_analysis_answers_from_a_studys_own_files(workspace, monkeypatch, study, expected):
+    monkeypatch.setitem(MODELS, "bert", {**MODELS["bert"], "parameters": 10**6})
+    Path("ids.txt").write_text("1\n3\n5\n7\n9\txa\n")
+    made = run(workspace, **{"targets": ["nli"], **study})
+    assert set(made.answer.tables) == expected
+    assert not made.answer.finding.startswith("No answer yet")
+    assert not any("no scores yet" in text for text in made.answer.caveats)
+    if study is SIZE:
+        labels = [estimate.label for estimate in made.answer.estimates]
+        assert "Slope of the degradation on listed" in labels
+    if study is ORDER:
+        lost = pd.read_csv(made.files[0].parent / "forgetting.csv")
+        assert set(lost["task"]) == {"paraphrase", "entities"}
+        assert set(lost["runs"]) == {2}

@@ -8,7 +8,6 @@ a study share the replicates' examples and the seeds, so that differences are pa
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 from scipy import stats
@@ -236,20 +235,6 @@ def cohen_h(score: float, other: float) -> float:
     """
     first, second = (2 * np.arcsin(np.sqrt(np.clip(x, 0, 100) / 100)) for x in (score, other))
     return float(first - second)
-
-
-def sign_flip_p(values: Sequence[float], most: int = 1 << 14) -> float:
-    """Two-sided p of paired differences by flipping their signs: all ways, or `most` at random."""
-    values = np.asarray(values, float)
-    if 2 ** len(values) <= most:
-        signs = np.array(list(product([1, -1], repeat=len(values))))
-        extra = 0
-    else:
-        signs = np.random.default_rng(_SEED).choice([1, -1], (most, len(values)))
-        extra = 1  # the observed arrangement is one of them
-    means = np.abs(signs @ values)
-    hits = np.sum(means >= abs(values.sum()) * (1 - 1e-12))
-    return float((hits + extra) / (len(signs) + extra))
 
 
 def permutation_p(statistic: Callable[[np.ndarray], float], groups: Sequence[int]) -> float:

@@ -19,6 +19,7 @@ from xstilts.analyses import (
     with_holm,
 )
 from xstilts.analyses.plots import Panel, intervals
+from xstilts.answer import Estimate
 from xstilts.languages import language as about
 from xstilts.results import BASELINE, MEAN
 from xstilts.samples import ZERO_SHOT, Samples
@@ -37,7 +38,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
             "helps", samples, facts, "no recipe has both its and the baseline's score"
         )
     ranks = pd.DataFrame([row for m in recipes for row in _ranks(samples, m, recipes[m])])
-    estimates = [e for m in recipes for e in _mean_gains(samples, m, recipes[m])]
+    estimates = [e for m in recipes for e in _mean_gains(samples, facts, m, recipes[m])]
     chosen = pd.DataFrame([row for m in recipes for row in _chosen(samples, facts, m, recipes[m])])
     groups = pd.DataFrame([row for m in recipes for row in _groups(samples, facts, m, recipes[m])])
     compared = pd.DataFrame([row for m in recipes for row in _published(samples, facts, chosen, m)])
@@ -93,12 +94,20 @@ def _found(
     return f"{lead}. {tail}"
 
 
-def _mean_gains(samples: Samples, model: str, recipes: list[str]) -> Iterable:
-    context = samples.results.context
+def _mean_gains(samples: Samples, facts: Facts, model: str, recipes: list[str]) -> list[Estimate]:
+    """The mean gain of each recipe over targets; the effect is Cohen's h."""
+    context, rows = samples.results.context, facts.gains
+    rows = rows[(rows["model"] == model) & (rows["target"] == MEAN)]
+    effects = rows[rows["language"] == ZERO_SHOT].set_index("recipe")["effect"]
     prefix = f"{context.label(model)}: " if len(context.models) > 1 else ""
     return with_holm(
         [
-            estimate(f"{prefix}{context.label(r)}, mean zero-shot gain", g.interval, g.seeds)
+            estimate(
+                f"{prefix}{context.label(r)}, mean zero-shot gain",
+                g.interval,
+                g.seeds,
+                effect=effects.get(r),
+            )
             for r in recipes
             if (g := samples.gain(model, r, MEAN)).seeds
         ]

@@ -33,7 +33,11 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     targets = samples.results.targets(ZERO_SHOT)
     shown = [MEAN, *targets] if len(targets) > 1 else targets
     curves = {target: _curves(samples, facts, target) for target in shown}
-    lines = {key: curve for key, curve in curves[shown[0]].items() if len(curve) > 1}
+    lines = {
+        key: curve
+        for key, curve in curves[shown[0]].items()
+        if len({facts.parameters[model] for model, _ in curve}) > 1
+    }
     if not lines:
         return nothing_yet("scale", samples, facts, "no recipe is scored on two sizes of model")
     slopes = {key: _slope(curve, facts) for key, curve in lines.items()}
