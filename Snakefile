@@ -18,6 +18,9 @@ if not workflow.overwrite_configfiles:
 report: "workflow/report/workflow.rst"
 
 
+container: "xstilts.sif"  # with --sdm apptainer only; envs/xstilts.def makes it
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/prepare.smk"

@@ -3,9 +3,9 @@
     python benchmarks/dag.py [CELLS ...]
 
 A row per size: models x recipes x targets x seeds, with as many languages as XTREME's targets have
-on average; the jobs that Snakemake counts; processor seconds and peak megabytes of a dry run, of a
-run when every file is there, and of what a cluster's job does before its program starts. The
-workflow's code is copied to a temporary folder; nothing is trained: results are empty files.
+on average; the jobs that Snakemake counts; processor seconds and peak megabytes of a dry run, and
+of a run when every file is there. The workflow's code is copied to a temporary folder; nothing is
+trained: results are empty files.
 """
 
 import os
@@ -127,13 +127,9 @@ def pretend(folder: Path, study: Path) -> None:
     """Leave an empty file wherever a run of the study would have left one."""
     from xstilts.workplan import open_study
 
-    found = open_study(study)[0].artefacts()
-    folders = [*found.datasets.values(), *found.checkpoints.values()]
-    paths = [f"{artefact.path}/manifest.json" for artefact in folders]
-    paths += [p.file(dataset) for p in found.predictions.values() for dataset in p.datasets]
-    paths += [score.path for score in found.scores.values()]
-    for path in paths:
-        _touch(folder / path)
+    for artefact in open_study(study)[0].artefacts().all():
+        for path in artefact.files:
+            _touch(folder / path)
     # the tables and figures: as Snakemake says
     told = plan(folder, "--quiet", "progress").output
     for path in set(re.findall(r"results/studies/[^\s,]+", told)):

@@ -34,3 +34,15 @@ def test_the_changelog_and_the_citation_name_this_version():
     )[1]
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+
+
+def test_the_image_takes_the_lock_and_the_same_python():
+    definition = (ROOT / "envs" / "xstilts.def").read_text()
+    sections = set(re.findall(r"^%(\w+)", definition, re.M))
+    assert sections <= {"files", "post", "environment", "test", "labels"}
+    assert "--requirement /opt/requirements.lock" in definition
+    python = re.search(r"^From: python:([\d.]+)", definition, re.M)[1]
+    environment = yaml.safe_load((ROOT / "envs" / "xstilts.yaml").read_text())
+    assert f"python={python}" in environment["dependencies"]
+    image = re.search(r'^container: "(.+?)"', (ROOT / "Snakefile").read_text(), re.M)[1]
+    assert f"apptainer build {image} envs/xstilts.def" in definition

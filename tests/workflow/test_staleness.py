@@ -103,6 +103,11 @@ CHANGES = {
 NO_CHANGES = {
     "resources": [(MODELS, "mem_mb: 1000", "mem_mb: 1500, runtime: 60")],
     "profile": [("profiles/default/config.yaml", "latency-wait: 5", "latency-wait: 7\nretries: 1")],
+    "environments": [
+        ("envs/xstilts.yaml", "python=3.11", "python=3.12"),
+        ("envs/xstilts.def", "python:3.11", "python:3.12"),
+        ("Snakefile", '"xstilts.sif"', '"other.sif"'),
+    ],
     "comment in the training code": [
         ("workflow/xstilts/stages/train.py", "import logging\n", "import logging  # a comment\n")
     ],

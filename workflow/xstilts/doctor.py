@@ -153,8 +153,10 @@ def _slurm(grid: Grid) -> tuple[bool, list[Check]]:
         return False, [Check("SLURM", "not on this machine: jobs run here")]
     status, told = _run("sinfo", "--noheader", "--format=%R|%G")
     if status:
-        remedy = "ask whether the cluster is up; `sinfo` must answer"
-        return True, [Check("SLURM", f"sinfo: {told}", remedy)]
+        found = f"sinfo: {told.partition(chr(10))[0]}"
+        if not path.exists():
+            return False, [Check("SLURM", f"no cluster answers: jobs run here ({found})")]
+        return True, [Check("SLURM", found, "ask whether the cluster is up; `sinfo` must answer")]
     rows = [line.partition("|") for line in told.splitlines()]
     partitions = {name.strip(): gpus for name, _, gpus in rows}
     checks = [Check("SLURM", f"partitions {', '.join(sorted(partitions))}")]
