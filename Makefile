@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= config/config.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo studies pin fetch test test-slurm check-demo lint reference lock clean
+.PHONY: help demo studies report pin fetch test test-slurm test-browser check-demo lint reference lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -19,7 +19,10 @@ help: ## show this list
 
 demo: .venv/made ## run the lab study on this machine: about ten minutes on two cores
 	snakemake
-	snakemake --report results/studies/lab/report.html
+	snakemake --report results/studies/lab/snakemake-report.html
+
+report: .venv/made ## write STUDY's tables, figures and report.html from what is there
+	python -m xstilts study --study $(STUDY)
 
 STUDIES := config/config.yaml $(patsubst %,config/studies/lab_%.yaml,order scale language size)
 
@@ -32,11 +35,14 @@ pin: .venv/made ## write the commits of the repositories that STUDY needs to con
 fetch: .venv/made ## download all that STUDY needs; after it no job needs a network
 	snakemake fetch_all --configfile $(STUDY)
 
-test: .venv/made ## run all tests
+test: .venv/made ## run all tests but those of the report in a browser
 	pytest
 
 test-slurm: .venv/made ## run the tests on a SLURM cluster, which they start and stop
 	pytest --override-ini addopts=-q tests/slurm
+
+test-browser: .venv/made ## test the report in Chromium (Debian: apt-get install chromium)
+	pytest --override-ini addopts=-q tests/browser
 
 check-demo: .venv/made ## check what the finished demo must show
 	pytest --override-ini addopts=-q tests/demo

@@ -53,14 +53,23 @@ def test_retrieval_is_far_above_chance(baseline):
 
 
 @pytest.mark.parametrize(
-    "name", ["table.md", "table.csv", "heatmap.png", "languages.png", "report.html"]
+    "name",
+    [
+        "table.md",
+        "table.csv",
+        "heatmap.png",
+        "languages.png",
+        "report.html",
+        "snakemake-report.html",
+    ],
 )
 def test_the_study_folder_is_complete(name):
     assert (STUDY / name).stat().st_size > 500
 
 
-def test_the_report_holds_the_figures_and_names_no_path_of_this_machine():
-    report = (STUDY / "report.html").read_text(encoding="utf-8")
-    assert "heatmap.png" in report
-    assert str(Path.home()) not in report
-    assert str(STUDY.parents[2]) not in report
+def test_the_reports_hold_the_figures_and_name_no_path_of_this_machine():
+    for name in ("report.html", "snakemake-report.html"):
+        report = (STUDY / name).read_text(encoding="utf-8")
+        assert "heatmap.png" in report
+        assert str(Path.home()) not in report
+        assert str(STUDY.parents[2]) not in report

@@ -1,5 +1,5 @@
 rule study:
-    """Tables and figures of the study; the stamp's name says of which scores and code."""
+    """Tables, figures and page of the study; the stamp's name says of which scores and code."""
     input:
         lambda wildcards: needed(GRID.artefacts().scores.values()),
     output:
@@ -25,6 +25,7 @@ rule study:
             category="Figures",
             caption="../report/languages.rst",
         ),
+        page=f"{VIEW.folder}/report.html",
         stamp=VIEW.stamp if workflow.is_main_process else [],
     log:
         f"{LOGS}/study/{STUDY.study}.log",

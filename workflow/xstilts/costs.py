@@ -65,7 +65,7 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
                 costs[artefact.id] = Cost(
                     seconds / len(found),
                     gpus(project, artefact),
-                    _size(artefact),
+                    size(artefact),
                 )
     return Evidence(costs, rows)
 
@@ -100,7 +100,7 @@ def _seconds(path: Path) -> float | None:
     return sum(found)
 
 
-def _size(artefact: Artefact) -> int:
+def size(artefact: Artefact) -> int:
     """Bytes of an artefact's files."""
     if isinstance(artefact, Score):
         return sum(os.stat(path).st_size for path in artefact.files if os.path.exists(path))

@@ -24,6 +24,7 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 _STUDY_CODE = (
     *("results", "samples", "statistics", "answer", "tables", "figures", "report"),
     *("stages/summarise", "analyses/*"),
+    *("page", "charts", "record", "disagreements", "languages", "costs"),
 )
 
 
@@ -102,6 +103,9 @@ class StudyView:
             "code": identity.code_hash(
                 *(path for name in _STUDY_CODE for path in package.glob(f"{name}.py"))
             ),
+            "templates": [
+                identity.file_sha256(path) for path in sorted((package / "templates").iterdir())
+            ],
         }
         return self.folder / f"made-of.{identity.digest(content)}.txt"
 

@@ -1,8 +1,9 @@
-"""summarise: the study's tables and figures from the scores that there are."""
+"""summarise: the study's tables, figures and report page from the scores that there are."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from xstilts import analyses, store
+from xstilts import analyses, page, store
 from xstilts.analyses import facts
 from xstilts.report import Report, write_answer, write_study
 from xstilts.results import Context
@@ -31,11 +32,15 @@ def run(view: StudyView) -> Report:
     )
     scores = [Path(score.path) for score in grid.scores()]
     report = _answered(grid, write_study(scores, context, view.folder), view.folder)
+    view.write_snapshot()  # the commands in the page name it
+    files = {path.name: path.read_bytes() for path in report.files}
+    path = view.folder / "report.html"
+    store.write_text(path, page.render(view, report.results, files))
     for stale in view.folder.glob("made-of.*.txt"):
         stale.unlink()
     if all(path.exists() for path in scores):
         store.write_text(view.stamp, "\n".join(path.name for path in scores) + "\n")
-    return report
+    return replace(report, files=(path, *report.files))
 
 
 def _answered(grid: Grid, report: Report, folder: Path) -> Report:

@@ -1,0 +1,85 @@
+"""Chromium, and a page of made-up results open in it."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from made_up import make_grid, write_results
+from playwright.sync_api import Browser, Page, sync_playwright
+
+MISSING = ("i1", "t1")  # recipe and target
+
+
+class Visit:
+    """An open page and what it said and asked for."""
+
+    def __init__(self, page: Page, path: Path):
+        self.page, self.messages, self.requests = page, [], []
+        page.on("console", lambda message: self.messages.append(message.text))
+        page.on("pageerror", lambda error: self.messages.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_selector("[data-ready]", state="attached")
+
+    def section(self, name: str):
+        """A section of the page, scrolled to, so that it is drawn."""
+        found = self.page.locator(f"#{name}")
+        found.scroll_into_view_if_needed()
+        if name != "grid":
+            self.page.wait_for_selector(f"#{name}[data-drawn]")
+        return found
+
+    def cell(self, recipe: int, target: int):
+        """The number in a cell of the heat map."""
+        texts = self.page.locator("#grid-chart .mark-text.role-mark text")
+        return texts.nth(recipe * self.columns + target)
+
+    @property
+    def columns(self) -> int:
+        """Targets and their mean."""
+        return self.page.evaluate("grid.rows.filter((row) => row.row === 0).length")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium, or the one that is there; none is an error, never a skip."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        pytest.fail("no Chromium on this machine; on Debian: apt-get install chromium")
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=found, args=options)
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory) -> Path:
+    """The page of a small study with a missing recipe and hostile texts."""
+    from xstilts.stages import summarise
+    from xstilts.workplan import StudyView
+
+    folder, back = tmp_path_factory.mktemp("made-up"), Path.cwd()
+    os.chdir(folder)
+    try:
+        grid = make_grid()
+        write_results(grid, lambda cell: (cell.recipe, cell.target) == MISSING)
+        summarise.run(StudyView(grid))
+    finally:
+        os.chdir(back)
+    return folder / "results/studies/made-up/report.html"
+
+
+@pytest.fixture
+def visit(browser: Browser, report: Path):
+    """Open a page: the small study's at desktop size, or as told."""
+    contexts = []
+
+    def open_page(path: Path = report, width: int = 1280, **settings) -> Visit:
+        size = {"width": width, "height": 900}
+        contexts.append(browser.new_context(viewport=size, offline=True, **settings))
+        return Visit(contexts[-1].new_page(), path)
+
+    yield open_page
+    for context in contexts:
+        context.close()

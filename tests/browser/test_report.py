@@ -1,0 +1,215 @@
+"""The report in a real browser: what it shows, what it never does, and who can use it."""
+
+import os
+import re
+
+import pytest
+from made_up import ATTACK, HEBREW, make_grid, write_results
+
+SECTIONS = ("grid", "languages", "steps", "cost", "examples", "provenance")
+
+
+def test_it_opens_without_a_message_a_request_or_an_attack(visit, report):
+    seen = visit()
+    for name in SECTIONS:
+        seen.section(name)
+    assert seen.messages == []
+    assert seen.requests == [report.as_uri()]
+    assert seen.page.evaluate("window.attacked") is None
+    assert seen.page.evaluate("document.querySelectorAll('img:not([src^=data])').length") == 0
+    # Vega, and the page's own six; two of JSON
+    assert seen.page.evaluate("document.scripts.length") == 9
+
+
+def test_hostile_names_and_texts_are_shown_as_they_are(visit):
+    seen = visit()
+    assert ATTACK in seen.page.locator("h1").inner_text()
+    head = "".join(
+        seen.page.locator("#grid-chart .mark-text.role-axis-label text").all_text_contents()
+    )
+    assert "<b>NLI</b>" in head
+    assert f"Help {ATTACK}" in seen.section("steps").inner_text()
+    assert ATTACK in seen.section("examples").inner_text()
+    seen.cell(2, 0).click()
+    assert f"Help {ATTACK}" in seen.page.locator("#detail h2").inner_text()
+    assert seen.page.evaluate("window.attacked") is None
+
+
+def test_hovering_shows_the_numbers_of_a_cell(visit):
+    seen = visit()
+    seen.cell(1, 0).hover()
+    tip = seen.page.locator("#vg-tooltip-element")
+    tip.wait_for(state="visible")
+    text = tip.inner_text()
+    for name in ("Recipe", "Target", "Gain", "Interval", "Score", "Seeds", "n", "Cost", "Note"):
+        assert name in text
+    assert re.search(r"[+−]\d+\.\d to [+−]\d+\.\d", text)
+    assert "1 degenerate" in text
+
+
+def test_clicking_shows_languages_settings_log_and_commands(visit, report):
+    seen = visit()
+    seen.cell(1, 0).click()
+    panel = seen.page.locator("#detail")
+    panel.locator(".mark-rect path").first.wait_for()  # a bar
+    text = panel.inner_text()
+    assert "Hebrew (he)" in panel.locator(".chart").first.text_content()
+    assert "learning_rate" in text
+    assert re.search(r"results/logs/train/m0\.i0-t0\.s1\.[0-9a-f]{12}\.log", text)
+    commands = panel.locator("pre").last.inner_text().splitlines()
+    stages = [line.split()[3] for line in commands]
+    assert stages == ["train", "train", "predict", "score"] * 2
+    study = report.parents[2] / commands[0].split()[5].removeprefix("results/")
+    assert study.is_file()
+    ids = {artefact.id for artefact in make_grid().artefacts().all()}
+    assert {line.split()[-1] for line in commands} <= ids
+
+
+def test_the_keyboard_reaches_and_opens_a_cell_and_comes_back(visit):
+    seen = visit()
+    page = seen.page
+    page.locator("#grid-columns, #grid-controls select").last.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    said = page.locator("#grid-live").inner_text()
+    assert said.startswith("Task 0, Target 1: ")
+    page.keyboard.press("Enter")
+    assert page.locator("#detail h2").inner_text() == "Task 0 → Target 1"
+    page.keyboard.press("Escape")
+    assert not page.locator("#detail").is_visible()
+    assert page.evaluate("document.activeElement.id") == "grid-chart"
+
+
+def test_missing_cells_are_named(visit):
+    seen = visit()
+    assert seen.cell(2, 1).text_content() == "missing"
+    assert "2 of 36 cells are not scored yet" in seen.page.locator(".warnings").inner_text()
+
+
+def test_a_table_stands_behind_each_chart(visit):
+    seen = visit()
+    for name in ("grid", "languages", "cost"):
+        section = seen.section(name)
+        section.locator("details summary").first.click()
+        section.locator("tbody tr").nth(2).wait_for()
+    shown = seen.cell(1, 1).text_content()
+    row = seen.page.locator("#grid tbody tr").nth(1).inner_text()
+    assert shown in row
+
+
+def test_sorting_baseline_and_metric_change_the_grid(visit):
+    seen = visit()
+
+    def gains(column):
+        rows = seen.page.evaluate("grid.rows")
+        found = [row["shown"] for row in rows if row["column"] == column]
+        return [float(re.sub("[†‡=]", "", x).replace("−", "-")) for x in found if x != "missing"]
+
+    before = gains(0)
+    seen.page.select_option("#grid-controls-sort", "target 0")
+    seen.page.wait_for_function("grid.values.sort === 'target 0'")
+    after = gains(0)
+    assert sorted(before) == sorted(after)
+    without = [gain for gain in after if gain < 40]  # the baseline's own row is its score
+    assert without == sorted(without, reverse=True)
+    seen.page.select_option("#grid-controls-baseline", label="Task 0")
+    seen.page.wait_for_function("RECIPE_LABELS[grid.values.baseline] === 'Task 0'")
+    assert gains(0) != after
+    seen.page.select_option("#grid-controls-metric", "exact_match")
+    seen.page.wait_for_function("grid.values.metric === 'exact_match'")
+    assert seen.columns == 1  # only the reading target has it
+
+
+def test_the_curves_of_a_step(visit):
+    seen = visit()
+    seen.section("steps").get_by_role("button", name="Task 0", exact=True).click()
+    seen.page.locator("#detail .mark-line path").first.wait_for()
+    assert "seed 1" in seen.page.locator("#detail .chart").text_content()
+
+
+def test_right_to_left_text_runs_right_to_left(visit):
+    seen = visit()
+    seen.section("examples")
+    seen.page.select_option("#examples-controls-language", "he")
+    text = seen.page.locator(f"#examples dd[lang=he]:has-text('{HEBREW}')").first
+    assert text.evaluate("element => getComputedStyle(element).direction") == "rtl"
+    label = seen.page.locator("#examples dt").first
+    assert label.evaluate("element => getComputedStyle(element).direction") == "ltr"
+
+
+@pytest.mark.parametrize("width", [360, 390, 768])
+def test_no_width_scrolls_the_page_sideways(visit, width):
+    seen = visit(width=width)
+    for name in SECTIONS:
+        seen.section(name)
+    assert seen.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def _colours(seen):
+    return seen.page.evaluate(
+        "[getComputedStyle(document.body).backgroundColor,"
+        " document.querySelector('#grid-chart .role-axis-label text').getAttribute('fill')]"
+    )
+
+
+def test_dark_mode_and_print(visit):
+    light, dark = visit(color_scheme="light"), visit(color_scheme="dark")
+    ground, ink = _colours(light)
+    night, chalk = _colours(dark)
+    assert ground == "rgb(255, 255, 255)"
+    assert night != ground
+    assert chalk != ink
+    dark.page.emulate_media(color_scheme="light")  # while it is open
+    dark.page.wait_for_function("!darkMode.matches")
+    dark.page.wait_for_timeout(200)
+    assert _colours(dark) == [ground, ink]
+    dark.page.emulate_media(media="print", color_scheme="dark")
+    dark.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert _colours(dark) == [ground, ink]
+    assert not dark.page.locator("nav").is_visible()
+
+
+def test_figures_are_saved_as_svg_and_png_on_white(visit):
+    seen = visit(color_scheme="dark")
+    for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+        with seen.page.expect_download() as download:
+            seen.page.locator("#grid-more").get_by_role("button", name=kind).click()
+        content = download.value.path().read_bytes()
+        assert download.value.suggested_filename == f"made-up-heatmap.{kind.lower()}"
+        assert content.startswith(start)
+    assert _colours(seen) == _colours(visit(color_scheme="dark"))
+
+
+def test_a_study_without_results_says_so(visit, tmp_path, monkeypatch):
+    from xstilts.stages import summarise
+    from xstilts.workplan import StudyView
+
+    monkeypatch.chdir(tmp_path)
+    summarise.run(StudyView(make_grid()))
+    seen = visit(tmp_path / "results/studies/made-up/report.html")
+    for name in SECTIONS:
+        seen.section(name)
+    assert seen.messages == []
+    assert "36 of 36 cells are not scored yet" in seen.page.locator(".warnings").inner_text()
+    assert seen.cell(0, 0).text_content() == "missing"
+
+
+@pytest.mark.slow
+def test_ten_thousand_cells_are_less_than_fifteen_megabytes(visit, tmp_path, monkeypatch):
+    from xstilts.page import render
+    from xstilts.results import Context, collect
+    from xstilts.workplan import StudyView
+
+    monkeypatch.chdir(tmp_path)
+    grid = make_grid(models=2, recipes=100, targets=10, seeds=5)
+    write_results(grid)
+    cells = tuple(grid.cells())
+    assert len(cells) >= 10_000
+    results = collect((tmp_path / score.path for score in grid.scores()), Context("big", cells))
+    path = tmp_path / "report.html"
+    path.write_text(render(StudyView(grid), results, {}), encoding="utf-8")
+    assert os.path.getsize(path) < 15e6
+    seen = visit(path)
+    assert seen.messages == []
+    assert seen.page.locator("#grid-chart .mark-text.role-mark text").count() == 100 * 11

@@ -1,0 +1,212 @@
+"""The charts of the report page, as Vega-Lite specifications without data.
+
+The page gives each its rows (a data source called `rows`) and sets the parameters `dark`, `narrow`
+and `cursor`; all colours follow from `dark`. Blue and red of the heat map, and Okabe and Ito's
+palette, are safe for colour-blind readers; numbers, signs and shapes say the same.
+"""
+
+from typing import Any
+
+import altair as alt
+
+OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+OKABE_ITO_DARK = ["#56B4E9", "#F0853A", "#2CC79C", "#E3A2C6", "#F0B93A", "#9AD0F0"]
+ROWS = alt.NamedData("rows")
+HEADER = "\u200b"  # without width
+UNIT = "{unit}"  # of an axis; the page fills it in
+
+
+def charts() -> dict[str, dict[str, Any]]:
+    """The specifications by name."""
+    drawn = {
+        "heatmap": heatmap(),
+        "languages": languages(),
+        "bars": bars(),
+        "curves": curves(),
+        "costs": costs(),
+    }
+    return {name: _finished(chart) for name, chart in drawn.items()}
+
+
+def _theme(light: str, dark: str) -> dict[str, str]:
+    return {"expr": f"dark ? '{dark}' : '{light}'"}
+
+
+INK, QUIET = _theme("#1d2129", "#e7e9ee"), _theme("#5b6270", "#a3abb9")
+LINE, FAINT = _theme("#c9ced6", "#4a515d"), _theme("#e9ebef", "#2c3139")
+GROUND = _theme("#ffffff", "#101419")
+BLUE, RED = _theme("#0b62a4", "#6cb6f2"), _theme("#b5402b", "#f19a83")
+LOSS, MIDDLE, WIN = (
+    _theme("#b8432f", "#d9705a"),
+    _theme("#f3f4f6", "#262b33"),
+    _theme("#1f6fb2", "#4c9be0"),
+)
+
+
+def _finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """The specification with the parameters and the look that all charts share."""
+    axis = {
+        **{"labelColor": INK, "titleColor": QUIET, "domainColor": LINE, "tickColor": LINE},
+        **{"gridColor": FAINT, "labelFontSize": 12, "titleFontSize": 12},
+        **{"titleFontWeight": "normal", "labelPadding": 6},
+    }
+    legend = {"labelColor": INK, "titleColor": QUIET, "labelFontSize": 12, "titleFontSize": 12}
+    chart = chart.add_params(alt.param(name="dark", value=False)).configure(
+        aria=False,  # the container has the name, and a table says what the chart shows
+        background="transparent",
+        font="ui-sans-serif, system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif",
+        axis=axis,
+        legend={**legend, "titleFontWeight": "normal"},
+        header={"labelColor": QUIET, "titleColor": QUIET, "labelFontSize": 12},
+        view={"stroke": None},
+    )
+    return chart.to_dict()
+
+
+def heatmap() -> alt.LayerChart:
+    """Rows: key, y, row, x, column, t in [-1, 1], shown, strong, state, and the tooltip's texts."""
+    place = {
+        "x": alt.X("x:N", sort=alt.EncodingSortField("column", op="min"), title=None).axis(
+            orient="top", labelAngle=0, labelExpr="split(datum.label, '\\n')", labelLimit=110,
+            labelOverlap=False, ticks=False, domain=False, labelLineHeight=15,
+            labelPadding={"expr": "15 * lines - 7"},
+        ),
+        "y": alt.Y("y:N", sort=alt.EncodingSortField("row", op="min"), title=None).axis(
+            labelLimit={"expr": "narrow ? 112 : 240"}, labelOverlap=False, ticks=False,
+            domain=False, labelPadding=10,
+        ),
+    }  # fmt: skip
+    base = alt.Chart(ROWS).encode(**place)
+    scale = alt.Scale(domain=[-1, 0, 1], range=[LOSS, MIDDLE, WIN], interpolate="lab", clamp=True)
+    tips = ["Recipe", "Target", "Gain", "Interval", "Score", "Seeds", "n", "Cost", "Note"]
+    tooltip = [alt.Tooltip(f"{name}:N") for name in tips]
+    filled = (
+        base.transform_filter("datum.state === 'there'")
+        .mark_rect(cornerRadius=4, stroke=GROUND, strokeWidth=2, cursor="pointer")
+        .encode(color=alt.Color("t:Q", scale=scale, legend=None), tooltip=tooltip)
+    )
+    empty = (
+        base.transform_filter("datum.state !== 'there'")
+        .mark_rect(
+            cornerRadius=4, fill="transparent", stroke=LINE, strokeDash=[3, 3], cursor="pointer"
+        )
+        .encode(tooltip=tooltip)
+    )
+    ends = "(dark ? '#0d1117' : '#ffffff')"
+    text = base.mark_text(
+        fontSize=12,
+        fontWeight={"expr": "datum.strong ? 'bold' : 'normal'"},
+        fill={"expr": f"abs(datum.t) > 0.6 ? {ends} : ({INK['expr']})"},
+        cursor="pointer",
+    ).encode(text="shown:N", tooltip=tooltip)
+    marked = base.transform_filter("datum.key === cursor").mark_rect(
+        cornerRadius=3, fill="transparent", stroke=INK, strokeWidth=2.5
+    )
+    cursor, narrow = alt.param(name="cursor", value=""), alt.param(name="narrow", value=False)
+    lines = alt.param(name="lines", value=1)
+    return (
+        alt.layer(filled, empty, text, marked)
+        .properties(height=alt.Step(34))
+        .add_params(cursor, narrow, lines)
+    )
+
+
+def languages() -> alt.LayerChart:
+    """Rows: name, rank, value, low, high, sign, clear, and the tooltip's texts.
+
+    A row whose name begins with HEADER is the head of the group below it, and has nothing else.
+    """
+    tooltip = [alt.Tooltip(f"{name}:N") for name in ("Language", "Gain", "Interval", "n")]
+    is_head = alt.datum.value[0] == HEADER
+    base = alt.Chart(ROWS).encode(
+        y=alt.Y("name:N", sort=alt.EncodingSortField("rank", op="min"), title=None).axis(
+            ticks=False,
+            domain=False,
+            labelLimit=170,
+            labelFontWeight=alt.condition(is_head, alt.value("bold"), alt.value("normal")),
+        ),
+        tooltip=tooltip,
+    )
+    zero = alt.Chart(ROWS).mark_rule(stroke=LINE).encode(x=alt.datum(0))
+    known = base.transform_filter("isValid(datum.value)")
+    ends = known.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", title="gain in points", axis=alt.Axis(tickCount=6)),
+        x2="high:Q",
+        color=_sign_colour(),
+    )
+    filled = f"datum.sign === 'gain' ? ({BLUE['expr']}) : ({RED['expr']})"
+    point = known.mark_point(
+        size=64,
+        opacity=1,
+        strokeWidth=2,
+        fill={"expr": f"datum.clear ? ({filled}) : ({GROUND['expr']})"},
+    ).encode(x="value:Q", stroke=_sign_colour(alt.Stroke))
+    names = base.mark_point(opacity=0)  # keeps the heads' places
+    return alt.layer(zero, names, ends, point).properties(height=alt.Step(23))
+
+
+def _sign_colour(channel: type = alt.Color) -> alt.Color | alt.Stroke:
+    scale = alt.Scale(domain=["gain", "loss"], range=[BLUE, RED])
+    return channel("sign:N", scale=scale, legend=None)
+
+
+def bars() -> alt.LayerChart:
+    """Rows: name, rank, value, low, high, sign, and the tooltip's texts: one cell by language."""
+    tooltip = [alt.Tooltip(f"{name}:N") for name in ("Language", "Gain", "Interval", "Score", "n")]
+    base = alt.Chart(ROWS).encode(
+        y=alt.Y("name:N", sort=alt.EncodingSortField("rank", op="min"), title=None).axis(
+            ticks=False, domain=False, labelLimit=150
+        ),
+        tooltip=tooltip,
+    )
+    bar = base.mark_bar(height=12, cornerRadiusEnd=2).encode(
+        x=alt.X("value:Q", title=UNIT, axis=alt.Axis(tickCount=6)), color=_sign_colour()
+    )
+    ends = base.mark_rule(stroke=INK, strokeWidth=1.3).encode(x="low:Q", x2="high:Q")
+    return alt.layer(bar, ends).properties(height=alt.Step(22))
+
+
+def curves() -> alt.FacetChart:
+    """Rows: series, step, value, run: the training log of a step, a line per seed."""
+    colours = [_theme(*pair) for pair in zip(OKABE_ITO, OKABE_ITO_DARK, strict=True)]
+    legend = alt.Legend(orient="bottom", symbolType="stroke")
+    line = (
+        alt.Chart(ROWS)
+        .mark_line(strokeWidth=1.8)
+        .encode(
+            x=alt.X("step:Q", title="optimiser step", axis=alt.Axis(grid=False, tickCount=5)),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)),
+            color=alt.Color("run:N", title=None, scale=alt.Scale(range=colours), legend=legend),
+            strokeDash=alt.StrokeDash("run:N", title=None, legend=legend),
+            tooltip=["run:N", "step:Q", "value:Q"],
+        )
+        .properties(height=150)
+    )
+    header = alt.Header(title=None, labelAnchor="start", labelFontWeight="bold")
+    return line.facet(
+        facet=alt.Facet("series:N", header=header), columns=1, spacing=14
+    ).resolve_scale(y="independent", x="independent")
+
+
+def costs() -> alt.Chart:
+    """Rows: recipe, rank, phase, order, hours: what each recipe's own and shared steps took."""
+    kinds = ["own steps", "shared steps", "target", "predict"]
+    light = ["#0072B2", "#9CC9E6", "#E69F00", "#B9BEC8"]
+    dark = ["#56B4E9", "#2E5F80", "#F0B93A", "#6B7280"]
+    colours = [_theme(*pair) for pair in zip(light, dark, strict=True)]
+    return (
+        alt.Chart(ROWS)
+        .mark_bar(height=14)
+        .encode(
+            y=alt.Y("recipe:N", sort=alt.EncodingSortField("rank", op="min"), title=None).axis(
+                ticks=False, domain=False, labelLimit=190
+            ),
+            x=alt.X("hours:Q", title=UNIT, axis=alt.Axis(tickCount=5)),
+            color=alt.Color(
+                "phase:N", title=None, scale=alt.Scale(domain=kinds, range=colours)
+            ).legend(orient="top", columns=2),
+            order=alt.Order("order:Q"),
+            tooltip=[alt.Tooltip(f"{name}:N") for name in ("Recipe", "Part", "Time")],
+        )
+        .properties(height=alt.Step(24))
+    )

@@ -1,0 +1,248 @@
+"""What the results folder says of a study's steps: cost, curves, settings, failures, provenance.
+
+Everything is in columns, and what repeats is stored once, so that ten thousand cells stay small.
+What is not there is None; a file that cannot be read is named in `notices`, and is as one that is
+not there: a report of partial results is better than none.
+"""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from xstilts import costs, store
+from xstilts.artefacts import Artefact, Artefacts, Checkpoint, Dataset, Predictions
+from xstilts.errors import InputError
+from xstilts.identity import canonical
+from xstilts.study import Grid
+from xstilts.workplan import failure, is_done
+
+LOGS = Path("results/logs")
+LOG_LINES, LOG_BUDGET = 8, 1_000_000  # characters of all logs together
+CURVE_POINTS = 60
+
+
+class Pool:
+    """Values that many rows share: each is kept once and is called by its number."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, value: Any) -> int | None:
+        """The number of a JSON value; None has none."""
+        if value is None:
+            return None
+        key = canonical(value)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.values)
+            self.values.append(value)
+        return self._numbers[key]
+
+
+@dataclass
+class Record:
+    """Reads the store for one study; `nodes`, `datasets` and the pools are what the page shows."""
+
+    grid: Grid
+    settings: Pool = field(default_factory=Pool)
+    environments: Pool = field(default_factory=Pool)
+    axes: Pool = field(default_factory=Pool)  # the optimiser steps of curves
+    notices: list[str] = field(default_factory=list)
+    _log_room: int = LOG_BUDGET
+
+    @cached_property
+    def artefacts(self) -> Artefacts:
+        """Everything that the study wants."""
+        return self.grid.artefacts()
+
+    @cached_property
+    def costs(self) -> dict[str, costs.Cost]:
+        """What the artefacts that are there took, by id; without those of a damaged file."""
+        found: dict[str, costs.Cost] = {}
+        by_file: dict[Path, list[Artefact]] = {}
+        for artefact in self.artefacts.all():
+            by_file.setdefault(costs.benchmark_file(artefact), []).append(artefact)
+        for some in by_file.values():
+            try:
+                found |= costs.read(self.grid.project, some).costs
+            except InputError as error:
+                self.notices.append(str(error))
+        return found
+
+    def phases(self) -> list[dict]:
+        """What each phase took and keeps: of how many artefacts, how many are there, measured."""
+        rows: dict[str, dict] = {}
+        empty = {"wanted": 0, "done": 0, "measured": 0, "seconds": 0.0, "gpu_hours": 0.0}
+        for artefact in self.artefacts.all():
+            phase = artefact.identity.phase
+            row = rows.setdefault(phase, {"phase": phase, **empty, "bytes": 0})
+            done, cost = is_done(artefact), self.costs.get(artefact.id)
+            row["wanted"] += 1
+            row["done"] += done
+            row["bytes"] += costs.size(artefact) if done else 0
+            if cost:
+                row["measured"] += 1
+                row["seconds"] += cost.seconds
+                row["gpu_hours"] += cost.gpu_hours
+        return sorted(rows.values(), key=lambda row: costs.PHASES.index(row["phase"]))
+
+    def nodes(self) -> dict[str, list]:
+        """Columns of the checkpoints and predictions, parents first; `parent` is a row number."""
+        found = self.artefacts
+        rows: list[dict] = []
+        numbers: dict[str, int] = {}
+        for step in found.checkpoints.values():
+            numbers[step.id] = len(rows)
+            rows.append({"parent": step.parent and numbers[step.parent.id], **self._step(step)})
+        for predictions in found.predictions.values():
+            numbers[predictions.id] = len(rows)
+            rows.append(
+                {
+                    **{"parent": numbers[predictions.checkpoint.id], "phase": "predict"},
+                    **{"chain": predictions.target, **self._common(predictions, "predict")},
+                    "model": predictions.checkpoint.model,
+                    "seed": predictions.checkpoint.seed,
+                    "settings": self.settings.number(
+                        {"encode": _values(predictions.encode), **_named(predictions)}
+                    ),
+                }
+            )
+        self.numbers = numbers
+        keys = dict.fromkeys(key for row in rows for key in row)
+        return {key: [row.get(key) for row in rows] for key in keys}
+
+    def datasets(self) -> list[dict]:
+        """Every prepared data set: rows, exclusions by reason, digest of its content."""
+        return [self._dataset(data) for data in self.artefacts.datasets.values()]
+
+    def _dataset(self, data: Dataset) -> dict:
+        manifest = self._json(Path(data.path) / store.MANIFEST) or {}
+        return {
+            "id": data.id,
+            "rows": manifest.get("rows"),
+            "excluded": manifest.get("excluded", {}),
+            "sha256": manifest.get("files", {}).get("data.parquet", ""),
+            "raw": list(data.raw),
+            "environment": self.environments.number(_environment(manifest)),
+        }
+
+    def _step(self, step: Checkpoint) -> dict:
+        phase = step.identity.phase
+        manifest = self._json(Path(step.path) / store.MANIFEST) or {}
+        return {
+            "phase": phase,
+            "chain": step.chain,
+            "model": step.model,
+            "seed": step.seed,
+            **self._common(step, phase),
+            "settings": self.settings.number(_settings(step)),
+            "environment": self.environments.number(_environment(manifest)),
+            "steps": manifest.get("steps"),
+            "examples": sum(manifest.get("examples", {}).values()) or None,
+            "sha256": manifest.get("files", {}).get("model.safetensors", "")[:12] or None,
+            "curve": self._curve(Path(step.path) / "training.jsonl"),
+        }
+
+    def _common(self, artefact: Artefact, phase: str) -> dict:
+        failed = failure(artefact)
+        log = LOGS / phase / f"{artefact.id}.log"
+        return {
+            "id": artefact.id,
+            "state": "done" if is_done(artefact) else "failed" if failed else "missing",
+            "failure": failed and _anonymous(failed),
+            "log": self._tail(log),
+            "seconds": round(cost.seconds) if (cost := self.costs.get(artefact.id)) else None,
+        }
+
+    def _tail(self, path: Path) -> str | None:
+        if self._log_room <= 0 or not path.exists():
+            return None
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - 4000))
+            lines = file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
+        text = _anonymous("\n".join(line[:300] for line in lines))
+        self._log_room -= len(text)
+        return text
+
+    def _curve(self, path: Path) -> dict | None:
+        """Loss and validation scores: `{name: [number of the steps' axis, values]}`."""
+        if not path.exists():
+            return None
+        try:
+            entries = store.read_lines(path)
+            series: dict[str, list[tuple[int, float]]] = {}
+            for entry in entries:
+                for key, value in entry.items():
+                    if key == "loss" or key.startswith("eval_"):
+                        series.setdefault(key, []).append((entry["step"], value))
+        except (InputError, KeyError, AttributeError):
+            self.notices.append(f"{path}: damaged training log; its curve is not shown")
+            return None
+        if len(series) == 2 + ("loss" in series):  # one task: its score is the mean
+            series.pop("eval_score", None)
+        return {name: self._points(points) for name, points in series.items()}
+
+    def _points(self, points: list[tuple[int, float]]) -> list:
+        points = points[:: -(-len(points) // CURVE_POINTS)]
+        steps, values = zip(*points, strict=True)
+        return [self.axes.number(list(steps)), [float(f"{value:.3g}") for value in values]]
+
+    def _json(self, path: Path) -> dict | None:
+        if not path.exists():
+            return None
+        try:
+            return store.read_json(path)
+        except InputError as error:
+            self.notices.append(str(error))
+            return None
+
+
+def _values(model: Any) -> dict:
+    return model.model_dump(exclude_none=True)
+
+
+def _named(predictions: Predictions) -> dict:
+    return {"predict": _values(predictions.settings)}
+
+
+def _settings(step: Checkpoint) -> dict:
+    """The exact settings of a step, defaults included, and the data of each of its parts."""
+    if step.parent is None:
+        return {"origin": _values(step.origin), "data": [data.id for data in step.texts]}
+    return {
+        "train": _values(step.settings),
+        "parts": [
+            {
+                "task": part.name,
+                "data": [data.id for data in part.train],
+                "encode": _values(part.encode),
+                "train": {key: getattr(part.settings, key) for key in ("epochs", "examples_cap")},
+            }
+            for part in step.parts
+        ],
+    }
+
+
+def _environment(manifest: dict) -> dict | None:
+    """Libraries, Python and commit of the run that made an artefact; not its time."""
+    found = manifest.get("provenance")
+    return found and {key: found.get(key) for key in ("libraries", "python", "commit", "machine")}
+
+
+def _anonymous(text: str) -> str:
+    """A message without the paths of the machine it comes from."""
+    return text.replace(str(Path.cwd()), ".").replace(str(Path.home()), "~")
+
+
+def compact(value: Any) -> str:
+    """JSON that can stand inside of a <script>: nothing in it ends the element or starts a comment.
+
+    `<`, `>` and `&` are escaped as JSON strings allow, and so are the two line separators that
+    older JavaScript does not accept in strings.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

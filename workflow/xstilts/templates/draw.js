@@ -1,0 +1,160 @@
+"use strict";
+/* The sections of the page: controls, charts, a table behind each chart, and the panel of details. */
+const darkMode = matchMedia("(prefers-color-scheme: dark)");
+const drawn = new Map(); // element -> Vega view, to change its colours or to save it
+
+/** Draw a chart's rows in an element; the view, or null when the element has gone. */
+async function draw(
+  name,
+  element,
+  rows,
+  { unit = "", width = null, signals = {}, saved = name } = {},
+) {
+  const spec = JSON.parse(JSON.stringify(CHARTS[name]).replaceAll("{unit}", unit));
+  (spec.spec ?? spec).width = width ?? "container";
+  spec.data = { name: "rows", values: rows };
+  for (const param of spec.params) if (param.name in signals) param.value = signals[param.name];
+  spec.params.find((param) => param.name === "dark").value = isDark();
+  drawn.get(element)?.finalize();
+  const result = await vegaEmbed(element, spec, {
+    actions: false,
+    logLevel: 1, // errors alone
+    renderer: rows.length > 2500 ? "canvas" : "svg",
+    tooltip: { theme: "custom" },
+  });
+  drawn.set(element, result);
+  element.dataset.saved = saved;
+  return result.view;
+}
+let printing = false; // paper is white, whatever the screen is
+const isDark = () => darkMode.matches && !printing;
+function recolour() {
+  for (const { view } of drawn.values()) view.signal("dark", isDark()).run();
+}
+function setPrinting(value) {
+  printing = value;
+  recolour();
+}
+darkMode.addEventListener("change", recolour);
+addEventListener("beforeprint", () => setPrinting(true));
+addEventListener("afterprint", () => setPrinting(false));
+
+function save(content, name, type) {
+  const url = URL.createObjectURL(new Blob([content], { type }));
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+/** A figure as a file for a paper: on white, whatever the page's colours are. */
+async function saveChart(element, kind) {
+  const { view } = drawn.get(element),
+    name = `${D.study}-${element.dataset.saved}.${kind}`;
+  await view.signal("dark", false).background("white").runAsync();
+  if (kind === "svg") save(await view.toSVG(), name, "image/svg+xml");
+  else (await view.toCanvas(3)).toBlob((blob) => save(blob, name, "image/png"));
+  view.signal("dark", isDark()).background("transparent").run();
+}
+const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+/** What stands below a chart: a table of its numbers, made when it is opened, and files to save. */
+function behind(where, chart, { caption, head, rows, saved }) {
+  const lines = () =>
+    rows().map((row) => row.map((cell) => (typeof cell === "object" ? cell.text : String(cell))));
+  const table = () =>
+    h(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+      h(
+        "table",
+        {},
+        h("caption", { class: "visually-hidden" }, caption),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            head.map((text, i) => h("th", { scope: "col", class: i ? "number" : null }, text)),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          rows().map((row) =>
+            h(
+              "tr",
+              {},
+              row.map((cell, i) => {
+                const shown =
+                  typeof cell === "object"
+                    ? h("button", { class: "link", type: "button", click: cell.open }, cell.text)
+                    : String(cell);
+                return i
+                  ? h("td", { class: "number", dir: "auto" }, shown)
+                  : h("th", { scope: "row", dir: "auto" }, shown);
+              }),
+            ),
+          ),
+        ),
+      ),
+    );
+  const details = h(
+    "details",
+    { toggle: () => details.open && details.children.length < 2 && details.append(table()) },
+    h("summary", {}, `Table: ${caption}`),
+  );
+  where.replaceChildren(
+    details,
+    h(
+      "div",
+      { class: "tools" },
+      "Save",
+      ["svg", "png"].map((kind) =>
+        h("button", { type: "button", click: () => saveChart(chart, kind) }, kind.toUpperCase()),
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          click: () =>
+            save(
+              [head, ...lines()].map((line) => line.map(quoted).join(",")).join("\n") + "\n",
+              `${D.study}-${saved}.csv`,
+              "text/csv",
+            ),
+        },
+        "CSV",
+      ),
+    ),
+  );
+}
+
+/** Labelled choices; `choices` is name -> [label, [[value, text], …]]. Calls `changed` with values. */
+function controls(where, choices, changed) {
+  const values = {};
+  const shown = Object.entries(choices).filter(([name, [, options]]) => {
+    values[name] = options[0]?.[0];
+    return options.length > 1;
+  });
+  where.replaceChildren(
+    ...shown.map(([name, [text, options]]) =>
+      h(
+        "label",
+        {},
+        text,
+        h(
+          "select",
+          {
+            id: `${where.id}-${name}`,
+            change: (event) => {
+              values[name] = event.target.value;
+              changed(values);
+            },
+          },
+          options.map(([value, option]) => h("option", { value }, option)),
+        ),
+      ),
+    ),
+  );
+  return values;
+}
+const modelOptions = (models) => models.map((name) => [MODELS.indexOf(name), label(name)]);
