@@ -89,7 +89,7 @@ RETRIEVAL = {
 TASK = {**TASK_OF, "retrieve": "passages", "mine": "tatoeba"}
 
 
-def grid(**study) -> Grid:
+def grid(form: str = "heads", **study) -> Grid:
     """The tiny project's tasks with every class as a model of the Hub."""
     about = {
         name: {
@@ -97,7 +97,8 @@ def grid(**study) -> Grid:
                 "repository": f"published/{name}",
                 "revision": "0" * 40,
                 "tokenizer_class": kind.tokenizer_class,
-            }
+            },
+            "form": form,
         }
         for name, kind in KINDS.items()
     }
@@ -142,6 +143,8 @@ def publish(root, texts: list[str]) -> None:
     torch.manual_seed(1)
     model = getattr(transformers, kind.published)(config)
     state = {key: w.contiguous().clone() for key, w in model.state_dict().items()}
+    if kind.tokenizer == "t5":
+        state["lm_head.weight"] *= 0.5  # mT5's are not its embeddings
     save_file(state, made / "model.safetensors")  # with what is tied, as many published ones
     config.architectures = [kind.published]
     config.save_pretrained(made)

@@ -27,6 +27,7 @@ from xstilts.yamlfile import read_yaml
 
 SPLITS = ("train", "validation", "test")
 MODEL = STUDY = r"[a-z][a-z0-9_-]*"
+TEXT_TO_TEXT = {"classify": "classify_text", "choose": "choose_text"}  # families of this form
 ARM = "+"  # between a model and its arm
 _RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # of a path, too
 LOCK = "hub.lock.yaml"  # beside the folders of tasks and models
@@ -107,6 +108,11 @@ class Model(Overrides):
     label: str = Field("", description="Name in tables and figures.")
     hub: HubModel | None = Field(None, description="Download it.")
     init: Init | None = Field(None, description="Make it.")
+    form: Literal["heads", "text-to-text"] = Field(
+        "heads",
+        description="What answers: heads on the encoder, or the decoder of an encoder-decoder "
+        "model in words (families classify and choose).",
+    )
     pretrain: str | None = Field(None, description="A recipe that is run first, with init.seed.")
     parameters: int | None = Field(
         None,

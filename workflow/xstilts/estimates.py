@@ -186,7 +186,7 @@ class Estimator:
 
     def _tokens(self, family: str, max_length: int) -> float:
         longest = max_length * (_CHOICES if family == "choose" else 1)
-        return min(self.table.assumptions.tokens[family], longest)
+        return min(self.table.assumptions.tokens[family.removesuffix("_text")], longest)
 
     def stated_rows(self, dataset: Dataset, evidence: Evidence) -> float | None:
         """Rows of a data set, prepared or as its task's entry states them."""

@@ -20,6 +20,7 @@ from transformers import (
     MODEL_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedConfig,
 )
@@ -66,7 +67,8 @@ def fresh_head(
     """A family's model with the encoder of the checkpoint in `folder` and a head drawn from `seed`.
 
     Only `mask` goes on with what lies beside the encoder: the language modelling head of a
-    pretrained model is no intermediate head. A pooler counts as head unless it was pretrained.
+    pretrained model is no intermediate head; text to text there is none, and all goes on. A pooler
+    counts as head unless it was pretrained.
     """
     config = AutoConfig.from_pretrained(folder, **_head_config(labels))
     weights = load_weights(folder)
@@ -79,6 +81,10 @@ def fresh_head(
             weights = {key: w for key, w in weights.items() if not key.startswith(POOLER)}
     torch.manual_seed(seed)
     model = head.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
+    return _with_forward(model, name)
+
+
+def _with_forward(model: transformers.PreTrainedModel, name: str) -> transformers.PreTrainedModel:
     if hasattr(family(name), "forward"):
         model.forward = partial(family(name).forward, model)
     return model
@@ -106,7 +112,7 @@ def load_trained(
     config = AutoConfig.from_pretrained(head or folder)
     made = model_class(config, name)
     if head is None:
-        return made.from_pretrained(folder, dtype=torch.float32).eval()
+        return _with_forward(made.from_pretrained(folder, dtype=torch.float32), name).eval()
     prefix, weights = f"{made.base_model_prefix}.", load_weights(head)
     for key, later in load_weights(folder).items():
         inner = key.removeprefix(prefix)
@@ -131,6 +137,10 @@ def model_class(config: PreTrainedConfig, name: str) -> type[transformers.PreTra
         )
     if wanted is AutoModel:
         return encoder
+    if wanted is AutoModelForSeq2SeqLM:
+        if kind not in wanted._model_mapping:
+            raise InputError(f"model_type {config.model_type!r}: no decoder, so not text-to-text")
+        return wanted._model_mapping[kind]
     if encoder is MODEL_MAPPING[kind] and kind in wanted._model_mapping:
         return wanted._model_mapping[kind]
     return with_head(encoder, name)

@@ -20,7 +20,7 @@ from xstilts.artefacts import (
     Score,
     TrainPart,
 )
-from xstilts.config import ARM, Arm, Project, Task, validate
+from xstilts.config import ARM, TEXT_TO_TEXT, Arm, Project, Task, validate
 from xstilts.errors import InputError, nearest
 from xstilts.origins import FilesSplit, HubSplit, LabSplit
 from xstilts.recipe import ALL, NONE, Part, Recipe, Step, parse
@@ -120,11 +120,11 @@ class Grid:
             Predictions(
                 checkpoint=after,
                 target=cell.target,
-                family=task.family,
+                family=self._family(cell.target, cell.model),
                 encode=self.project.settings("encode", cell.target, cell.model),
                 settings=self.project.settings("predict", cell.target, cell.model),
                 datasets=self.examined(cell.target),
-                head=None if after is own else own,
+                head=None if after is own or self._is_text_to_text(cell.model) else own,
             ),
             tuple(task.metrics),
             task.source_language,
@@ -192,6 +192,21 @@ class Grid:
     def _task(self, name: str) -> Task:
         return self.project.tasks[name]
 
+    def _is_text_to_text(self, model: str) -> bool:
+        return self.project.models[model.partition(ARM)[0]].form == "text-to-text"
+
+    def _family(self, task: str, model: str) -> str:
+        """The module that holds a task's behaviour under a model. Raises InputError for none."""
+        name = self._task(task).family
+        if not self._is_text_to_text(model):
+            return name
+        if name not in TEXT_TO_TEXT:
+            raise InputError(
+                f"model {model!r} is text-to-text: task {task!r} is of family {name}, expected "
+                f"{' or '.join(TEXT_TO_TEXT)}"
+            )
+        return TEXT_TO_TEXT[name]
+
     def _part(self, part: Part, model: str) -> TrainPart:
         task = self._task(part.task)
         languages = [part.language or task.source_language]
@@ -203,7 +218,7 @@ class Grid:
         return TrainPart(
             name=str(part),
             task=part.task,
-            family=task.family,
+            family=self._family(part.task, model),
             labels=tuple(task.labels),
             metrics=tuple(task.metrics),
             size=part.size,
@@ -250,6 +265,11 @@ class Grid:
         self, model: str, chain: str, parent: Checkpoint, step: Step, seed: int
     ) -> Checkpoint:
         parts = tuple(self.part(part, model) for part in step.parts)
+        if self._is_text_to_text(model) and len({part.task for part in parts}) > 1:
+            raise InputError(
+                f"model {model!r} is text-to-text: recipe step {str(step)!r} has several tasks, "
+                "expected one"
+            )
         settings = self._step_settings(step, parts, model)
         # not the arm's name: what two arms agree on is trained once
         return Checkpoint(model.partition(ARM)[0], chain, seed, parent, parts, settings)
@@ -288,7 +308,7 @@ class Grid:
         return Predictions(
             checkpoint=checkpoint,
             target=target,
-            family=task.family,
+            family=self._family(target, model),
             encode=self.project.settings("encode", target, model),
             settings=settings,
             datasets=self.examined(target),

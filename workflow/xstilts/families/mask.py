@@ -14,7 +14,7 @@ def labels(rows):
     return []
 
 
-def forward(model, labels, **inputs):
+def forward(model, labels=None, **inputs):
     """The model's loss as its own forward computes it, but the vocabulary only where it counts.
 
     Logits of all tokens cost a third of a small model's time, and 8 GB for 8k tokens of XLM-R's
@@ -24,7 +24,7 @@ def forward(model, labels, **inputs):
     from transformers.modeling_outputs import MaskedLMOutput
 
     heads = [part for name, part in model.named_children() if name != model.base_model_prefix]
-    if len(heads) > 1 or hasattr(model, "encoder_class"):
+    if labels is None or len(heads) > 1 or hasattr(model, "encoder_class"):
         return type(model).forward(model, labels=labels, **inputs)
     chosen = labels != IGNORED
     logits = heads[0](model.base_model(**inputs).last_hidden_state[chosen])

@@ -1,0 +1,111 @@
+"""Text to text: a decoder says the label, predictions compare likelihoods of what it may say."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from real_classes import TASK, grid, trained
+from torch.nn.functional import log_softmax
+
+from xstilts import inference, models, store
+from xstilts.errors import InputError
+from xstilts.families import IGNORED, choose_text, classify_text, family
+from xstilts.recipe import Recipe, parse
+from xstilts.settings import Encode, Predict
+from xstilts.stages import predict, train
+
+ENCODE = Encode(max_length=40)
+
+
+@pytest.mark.parametrize("name", ["classify", "choose"])
+def test_a_trained_model_predicts_the_same_after_it_is_saved(published, monkeypatch, name):
+    found = grid("text-to-text").predictions("mt5", Recipe(), TASK[name], 1)
+    assert found.family == f"{name}_text"
+    heads = published.predictions("mt5", Recipe(), TASK[name], 1)
+    assert found.checkpoint.identity.digest != heads.checkpoint.identity.digest
+    assert found.checkpoint.parent.id == heads.checkpoint.parent.id, "one download"
+    module, dataset = family(found.family), found.datasets[0]
+    rows = store.read_rows(Path(dataset.path))
+    before = []
+
+    def look(built):
+        labels = module.labels(store.read_rows(Path(found.checkpoint.parts[0].train[0].path)))
+        tokenizer = models.load_tokenizer(Path(found.checkpoint.parent.path))
+        before[:] = inference.predict_rows(
+            built, tokenizer, module, rows, labels, found.encode, found.settings
+        )
+
+    trained(found.checkpoint, monkeypatch, look)
+    predict.run(found)
+    assert store.read_lines(Path(found.file(dataset))) == before
+    opened = transformers.AutoModelForSeq2SeqLM.from_pretrained(found.checkpoint.path)
+    assert type(opened).__name__ == "MT5ForConditionalGeneration"
+    # the decoder goes on to the next step
+    child = models.fresh_head(Path(found.checkpoint.path), "choose_text", [], False, 2)
+    for key, weight in opened.state_dict().items():
+        assert torch.equal(weight, child.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("module", [classify_text, choose_text])
+def test_a_score_is_the_log_likelihood_of_all_that_is_said(published, rows, module):
+    root = Path(published.root("mt5").path)
+    model = models.load_trained(root, module.__name__.rsplit(".", 1)[1])
+    tokenizer = models.load_tokenizer(root)
+    classify = module is classify_text
+    data = rows("nli" if classify else "completion", "en", "test")[:3]
+    labels = module.labels(data) if classify else []
+    features = module.encode(data, tokenizer, ENCODE, labels, train=False)
+    features[1]["candidates"] = features[1]["candidates"][:2]  # not all have as many
+    batch = module.collate(features, tokenizer.pad_token_id)
+    with torch.no_grad():
+        found = module.outputs(model(**batch), batch, Predict())
+        assert [len(scores) for scores in found][1] == 2
+        for feature, scores in zip(features, found, strict=True):
+            for said, score in zip(feature["candidates"], scores, strict=True):
+                assert said[-1] == tokenizer.eos_token_id
+                plain = transformers.MT5ForConditionalGeneration.forward(
+                    model,
+                    input_ids=torch.tensor([feature["input_ids"]]),
+                    labels=torch.tensor([said]),
+                ).logits[0]
+                own = log_softmax(plain, -1)[range(len(said)), said].sum().item()
+                assert score == pytest.approx(own, abs=1e-4)
+
+
+def test_training_says_the_right_label(published, rows):
+    tokenizer = models.load_tokenizer(Path(published.root("mt5").path))
+    data = rows("nli", "en", "train")[:4]
+    labels = classify_text.labels(data)
+    features = classify_text.encode(data, tokenizer, ENCODE, labels, train=True)
+    batch = classify_text.collate(features, tokenizer.pad_token_id)
+    for row, said in zip(data, batch["labels"].tolist(), strict=True):
+        expected = tokenizer(row["label"])["input_ids"]
+        assert [token for token in said if token != IGNORED] == expected
+
+
+def test_it_learns(published):
+    settings = {"max_steps": 60, "batch_size": 8, "learning_rate": 1e-2}
+    step = grid("text-to-text", train=settings).step("mt5", parse("nli"), 1)
+    train.run(step)
+    log = store.read_lines(Path(step.path) / "training.jsonl")
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("task", ["entities", "reading", "text", "passages"])
+def test_other_families_are_refused(published, task):
+    with pytest.raises(InputError, match=f"'mt5' is text-to-text: task '{task}' is of family"):
+        grid("text-to-text").step("mt5", parse(task), 1)
+    with pytest.raises(InputError, match="task 'tatoeba' is of family mine"):
+        grid("text-to-text").predictions("mt5", Recipe(), "tatoeba", 1)
+
+
+def test_several_tasks_in_a_step_are_refused(published):
+    with pytest.raises(InputError, match=r"step 'completion\+nli' has several tasks"):
+        grid("text-to-text").step("mt5", parse("completion+nli"), 1)
+
+
+def test_a_model_without_a_decoder_is_refused(published):
+    with pytest.raises(InputError, match="model_type 'xlm-roberta': no decoder"):
+        train.run(grid("text-to-text").step("xlmr", parse("nli"), 1))

@@ -1,0 +1,35 @@
+"""choose, text to text: an encoder-decoder model says the number of the right candidate.
+
+The input is the context and the question, then `1: …`, `2: …` for the candidates. Predictions
+compare how probable the model finds each number.
+"""
+
+from xstilts.families import choose, classify_text, features_of
+
+COLUMNS = choose.COLUMNS
+MODEL = classify_text.MODEL
+METRICS = choose.METRICS
+EXAMPLES = choose.EXAMPLES
+labels = choose.labels
+collate = classify_text.collate
+forward = classify_text.forward
+outputs = classify_text.outputs
+decode = choose.decode
+
+
+def encode(rows, tokenizer, settings, labels, train):
+    """One feature per row, with the token ids of its numbers as `candidates`."""
+    encoding = tokenizer(
+        [f"{row['context']} {row['question']}".strip() for row in rows],
+        [" ".join(f"{n}: {text}" for n, text in enumerate(row["choices"], 1)) for row in rows],
+        truncation="longest_first",
+        max_length=settings.max_length,
+    )
+    features = features_of(encoding, tokenizer.model_input_names)
+    most = max(len(row["choices"]) for row in rows)
+    numbers = tokenizer([str(n + 1) for n in range(most)])["input_ids"]
+    for feature, row in zip(features, rows, strict=True):
+        feature["candidates"] = numbers[: len(row["choices"])]
+        if train:
+            feature["label"] = row["label"]
+    return features
