@@ -9,6 +9,7 @@ import pandas as pd
 
 from xstilts.answer import GAIN_COLUMNS
 from xstilts.artefacts import Cell
+from xstilts.errors import InputError
 from xstilts.results import AVERAGES, BASELINE, MEAN, Results
 from xstilts.statistics import Sample, cohen_h, holm, mean, ratio_replicates
 
@@ -18,8 +19,18 @@ Subset = Mapping[str, Collection[str]]  # language -> ids of examples
 
 
 def read_examples(path: Path) -> pd.DataFrame | None:
-    """What a cell's main metric adds up: language, id, top, bottom. None if it is no such ratio."""
-    found = pd.read_parquet(path)
+    """What a cell's main metric adds up: language, id, top, bottom. None if it is no such ratio.
+
+    Raises InputError naming the file if it is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        found = pa.parquet.ParquetFile(path).read().to_pandas()
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        what = "missing" if isinstance(error, FileNotFoundError) else "damaged, not Parquet"
+        raise InputError(f"{path}: {what}; run the workflow to score the cell again") from None
     return found if len(found) else None
 
 

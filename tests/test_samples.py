@@ -1,0 +1,92 @@
+"""Scores as samples: paired, by language, on subsets, and with gaps."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulated import LANGUAGES, simulate
+
+from xstilts.answer import GAIN_COLUMNS
+from xstilts.errors import InputError
+from xstilts.results import MEAN, summarise
+from xstilts.samples import Samples, gains, read_examples
+from xstilts.statistics import holm
+
+
+def study(tmp_path, **changes):
+    return simulate(
+        tmp_path / "scores",
+        lambda cell, language: 60 + 5 * (cell.recipe == "nli"),
+        **{"targets": ("qa", "pos"), **changes},
+    )
+
+
+def test_gains_are_those_of_the_table(tmp_path):
+    samples = study(tmp_path)
+    table = gains(samples).set_index(["recipe", "target", "language"])
+    for average in ("avg", "zero_shot"):
+        expected = summarise(samples.results, average).loc[("xlmr", "nli")]
+        for target in ("qa", "pos", MEAN):
+            row = table.loc[("nli", target, average)]
+            assert row["gain"] == pytest.approx(expected.loc[target, "gain"])
+            assert row["seeds"] == expected.loc[target, "gains"] == 3
+            assert row["low"] < row["gain"] < row["high"]
+    assert table.loc[("nli", "qa", "zero_shot"), "n"] == 300
+    assert table.loc[("nli", MEAN, "zero_shot"), "n"] == 600
+
+
+def test_p_is_corrected_over_what_is_shown_together(tmp_path):
+    table = gains(study(tmp_path, recipes=("none", "nli", "qqp")))
+    assert list(table) == GAIN_COLUMNS
+    zero_shot = table[(table["language"] == "zero_shot") & (table["target"] != MEAN)]
+    assert len(zero_shot) == 4
+    assert zero_shot["p_holm"].to_numpy() == pytest.approx(holm(zero_shot["p"]))
+    single = table[table["language"].isin(LANGUAGES)]
+    assert single["p_holm"].to_numpy() == pytest.approx(holm(single["p"]))
+
+
+def test_a_subset_is_scored_on_its_own_examples(tmp_path):
+    chosen = {"xa": {"1", "2", "3"}, "xb": {"4"}}
+    samples = study(tmp_path, subsets={"few": chosen})
+    found = samples.subset_score("xlmr", "nli", "qa", "zero_shot", "few")
+    parts = [samples.subset_score("xlmr", "nli", "qa", x, "few").by_seed for x in ("xa", "xb")]
+    assert found.by_seed == pytest.approx(np.mean(parts, axis=0))
+    whole = Samples(samples.results, samples._examples, {"all": {"xa": set(map(str, range(200)))}})
+    assert whole.subset_score("xlmr", "nli", "qa", "xa", "all").by_seed == pytest.approx(
+        samples.score("xlmr", "nli", "qa", "xa").by_seed
+    )
+
+
+def test_without_examples_intervals_are_over_seeds(tmp_path):
+    samples = study(tmp_path)
+    bare = Samples(samples.results, lambda cell: None)
+    gain = bare.gain("xlmr", "nli", "qa")
+    assert not bare.has_examples("qa")
+    assert gain.examples is None
+    assert gain.by_seed == pytest.approx(samples.gain("xlmr", "nli", "qa").by_seed)
+    assert np.isfinite(gain.interval.low)
+
+
+def test_systems_with_other_examples_are_aligned_by_id(tmp_path):
+    """BUCC: only sentences with a gold or a predicted pair count, and predictions differ."""
+    samples = study(tmp_path, targets=("qa",))
+
+    def half(cell):
+        found = samples._examples(cell)
+        return found[found["id"].astype(int) % 2 == (cell.recipe == "nli")]
+
+    found = Samples(samples.results, half)
+    replicates = found.score("xlmr", "nli", "qa", "xa").examples
+    own = half(samples.results.context.cells[-1])
+    expected = 100 * own[own["language"] == "xa"]["top"].mean()
+    assert replicates[:, -1].mean() == pytest.approx(expected, abs=1)
+
+
+def test_a_file_that_is_missing_or_damaged_is_named(tmp_path):
+    path = tmp_path / "cell.parquet"
+    with pytest.raises(InputError, match=r"cell\.parquet: missing"):
+        read_examples(path)
+    path.write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"cell\.parquet: damaged"):
+        read_examples(path)
+    pd.DataFrame({"id": []}).to_parquet(path)
+    assert read_examples(path) is None
