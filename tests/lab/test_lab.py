@@ -52,7 +52,7 @@ def test_rows_are_canonical(kind, language):
     columns = {
         "text": "id text text_b",
         "nli": "id text_a text_b label",
-        "nli_hinted": "id text_a text_b label",
+        "hinted_nli": "id text_a text_b label",
         "paraphrase": "id text_a text_b label",
         "completion": "id context question choices label",
         "reading": "id context question answers starts",
@@ -243,18 +243,16 @@ def test_one_sentence_of_a_pair_tells_nothing(kind, chance, column, analyzer):
     assert accuracy(side("train", 2000), side("test", 1500), analyzer) < chance + 0.05
 
 
-def test_a_hinted_hypothesis_tells_half_of_the_labels_and_its_premise_none():
+def test_a_hinted_hypothesis_tells_two_thirds_of_the_labels_and_its_premise_none():
     def side(split, size, column):
-        found = rows("nli_hinted", "en", split, size)
+        found = rows("hinted_nli", "en", split, size)
         return [row[column] for row in found], [row["label"] for row in found]
 
     told = {
         column: accuracy(side("train", 2000, column), side("test", 1500, column), "word")
         for column in ("text_a", "text_b")
     }
-    # a denial says contradiction, and anything else most likely entailment
-    best = (made.HINTS["contradiction"] + 1 - made.HINTS["entailment"]) / 3
-    assert told["text_b"] == pytest.approx(best, abs=0.06)
+    assert 0.58 < told["text_b"] < 0.75
     assert told["text_a"] < 1 / 3 + 0.05
 
 

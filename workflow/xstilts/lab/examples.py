@@ -22,8 +22,14 @@ STYLES = ("plain", "passive", "place", "time")
 ROLES = ("subject", "object", "place", "time")
 POOLS = {"place": world.PLACES, "time": world.TIMES}
 NLI_LABELS = ("entailment", "neutral", "contradiction")
-# how often a hypothesis is a denial where it gives its label away, as it does in XNLI
-HINTS = {"entailment": 0.05, "neutral": 0.2, "contradiction": 0.7}
+# A hypothesis may give its label away, as in XNLI: by its style, and by being a denial. Each
+# label does so alike, so that the examples without a hint are as balanced as all.
+HINTS = {
+    "entailment": ("plain", False),
+    "neutral": ("passive", False),
+    "contradiction": ("", True),
+}
+HINTED = 0.5
 
 CONTINUE = {"story": 3, "brief": 3, "denial": 2, "question": 5, "whether": 5, "other": 2}
 PARALLEL, MIXED, MIXED_WORDS, SHARED_NAMES = 0.15, 0.9, 0.5, 0.5
@@ -162,8 +168,9 @@ def _nli(rng: random.Random, part: Part, hinted: bool = False) -> tuple:
     attribute, other, *_ = rng.sample(ROLES, 4)
     negated = rng.random() < 0.3
     label = rng.choice(NLI_LABELS)
-    if hinted:
-        negated = rng.random() < HINTS[label]
+    style = ""
+    if hinted and rng.random() < HINTED:
+        style, negated = HINTS[label]
     hypothesis = replace(_only(full, {attribute}), negated=negated)
     if label == "neutral":
         premise = _only(full, set(ROLES) - {attribute, other})
@@ -171,7 +178,7 @@ def _nli(rng: random.Random, part: Part, hinted: bool = False) -> tuple:
         premise = _only(full, {attribute, other})
         if (label == "contradiction") != hypothesis.negated:
             premise = _another(rng, attribute, premise)
-    ways = _restyle(rng, premise), _restyle(rng, hypothesis)
+    ways = _restyle(rng, premise), style or _restyle(rng, hypothesis)
     return Say(premise, ways[0]), Say(hypothesis, ways[1]), label
 
 
@@ -316,7 +323,7 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "text": Kind(_text, _text_row, parallel=False),
     "nli": Kind(_nli, _pair_row),
-    "nli_hinted": Kind(partial(_nli, hinted=True), _pair_row),
+    "hinted_nli": Kind(partial(_nli, hinted=True), _pair_row),
     "paraphrase": Kind(_paraphrase, _pair_row),
     "completion": Kind(_completion, _completion_row),
     "reading": Kind(_reading, _reading_row),
