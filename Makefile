@@ -26,7 +26,7 @@ report: .venv/made ## write STUDY's tables, figures and report.html from what is
 
 STUDIES := config/config.yaml $(patsubst %,config/studies/lab_%.yaml,order scale language size)
 
-studies: .venv/made ## run the lab's five studies one after another: about half an hour on two cores
+studies: .venv/made ## run the five studies of the lab, one after another
 	for study in $(STUDIES); do snakemake --configfile $$study || exit 1; done
 
 pin: .venv/made ## write the commits of the repositories that STUDY needs to config/hub.lock.yaml
