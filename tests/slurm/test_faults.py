@@ -6,6 +6,7 @@ A training is stopped (SIGSTOP) as soon as its state is saved, so that the fault
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,17 +27,21 @@ def time_limited(cluster, undisturbed, tmp_path_factory):
 
     def until_warned() -> None:
         pid = training.freeze()
-        until(lambda: _is_told_to_end(pid), "SLURM warns of the time limit", 300)
-        resume(pid)
+        until(lambda: _was_told_to_end(pid), "SLURM warns of the time limit", 300)
+        with suppress(ProcessLookupError):  # SLURM has sent SIGCONT itself
+            resume(pid)
 
     with ThreadPoolExecutor() as pool:
         yield training, process, pool.submit(until_warned)
         training.stop()
 
 
-def _is_told_to_end(pid: int) -> bool:
-    """Whether a SIGTERM waits for a stopped process."""
-    status = Path(f"/proc/{pid}/status").read_text()
+def _was_told_to_end(pid: int) -> bool:
+    """Whether a SIGTERM waits for a stopped process, or has ended it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True
     pending = [line.split()[1] for line in status.splitlines() if "Pnd:" in line]
     return any(int(mask, 16) & TERM_PENDING for mask in pending)
 
