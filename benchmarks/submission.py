@@ -20,8 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "slurm"), str(ROOT / "workflow")]
 
+from checkouts import NEEDS, Checkout, new_checkout  # noqa: E402
 from cluster import Cluster, until  # noqa: E402
-from conftest import NEEDS, Checkout, new_checkout  # noqa: E402
 
 from xstilts.workplan import open_study  # noqa: E402
 

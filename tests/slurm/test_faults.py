@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from checkouts import SITE, new_training
 from cluster import Cluster, until
-from conftest import SITE, new_training
 
 TERM_PENDING = 1 << (signal.SIGTERM - 1)
 
@@ -40,7 +40,7 @@ def _was_told_to_end(pid: int) -> bool:
     """Whether a SIGTERM waits for a stopped process, or has ended it."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
     pending = [line.split()[1] for line in status.splitlines() if "Pnd:" in line]
     return any(int(mask, 16) & TERM_PENDING for mask in pending)

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from checkouts import SITE
 from cluster import until
-from conftest import SITE
 
 
 @pytest.fixture

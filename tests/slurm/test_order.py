@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import Checkout, new_checkout, without_digests
+from checkouts import Checkout, new_checkout, without_digests
 from tiny_project import TASKS
 
 from xstilts.workplan import open_study
