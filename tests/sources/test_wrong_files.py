@@ -1,0 +1,156 @@
+"""Every way in which a file of a format can be wrong: one clear message."""
+
+import gzip
+import json
+import unicodedata
+
+import pytest
+from samples import (
+    ANLI,
+    CCG,
+    CHECKLIST,
+    CONLLU,
+    COPA,
+    COSMOS,
+    HELLASWAG,
+    MNLI,
+    PANX,
+    PAWSX,
+    READS,
+    XNLI,
+    jsonl,
+    question,
+    squad,
+    ud,
+)
+
+from xstilts.errors import InputError
+from xstilts.sources.files import read
+
+
+@pytest.mark.parametrize("format", READS)
+def test_wrong_encoding_is_named_with_its_line(load, format):
+    text, _ = READS[format]
+    texts = text if isinstance(text, dict) else {"data": text}
+    latin = {name: t.encode() + b"caf\xe9\n" for name, t in texts.items()}
+    with pytest.raises(InputError, match=r":\d+: not UTF-8 \(byte \d+ of the file\)"):
+        load(format, latin, "sw")
+
+
+@pytest.mark.parametrize("format", READS)
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_an_empty_file_is_an_error(load, format, content):
+    texts = READS[format][0] if isinstance(READS[format][0], dict) else {"data": ""}
+    with pytest.raises(InputError, match="is empty"):
+        load(format, dict.fromkeys(texts, content), "sw")
+
+
+@pytest.mark.parametrize("format", [f for f in READS if f not in ("tatoeba", "bucc")])
+def test_a_missing_file_is_an_error(tmp_path, format):
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        read(format, [tmp_path / "absent"], "sw")
+    with pytest.raises(InputError, match="no file for language 'sw'"):
+        read(format, [], "sw")
+
+
+IN_ITALY = {"text": "Italy", "answer_start": 11}
+SPLIT = squad(question(text=unicodedata.normalize("NFD", "é")), context="é")
+ERRORS = [
+    ("checklist", CHECKLIST.replace("\ten", "\tde"), "no column 'en'; valid: de, sw"),
+    ("checklist", CHECKLIST.replace("Answer", "Answr"), "'Pets' has 1 contexts, 1 questions and 0"),
+    ("checklist", CHECKLIST.replace("\tmbwa\t\t\n", "\n"), ":6: 2 columns, expected 5"),
+    ("glue-mnli", MNLI + "2\t3c\ta\n", ":4: 3 columns, expected 5 as in the header"),
+    ("glue-mnli", MNLI + "2\t3c\ta\tb\tc\tneutral\n", ":4: 6 columns, expected 5"),
+    ("glue-mnli", MNLI.replace("sentence1", "sentence_1"), "no column 'sentence1'; did you mean"),
+    ("glue-mnli", MNLI + "2\t3c\ta\tb\tentailed\n", "unknown label 'entailed'; valid: contra"),
+    ("glue-mnli", MNLI + "1\t3c\ta\tb\tneutral\n", r":4: id '1' again, after .*:3 \(number_ids"),
+    ("glue-mnli", MNLI.splitlines()[0], "no row is left"),
+    ("glue-mnli", MNLI.splitlines()[0] + "\n0\t1\ta\tb\t-", "excluded: {'no gold label"),
+    ("xnli", XNLI, "no row in 'en'; valid: de, sw"),
+    ("pawsx", PAWSX + "3\ta\tb\t2\n", "unknown label '2'; valid: 0, 1"),
+    ("cosmosqa", COSMOS + 'q2,"cut off', r":4: not valid CSV, or cut"),
+    ("cosmosqa", COSMOS + "q2,c,q,a,b\n", ":4: 5 columns, expected 8"),
+    ("hellaswag", jsonl(HELLASWAG)[:-20], ":1: not valid JSON, or cut"),
+    ("hellaswag", jsonl(HELLASWAG | {"endings": ["a", "b"]}), "the label is choice 4 of only 2"),
+    ("hellaswag", jsonl(HELLASWAG | {"endings": "abcd"}), "'endings' holds"),
+    ("hellaswag", jsonl(HELLASWAG | {"endings": [1, 2, 3, 4]}), "'endings' holds"),
+    ("hellaswag", jsonl(HELLASWAG | {"ctx": None}), "column 'ctx' holds None, expected str"),
+    ("hellaswag", "[1]\n", ":1: expected a JSON object, found list"),
+    ("copa", jsonl(COPA, COPA), ":2: id '0' again, after .*:1 "),
+    ("squad", squad(question())[:-30], "not valid JSON, or cut: .* at line 1"),
+    ("squad", json.dumps({"date": []}), "no column 'data'; did you mean 'date'"),
+    ("squad", json.dumps({"data": []}), "no row is left"),
+    ("squad", squad(question(), question()), "question 2: id 'q1' again, after .*question 1 "),
+    ("squad", squad(question(start=3)), "answer 'Italy' is not at offset 3 but at 11"),
+    ("squad", squad(question(start=-6)), "not at offset -6 but at 11"),
+    ("squad", squad(question(text="Spain")), "not at offset 11, nor anywhere in the context"),
+    ("squad", SPLIT, "differ in Unicode normalisation"),
+    ("squad", squad(question(text="", start=0)), "answer is empty, .* labelled: false"),
+    ("squad", squad(question(answers=[])), "0 answers and is_impossible None"),
+    ("squad", squad(question(answers=[IN_ITALY], is_impossible=True)), "1 answers and is_imp"),
+    ("tydiqa", squad(question("swahili-1-0")), "no question in english; valid: swahili"),
+    ("tydiqa", squad(question("12")), "id '12' does not begin with a language"),
+    ("conllu", CONLLU + "3\tx\t_\tNO", ":12: 4 columns, expected the 10 of CoNLL-U"),
+    ("conllu", ud((1, "a", "NOUN", 0), (3, "b", "NOUN", 1)), ":2: word 3, expected 2"),
+    ("conllu", ud((1, "a", "NOMEN", 0)), ":1: unknown label 'NOMEN'; valid: ADJ, ADP"),
+    ("conllu", ud(("x", "a", "NOUN", 0)), ":1: 'x' is no word number"),
+    ("conllu", ud(("1-2", "ab", "_", "_"), (1, "a", "NOUN", 0)), "fuses words 1 to 2, but"),
+    ("conllu", "# text = a\n\n" + CONLLU, ":1: a sentence without words"),
+    ("panx", PANX + "de:Bonn\n", ":6: 'de:Bonn', expected language:word<TAB>tag"),
+    ("panx", PANX + "Bonn\tO\n", ":6: .*expected language:word"),
+    ("panx", PANX.replace("de:Anton\tB-PER", "de:Anton"), ":1: 'de:Anton', expected"),
+    ("copa", jsonl(COPA | {"label": float("nan")}), "'label' holds nan, expected"),
+    ("anli", jsonl(ANLI | {"label": "c", "context": None}), "'context' holds None, expected str"),
+    ("panx", PANX + "de:Bonn\tB-CITY\n", ":6: unknown label 'B-CITY'; valid: B-LOC"),
+    ("ccgbank", CCG[:-5], ":2: not a whole CCG tree"),
+    ("ccgbank", CCG[:60], ":2: not a whole CCG tree"),
+    ("ccgbank", CCG + "ID=wsj_0001.2 PARSER=GOLD\n", "tree of wsj_0001.2 is missing"),
+    ("ccgbank", CCG + CCG.splitlines()[1], ":3: expected ID=… and a tree"),
+    ("tatoeba", {"t.swh": "a\nb\n", "t.eng": "a\n"}, "ending in '.en'; found t.swh, t.eng"),
+    ("tatoeba", {"t.en": "a\nb\n", "t.eng": "a\n"}, "2 lines, but its English side has 1"),
+    ("tatoeba", {"t.en": "a\n \n", "t.eng": "a\nb\n"}, r"t\.en:2: an empty sentence"),
+    ("bucc", {"d.en": "en-1\ta\n"}, "expected one file ending in '.gold'; found d.en"),
+    ("bucc", {"d.en": "en-1", "d.gold": "x\ty\n"}, r"d\.en:1: expected two columns"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("format", "text", "message"), ERRORS)
+def test_a_wrong_file_is_one_clear_message(load, format, text, message):
+    with pytest.raises(InputError, match=message) as error:
+        load(format, text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("format", [f for f, (text, _) in READS.items() if isinstance(text, str)])
+def test_gzip_changes_nothing_and_a_cut_one_is_an_error(load, format):
+    text, rows = READS[format]
+    packed = gzip.compress(text.encode())
+    assert load(format, {"data.gz": packed}, "sw").rows == rows
+    for cut in (packed[:-6], b"no gzip"):
+        with pytest.raises(InputError, match=r"data\.gz: not valid gzip, or cut: "):
+            load(format, {"data.gz": cut}, "sw")
+
+
+def test_text_in_either_normalisation_is_read_as_it_is(load):
+    for form in ("NFC", "NFD"):
+        row = ANLI | {"context": unicodedata.normalize(form, "é"), "label": "c"}
+        assert load("anli", jsonl(row)).rows[0]["text_a"] == row["context"]
+
+
+def test_i_without_b_is_a_tag_like_any_other(load):
+    assert load("panx", "de:Bonn\tI-LOC\n").rows[0]["tags"] == ["I-LOC"]
+
+
+BUCC = {"d.sw": "sw-1\ta\nsw-2\tb\n", "d.en": "en-1\ta\nen-2\tb\n"}
+
+
+@pytest.mark.parametrize(
+    ("gold", "message"),
+    [
+        ("sw-1\ten-9\n", r"d\.gold:1: no sentence has the id 'en-9'"),
+        ("sw-1\ten-1\nsw-2\ten-1\n", r"d\.gold:2: 'en-1' already has the translation 'sw-1'"),
+    ],
+)
+def test_gold_pairs_must_fit_the_sentences(load, gold, message):
+    with pytest.raises(InputError, match=message):
+        load("bucc", BUCC | {"d.gold": gold}, "sw")
