@@ -1,17 +1,17 @@
 # The only rules with a network: `snakemake fetch_all` on a login node, then everything is offline.
 DOWNLOADS = {}
-for artefact in SHARED.downloads.values():
-    if isinstance(artefact, Download):
-        DOWNLOADS.setdefault(artefact.task, []).append(artefact)
+for split in SHARED.downloads.values():
+    if isinstance(split, Download):
+        DOWNLOADS.setdefault(split.task, []).append(split)
 
 # A rule per task, as in prepare.smk; splits that are there already are kept.
-for task, downloads in DOWNLOADS.items():
+for task, splits in DOWNLOADS.items():
 
     rule:
         name:
             f"fetch_data_{task}"
         output:
-            update([f"{download.path}/manifest.json" for download in downloads]),
+            update([f"{download.path}/manifest.json" for download in splits]),
         log:
             f"{LOGS}/fetch/{task}.log",
         benchmark:
@@ -20,9 +20,9 @@ for task, downloads in DOWNLOADS.items():
         conda:
             "../../envs/xstilts.yaml"
         params:
-            ids=[download.id for download in downloads],
+            ids=[download.id for download in splits],
         message:
-            f"fetch {task}: {len(downloads)} splits"
+            f"fetch {task}: {len(splits)} splits"
         shell:
             command("fetch") + "{params.ids:q}"
 
