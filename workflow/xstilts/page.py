@@ -88,6 +88,7 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
 def _names(view: StudyView, results: Results) -> dict[str, Any]:
     """The study's axes, with the labels that people see."""
     context, project = results.context, view.grid.project
+    shown = [*context.models, *context.controls, *context.recipes, *context.targets]
     codes = {code for target in context.targets for code in view.grid.languages(target)}
     codes |= {project.tasks[target].source_language for target in context.targets}
     return {
@@ -99,7 +100,7 @@ def _names(view: StudyView, results: Results) -> dict[str, Any]:
         "seeds": context.seeds,
         "labels": {
             name: context.label(name)
-            for name in [*context.models, *context.controls, *context.recipes, *context.targets]
+            for name in {**dict.fromkeys(context.labels), **dict.fromkeys(shown)}
         },
         "written": {name: str(recipe) for name, recipe in view.grid.recipes.items()},
         "sources": {t: project.tasks[t].source_language for t in context.targets},
