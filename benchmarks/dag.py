@@ -50,7 +50,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Planned:
+class DryRun:
     """What a Snakemake process cost, and the jobs that it would run, by rule."""
 
     jobs: dict[str, int]
@@ -131,7 +131,7 @@ def pretend(folder: Path, study: Path) -> None:
         for path in artefact.files:
             _touch(folder / path)
     # the tables and figures: as Snakemake says
-    told = plan(folder, "--quiet", "progress").output
+    told = dry_run(folder, "--quiet", "progress").output
     for path in set(re.findall(r"results/studies/[^\s,]+", told)):
         _touch(folder / path)
 
@@ -144,7 +144,7 @@ def _touch(path: Path) -> None:
         path.touch()
 
 
-def plan(folder: Path, *options: str) -> Planned:
+def dry_run(folder: Path, *options: str) -> DryRun:
     """Dry-run the study in `folder` in a process of its own. Raises RuntimeError if it fails."""
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--dry-run", *(options or ("--quiet", "rules"))],
@@ -161,7 +161,7 @@ def plan(folder: Path, *options: str) -> Planned:
         raise RuntimeError(output)
     counts = re.findall(r"^(\w+) +(\d+)$", output, re.M)
     jobs = {rule: int(count) for rule, count in counts}
-    return Planned(jobs, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
+    return DryRun(jobs, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
 
 
 def main() -> None:
@@ -174,9 +174,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             study = write_study(folder, size)
-            cold = plan(folder)
+            cold = dry_run(folder)
             pretend(folder, study)
-            warm = plan(folder)
+            warm = dry_run(folder)
         if warm.jobs:
             raise RuntimeError(f"still to do: {warm.jobs}")
         print(
