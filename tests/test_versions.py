@@ -62,6 +62,7 @@ CODE = {
 # resolve to, the store moves files, the rest is words and provenance.
 NEUTRAL = {
     "artefacts",
+    "checks",
     "config",
     "origins",
     "settings",

@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from xstilts.answer import Analysis
+from xstilts.checks import check_known, check_names
 from xstilts.errors import InputError, nearest
 from xstilts.orders import Orders
 from xstilts.origins import COMMIT, HubModel, HubSplit, Init, LabSplit, Split, Strict
-from xstilts.recipe import ALL, LANGUAGE, NONE, TASK, Part, Recipe, parse
+from xstilts.recipe import LANGUAGE, NONE, TASK, Part, Recipe, parse
 from xstilts.resources import ModelNeeds, Site
 from xstilts.settings import SETTINGS, Overrides, Train
 from xstilts.subsets import Subset
@@ -241,7 +242,7 @@ class Project(Strict):
 
     @model_validator(mode="after")
     def _references(self) -> "Project":
-        _check_names(self)
+        check_names(self)
         return self
 
     def data_folder(self) -> Path:
@@ -273,7 +274,7 @@ class Project(Strict):
 
     def _examples(self, part: Part) -> int:
         """How many training examples a part of a recipe has, by what its task's entry states."""
-        _known("task", part.task, self.tasks, "orders: ")
+        check_known("task", part.task, self.tasks, "orders: ")
         entry = self.tasks[part.task]
         specs = [self.tasks[other].splits["train"] for other in entry.references("train")]
         total = 0
@@ -304,102 +305,6 @@ class Project(Strict):
         for layer in filter(None, layers):
             values |= getattr(layer, group)
         return validate(SETTINGS[group], values, f"{group} settings of task {task!r}")
-
-
-def _check_names(project: Project) -> None:
-    study, tasks, models = project.study, project.tasks, project.models
-    for name in [*study.models, *study.controls]:
-        _known("model", name, models)
-    for name in [*study.tasks, *(task for arm in study.arms.values() for task in arm.tasks)]:
-        _known("task", name, tasks)
-    for target in study.targets:
-        _known("task", target, tasks)
-        _has_role(target, "target", tasks)
-    named = project.named_recipes()
-    if study.controls and Recipe() not in named.values():
-        raise ValueError(f"controls run under recipe {NONE!r}, which the study does not list")
-    for recipe in named.values():
-        for part in recipe.parts:
-            _check_part(part, "intermediate", str(recipe), tasks)
-    for name in [*study.models, *study.controls]:
-        if init := models[name].init:
-            context = f"model {name!r}, init.tokenizer: "
-            _known("task", init.tokenizer.task, tasks, context)
-            _has_role(init.tokenizer.task, "pretraining", tasks, context)
-        if models[name].pretrain:
-            for part in parse(models[name].pretrain).parts:
-                _check_part(part, "pretraining", models[name].pretrain, tasks)
-    for name, task in tasks.items():
-        for split in task.splits:
-            others = task.references(split)
-            if len(others) > 1 and split != "train":
-                raise ValueError(f"task {name!r}, split {split!r}: expected one task")
-            for other in others:
-                _check_reference(name, split, other, tasks)
-    for name, scores in study.published.items():
-        _known("recipe", name, {**named, "best": None}, "published: ")
-        for target in scores:
-            _known("target", target, dict.fromkeys(study.targets), f"published.{name}: ")
-    for name, subset in study.subsets.items():
-        _check_subset(f"subsets.{name}: ", subset, project, named)
-    sets = {key for task in tasks.values() for key in task.settings}
-    if study.hyperparameters:
-        _known("set of hyperparameters", study.hyperparameters, dict.fromkeys(sets))
-    for name, entry in study.tasks.items():
-        for language in entry.languages or []:
-            if language not in tasks[name].languages:
-                hint = nearest(language, tasks[name].languages)
-                raise ValueError(f"tasks.{name}: unknown language {language!r}: {hint}")
-
-
-def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -> None:
-    _known("task", part.task, tasks, f"recipe {recipe!r}: ")
-    _has_role(part.task, role, tasks, f"recipe {recipe!r}: ")
-    known = {ALL, tasks[part.task].source_language, *tasks[part.task].languages}
-    if part.language and part.language not in known:
-        hint = nearest(part.language, known)
-        raise ValueError(
-            f"recipe {recipe!r}: {part.task} has no language {part.language!r}: {hint}"
-        )
-
-
-def _check_subset(
-    context: str, subset: Subset, project: Project, recipes: Mapping[str, Recipe]
-) -> None:
-    study, tasks = project.study, project.tasks
-    for target in filter(None, (subset.target, subset.whole)):
-        _known("target", target, dict.fromkeys(study.targets), context)
-    if subset.wrong:
-        _known("task", subset.wrong, tasks, context)
-        _has_role(subset.wrong, "target", tasks, context)
-        if NONE not in recipes:
-            raise ValueError(f"{context}`wrong` needs recipe {NONE!r} in the study")
-        if tasks[subset.wrong].splits.get("test") != subset.target:
-            raise ValueError(
-                f"{context}the test split of {subset.wrong} is not `{subset.target}`, so it says "
-                "nothing about its examples"
-            )
-
-
-def _check_reference(name: str, split: str, other: str, tasks: Mapping[str, Task]) -> None:
-    context = f"task {name!r}, split {split!r}: "
-    _known("task", other, tasks, context)
-    if split not in tasks[other].splits or tasks[other].references(split):
-        raise ValueError(f"{context}task {other!r} has no such split of its own")
-
-
-def _known(kind: str, name: str, entries: Mapping[str, Any], context: str = "") -> None:
-    if name not in entries:
-        raise ValueError(f"{context}unknown {kind} {name!r}: {nearest(name, entries)}")
-
-
-def _has_role(name: str, role: str, tasks: Mapping[str, Task], context: str = "") -> None:
-    if role not in tasks[name].roles:
-        valid = nearest("", [task for task, entry in tasks.items() if role in entry.roles])
-        raise ValueError(
-            f"{context}task {name!r} cannot be used as {role} task, "
-            f"its roles are {', '.join(tasks[name].roles)}; {valid}"
-        )
 
 
 def validate(model: type[BaseModel], values: Any, where: str) -> Any:
