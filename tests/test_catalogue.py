@@ -94,6 +94,14 @@ def test_tydiqa_trains_on_english_only():
     assert {data.language for data in predictions.checkpoint.parts[0].train} == {"en"}
 
 
+def test_mewsli_x_has_one_set_of_candidates_for_all_languages():
+    [predictions] = Grid(project(targets=["mewslix"])).artefacts().predictions.values()
+    assert len(predictions.scored) == len(predictions.files) == 11  # no validation: no file is here
+    assert [data.split for data in predictions.datasets].count("candidates") == 1
+    assert sum(data.spec.expected("rows", data.language) for data in predictions.scored) == 14624
+    assert predictions.candidates.spec.expected("rows", "en") == 1003893
+
+
 def test_what_is_not_pinned_is_said_and_stops_no_plan(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     grid, notices = open_values({**STUDY, "models": ["xlmr-xl"], "source": "hub"}, CONFIG)

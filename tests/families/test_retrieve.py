@@ -146,6 +146,160 @@ def test_from_files_to_score_it_learns_its_training_data(workspace, pool):
     assert found["languages"]["en"]["metrics"]["map_at_20"] > 20
 
 
+def mention(id, word, language="en"):
+    """(context, mention) of a text that names an entity."""
+    text = f"First one. Here {word} is named."
+    start = text.index(word)
+    return (
+        {
+            "language": language,
+            "text": text,
+            "sentence_spans": [{"start": 0, "end": 10}, {"start": 11, "end": len(text)}],
+        },
+        {
+            "example_id": id,
+            "entity_id": f"Q-{word}",
+            "mention_span": {"start": start, "end": start + len(word), "text": word},
+        },
+    )
+
+
+def entity(word):
+    return {"entity_id": f"Q-{word}", "description": f"{word} is {word}."}
+
+
+def write_jsonl(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+@pytest.fixture
+def news(tmp_path, rows):
+    """A Mewsli-X in two languages, in words that the small tokenizer knows."""
+    known = {word for row in rows("text", "en", "train") for word in row["text"].split()}
+    words = [word for word in sorted(known) if word.isalpha()][-8:]
+    for split in ("train", "dev"):
+        found = [(entity(word), *mention(f"{split}-{word}", word)) for word in words[:6]]
+        pairs = [
+            {"contextual_mention": {"context": context, "mention": one}, "entity": described}
+            for described, context, one in found
+        ]
+        write_jsonl(tmp_path / f"{split}.jsonl", pairs)
+    texts = [mention(f"{code}-{word}", word, code) for code in ("en", "xa") for word in words]
+    write_jsonl(tmp_path / "test.jsonl", [{"context": c, "mentions": [m]} for c, m in texts])
+    write_jsonl(tmp_path / "entities.jsonl", map(entity, words))
+    return tmp_path
+
+
+def mewslix(folder):
+    """The grid of a study whose one target is that of `news`."""
+    from tiny_project import MODELS, STUDY, TASKS
+
+    from xstilts.config import Project
+    from xstilts.sources.raw import fingerprint
+    from xstilts.study import Grid
+
+    def split(format, path, **options):
+        return {"source": "files", "format": format, "path": path, "options": options}
+
+    task = {
+        "family": "retrieve",
+        "roles": ["target"],
+        "languages": ["en", "xa"],
+        "splits": {
+            "train": split("mewslix-pairs", "train.jsonl"),
+            "validation": split("mewslix-pairs", "dev.jsonl", candidates=True),
+            "test": split("mewslix", "test.jsonl"),
+            "candidates": split("mewslix-entities", "entities.jsonl"),
+        },
+        "metrics": ["map_at_20"],
+        "encode": {"max_length": 32, "max_question_length": 32},
+        "train": {"max_steps": 2, "batch_size": 6},
+    }
+    study = {**STUDY, "models": ["xlmr"], "targets": ["mewslix"], "data": str(folder), "train": {}}
+    values = {"study": study, "tasks": {**TASKS, "mewslix": task}, "models": MODELS}
+    return Grid(fingerprint(Project.model_validate(values), folder / "memory")[0])
+
+
+def test_candidates_of_all_languages_are_kept_and_embedded_once(workspace, news, monkeypatch):
+    from xstilts import inference
+    from xstilts.submission import export, score_files
+
+    grid = mewslix(news)
+    [wanted] = grid.scores()
+    step, predictions = wanted.predictions.checkpoint, wanted.predictions
+    prepare.run([*step.datasets, *predictions.datasets], grid.project)
+    sizes = {d.split: len(store.read_rows(Path(d.path))) for d in predictions.datasets}
+    assert sizes == {"validation": 12, "test": 8, "candidates": 8}
+    assert [d.language for d in predictions.datasets if d.split == "candidates"] == ["en"]
+    workspace.train(step, micro_batch=2)
+
+    encoded = []
+
+    def count(rows, *others, **named):
+        encoded.append([row["id"] for row in rows])
+        return encode(rows, *others, **named)
+
+    encode = retrieve.encode
+    monkeypatch.setattr(retrieve, "encode", count)
+    monkeypatch.setattr(inference, "_ROWS", 10)
+    predict.run(predictions)
+    assert [len(block) for block in encoded] == [10, 2, 10, 10, 4]  # validation; tests, candidates
+    assert sum(id.startswith("Q-") for block in encoded[2:] for id in block) == 8
+    assert all(Path(file).exists() for file in predictions.files)
+    assert len(predictions.files) == 3
+
+    blocks = {file: Path(file).read_bytes() for file in predictions.files}
+    for path in map(Path, predictions.files):
+        path.unlink()
+    monkeypatch.setattr(inference, "_ROWS", 100)
+    predict.run(predictions)
+    for file, before in blocks.items():
+        found = store.read_lines(Path(file))
+        assert [len(row["prediction"]) for row in found] == [
+            6 if "validation" in file else 8
+        ] * len(found)
+        assert Path(file).read_bytes() == before, file
+
+    score.run(wanted)
+    result = store.read_json(Path(wanted.path))
+    assert {code: entry["n"] for code, entry in result["languages"].items()} == {"en": 8, "xa": 8}
+    assert result["validation"]["n"] == 6
+    for path in export(grid, "xlmr", "none", 1, news / "out"):
+        language = path.stem.removeprefix("test-")
+        gold = news / f"{language}.json"
+        lines = [json.loads(line) for line in (news / "test.jsonl").read_text().splitlines()]
+        asked = [line for line in lines if line["context"]["language"] == language]
+        mentions = [one for line in asked for one in line["mentions"]]
+        gold.write_text(json.dumps({one["example_id"]: [one["entity_id"]] for one in mentions}))
+        expected = result["languages"][language]["metrics"]["map_at_20"]
+        assert score_files("mewslix", language, path, gold) == {"map@20": pytest.approx(expected)}
+
+
+def test_other_candidates_are_other_predictions_and_an_unknown_one_is_told(workspace, news):
+    [before] = mewslix(news).scores()
+    lines = (news / "entities.jsonl").read_text().splitlines(keepends=True)
+    (news / "entities.jsonl").write_text("".join(lines[:-1]))
+    grid = mewslix(news)
+    [wanted] = grid.scores()
+    step = wanted.predictions.checkpoint
+    assert step.id == before.predictions.checkpoint.id
+    assert wanted.predictions.id != before.predictions.id
+    prepare.run([*step.datasets, *wanted.predictions.datasets], grid.project)
+    workspace.train(step, micro_batch=2)
+    with pytest.raises(
+        InputError, match=r"example 'en-\w+' has the right candidate 'Q-\w+', which"
+    ):
+        predict.run(wanted.predictions)
+
+
+def test_only_retrieve_has_candidates_of_its_own(root):
+    from xstilts.config import Task
+
+    split = {"source": "files", "format": "text", "path": "x"}
+    with pytest.raises(ValueError, match="candidates: not for family mine, only retrieve"):
+        Task(family="mine", roles=["target"], languages=["de"], splits={"candidates": split})
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="XSTILTS_REAL_DATA is not set")
 def test_xquad_r():
     rows = read("passages", locate("lareqa/xquad-r/*.json", REAL, "de"), "de").rows

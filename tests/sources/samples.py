@@ -81,6 +81,38 @@ def choose(id, context, question, choices, label):
 PASSAGE = {"text": "Rome is in Italy.", "context": "Rome is in Italy."}
 ANSWER = {"id": "q1", "context": "Rome is in Italy.", "question": "Where?"}
 
+MENTION = {
+    "example_id": "m1",
+    "entity_id": "Q220",
+    "mention_span": {"start": 25, "end": 29, "text": "Roma"},
+}
+ARTICLE = {
+    "document_id": "sw-1",
+    "language": "sw",
+    "text": "{Habari.}\n Leo ni {moto}\nRoma.  Kesho?",
+    "sentence_spans": [{"start": 0, "end": 9}, {"start": 11, "end": 30}, {"start": 32, "end": 38}],
+}
+ENTITY = {"entity_id": "Q220", "title": "Roma", "description": "Roma ni mji.\nNi mkuu."}
+MENTION_ROW = {
+    "id": "m1",
+    "question": "Roma: Leo ni (moto) { Roma } .",
+    "text": "",
+    "context": "",
+    "matches": ["Q220"],
+}
+ENTITY_ROW = {
+    "id": "Q220",
+    "question": "",
+    "text": "Roma ni mji. Ni mkuu.",
+    "context": "",
+    "matches": [],
+}
+
+
+def mention_pair(mention=MENTION, article=ARTICLE, entity=ENTITY):
+    return {"contextual_mention": {"context": article, "mention": mention}, "entity": entity}
+
+
 CHECKLIST = (
     "Field\ten\tsw\tsw\tsw-placeholders\n"
     "Name\tPets\t\t\t\n"
@@ -139,6 +171,14 @@ READS = {
             PASSAGE | {"id": "sw-0-0", "question": "", "matches": []},
         ],
     ),
+    "mewslix": (
+        jsonl(
+            {"context": ARTICLE | {"language": "de"}}, {"context": ARTICLE, "mentions": [MENTION]}
+        ),
+        [MENTION_ROW],
+    ),
+    "mewslix-pairs": (jsonl(mention_pair()), [MENTION_ROW | {"text": ENTITY_ROW["text"]}]),
+    "mewslix-entities": (jsonl(ENTITY), [ENTITY_ROW]),
     "conllu": (CONLLU, [CONLLU_ROW]),
     "panx": (
         PANX,

@@ -7,13 +7,17 @@ from samples import (
     ANSWER,
     CHECKLIST,
     CONLLU,
+    ENTITY_ROW,
     HELLASWAG,
+    MENTION,
+    MENTION_ROW,
     MNLI,
     PANX,
     PAWSX,
     QQP,
     READS,
     jsonl,
+    mention_pair,
     question,
     squad,
     ud,
@@ -47,6 +51,13 @@ def test_the_end_of_the_last_line_may_be_missing(load, format):
     texts = text if isinstance(text, dict) else {"data": text}
     cut = {name: t.rstrip("\r\n") for name, t in texts.items()}
     assert load(format, cut, "sw").rows == rows
+
+
+def test_pairs_have_each_entity_once_as_a_candidate_before_its_mentions(load):
+    text = jsonl(mention_pair(), mention_pair(MENTION | {"example_id": "m2"}))
+    rows = load("mewslix-pairs", text, "sw", candidates=True).rows
+    described = MENTION_ROW | {"text": ENTITY_ROW["text"]}
+    assert rows == [ENTITY_ROW, described, described | {"id": "m2"}]
 
 
 EXCLUDED = [

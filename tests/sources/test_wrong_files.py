@@ -7,18 +7,22 @@ import unicodedata
 import pytest
 from samples import (
     ANLI,
+    ARTICLE,
     CCG,
     CHECKLIST,
     CONLLU,
     COPA,
     COSMOS,
+    ENTITY,
     HELLASWAG,
+    MENTION,
     MNLI,
     PANX,
     PAWSX,
     READS,
     XNLI,
     jsonl,
+    mention_pair,
     question,
     squad,
     ud,
@@ -54,6 +58,15 @@ def test_a_missing_file_is_an_error(tmp_path, format):
 
 
 IN_ITALY = {"text": "Italy", "answer_start": 11}
+ENGLISH = ARTICLE | {"language": "en"}
+
+
+def news(span=(25, 29, "Roma"), **changes):
+    """An article of WikiNews with one mention."""
+    mention = MENTION | {"mention_span": dict(zip(("start", "end", "text"), span, strict=True))}
+    return jsonl({"context": ENGLISH | changes, "mentions": [mention]})
+
+
 SPLIT = squad(question(text=unicodedata.normalize("NFD", "é")), context="é")
 ERRORS = [
     ("checklist", CHECKLIST.replace("\ten", "\tde"), "no column 'en'; valid: de, sw"),
@@ -90,6 +103,20 @@ ERRORS = [
     ("squad", squad(question(answers=[IN_ITALY], is_impossible=True)), "1 answers and is_imp"),
     ("tydiqa", squad(question("swahili-1-0")), "no question in english; valid: swahili"),
     ("tydiqa", squad(question("12")), "id '12' does not begin with a language"),
+    ("mewslix", news(text=""), ":1, mention 1: the article has no text, .* get-mewsli-x.sh"),
+    ("mewslix", news((24, 28, "Roma")), "mention 'Roma' is not at 24 to 28, .* has '.nRom'"),
+    ("mewslix", news((-13, -9, "Roma")), "mention 'Roma' is not at -13 to -9"),
+    ("mewslix", news((25, 25, "")), "mention '' is not at 25 to 25"),
+    ("mewslix", news(sentence_spans=[]), "the mention at 25 to 29 is in no sentence"),
+    ("mewslix", news(language="sw"), "no text in 'en'; valid: sw"),
+    ("mewslix", news() + news()[:40], ":2: not valid JSON, or cut"),
+    ("mewslix", news() + news(), ":2, mention 1: id 'm1' again, after .*:1, mention 1 "),
+    ("mewslix-pairs", jsonl(mention_pair()), "no text in 'en'; valid: sw"),
+    ("mewslix-pairs", jsonl(mention_pair(article=ENGLISH, entity=ENTITY | {"entity_id": "Q9"})),
+        ":1: the mention is of 'Q220', but the entity beside it is 'Q9'"),
+    ("mewslix-entities", jsonl(ENTITY | {"description": " \n"}), ":1: the description is empty"),
+    ("mewslix-entities", jsonl(ENTITY) + '{"entity_id": "Q1', ":2: not valid JSON, or cut"),
+    ("mewslix-entities", jsonl(ENTITY, ENTITY), ":2: id 'Q220' again, after .*:1 "),
     ("conllu", CONLLU + "3\tx\t_\tNO", ":12: 4 columns, expected the 10 of CoNLL-U"),
     ("conllu", ud((1, "a", "NOUN", 0), (3, "b", "NOUN", 1)), ":2: word 3, expected 2"),
     ("conllu", ud((1, "a", "NOMEN", 0)), ":1: unknown label 'NOMEN'; valid: ADJ, ADP"),

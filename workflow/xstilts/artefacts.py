@@ -211,6 +211,16 @@ class Predictions(Artefact):
     head: Checkpoint | None = None  # has the head, where a later step dropped it
 
     @property
+    def candidates(self) -> Dataset | None:
+        """What the questions of all languages rank, where that is a data set of its own."""
+        return next((d for d in self.datasets if d.split == "candidates"), None)
+
+    @property
+    def predicted(self) -> tuple[Dataset, ...]:
+        """The data sets that have predictions."""
+        return tuple(dataset for dataset in self.datasets if dataset is not self.candidates)
+
+    @property
     def scored(self) -> tuple[Dataset, ...]:
         """The data sets that the score is of, one per language: test data if there are any."""
         tests = tuple(dataset for dataset in self.datasets if dataset.split == "test")
@@ -246,6 +256,8 @@ class Predictions(Artefact):
         }
         if self.head:
             content["head"] = self.head.identity.digest
+        if self.candidates:
+            content["candidates"] = self.candidates.identity.digest
         return Identity("predict", f"{self.checkpoint.identity.name}.{self.target}", content)
 
     def file(self, dataset: Dataset) -> str:
@@ -255,7 +267,7 @@ class Predictions(Artefact):
     @property
     def files(self) -> list[str]:
         """A file of each language and split."""
-        return [self.file(dataset) for dataset in self.datasets]
+        return [self.file(dataset) for dataset in self.predicted]
 
     @property
     def inputs(self) -> tuple[Artefact, ...]:

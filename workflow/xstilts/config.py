@@ -26,7 +26,7 @@ from xstilts.settings import SETTINGS, Overrides, Train
 from xstilts.subsets import Subset
 from xstilts.yamlfile import read_yaml
 
-SPLITS = ("train", "validation", "test")
+SplitName = Literal["train", "validation", "test", "candidates"]
 MODEL = STUDY = r"[a-z][a-z0-9_-]*"
 TEXT_TO_TEXT = {"classify": "classify_text", "choose": "choose_text"}  # families of this form
 ARM = "+"  # between a model and its arm
@@ -51,11 +51,12 @@ class Task(Overrides):
         description="Languages of the test data, or of the text of the mask family."
     )
     labels: list[str] = Field([], description="Label inventory; from the training data if empty.")
-    splits: dict[Literal["train", "validation", "test"], Split | str | list[str]] = Field(
+    splits: dict[SplitName, Split | str | list[str]] = Field(
         description="Where each split is; the name of a task stands for that task's split, several "
-        "names (of `train` only) for all their examples together."
+        "names (of `train` only) for all their examples together. `candidates` (family retrieve): "
+        "what the questions of `test` rank in every language, where `test` itself holds none."
     )
-    hub: dict[Literal["train", "validation", "test"], HubSplit] = Field(
+    hub: dict[SplitName, HubSplit] = Field(
         {}, description="The splits on the Hub, which a study with `source: hub` takes instead."
     )
     settings: dict[str, Overrides] = Field(
@@ -97,6 +98,8 @@ class Task(Overrides):
                         split.check_columns(self.family)
                     except ValueError as error:
                         raise ValueError(f"{key}.{name}.{error}") from None
+        if "candidates" in self.splits and self.family != "retrieve":
+            raise ValueError(f"splits.candidates: not for family {self.family}, only retrieve")
         for name in self.hub:
             if name not in self.splits:
                 raise ValueError(f"hub.{name}: `splits` has no {name}")

@@ -36,7 +36,7 @@ def why(grid: Grid, cell: Cell) -> Iterator[str]:
 
 def _because(artefact: Artefact) -> Iterator[str]:
     if isinstance(artefact, Predictions) and Path(artefact.path).exists():
-        for dataset in artefact.datasets:
+        for dataset in artefact.predicted:
             if not Path(artefact.file(dataset)).exists():
                 yield f"no predictions for {dataset.language}"
         return

@@ -8,6 +8,7 @@ import torch
 
 from xstilts.families import Row
 
+_ROWS = 65536  # encoded at a time, where rows are alone: their lists of ids are gigabytes
 _TOKENS = 16384  # per batch, padding included: fits a large model on a small GPU
 
 
@@ -21,7 +22,19 @@ def predict_rows(
     settings: Any,
 ) -> list[dict]:
     """One prediction per row. `encode` and `settings` are the Encode and Predict settings."""
-    features = family.encode(rows, tokenizer, encode, labels, train=False)
+    size = _ROWS if hasattr(family, "ALONE") else len(rows)
+    results: list[Any] = []
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        features = family.encode(block, tokenizer, encode, labels, train=False)
+        results += _outputs(model, features, family, tokenizer.pad_token_id, settings)
+    return family.decode(rows, features, results, labels, settings)
+
+
+def _outputs(
+    model: torch.nn.Module, features: Sequence[dict], family: ModuleType, pad_id: int, settings: Any
+) -> list[Any]:
+    """What `family.outputs` finds for each feature."""
     results: list[Any] = [None] * len(features)
     device = next(model.parameters()).device
     training = model.training
@@ -29,13 +42,13 @@ def predict_rows(
     wanted = {"output_hidden_states": True} if family.MODEL == "AutoModel" else {}
     with torch.inference_mode():
         for numbers in _batches(features):
-            batch = family.collate([features[number] for number in numbers], tokenizer.pad_token_id)
+            batch = family.collate([features[number] for number in numbers], pad_id)
             batch = {key: tensor.to(device) for key, tensor in batch.items()}
             found = family.outputs(model(**batch, **wanted), batch, settings)
             for number, result in zip(numbers, found, strict=True):
                 results[number] = result
     model.train(training)
-    return family.decode(rows, features, results, labels, settings)
+    return results
 
 
 def _batches(features: Sequence[dict]) -> list[list[int]]:

@@ -131,7 +131,10 @@ class Grid:
         )
 
     def _examined(self, target: str) -> tuple[Dataset, ...]:
-        """What a task is predicted on: its test data, and the source's validation data."""
+        """What a task is predicted on: its test data, and the source's validation data.
+
+        With them what all languages rank, where that is a split of its own.
+        """
         task = self._task(target)
         if "test" not in task.splits:
             return (self.dataset(target, task.source_language, "validation"),)
@@ -140,6 +143,8 @@ class Grid:
             for language in self.languages(target)
             for split in task.predicted_splits()
         ]
+        if "candidates" in task.splits:
+            found.append(self.dataset(target, task.source_language, "candidates"))
         return (*found, *self._validation(task, target))
 
     def aside(self) -> list[Score]:

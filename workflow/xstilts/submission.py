@@ -38,7 +38,7 @@ def _tags(rows: Rows, predictions: Rows, gaps: Sequence[int]) -> str:
     return "".join(_text([*prediction["prediction"], ""]) for prediction in predictions)
 
 
-def _answers(rows: Rows, predictions: Rows, gaps: Sequence[int]) -> str:
+def _by_id(rows: Rows, predictions: Rows, gaps: Sequence[int]) -> str:
     found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
     return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
 
@@ -129,7 +129,7 @@ class Format:
     """One task's files: extension, how a prediction file is written, how files are scored."""
 
     extension: str
-    write: Callable[[Rows, Rows, Sequence[int]], str] | None
+    write: Callable[[Rows, Rows, Sequence[int]], str]
     read: Callable[[Path], Any]
     score: Callable[[Any, Any, str], Scores]
     read_golds: Callable[[Path], Any] | None = None  # where these are not as the predictions
@@ -140,13 +140,13 @@ FORMATS: Mapping[str, Format] = {
     "pawsx": Format("tsv", _labels, _read_lines, _accuracy),
     "udpos": Format("tsv", _tags, _read_tags, _pos),
     "panx": Format("tsv", _tags, _read_tags, _spans),
-    "xquad": Format("json", _answers, records.document, _squad, _read_answers),
-    "mlqa": Format("json", _answers, records.document, _mlqa, _read_answers),
-    "tydiqa": Format("json", _answers, records.document, _squad, _read_answers),
+    "xquad": Format("json", _by_id, records.document, _squad, _read_answers),
+    "mlqa": Format("json", _by_id, records.document, _mlqa, _read_answers),
+    "tydiqa": Format("json", _by_id, records.document, _squad, _read_answers),
     "bucc2018": Format("tsv", _pairs, _read_pairs, _mined),
     "tatoeba": Format("tsv", _positions, _read_lines, _accuracy),
     "xcopa": Format("jsonl", _choices, _read_choices, _accuracy),
-    "mewslix": Format("json", None, records.document, _ranked),
+    "mewslix": Format("json", _by_id, records.document, _ranked),
 }
 
 
@@ -162,7 +162,7 @@ def export(grid: Grid, model: str, recipe: str, seed: int, out: Path) -> list[Pa
     ):
         if name not in (known := list(known)):
             raise InputError(f"the study has no {kind} {name!r}: {nearest(name, known)}")
-    targets = [t for t in grid.study.targets if t in FORMATS and FORMATS[t].write]
+    targets = [t for t in grid.study.targets if t in FORMATS]
     if not targets:
         raise InputError(f"none of the study's targets is XTREME's: {', '.join(FORMATS)}")
     written = []

@@ -239,7 +239,7 @@ def unreferenced(grids: list[Grid]) -> list[Path]:
             wanted |= {store.failure_file(artefact.id), locks.lock_file(artefact.id)}
         wanted |= {Path(path) for score in found.scores.values() for path in score.files}
         for predictions in found.predictions.values():
-            wanted |= {Path(predictions.file(dataset)) for dataset in predictions.datasets}
+            wanted |= {Path(file) for file in predictions.files}
             wanted.add(Path(predictions.path) / store.ABOUT)
     folders = [RESULTS / name for name in ("hub", "data", "checkpoints", "predictions", "scores")]
     present = [path for folder in [*folders, store.SCRATCH] for path in folder.glob("*")]

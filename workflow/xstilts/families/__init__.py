@@ -15,6 +15,7 @@ A family may have more:
     forward      another way to its loss than the model's own
     WHOLE_BATCH  its loss compares the examples of a step: these are not split, nor mixed
     asked        the rows that get a prediction, where not all do
+    ALONE        a feature is of one row, and `decode` reads none: rows are encoded in blocks
     threshold    what score a prediction needs, tuned on a validation split; `above` applies it
 
 A metric that is no such ratio of sums is not in EXAMPLES. `mask` has no predictions, and `mine` has

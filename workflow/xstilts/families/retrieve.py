@@ -1,8 +1,9 @@
-"""retrieve: a question ranks the sentences of many contexts, in all languages (LAReQA).
+"""retrieve: a question ranks candidates of all languages.
 
-One encoder embeds questions and candidates, without a head. Training draws a question to its answer
-and away from the other answers of the batch. The rows with a question hold their answer too; those
-without one are the candidates.
+Those are the sentences of many contexts (LAReQA), or descriptions of entities, which mentions in
+texts rank (Mewsli-X). One encoder embeds questions and candidates, without a head. Training draws a
+question to its answer and away from the other answers of the batch. The rows with a question hold
+their answer too; those without one are the candidates.
 """
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ COLUMNS = pa.schema(
 )
 MODEL = "AutoModel"
 WHOLE_BATCH = True
+ALONE = True
 _SCALE = 20.0  # of the cosines in the softmax, as in sentence-transformers' ranking loss
 _RANKED = 20
 
@@ -76,7 +78,7 @@ def forward(model, groups=None, **inputs):
 
 
 def encode(rows, tokenizer, settings, labels, train):
-    """A feature per row: a question, or a candidate sentence with its context as second text.
+    """A feature per row: a question, or a candidate with its context, if any, as second text.
 
     In training a feature per question, with its answer as a feature `answer`, and `group`, the
     same number for the same answer.
@@ -107,9 +109,10 @@ def _questions(rows, tokenizer, settings):
 def _candidates(rows, tokenizer, settings):
     if not rows:
         return []
+    contexts = [row["context"] for row in rows]
     encoding = tokenizer(
         [row["text"] for row in rows],
-        [row["context"] for row in rows],
+        contexts if any(contexts) else None,
         truncation="longest_first",
         max_length=settings.max_length,
     )
@@ -140,7 +143,7 @@ def decode(rows, features, embeddings, labels, settings):
     import numpy as np
 
     vectors = np.stack(embeddings)
-    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)  # a million may be gigabytes
     questions = [number for number, row in enumerate(rows) if row["question"]]
     candidates = [number for number, row in enumerate(rows) if not row["question"]]
     _, ranked = nearest(vectors[questions], vectors[candidates], _RANKED)

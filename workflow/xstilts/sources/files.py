@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from xstilts.errors import InputError, nearest
+from xstilts.sources import mewslix
 from xstilts.sources.checklist import checklist
 from xstilts.sources.languages import fill
 from xstilts.sources.records import Item, Table, collect
@@ -24,6 +25,9 @@ FORMATS: Mapping[str, Callable[..., Iterator[Item]]] = {
     "squad": squad,
     "tydiqa": tydiqa,
     "passages": passages,
+    "mewslix": mewslix.mentions,
+    "mewslix-pairs": mewslix.pairs,
+    "mewslix-entities": mewslix.entities,
     "checklist": checklist,
     "conllu": conllu,
     "panx": panx,

@@ -65,7 +65,11 @@ def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:
             notices.append(f"{target}: no files {lacking}: target left out")
             continue
         wanted = entry.languages or task.languages
-        specs = [task.splits[split] for split in task.predicted_splits()]
+        specs = [
+            task.splits[split]
+            for split in (*task.predicted_splits(), "candidates")
+            if split in task.splits
+        ]
         available = [
             code for code in wanted if all(_is_there(project, spec, code) for spec in specs)
         ]

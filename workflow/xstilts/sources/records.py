@@ -6,12 +6,13 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from csv import Error as CsvError
 from csv import reader as csv_reader
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import Any, BinaryIO
 
 from xstilts.errors import InputError, nearest
 
@@ -63,32 +64,51 @@ def collect(
 
 def text(path: Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark, compressed if it is a `.gz`."""
+    with _opened(path) as file:
+        return "".join(line for _, line in _decoded(path, file))
+
+
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(place, line) of each line, without its LF or CRLF; one is read at a time.
+
+    Only LF ends a line: `str.splitlines` would also cut at U+2028 and others that sentences hold.
+    """
+    with _opened(path) as file:
+        for place, line in _decoded(path, file):
+            yield place, line.removesuffix("\n").removesuffix("\r")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not valid gzip, or cut: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    if not data.strip():
+
+
+def _decoded(path: Path, file: BinaryIO) -> Iterator[tuple[str, str]]:
+    """(place, line with its end) of each line; blank ones are held back until there is another."""
+    held: list[tuple[str, str]] = []
+    is_empty, position = True, 0
+    for number, data in enumerate(file, 1):
+        try:
+            line = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}:{number}: not UTF-8 (byte {position + error.start} of the file); convert "
+                "it to UTF-8"
+            ) from None
+        position += len(data)
+        held.append((f"{path}:{number}", line.removeprefix("\ufeff") if number == 1 else line))
+        if not is_empty or data.strip():
+            is_empty = False
+            yield from held
+            held.clear()
+    if is_empty:
         raise InputError(f"{path}: the file is empty")
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}:{line}: not UTF-8 (byte {error.start} of the file); convert it to UTF-8"
-        ) from None
-
-
-def lines(path: Path) -> list[tuple[str, str]]:
-    """(place, line) of each line, without its LF or CRLF.
-
-    Only LF ends a line: `str.splitlines` would also cut at U+2028 and others that sentences hold.
-    """
-    found = text(path).removesuffix("\n").split("\n")
-    return [(f"{path}:{n}", line.removesuffix("\r")) for n, line in enumerate(found, 1)]
 
 
 def blocks(path: Path) -> Iterator[list[tuple[str, str]]]:

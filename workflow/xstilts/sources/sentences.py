@@ -15,9 +15,9 @@ def tatoeba(paths: list[Path], language: str) -> Iterator[Item]:
 
     The id of line i, from 0, is `i` with the language before it: XTREME's predictions count so.
     """
-    english = lines(_ending(paths, ".eng"))
+    english = list(lines(_ending(paths, ".eng")))
     other = _ending(paths, f".{TATOEBA_CODES.get(language, language)}")
-    foreign = lines(other)
+    foreign = list(lines(other))
     if len(foreign) != len(english):
         raise InputError(
             f"{other}: {len(foreign)} lines, but its English side has {len(english)}"

@@ -1,0 +1,129 @@
+"""Mewsli-X of XTREME-R: mentions of entities rank descriptions of entities; family retrieve.
+
+The files are JSON lines, as the release's script `get-mewsli-x.sh` leaves them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from xstilts.errors import InputError, nearest
+from xstilts.sources.records import Item, field, jsonl
+
+_MARKS = str.maketrans("{}", "()")  # braces mark the mention, so the text has none
+
+
+def mentions(paths: list[Path], language: str) -> Iterator[Item]:
+    """Items of the WikiNews files: a question for each mention in the articles of a language."""
+    languages = set()
+    for path in paths:
+        for place, record in jsonl(path):
+            article = field(record, "context", dict, place)
+            languages.add(field(article, "language", str, place))
+            if article["language"] == language:
+                for n, mention in enumerate(field(record, "mentions", list, place), 1):
+                    where = f"{place}, mention {n}"
+                    yield where, _question(article, mention, where)
+    _check_language(language, languages, paths)
+
+
+def pairs(paths: list[Path], language: str, candidates: bool = False) -> Iterator[Item]:
+    """Items of the Wikipedia files: a mention with the description of its entity.
+
+    With `candidates`, what the mentions rank are the entities of the files, each before its first.
+    """
+    languages, seen = set(), set()
+    for path in paths:
+        for place, record in jsonl(path):
+            pair = field(record, "contextual_mention", dict, place)
+            article = field(pair, "context", dict, place)
+            languages.add(field(article, "language", str, place))
+            if article["language"] != language:
+                continue
+            row = _question(article, field(pair, "mention", dict, place), place)
+            entity = _entity(field(record, "entity", dict, place), place)
+            if row["matches"] != [entity["id"]]:
+                raise InputError(
+                    f"{place}: the mention is of {row['matches'][0]!r}, but the entity beside it "
+                    f"is {entity['id']!r}"
+                )
+            if candidates and entity["id"] not in seen:
+                seen.add(entity["id"])
+                yield place, entity
+            yield place, row | {"text": entity["text"]}
+    _check_language(language, languages, paths)
+
+
+def entities(paths: list[Path], language: str) -> Iterator[Item]:
+    """Items of the candidate set: a candidate for each entity, whatever the language of its text.
+
+    The set is one for all languages.
+    """
+    for path in paths:
+        for place, record in jsonl(path):
+            yield place, _entity(record, place)
+
+
+def _check_language(language: str, languages: set[str], paths: list[Path]) -> None:
+    if language not in languages:
+        raise InputError(f"{paths[0]}: no text in {language!r}; {nearest(language, languages)}")
+
+
+def _question(article: dict, mention: dict, place: str) -> dict:
+    """The mention, then its sentence with the mention in braces, as XTREME's baseline has it.
+
+    So a sentence that is cut still has its mention.
+    """
+    text = field(article, "text", str, place)
+    if not text:
+        raise InputError(
+            f"{place}: the article has no text, as in the *_no_text-*.jsonl of the release; its "
+            "script get-mewsli-x.sh fills it in: read the files that it makes"
+        )
+    name, start, end = _span(field(mention, "mention_span", dict, place), place)
+    if not 0 <= start < end or text[start:end] != name:
+        raise InputError(
+            f"{place}: mention {name!r} is not at {start} to {end}, where the text has "
+            f"{text[start:end]!r}"
+        )
+    first, last = _sentence(article, start, end, place)
+    left, right = (part.translate(_MARKS) for part in (text[first:start], text[end:last]))
+    return {
+        "id": field(mention, "example_id", str, place),
+        "question": _one_line(f"{name}: {left} {{ {name} }} {right}"),
+        "text": "",
+        "context": "",
+        "matches": [field(mention, "entity_id", str, place)],
+    }
+
+
+def _span(span: dict, place: str) -> tuple[str, int, int]:
+    return (
+        field(span, "text", str, place),
+        field(span, "start", int, place),
+        field(span, "end", int, place),
+    )
+
+
+def _sentence(article: dict, start: int, end: int, place: str) -> tuple[int, int]:
+    """Where the sentence that holds a mention begins and ends; of several if it crosses them."""
+    spans = [
+        (field(span, "start", int, place), field(span, "end", int, place))
+        for span in field(article, "sentence_spans", list, place)
+    ]
+    held = [span for span in spans if span[0] < end and start < span[1]]
+    if not held:
+        raise InputError(f"{place}: the mention at {start} to {end} is in no sentence")
+    return min(start, held[0][0]), max(end, held[-1][1])
+
+
+def _entity(record: dict, place: str) -> dict:
+    """A candidate: the first sentences of the entity's article, without its title."""
+    description = _one_line(field(record, "description", str, place))
+    if not description:
+        raise InputError(f"{place}: the description is empty")
+    id = field(record, "entity_id", str, place)
+    return {"id": id, "question": "", "text": description, "context": "", "matches": []}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
