@@ -55,7 +55,8 @@ def _siblings(artefact: Artefact) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Artefacts of the same readable name, with what determined them."""
     path = Path(artefact.path)
     record = {Predictions: store.ABOUT}.get(type(artefact), store.MANIFEST)
-    for other in sorted(path.parent.glob(f"{artefact.identity.name}.*")):
+    same_name = artefact.path_pattern.format(id=f"{artefact.identity.name}.*")
+    for other in sorted(Path().glob(same_name)):
         recorded = other if isinstance(artefact, Score) else other / record
         if other != path and recorded.is_file():
             content = store.read_json(recorded)
