@@ -35,8 +35,8 @@ pin: .venv/made ## write the commits of the repositories that STUDY needs to con
 fetch: .venv/made ## download all that STUDY needs; after it no job needs a network
 	snakemake fetch_all --configfile $(STUDY)
 
-test: .venv/made ## run all tests but those of the report in a browser
-	pytest
+test: .venv/made ## run all tests but those on SLURM and in a browser
+	pytest --numprocesses auto --dist loadscope
 
 test-slurm: .venv/made ## run the tests on a SLURM cluster, which they start and stop
 	pytest --override-ini addopts=-q tests/slurm
