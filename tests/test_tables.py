@@ -3,6 +3,7 @@
 import csv
 import io
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from test_results import cells, lab, score, write
 
+from xstilts import tables
 from xstilts.artefacts import Cell
 from xstilts.results import Context, collect
 from xstilts.tables import escape, markdown, print_tables, signed, table_csv, table_rows
@@ -116,6 +118,17 @@ def test_csv_holds_the_numbers_of_the_tables(tmp_path):
     assert keyed["avg", "xlmr", "nli", "pos"]["sd"] == "NA"
     assert keyed["avg", "random", "none", "qa"]["mean"] == "NA"
     assert all(value for row in rows for value in row.values())
+
+
+def test_a_frame_is_a_table_of_two_formats():
+    frame = pd.DataFrame({"gain_of": ["a|b & c", "d"], "mean": [-1.5, float("nan")]})
+    assert tables.markdown_frame(frame).splitlines() == [
+        "| gain of | mean |",
+        "| :-- | --: |",
+        r"| a\|b \& c | -1.50 |",
+        "| d | – |",
+    ]
+    assert r"a|b \& c & $-1.50$ \\" in tables.latex_frame(frame)
 
 
 def test_terminal_fits_its_width_and_needs_no_colour(tmp_path):

@@ -39,12 +39,13 @@ def made(workspace):
 
 def test_every_cell_leads_to_an_answer(made):
     names = {path.name for path in made.files}
-    assert {"answer.json", "answer.md", "gains.csv", "gains.tex", "table.tex"} <= names
+    assert {"answer.json", "answer.md", "table.tex"} <= names
+    assert {"gains.csv", "gains.md", "gains.tex"} <= names
     folder = made.files[0].parent
     answer = Answer.model_validate_json((folder / "answer.json").read_bytes())
     assert answer == made.answer
     assert {f"{stem}.{kind}" for stem in answer.figures for kind in ("svg", "png")} <= names
-    assert {f"{stem}.{kind}" for stem in answer.tables for kind in ("csv", "tex")} <= names
+    assert {f"{stem}.{kind}" for stem in answer.tables for kind in ("csv", "md", "tex")} <= names
     assert any("One seed" in caveat for caveat in answer.caveats)
     gains = pd.read_csv(folder / "gains.csv")
     assert list(gains) == GAIN_COLUMNS

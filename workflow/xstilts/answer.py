@@ -37,7 +37,7 @@ class Answer(_Frozen):
     caveats: list[str] = []
     estimates: list[Estimate] = []
     figures: list[str] = Field([], description="Stems of files, each there as .svg and .png.")
-    tables: list[str] = Field([], description="Stems of files, each there as .csv and .tex.")
+    tables: list[str] = Field([], description="Stems of files, each there as .csv, .md and .tex.")
 
 
 # `gains.csv`, beside it: the gain over the baseline of every recipe, model and target. `language`

@@ -25,13 +25,13 @@ class Report:
 
 
 def write_answer(found: Outcome, gains: pd.DataFrame, report: Report, out: Path) -> Report:
-    """Write `answer.{json,md}`, `gains.{csv,tex}` and the outcome's figures and tables to `out`."""
+    """Write `answer.{json,md}`, the table `gains` and the outcome's figures and tables to `out`."""
     frames = {**found.tables, "gains": gains}
-    contents = {
-        "answer.md": answer.markdown(found.answer, tables.escape).encode(),
-        **{f"{stem}.csv": _csv(frame) for stem, frame in frames.items()},
-        **{f"{stem}.tex": tables.latex_frame(frame).encode() for stem, frame in frames.items()},
-    }
+    contents = {"answer.md": answer.markdown(found.answer, tables.escape).encode()}
+    for stem, frame in frames.items():
+        contents[f"{stem}.csv"] = _csv(frame)
+        contents[f"{stem}.md"] = tables.markdown_frame(frame).encode()
+        contents[f"{stem}.tex"] = tables.latex_frame(frame).encode()
     for stem, draw in found.figures.items():
         for kind, content in figures.render(draw, report.results):
             contents[f"{stem}.{kind}"] = content

@@ -1,11 +1,11 @@
-"""The tables of a study: Markdown, CSV and the terminal.
+"""The tables of a study: Markdown, LaTeX, CSV and the terminal.
 
 A block per model: recipes down, targets across, then the mean over targets; the floor (controls and
 majority class) last.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -290,14 +290,29 @@ def _latex_entry(entry: Entry) -> str:
 
 def latex_frame(frame: pd.DataFrame) -> str:
     """A data frame as a LaTeX table with booktabs: numbers with two decimals, gaps as a dash."""
+    heads, rows = _frame_texts(frame, latex_escape, "${:.2f}$")
+    return _tabular(heads, rows)
+
+
+def markdown_frame(frame: pd.DataFrame) -> str:
+    """The same as a Markdown table."""
+    heads, rows = _frame_texts(frame, escape, "{:.2f}")
+    aligned = [":--", *["--:"] * (len(heads) - 1)]
+    return "\n".join(map(_line, [heads, aligned, *rows])) + "\n"
+
+
+def _frame_texts(
+    frame: pd.DataFrame, escaped: Callable[[str], str], number: str
+) -> tuple[list[str], list[list[str]]]:
+    """The heads and the rows of a data frame, ready for a table."""
 
     def text(value: object) -> str:
-        if isinstance(value, float):
-            return MISSING if pd.isna(value) else f"${value:.2f}$"
-        return MISSING if value is None else latex_escape(str(value))
+        if value is None or (isinstance(value, float) and pd.isna(value)):
+            return MISSING
+        return number.format(value) if isinstance(value, float) else escaped(str(value))
 
     rows = [[text(value) for value in row] for row in frame.itertuples(index=False)]
-    return _tabular([latex_escape(str(name).replace("_", " ")) for name in frame.columns], rows)
+    return [escaped(str(name).replace("_", " ")) for name in frame.columns], rows
 
 
 def latex_escape(text: str) -> str:
