@@ -61,6 +61,46 @@ def test_a_named_set_goes_before_the_task_and_after_model_and_study():
         project(hyperparameters="phang")
 
 
+# learning rate, epochs, batch size, longest sequence, steps between validations
+JIANT = {
+    "xnli": (1e-5, 2, 32, 256, 1000),
+    "pawsx": (1e-5, 5, 32, 256, 1000),
+    "udpos": (1e-5, 10, 32, 256, 1000),
+    "panx": (1e-5, 10, 32, 256, 1000),
+    "xquad": (1e-5, 2, 16, 384, 1000),
+    "mlqa": (1e-5, 2, 16, 384, 1000),
+    "tydiqa": (1e-5, 2, 16, 384, 1000),
+    **{task: (1e-5, 3, 32, 256, None) for task in NINE.split() if not task.startswith("squad")},
+    **dict.fromkeys(("squad", "squad2"), (1e-05, 3, 32, 384, None)),
+}
+GOOGLE = {
+    "xnli": (3e-5, 5, 32, 128, 1000),  # there every 100
+    "pawsx": (2e-5, 5, 32, 128, 200),
+    "udpos": (2e-5, 10, 32, 128, 500),
+    "panx": (2e-5, 10, 32, 128, 1000),
+    **dict.fromkeys(("squad", "xquad", "mlqa", "tydiqa"), (3e-05, 3, 32, 384, None)),
+    **dict.fromkeys(("siqa", "copa", "xcopa"), (3e-05, 5, 32, 128, None)),
+    "lareqa": (2e-5, 3, 16, 256, None),
+    "mewslix": (1e-5, 2, 32, 64, None),
+}
+
+
+@pytest.mark.parametrize(("name", "stated"), [("phang2020", JIANT), ("xtreme", GOOGLE)])
+def test_named_sets_are_as_their_sources_state_them(name, stated):
+    made = project(hyperparameters=name)
+    for task, expected in stated.items():
+        train, encode = (made.settings(group, task, "xlmr-large") for group in ("train", "encode"))
+        found = (train.learning_rate, train.epochs, train.batch_size, encode.max_length)
+        assert (*found, train.evaluate_every) == expected, task
+        if name == "phang2020":
+            decay, warmup = 0.01, (0.1, None)
+        else:
+            reads = made.tasks[task].family == "answer"
+            decay, warmup = (1e-4, (0.1, 500)) if reads else (0, (0, None))
+        assert train.weight_decay == decay, task
+        assert (train.warmup, train.warmup_steps) == warmup, task
+
+
 def test_the_caption_names_the_set_and_who_lacks_it():
     assert notes(Grid(project())) == []
     grid = Grid(project(hyperparameters="phang2020", targets=["xnli", "xcopa", "tatoeba"]))
@@ -74,6 +114,28 @@ def test_anli_plus_is_one_head_on_three_releases():
     [part] = grid.step("xlmr-large", grid.recipes["anli_plus"], 1).parts
     assert [data.task for data in part.train] == ["snli", "mnli", "anli"]
     assert ("anli_plus", "xnli") in same_data(grid)  # both hold MNLI
+
+
+@pytest.mark.parametrize(
+    ("recipe", "same"),
+    [
+        ("squad", ["xquad", "mlqa", "lareqa"]),
+        ("squad2", ["xquad", "mlqa", "lareqa"]),
+        ("mnli", ["xnli", "xnli_half"]),
+        ("mnli_translated@de", ["xnli"]),  # the other half of the premises
+        ("snli", []),
+        ("qqp-mlm", []),
+    ],
+)
+def test_examples_that_a_target_has_in_another_form_are_found(recipe, same):
+    targets = ["xnli", "xnli_half", "pawsx", "xquad", "mlqa", "tydiqa", "lareqa", "tatoeba"]
+    found = same_data(Grid(project(recipes=["none", recipe], targets=targets)))
+    assert [target for _, target in found] == same
+
+
+def test_same_data_names_tasks():
+    for name, task in TASKS.items():
+        assert set(task.same_data) <= TASKS.keys() - {name}
 
 
 def test_the_paper_s_grid():

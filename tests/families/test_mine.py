@@ -64,6 +64,8 @@ def test_an_embedding_is_the_mean_of_the_tokens_of_its_layer(tokenizer):
     assert first.tolist() == [2, 3, 4, 5]
     assert second.tolist() == [1, 1, 1, 1]
     assert mine.outputs(output, batch, Predict())[0].tolist() == [2] * 4
+    of_first = mine.outputs(output, batch, Predict(layer=1, pooling="first"))
+    assert [vector.tolist() for vector in of_first] == [[0, 1, 2, 3], [1, 1, 1, 1]]
 
 
 def test_sentences_of_the_lab(tokenizer, rows):

@@ -160,6 +160,14 @@ def test_the_best_weights_are_those_of_the_best_validation(workspace):
     assert files["model.safetensors"] != last["model.safetensors"]
 
 
+def test_a_warm_up_in_steps_may_be_longer_than_the_training(workspace):
+    step = workspace.step("nli", train={"max_steps": 4, "learning_rate": 1e-3, "warmup_steps": 500})
+    workspace.train(step)
+    log = store.read_lines(Path(step.path) / "training.jsonl")
+    rates = [entry["learning_rate"] for entry in log if "learning_rate" in entry]
+    assert rates == pytest.approx([1e-3 * done / 500 for done in range(4)])
+
+
 def test_seeds_and_nothing_else_change_the_weights(workspace):
     first = reference(workspace, workspace.step("nli", "dropout"))
     again = workspace.train(workspace.step("nli", "dropout"), save_every=3)

@@ -62,6 +62,11 @@ class Task(Overrides):
     settings: dict[str, Overrides] = Field(
         {}, description="Named sets of settings, of which a study's `hyperparameters` takes one."
     )
+    same_data: list[str] = Field(
+        [],
+        description="Tasks whose training examples this task has too, wholly or in part, in "
+        "another form: a recipe with one of them is marked, as one with the target's own data is.",
+    )
     metrics: list[str] = Field([], description="The first is the main metric.")
     licence: str = Field("", description="Licence of the data.")
     citation: str = Field("", description="Whom to cite.")
@@ -358,6 +363,11 @@ def project(
     Tasks have the splits of the study's source; commits are those of the lock file, if `locked`.
     """
     tasks = read_entries(definitions / "tasks", Task, TASK)
+    for name, task in tasks.items():
+        for other in task.same_data:
+            if other not in tasks:
+                hint = nearest(other, tasks)
+                raise InputError(f"task {name!r}, same_data: unknown task {other!r}: {hint}")
     models = read_entries(definitions / "models", Model, MODEL)
     validated = validate(Study, dict(study), where)
     lock = read_lock(definitions) if locked else Lock()

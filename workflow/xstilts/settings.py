@@ -46,6 +46,9 @@ class Train(Strict):
     max_steps: int | None = Field(None, gt=0, description="Optimiser steps; instead of epochs.")
     batch_size: int = Field(32, gt=0, description="Examples per optimiser step.")
     warmup: Fraction = Field(0.1, description="Share of the steps with a rising learning rate.")
+    warmup_steps: int | None = Field(
+        None, ge=0, description="Steps with a rising learning rate; instead of `warmup`."
+    )
     schedule: Literal["linear", "constant", "warmup_stable_decay"] = Field(
         "linear",
         description="Learning rate after the warm-up; warmup_stable_decay decays in the last half.",
@@ -107,6 +110,11 @@ class Predict(Strict):
     max_answer_length: int = Field(30, ge=1, description="Longest answer span, in tokens.")
     best_spans: int = Field(20, ge=1, description="Start and end candidates for an answer span.")
     layer: int = Field(-1, description="Hidden layer of sentence embeddings; 0 is the embeddings.")
+    pooling: Literal["mean", "first"] = Field(
+        "mean",
+        description="Sentence embeddings of the mine family: the mean over all tokens, or the "
+        "first token, which is `<s>` or `[CLS]` in models that have one.",
+    )
     retrieval: Literal["nearest", "margin"] = Field(
         "nearest",
         description="How the mine family finds translations: the nearest sentence of each English "

@@ -13,6 +13,7 @@ from typing import Any
 
 from xstilts import config, identity, locks, store
 from xstilts.artefacts import Artefact, Cell, Dataset, Predictions
+from xstilts.config import Task
 from xstilts.origins import FilesSplit, HubSplit
 from xstilts.sources import raw
 from xstilts.study import Grid
@@ -171,19 +172,22 @@ def notes(grid: Grid) -> list[str]:
 
 def same_data(grid: Grid) -> list[tuple[str, str]]:
     """(intermediate task, target) pairs that train on the same examples: not transfer."""
-    pairs = []
-    for target in grid.study.targets:
-        own = _training_data(grid, target)
-        tasks = dict.fromkeys(p.task for recipe in grid.recipes.values() for p in recipe.parts)
-        pairs += [(task, target) for task in tasks if own & _training_data(grid, task)]
-    return pairs
+    used = dict.fromkeys(p.task for recipe in grid.recipes.values() for p in recipe.parts)
+    tasks = grid.project.tasks
+    return [
+        (name, target)
+        for target in grid.study.targets
+        for name in used
+        if _training_data(target, tasks) & {*_training_data(name, tasks), *tasks[name].same_data}
+        or _training_data(name, tasks) & {*tasks[target].same_data}
+    ]
 
 
-def _training_data(grid: Grid, name: str) -> set[str]:
-    task = grid.project.tasks[name]
-    if "train" not in task.splits:
+def _training_data(name: str, tasks: Mapping[str, Task]) -> set[str]:
+    """The tasks whose training split a task trains on: itself, or those that it refers to."""
+    if "train" not in tasks[name].splits:
         return set()
-    return {found.id for found in grid.datasets(name, task.source_language, "train")}
+    return {*tasks[name].references("train")} or {name}
 
 
 def missing(artefact: Artefact) -> str | None:

@@ -111,9 +111,11 @@ def collate(features, pad_id, settings=None, random=None):
 
 
 def outputs(output, batch, settings):
-    """Sentence embedding [hidden]: the mean of a layer, which is a setting, over all tokens."""
-    vectors = mean_of_tokens(output.hidden_states[settings.layer], batch["attention_mask"])
-    return list(vectors.cpu().numpy())
+    """Sentence embedding [hidden], of the layer and by the pooling that the settings say."""
+    hidden = output.hidden_states[settings.layer]
+    if settings.pooling == "first":
+        return list(hidden[:, 0].float().cpu().numpy())
+    return list(mean_of_tokens(hidden, batch["attention_mask"]).cpu().numpy())
 
 
 def decode(rows, features, embeddings, labels, settings):

@@ -352,7 +352,9 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
             "metric_for_best_model": "eval_score",
             "greater_is_better": True,
         }
-    warmup = round(settings.warmup * batches.steps)
+    warmup = settings.warmup_steps
+    if warmup is None:
+        warmup = round(settings.warmup * batches.steps)
     schedule, schedule_options = settings.schedule, {}
     if schedule == "constant":
         schedule = "constant_with_warmup"
