@@ -82,20 +82,56 @@ def test_replicates_do_not_depend_on_the_memory_that_blocks_take(monkeypatch):
 def simulated_gain(random, *, gain=3.0, seeds=3, n=300, seed_sd=1.0):
     """A gain over `seeds` runs of two systems on the same n examples, with its bootstrap."""
     hard = random.normal(size=(n, 1))
-    shift = random.normal(0, seed_sd, (1, 2 * seeds)) + np.repeat([0.0, gain], seeds)
+    shift = random.normal(0, 1, 2 * seeds) * seed_sd + np.repeat([0.0, gain], seeds)
     own = np.sqrt(0.6) * hard + np.sqrt(0.4) * random.normal(size=(n, 2 * seeds))
     right = (stats.norm.cdf(own) < (60 + shift) / 100).astype(float)
     [drawn] = ratio_replicates([(np.arange(n), right, np.ones_like(right))], 200)
     points = 100 * right.mean(0)
-    return Sample(points[seeds:], drawn[:, seeds:]) - Sample(points[:seeds], drawn[:, :seeds])
+    first, second = (
+        Sample(points[part], drawn[:, part], {name: points[part]})
+        for name, part in (("none", slice(None, seeds)), ("nli", slice(seeds, None)))
+    )
+    return second - first
 
 
-@pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (2, 0.0), (3, 1.0), (3, 4.0), (5, 2.0)])
+@pytest.mark.parametrize(
+    ("seeds", "seed_sd"),
+    [(1, 0.0), (2, 0.0), (2, 4.0), (3, 1.0), (3, 4.0), (3, (1, 6)), (5, 2.0)],
+)
 def test_the_interval_of_a_gain_covers_it(seeds, seed_sd):
+    deviations = np.repeat(seed_sd, seeds) if isinstance(seed_sd, tuple) else seed_sd
     share = covered(
-        3.0, lambda random: simulated_gain(random, seeds=seeds, seed_sd=seed_sd).interval
+        3.0, lambda random: simulated_gain(random, seeds=seeds, seed_sd=deviations).interval
     )
     assert 0.92 <= share <= 0.995
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("shared", [0.0, 0.5])
+def test_the_interval_of_a_slope_over_trainings_covers_it(seeds, shared):
+    """Also where runs of one seed go up and down together, which widens it."""
+    weights = np.concatenate([slope_weights([1, 2, 3, 4]), -slope_weights([1, 2, 3, 4])])
+
+    def make(random):
+        common = np.sqrt(shared) * random.normal(size=seeds)
+        runs = common + np.sqrt(1 - shared) * random.normal(size=(8, seeds))
+        return combine([Sample(r, None, {n: r}) for n, r in enumerate(runs)], weights).interval
+
+    assert 0.93 <= covered(0, make) <= 0.999
+
+
+def test_two_trainings_give_welchs_interval():
+    first, second = np.array([1.0, 4.0, 2.0]), np.array([7.0, 1.0, 9.0])
+    found = (Sample(first, None, {"a": first}) - Sample(second, None, {"b": second})).interval
+    expected = stats.ttest_ind(first, second, equal_var=False)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert found.p == pytest.approx(expected.pvalue)
+
+
+def test_what_one_training_yields_is_paired():
+    first, second = np.array([1.0, 4.0, 2.0]), np.array([2.0, 5.0, 3.5])
+    difference = Sample(first, None, {"a": first}) - Sample(second, None, {"a": second})
+    assert difference.interval == mean_interval(first - second)
 
 
 def test_without_a_gain_p_is_rarely_small():

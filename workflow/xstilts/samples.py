@@ -116,13 +116,14 @@ class Samples:
         recipe: str,
         target: str,
     ) -> Sample:
+        runs = {(model, recipe): points}
         if replicates is None:
-            return Sample(points, None)
+            return Sample(points, None, runs)
         columns = self._columns(target)
         at = [columns.get((model, recipe, seed)) for seed in self.seeds]
         missing = np.full(len(replicates), np.nan, np.float32)
         drawn = [missing if column is None else replicates[:, column] for column in at]
-        return Sample(points, np.stack(drawn, axis=1))
+        return Sample(points, np.stack(drawn, axis=1), runs)
 
     def _cells(self, target: str) -> list[Cell]:
         return [c for c in self.results.context.cells if c.target == target and c in self._scored]

@@ -5,8 +5,8 @@ its value in every seed and, for each seed, in bootstrap replicates of the examp
 a study share the replicates' examples and the seeds, so that differences are paired.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -44,20 +44,31 @@ class Sample:
     """A quantity's value in each seed [seeds], and in replicates of examples [replicates, seeds].
 
     A seed that is not there yet is NaN, and so it stays in every combination with others.
-    `examples` is None where no scores of single examples are known.
+    `examples` is None where no scores of single examples are known. `runs` are the terms of
+    `by_seed` by what was trained: two keys are trainings apart, which chance makes differ on its
+    own; without it all is one.
     """
 
     by_seed: np.ndarray
     examples: np.ndarray | None
+    runs: Mapping[Hashable, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if not self.runs:
+            object.__setattr__(self, "runs", {None: self.by_seed})
 
     def __add__(self, other: "Sample") -> "Sample":
         both = self.examples is not None and other.examples is not None
         replicates = self.examples + other.examples if both else None
-        return Sample(self.by_seed + other.by_seed, replicates)
+        runs = dict(self.runs)
+        for key, values in other.runs.items():
+            runs[key] = runs[key] + values if key in runs else values
+        return Sample(self.by_seed + other.by_seed, replicates, runs)
 
     def __mul__(self, factor: float) -> "Sample":
         replicates = None if self.examples is None else self.examples * factor
-        return Sample(self.by_seed * factor, replicates)
+        runs = {key: values * factor for key, values in self.runs.items()}
+        return Sample(self.by_seed * factor, replicates, runs)
 
     def __sub__(self, other: "Sample") -> "Sample":
         return self + other * -1
@@ -81,26 +92,32 @@ class Sample:
     def interval(self) -> Interval:
         """The 95 % interval of the mean over seeds, for new seeds and new examples alike.
 
-        Seeds and examples are crossed random effects: Var = s²/S + V − I/S, with s² the variance
-        over S seeds, V that of the mean over bootstrap replicates of the examples, and I that of
-        their interaction, which both of the former hold. Student's t with Satterthwaite's degrees
-        of freedom, S − 1 if only seeds vary. One seed: examples only, and for this training only.
+        Seeds and examples are crossed random effects: Var = Σ s²/S + V − I/S, with s² the variance
+        of each of `runs` over S seeds, V that of the mean over bootstrap replicates of the
+        examples, and I that of their interaction, which both of the former hold. Student's t with
+        the degrees of freedom of Welch (1947) and Satterthwaite (1946): between S − 1 and S − 1 for
+        each of `runs` if only seeds vary, more if examples do. Runs of one seed count as
+        independent; if they go up and down together, the interval of a difference is too wide,
+        never too narrow. One seed: examples only, and for this training only.
         """
         count, value = self.seeds, self.mean
         if not count:
             return NOTHING
-        seeds = self.values.var(ddof=1) / count if count > 1 else 0.0
-        examples = interaction = 0.0
+        here = ~np.isnan(self.by_seed)
+        parts = np.zeros(1)
+        if count > 1:
+            parts = np.array([run[here].var(ddof=1) / count for run in self.runs.values()])
+        seeds, examples, interaction = float(parts.sum()), 0.0, 0.0
         if self.examples is not None:
-            kept = self.examples[:, ~np.isnan(self.by_seed)]
-            examples = kept.mean(axis=1).var(ddof=1)
+            kept = self.examples[:, here]
+            examples = float(kept.mean(axis=1).var(ddof=1))
             if count > 1:
                 each = kept.var(axis=0, ddof=1).mean()
                 interaction = max(0.0, each - examples) / (count - 1)
         elif count == 1:
             return Interval(value)
         variance = max(seeds + examples - interaction, seeds, examples)
-        freedom = (count - 1) * (variance / seeds) ** 2 if seeds > 0 else np.inf
+        freedom = (count - 1) * variance**2 / (parts**2).sum() if seeds > 0 else np.inf
         return t_interval(value, float(np.sqrt(variance)), freedom)
 
     def replicates(self, draws: np.ndarray) -> np.ndarray:

@@ -140,8 +140,9 @@ def shared_caveats(samples: Samples) -> list[str]:
         )
     elif seeds < 5:
         caveats.append(
-            f"{seeds} seeds: intervals are over seeds and test examples, by Student's t; so few "
-            "seeds tell their own spread badly, and where seeds differ much intervals are wide."
+            f"{seeds} seeds: intervals are over seeds and test examples, by Welch's t, which takes "
+            "trainings of one seed for independent; so few seeds tell their own spread badly, and "
+            "where seeds differ much intervals are wide."
         )
     total, scored = len(context.cells), len(results.scored)
     if scored < total:
