@@ -135,11 +135,12 @@ def test_scale_finds_the_slope(tmp_path, slope):
     )
     hours = {(m, "nli"): 1.5 for m in both}
     found = run("scale", samples, tmp_path / "out", parameters=both, gpu_hours=hours)
-    full, lora = one(found, "gain, nli, arm full"), one(found, "gain, nli, arm lora")
+    full, lora = one(found, "arm full$"), one(found, "arm lora$")
     assert holds(full, slope)
     assert holds(lora, 0)
     assert (full.low > 0) == (slope > 0)
     assert holds(one(found, "minus that of full"), -slope)
+    assert holds(one(found, "^Slope.*arm full, models random"), slope)
     assert set(found.tables["sizes"]["hours"]) == {1.5}
 
 
@@ -164,6 +165,10 @@ def test_language_finds_the_interaction_and_the_match(tmp_path, interaction):
     assert (between.high < 0) == (interaction > 0)
     assert holds(one(found, "^Matched language minus .*, xlmr"), 6)
     assert set(found.tables["languages"]["data"]) == {"en", "xa", "xb", "mixed"}
+    by_data = found.tables["interaction"].set_index("data")
+    assert list(by_data.index) == ["xa", "xb"]
+    assert (by_data["p_holm"] >= by_data["p"]).all()
+    assert ((by_data["low"] <= -interaction) & (-interaction <= by_data["high"])).all()
 
 
 # ----------------------------------------------------------------------------------------- size
@@ -201,7 +206,27 @@ def test_size_finds_the_slope_of_the_gain_and_of_the_degradation(tmp_path, slope
     assert holds(one(found, "^Slope of the degradation on other, languages and seeds"), -slope)
     assert one(found, "Spearman.*gain").n == 4
     assert one(found, "^Slope of the degradation on hard$").low < 0
+    lines = found.tables["languages"].set_index(["quantity", "language"])
+    assert set(lines.loc["gain"].index) == {"xa", "xb", "xc"}
+    own = lines.loc[("degradation on other", "xa")]
+    assert own["low"] <= -slope <= own["high"]
+    assert own["sizes"] == 4
     assert any("Subset late has no scores yet" in text for text in found.answer.caveats)
+
+
+def test_sizes_of_different_data_are_not_one_line(tmp_path):
+    """Two tasks, of which the larger helps more, and neither more with more of it."""
+    counts = {"nli~1k": 1000, "nli~4k": 4000, "qqp~10k": 10000, "qqp~40k": 40000, "ccg": 10}
+    samples = simulate(
+        tmp_path / "scores",
+        lambda cell, language: 50 + 9 * ("qqp" in cell.recipe) - 5 * (cell.recipe == "ccg"),
+        recipes=["none", *counts],
+    )
+    found = run("size", samples, tmp_path / "out", examples=counts)
+    for data in ("nli", "qqp"):
+        assert holds(one(found, f"^Slope of the gain, {data}$"), 0)
+    across = one(found, "over intermediate tasks")
+    assert (across.value, across.n) == (pytest.approx(1), 3)
 
 
 # ---------------------------------------------------------------------------------------- order
@@ -237,7 +262,7 @@ def test_order_tells_its_variance_from_that_of_seeds(tmp_path, sd):
     assert (share.p < 0.05) == (sd > 0)
     assert (share.value > 0.7) == (sd > 0)
     assert one(found, "Kendall's W").value == pytest.approx(1, abs=0.3) or not sd
-    given = one(found, "size_up minus the mean of the random orders")
+    given = one(found, "size_up minus the mean of the 6 random orders")
     assert holds(given, shift["size_up"] - np.mean([shift[f"random_{n}"] for n in range(1, 7)]))
     lost = found.tables["forgetting"].set_index(["task", "later_steps"])["forgetting"]
     assert lost.round(6).to_dict() == {("a", 1): 10, ("a", 2): 20, ("b", 1): 5}

@@ -13,6 +13,7 @@ from xstilts.statistics import (
     crossed_mean,
     holm,
     kendall_w,
+    line_interval,
     mean,
     mean_interval,
     permutation_p,
@@ -171,6 +172,17 @@ def test_a_slope_is_that_of_least_squares():
     assert slope.by_seed == pytest.approx(expected)
 
 
+def test_the_slope_of_a_line_through_independent_points_is_covered():
+    x = np.array([5.0, 6, 7, 8])
+
+    def make(random):
+        return line_interval(x, 2 * x + random.normal(size=4))
+
+    assert 0.92 <= covered(2, make) <= 0.98
+    assert line_interval([1, 2], [3, 5]).value == pytest.approx(2)
+    assert np.isnan(line_interval([1, 2], [3, 5]).low)
+
+
 def test_ranks_are_sure_only_where_systems_differ():
     def system(value, seed):
         noise = np.random.default_rng(seed).normal(size=(1001, 3))
@@ -260,6 +272,7 @@ def test_spearman():
     assert perfect.p == pytest.approx(2 / 24)  # as small as it can be with four
     assert np.isnan(perfect.low)
     assert np.isnan(spearman([1, 2], [1, 2]).value)
+    assert np.isnan(spearman([1, 2, 3], [1, 2, np.nan]).value)
     assert np.isnan(spearman([1, 1, 1, 1], [1, 2, 3, 4]).value)
 
 

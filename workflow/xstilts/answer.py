@@ -25,7 +25,7 @@ class Estimate(_Frozen):
     unit: str = Field(description="Of value, low and high, as `points` or `points per decade`.")
     p: Number | None = Field(None, description="Two-sided, against zero.")
     p_holm: Number | None = Field(None, description="Corrected over the family shown with it.")
-    effect: Number | None = Field(None, description="Standardised: see `statistics`.")
+    effect: Number | None = Field(None, description="Cohen's h of the two scores.")
 
 
 class Answer(_Frozen):
@@ -59,14 +59,19 @@ def markdown(answer: Answer, escape: Callable[[str], str]) -> str:
     if answer.caveats:
         lines += ["What to beware of:", "", *(f"- {escape(text)}" for text in answer.caveats), ""]
     if answer.estimates:
-        lines += ["| Estimate | Value | 95 % interval | n | p (Holm) |", "|:--|--:|--:|--:|--:|"]
-        lines += [_line(one, escape) for one in answer.estimates]
+        effects = any(one.effect is not None for one in answer.estimates)
+        head = ["Estimate", "Value", "95 % interval", "n", "p (Holm)", *["Cohen's h"] * effects]
+        lines += [f"| {' | '.join(head)} |", "|:--" + "|--:" * (len(head) - 1) + "|"]
+        lines += [_line(one, escape, effects) for one in answer.estimates]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _line(one: Estimate, escape: Callable[[str], str]) -> str:
+def _line(one: Estimate, escape: Callable[[str], str], effects: bool) -> str:
     value = "–" if one.value is None else f"{one.value:.2f} {escape(one.unit)}"
     ends = "–" if one.low is None or one.high is None else f"{one.low:.2f} to {one.high:.2f}"
     p = one.p if one.p_holm is None else one.p_holm
     said = "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-    return f"| {escape(one.label)} | {value} | {ends} | {one.n} | {said} |".replace(" -", " −")
+    cells = [escape(one.label), value, ends, str(one.n), said]
+    if effects:
+        cells.append("–" if one.effect is None else f"{one.effect:.2f}")
+    return f"| {' | '.join(cells)} |".replace(" -", " −")

@@ -172,6 +172,17 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return t_interval(float(values.mean()), error, len(values) - 1)
 
 
+def line_interval(x: Sequence[float], y: Sequence[float]) -> Interval:
+    """Student's interval of a least-squares slope, by the residuals.
+
+    NaN ends below three points.
+    """
+    if len(x) < 3:
+        return Interval(float(slope_weights(x) @ np.asarray(y, float)))
+    line = stats.linregress(x, y)
+    return t_interval(float(line.slope), float(line.stderr), len(x) - 2)
+
+
 # ------------------------------------------------------------------------------------ bootstrap
 
 
@@ -309,7 +320,7 @@ def crossed_mean(table: np.ndarray) -> Interval:
     With one column (or row) it is Student's interval over the other. Rows and columns with a gap
     are left out.
     """
-    table = np.asarray(table, float)
+    table = np.atleast_2d(np.asarray(table, float))
     table = table[:, ~np.isnan(table).all(axis=0)]
     table = table[~np.isnan(table).any(axis=1)]
     rows, columns = table.shape
@@ -333,11 +344,11 @@ def crossed_mean(table: np.ndarray) -> Interval:
 def spearman(x: Sequence[float], y: Sequence[float]) -> Interval:
     """Spearman's correlation; interval by Fisher's z with Bonett and Wright's (2000) variance.
 
-    p is exact below nine pairs, else Student's. NaN below three pairs or without variation; ends
-    are NaN below four pairs, or where the correlation is perfect.
+    p is exact below nine pairs, else Student's. NaN below three pairs, with a gap or without
+    variation; ends are NaN below four pairs, or where the correlation is perfect.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < 3 or np.isnan(y).any() or np.ptp(x) == 0 or np.ptp(y) == 0:
         return NOTHING
     rho, p = map(float, stats.spearmanr(x, y))
     if len(x) < 9:

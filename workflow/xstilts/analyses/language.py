@@ -1,6 +1,6 @@
 """language: does the language of the intermediate data matter, and to which model?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -17,11 +17,12 @@ from xstilts.analyses import (
     with_holm,
 )
 from xstilts.analyses.plots import Panel, intervals
+from xstilts.answer import Estimate
 from xstilts.languages import language as about
 from xstilts.recipe import ALL, Recipe
 from xstilts.results import MEAN
 from xstilts.samples import ZERO_SHOT, Samples
-from xstilts.statistics import Sample, mean
+from xstilts.statistics import Sample, holm, mean
 
 MIXED = "mixed"
 Recipes = Mapping[str, str]  # language of the data -> recipe
@@ -42,35 +43,29 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     overall = {m: mean([*found.values()]) for m, found in single.items()}
     matched = {m: s for m, found in by_model.items() if (s := _matched(samples, m, found, source))}
     name = about(source).name
-    against = with_holm(
-        [
-            estimate(f"{_data(x)} minus {name} data, {context.label(m)}", s.interval, s.seeds)
-            for m, found in contrasts.items()
-            for x, s in found.items()
-        ]
-    )
-    interactions = {
-        (m, other): mean([single[m][x] - single[other][x] for x in sorted(both)])
-        for n, m in enumerate(single)
-        for other in list(single)[n + 1 :]
+    pairs = [(m, other) for n, m in enumerate(single) for other in list(single)[n + 1 :]]
+    by_data = {
+        (m, other): {x: single[m][x] - single[other][x] for x in sorted(both)}
+        for m, other in pairs
         if (both := single[m].keys() & single[other].keys())
     }
+    interactions = {pair: mean([*found.values()]) for pair, found in by_data.items()}
     estimates = [
-        *(
-            estimate(f"Other languages minus {name}, {context.label(m)}", s.interval, s.seeds)
-            for m, s in overall.items()
+        *_family(
+            (f"Other languages minus {name}, {context.label(m)}", s) for m, s in overall.items()
         ),
-        *(
-            estimate(
-                f"Interaction: {context.label(m)} minus {context.label(other)}", s.interval, s.seeds
-            )
+        *_family(
+            (f"Interaction: {context.label(m)} minus {context.label(other)}", s)
             for (m, other), s in interactions.items()
         ),
-        *(
-            estimate(f"Matched language minus {name}, {context.label(m)}", s.interval, s.seeds)
-            for m, s in matched.items()
+        *_family(
+            (f"Matched language minus {name}, {context.label(m)}", s) for m, s in matched.items()
         ),
-        *against,
+        *_family(
+            (f"{_data(x)} minus {name} data, {context.label(m)}", s)
+            for m, found in contrasts.items()
+            for x, s in found.items()
+        ),
     ]
     said = [_found(context.label(m), name, s, matched.get(m)) for m, s in overall.items()]
     said += [
@@ -87,7 +82,14 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         caveats.append("One model only: whether the model matters to this is not asked.")
     figures = {"answer": lambda results: _figure(samples, by_model, source)}
     tables = {"languages": _table(samples, by_model)}
+    if by_data:
+        tables["interaction"] = _interaction_table(by_data)
     return outcome("language", facts, " ".join(said), caveats, estimates, figures, tables)
+
+
+def _family(named: Iterable[tuple[str, Sample]]) -> list[Estimate]:
+    """Estimates that are compared with each other, with Holm's correction over them."""
+    return with_holm([estimate(label, s.interval, s.seeds) for label, s in named])
 
 
 def _found(model: str, source: str, other: Sample, matched: Sample | None) -> str:
@@ -165,6 +167,19 @@ def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
                         }
                     )
     return pd.DataFrame(rows)
+
+
+def _interaction_table(by_data: Mapping[tuple[str, str], Mapping[str, Sample]]) -> pd.DataFrame:
+    """Per language of the data: its gain minus that of the source's, between two models."""
+    rows = [
+        (*pair, x, s.interval.value, s.interval.low, s.interval.high, s.interval.p, s.seeds)
+        for pair, found in by_data.items()
+        for x, s in found.items()
+    ]
+    columns = ["model", "minus", "data", "difference", "low", "high", "p", "seeds"]
+    table = pd.DataFrame(rows, columns=columns)
+    table.insert(7, "p_holm", holm(table["p"]))
+    return table
 
 
 def _figure(samples: Samples, by_model: Mapping[str, Recipes], source: str):

@@ -26,9 +26,9 @@ from xstilts.statistics import (
     Components,
     Interval,
     Sample,
+    crossed_mean,
     kendall_w,
     mean,
-    mean_interval,
     permutation_p,
     variance_components,
 )
@@ -121,7 +121,7 @@ def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list:
     context = samples.results.context
     base = kinds["random"] or kinds["given"]
     middle = mean([samples.score(model, r, MEAN) for r in base])
-    what = "random orders" if kinds["random"] else "given orders"
+    what = counted(len(base), "random order" if kinds["random"] else "given order")
     compared = [*(kinds["given"] if kinds["random"] else []), *kinds["control"]]
     found = []
     for recipe in compared:
@@ -131,12 +131,12 @@ def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list:
     return found
 
 
-Forgotten = dict[tuple[str, int], list[float]]  # (task, later steps) -> points lost, of each run
+Forgotten = dict[tuple[str, int], pd.DataFrame]  # (task, later steps) -> points lost: chain × seed
 
 
 def _forgetting(facts: Facts, model: str) -> Forgotten:
     """Score of a task after its own step, minus that after so many later steps of the chain."""
-    lost: Forgotten = defaultdict(list)
+    lost: dict[tuple[str, int], list] = defaultdict(list)
     for (name, chain, task, seed), score in facts.retained.items():
         steps = parse(chain).steps
         at = [n for n, step in enumerate(steps) if step.parts[0].task == task]
@@ -144,19 +144,24 @@ def _forgetting(facts: Facts, model: str) -> Forgotten:
             continue
         own = facts.retained.get((name, str(Recipe(steps[: at[0] + 1])), task, seed))
         if own is not None:
-            lost[task, later].append(own - score)
-    return dict(sorted(lost.items()))
+            lost[task, later].append((chain, seed, own - score))
+    columns = ["chain", "seed", "lost"]
+    return {
+        key: pd.DataFrame(rows, columns=columns).pivot(index="chain", columns="seed", values="lost")
+        for key, rows in sorted(lost.items())
+    }
 
 
 def _forgetting_estimates(forgotten: Forgotten) -> list:
+    """Chains and seeds are crossed: chains that begin alike share their trainings."""
     return with_holm(
         [
             estimate(
                 f"Forgetting of {task} after {counted(later, 'later step')}",
-                mean_interval(values),
-                len(values),
+                crossed_mean(lost),
+                lost.shape[1],
             )
-            for (task, later), values in forgotten.items()
+            for (task, later), lost in forgotten.items()
         ]
     )
 
@@ -190,8 +195,7 @@ def _found(
         names = listed([label(t) for t in targets])
         said.append(f"Targets ({names}) agree on the orders with Kendall's W {agreement:.2f}.")
     if forgotten:
-        values = [x for found in forgotten.values() for x in found]
-        lost = mean_interval([-value for value in values])
+        lost = crossed_mean(-pd.concat(forgotten))
         said.append(f"The steps after a task's own change its score by {told(lost)}.")
     return " ".join(said)
 
@@ -246,9 +250,9 @@ def _numbers(score: Sample) -> tuple[float, float, float, int]:
 
 def _forgetting_table(forgotten: Forgotten) -> pd.DataFrame:
     rows = []
-    for (task, later), values in forgotten.items():
-        found = mean_interval(values)
-        rows.append((task, later, found.value, found.low, found.high, len(values)))
+    for (task, later), lost in forgotten.items():
+        found = crossed_mean(lost)
+        rows.append((task, later, found.value, found.low, found.high, int(lost.count().sum())))
     return pd.DataFrame(rows, columns=["task", "later_steps", "forgetting", "low", "high", "runs"])
 
 
@@ -276,8 +280,11 @@ def _figure(samples: Samples, model: str, kinds: dict[str, list[str]]):
 
 def _forgetting_figure(forgotten: Forgotten):
     tasks: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
-    for (task, later), values in forgotten.items():
-        tasks[task].append((f"after {counted(later, 'later step')}", mean_interval(values)))
+    for (task, later), lost in forgotten.items():
+        tasks[task].append((f"after {counted(later, 'later step')}", crossed_mean(lost)))
     panels = [Panel(task, rows) for task, rows in tasks.items()]
-    subtitle = "Score after the task's own step minus that later. Bars: 95 % intervals over runs."
+    subtitle = (
+        "Score after the task's own step minus that later. Bars: 95 % intervals over chains and "
+        "seeds; filled: not zero."
+    )
     return intervals("Forgetting along the chain", subtitle, panels, "points lost")

@@ -19,10 +19,11 @@ from xstilts.analyses import (
     with_holm,
 )
 from xstilts.analyses.plots import Panel, along
+from xstilts.answer import Estimate
 from xstilts.config import ARM
 from xstilts.results import MEAN
 from xstilts.samples import ZERO_SHOT, Samples
-from xstilts.statistics import Sample, combine, slope_weights
+from xstilts.statistics import Sample, combine, line_interval, slope_weights
 
 UNIT = "points per tenfold size"
 Curve = list[tuple[str, Sample]]  # models by size, with their gain
@@ -47,12 +48,14 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
             for key, s in slopes.items()
         ]
     )
-    estimates += _between_arms(samples, slopes)
+    estimates += _over_models(samples, facts, lines)
+    estimates += with_holm(_between_arms(samples, slopes))
     said = [_found(samples, key, slopes[key], lines[key]) for key in slopes]
     caveats = [
         *shared_caveats(samples),
         f"A slope is over {counted(max(map(len, lines.values())), 'model')}, which differ in more "
-        "than their size; its interval is over seeds and examples, not over other models.",
+        "than their size. Its interval is over seeds and examples, of these models; the one with "
+        "models random is of the line through their means, as if others could be drawn.",
     ]
     if facts.gpu_hours:
         caveats.append(
@@ -90,6 +93,19 @@ def _curves(samples: Samples, facts: Facts, target: str) -> Mapping[tuple[str, s
 def _slope(curve: Curve, facts: Facts) -> Sample:
     x = [np.log10(facts.parameters[model]) for model, _ in curve]
     return combine([gain for _, gain in curve], slope_weights(x))
+
+
+def _over_models(
+    samples: Samples, facts: Facts, lines: Mapping[tuple[str, str], Curve]
+) -> list[Estimate]:
+    """The same slopes with the interval that the points' distance from the line gives."""
+    found = []
+    for key, curve in lines.items():
+        x = [np.log10(facts.parameters[model]) for model, _ in curve]
+        line = line_interval(x, [gain.mean for _, gain in curve])
+        what = f"Slope of the gain, {_name(samples, key)}, models random"
+        found.append(estimate(what, line, len(curve), UNIT))
+    return with_holm(found)
 
 
 def _name(samples: Samples, key: tuple[str, str]) -> str:

@@ -1,6 +1,7 @@
 """size: does the amount of intermediate data matter, on the whole and on adversarial subsets?"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,54 +19,56 @@ from xstilts.analyses import (
     with_holm,
 )
 from xstilts.analyses.plots import Panel, along
+from xstilts.recipe import parse
 from xstilts.results import BASELINE
 from xstilts.samples import ZERO_SHOT, Samples
-from xstilts.statistics import Interval, Sample, combine, crossed_mean, slope_weights, spearman
+from xstilts.statistics import (
+    Interval,
+    Sample,
+    combine,
+    crossed_mean,
+    mean,
+    slope_weights,
+    spearman,
+)
 
 UNIT = "points per tenfold data"
 Quantity = Callable[[str, str, str], Sample]  # (model, recipe, language) -> sample
+Sized = dict[tuple[str, str], list[str]]  # (model, data) -> recipes by size, which alone differs
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
     """Gain, and degradation on each named subset, against the logarithm of the examples."""
-    context = samples.results.context
+    every = _by_data(samples, facts)
     sized = {
-        model: sorted(
-            (r for r in trained(samples, model) if r in facts.examples), key=facts.examples.get
-        )
-        for model in context.models
-    }
-    sized = {
-        model: recipes
-        for model, recipes in sized.items()
+        key: recipes
+        for key, recipes in every.items()
         if len({facts.examples[r] for r in recipes}) > 1
     }
     if not sized:
         return nothing_yet("size", samples, facts, "no two sizes of intermediate data are scored")
     quantities = _quantities(samples, facts)
-    found: list = []
-    said: list[str] = []
-    rows: list[dict] = []
+    slopes, random, ranks, said = [], [], [], []
+    points: list[dict] = []
+    lines: list[dict] = []
     for name, (quantity, languages) in quantities.items():
-        for model, recipes in sized.items():
-            slope, by_language, rank = _trend(facts, quantity, model, recipes, languages)
-            if np.isnan(slope.value):
+        for (model, data), recipes in sized.items():
+            trend = _slope(facts, quantity, model, recipes, ZERO_SHOT).interval
+            if np.isnan(trend.value):
                 continue
-            label = name + (f", {context.label(model)}" if len(sized) > 1 else "")
-            found.append(estimate(f"Slope of the {label}", slope, len(recipes), UNIT))
-            found.append(
-                estimate(
-                    f"Slope of the {label}, languages and seeds random",
-                    by_language,
-                    len(languages),
-                    UNIT,
-                )
+            label = ", ".join([name, *_named(samples, sized, (model, data))])
+            rank = _rank(facts, quantity, model, recipes, ZERO_SHOT)
+            mixed = crossed_mean(
+                [_slope(facts, quantity, model, recipes, x).by_seed for x in languages]
             )
-            found.append(
-                estimate(f"Spearman's correlation of size and {label}", rank, len(recipes), "rho")
-            )
-            said.append(_sentence(label, slope, rank, len(recipes)))
-            rows += _rows(facts, name, quantity, model, recipes)
+            slopes.append(estimate(f"Slope of the {label}", trend, len(recipes), UNIT))
+            what = f"Slope of the {label}, languages and seeds random"
+            random.append(estimate(what, mixed, len(languages), UNIT))
+            what = f"Spearman's correlation of size and {label}"
+            ranks.append(estimate(what, rank, len(recipes), "rho"))
+            said.append(_sentence(label, trend, rank, len(recipes)))
+            points += _points(facts, name, quantity, model, recipes)
+            lines += _lines(facts, name, quantity, (model, data), recipes, languages)
     if not said:
         return nothing_yet("size", samples, facts, "no size is scored on every target")
     caveats = [
@@ -74,12 +77,55 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         "than six no p can be small.",
         "Subsamples are nested: a larger one holds the smaller.",
     ]
+    if any(whole for _, whole in facts.adversarial.values()):
+        caveats.append(
+            "Where another target stands for a subset, its own difficulty is in the degradation: "
+            "only how that changes with size tells something."
+        )
     missing = [name for name in facts.adversarial if not any(name in q for q in quantities)]
     caveats += [f"Subset {name} has no scores yet." for name in missing]
     figures = {"answer": lambda results: _figure(samples, facts, quantities, sized)}
-    tables = {"sizes": pd.DataFrame(rows)}
+    tables = {"sizes": pd.DataFrame(points)}
+    if lines:
+        tables["languages"] = pd.DataFrame(lines)
+    across = _across(samples, facts, quantities["gain"][0], every)
+    estimates = [e for family in (slopes, random, ranks, across) for e in with_holm(family)]
     head = " ".join(said[:4])
-    return outcome("size", facts, head, caveats, with_holm(found), figures, tables)
+    return outcome("size", facts, head, caveats, estimates, figures, tables)
+
+
+def _by_data(samples: Samples, facts: Facts) -> Sized:
+    """The recipes of a model that differ only in the number of examples, the fewest first."""
+    found: Sized = {}
+    for model in samples.results.context.models:
+        for name in trained(samples, model):
+            if name in facts.examples:
+                recipe = facts.recipes.get(name) or parse(name)
+                data = "-".join(
+                    "+".join(str(replace(p, size=None)) for p in s.parts) for s in recipe.steps
+                )
+                found.setdefault((model, data), []).append(name)
+    return {key: sorted(names, key=facts.examples.get) for key, names in found.items()}
+
+
+def _named(samples: Samples, sized: Sized, key: tuple[str, str]) -> list[str]:
+    """What tells one series from the others: the model, the data, or both."""
+    label = samples.results.context.label
+    several = [len({key[part] for key in sized}) > 1 for part in (0, 1)]
+    return [label(name) for name, shown in zip(key, several, strict=True) if shown]
+
+
+def _across(samples: Samples, facts: Facts, gain: Quantity, every: Sized) -> list:
+    """Correlation of size and gain over different intermediate data, each at its largest."""
+    found = []
+    for model in dict.fromkeys(model for model, _ in every):
+        largest = [recipes[-1] for (name, _), recipes in every.items() if name == model]
+        means = [gain(model, recipe, ZERO_SHOT).mean for recipe in largest]
+        rank = spearman([facts.examples[r] for r in largest], means)
+        if np.isfinite(rank.value):
+            what = f"Spearman's correlation of size and gain over intermediate tasks, {model}"
+            found.append(estimate(what, rank, len(largest), "rho"))
+    return found
 
 
 def _quantities(samples: Samples, facts: Facts) -> dict[str, tuple[Quantity, list[str]]]:
@@ -91,7 +137,7 @@ def _quantities(samples: Samples, facts: Facts) -> dict[str, tuple[Quantity, lis
 
     def gain(model: str, recipe: str, language: str) -> Sample:
         gains = [samples.gain(model, recipe, target, language) for target in plain]
-        return combine(gains, [1 / len(gains)] * len(gains))
+        return mean(gains)
 
     found: dict[str, tuple[Quantity, list[str]]] = {"gain": (gain, shared)}
     for name, (target, whole) in facts.adversarial.items():
@@ -99,15 +145,19 @@ def _quantities(samples: Samples, facts: Facts) -> dict[str, tuple[Quantity, lis
             continue
         languages = set(samples.languages(target, ZERO_SHOT))
         languages &= set(samples.languages(whole, ZERO_SHOT) if whole else samples.subsets[name])
-        quantity = _degradation(samples, name, target, whole)
+        quantity = _degradation(samples, name, target, whole, sorted(languages))
         found[f"degradation on {name}"] = (quantity, sorted(languages))
     return found
 
 
-def _degradation(samples: Samples, name: str, target: str, whole: str | None) -> Quantity:
-    """Clean minus adversarial score."""
+def _degradation(
+    samples: Samples, name: str, target: str, whole: str | None, languages: Sequence[str]
+) -> Quantity:
+    """Clean minus adversarial score; the average is over the languages that have both."""
 
     def degradation(model: str, recipe: str, language: str) -> Sample:
+        if language == ZERO_SHOT and languages:
+            return mean([degradation(model, recipe, one) for one in languages])
         clean = samples.score(model, recipe, target, language)
         if whole:
             return clean - samples.score(model, recipe, whole, language)
@@ -116,22 +166,43 @@ def _degradation(samples: Samples, name: str, target: str, whole: str | None) ->
     return degradation
 
 
-def _trend(
-    facts: Facts, quantity: Quantity, model: str, recipes: Sequence[str], languages: Sequence[str]
-) -> tuple[Interval, Interval, Interval]:
-    """Slope with languages fixed, slope with languages and seeds random, Spearman's correlation."""
-    x = np.log10([facts.examples[recipe] for recipe in recipes])
-    weights = slope_weights(x)
+def _slope(
+    facts: Facts, quantity: Quantity, model: str, recipes: Sequence[str], language: str
+) -> Sample:
+    """Of the least-squares line against the logarithm of the examples."""
+    weights = slope_weights(np.log10([facts.examples[recipe] for recipe in recipes]))
+    return combine([quantity(model, recipe, language) for recipe in recipes], weights)
 
-    def slope(language: str) -> Sample:
-        return combine([quantity(model, recipe, language) for recipe in recipes], weights)
 
-    table = [slope(language).by_seed for language in languages]
-    found = table if table else [np.array([np.nan])]
-    by_language = crossed_mean(np.array(found)) if not np.isnan(found).all() else Interval(np.nan)
-    means = [quantity(model, recipe, ZERO_SHOT).mean for recipe in recipes]
-    rank = spearman(x, means) if not np.isnan(means).any() else Interval(np.nan)
-    return slope(ZERO_SHOT).interval, by_language, rank
+def _rank(
+    facts: Facts, quantity: Quantity, model: str, recipes: Sequence[str], language: str
+) -> Interval:
+    means = [quantity(model, recipe, language).mean for recipe in recipes]
+    return spearman([facts.examples[recipe] for recipe in recipes], means)
+
+
+def _lines(
+    facts: Facts,
+    name: str,
+    quantity: Quantity,
+    key: tuple[str, str],
+    recipes: Sequence[str],
+    languages: Sequence[str],
+) -> list[dict]:
+    """Slope and correlation in each language."""
+    rows = []
+    for language in languages:
+        slope = _slope(facts, quantity, key[0], recipes, language).interval
+        rank = _rank(facts, quantity, key[0], recipes, language)
+        rows.append(
+            {
+                **{"quantity": name, "model": key[0], "data": key[1], "language": language},
+                **{"slope": slope.value, "low": slope.low, "high": slope.high},
+                **{"rho": rank.value, "rho_low": rank.low, "rho_high": rank.high},
+                "sizes": len(recipes),
+            }
+        )
+    return rows
 
 
 def _sentence(label: str, slope: Interval, rank: Interval, sizes: int) -> str:
@@ -143,7 +214,7 @@ def _sentence(label: str, slope: Interval, rank: Interval, sizes: int) -> str:
     )
 
 
-def _rows(
+def _points(
     facts: Facts, name: str, quantity: Quantity, model: str, recipes: Sequence[str]
 ) -> list[dict]:
     rows = []
@@ -168,17 +239,16 @@ def _figure(
     samples: Samples,
     facts: Facts,
     quantities: Mapping[str, tuple[Quantity, list[str]]],
-    sized: Mapping[str, Sequence[str]],
+    sized: Sized,
 ):
-    context = samples.results.context
     panels = []
     for name, (quantity, _) in quantities.items():
         series = {
-            context.label(model): [
-                (facts.examples[recipe], quantity(model, recipe, ZERO_SHOT).interval)
+            ", ".join(_named(samples, sized, key)): [
+                (facts.examples[recipe], quantity(key[0], recipe, ZERO_SHOT).interval)
                 for recipe in recipes
             ]
-            for model, recipes in sized.items()
+            for key, recipes in sized.items()
         }
         panels.append(Panel(name[0].upper() + name[1:], (), series))
     sizes = sorted({facts.examples[r] for recipes in sized.values() for r in recipes})
