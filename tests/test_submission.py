@@ -232,6 +232,29 @@ def test_mistakes_are_told(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == {"accuracy": 100.0}
 
 
+@pytest.mark.parametrize(
+    ("task", "content", "message"),
+    [
+        ("xquad", {"q1": 1879}, "column 'q1' holds 1879, expected str"),
+        ("mlqa", {"q1": None}, "column 'q1' holds None, expected str"),
+        ("tydiqa", ["Italy"], "expected a JSON object, found list"),
+        ("mewslix", {"m1": "Q220"}, "column 'm1' holds 'Q220', expected list"),
+        ("mewslix", {"m1": [220]}, r"'m1' has \[220\], expected ids of candidates"),
+    ],
+)
+def test_answers_and_rankings_of_another_kind_are_told(tmp_path, task, content, message):
+    found, gold = tmp_path / "found.json", tmp_path / "gold.json"
+    found.write_text(json.dumps(content))
+    qa = {"id": "q1", "question": "?", "answers": [{"text": "1879", "answer_start": 0}]}
+    paragraph = {"context": "1879", "qas": [qa]}
+    ids = {"m1": ["Q220"]}
+    gold.write_text(
+        json.dumps(ids if task == "mewslix" else {"data": [{"paragraphs": [paragraph]}]})
+    )
+    with pytest.raises(InputError, match=rf"found\.json: {message}"):
+        score_files(task, "en", found, gold)
+
+
 def test_a_recipe_that_the_study_lacks_is_told(tmp_path):
     from tiny_project import make_grid
 

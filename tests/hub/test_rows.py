@@ -203,6 +203,12 @@ ANSWER = {"id": "1", "context": "It is red.", "question": "?"}
             {},
             "1 answers and 2 offsets",
         ),
+        (
+            "answer",
+            {**ANSWER, "answers": {"text": [""], "answer_start": [0]}},
+            {},
+            "the answer is empty, as where labels were removed",
+        ),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(load, family, record, split, message):

@@ -88,6 +88,22 @@ def _read_choices(path: Path) -> list[int]:
     return [records.field(record, "label", int, place) for place, record in records.jsonl(path)]
 
 
+def _read_texts(path: Path) -> dict[str, str]:
+    """Question id to answer."""
+    found = records.document(path)
+    return {id: records.field(found, id, str, str(path)) for id in found}
+
+
+def _read_rankings(path: Path) -> dict[str, list[str]]:
+    """Query id to ids of candidates, best first."""
+    found = records.document(path)
+    for id in found:
+        ranked = records.field(found, id, list, str(path))
+        if not all(isinstance(candidate, str) for candidate in ranked):
+            raise InputError(f"{path}: {id!r} has {ranked!r}, expected ids of candidates")
+    return found
+
+
 def _read_answers(path: Path) -> dict[str, list[str]]:
     """Question id to gold answers, of a file as SQuAD's."""
     from xstilts.sources.squad import squad
@@ -140,13 +156,13 @@ FORMATS: Mapping[str, Format] = {
     "pawsx": Format("tsv", _labels, _read_lines, _accuracy),
     "udpos": Format("tsv", _tags, _read_tags, _pos),
     "panx": Format("tsv", _tags, _read_tags, _spans),
-    "xquad": Format("json", _by_id, records.document, _squad, _read_answers),
-    "mlqa": Format("json", _by_id, records.document, _mlqa, _read_answers),
-    "tydiqa": Format("json", _by_id, records.document, _squad, _read_answers),
+    "xquad": Format("json", _by_id, _read_texts, _squad, _read_answers),
+    "mlqa": Format("json", _by_id, _read_texts, _mlqa, _read_answers),
+    "tydiqa": Format("json", _by_id, _read_texts, _squad, _read_answers),
     "bucc2018": Format("tsv", _pairs, _read_pairs, _mined),
     "tatoeba": Format("tsv", _positions, _read_lines, _accuracy),
     "xcopa": Format("jsonl", _choices, _read_choices, _accuracy),
-    "mewslix": Format("json", _by_id, records.document, _ranked),
+    "mewslix": Format("json", _by_id, _read_rankings, _ranked),
 }
 
 

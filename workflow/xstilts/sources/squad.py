@@ -129,17 +129,16 @@ def _answers(question: dict, context: str, place: str) -> list[tuple[str, int]]:
             " a question has answers, or is marked as impossible"
         )
     for answer, start in answers:
-        if not answer:
-            raise InputError(
-                f"{place}: the answer is empty, as in files whose labels were removed;"
-                " take the original release, or read it with labelled: false"
-            )
         check_answer(answer, start, context, place)
     return answers
 
 
 def check_answer(answer: str, start: int, context: str, place: str) -> None:
-    """Raise InputError if an answer does not stand at its offset."""
+    """Raise InputError if an answer is empty, or does not stand at its offset."""
+    if not answer:
+        raise InputError(
+            f"{place}: the answer is empty, as where labels were removed; take the original release"
+        )
     if start < 0 or not context.startswith(answer, start):
         raise InputError(
             f"{place}: answer {answer!r} is not at offset {start}{_where(answer, context)}"
