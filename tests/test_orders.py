@@ -78,8 +78,8 @@ def test_a_study_trains_shared_prefixes_once():
 def test_orders_by_size_take_what_the_entries_state():
     found = grid(orders={**ORDERS, "given": ["size_up"], "random": 0})
     assert str(found.recipes["size_up"]).startswith("lab_completion")  # 1,000 of 1,500
-    with pytest.raises(InputError, match="how many examples qqp has is not stated"):
-        grid(orders={"tasks": ["qqp", "mnli"], "steps": 2, "given": ["size_up"]})
+    with pytest.raises(InputError, match="how many examples ccg has is not stated"):
+        grid(orders={"tasks": ["ccg", "mnli"], "steps": 2, "given": ["size_up"]})
     with pytest.raises(InputError, match="orders: unknown task 'mnl'"):
         grid(orders={"tasks": ["mnl", "mnli"], "steps": 2, "given": ["size_up"]})
 

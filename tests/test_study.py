@@ -180,10 +180,13 @@ def test_validation_data_counts_only_where_it_is_looked_at():
 
 
 def test_a_mixture_whose_tasks_disagree_must_be_told():
-    tasks = {"lab_nli": {"train": {"batch_size": 16}}}
-    with pytest.raises(InputError, match=r"differ in train\.batch_size .*lab_nli 16"):
+    tasks = {"lab_nli": {"train": {"batch_size": 16, "warmup": 0}}}
+    told = (
+        r"differ in train\.batch_size \(.*lab_nli 16.*\), warmup \(.*lab_nli 0.*\); .*`multitask`"
+    )
+    with pytest.raises(InputError, match=told):
         grid(tasks=tasks).artefacts()
-    assert grid(tasks=tasks, multitask={"batch_size": 32}).artefacts()
+    assert grid(tasks=tasks, multitask={"batch_size": 32, "warmup": 0}).artefacts()
 
 
 def test_epochs_stay_with_each_task_of_a_mixture():

@@ -88,6 +88,8 @@ ERRORS = [
     ("hellaswag", jsonl(HELLASWAG | {"endings": "abcd"}), "'endings' holds"),
     ("hellaswag", jsonl(HELLASWAG | {"endings": [1, 2, 3, 4]}), "'endings' holds"),
     ("hellaswag", jsonl(HELLASWAG | {"ctx": None}), "column 'ctx' holds None, expected str"),
+    ("hellaswag", jsonl(HELLASWAG, HELLASWAG | {"endings": ["a"] * 5, "ind": 9}),
+        ":2: 5 choices, but 4 before it"),
     ("hellaswag", "[1]\n", ":1: expected a JSON object, found list"),
     ("copa", jsonl(COPA, COPA), ":2: id '0' again, after .*:1 "),
     ("squad", squad(question())[:-30], "not valid JSON, or cut: .* at line 1"),

@@ -285,16 +285,17 @@ class Grid:
             return parts[0].settings.model_copy(update=fixed)
         arm = self.study.arms.get(model.partition(ARM)[2], Arm())
         stated = self.study.multitask | arm.train | fixed
-        values = dict(stated)
-        for key in Train.model_fields.keys() - stated.keys() - PART_SETTINGS:
-            found = {getattr(part.settings, key) for part in parts}
-            if len(found) > 1:
+        values, differing = dict(stated), []
+        for key in sorted(Train.model_fields.keys() - stated.keys() - PART_SETTINGS):
+            values[key] = getattr(parts[0].settings, key)
+            if len({getattr(part.settings, key) for part in parts}) > 1:
                 told = ", ".join(f"{part.task} {getattr(part.settings, key)}" for part in parts)
-                raise InputError(
-                    f"recipe step {str(step)!r}: its tasks differ in train.{key} ({told}); "
-                    f"state multitask.{key} in the study"
-                )
-            values[key] = found.pop()
+                differing.append(f"{key} ({told})")
+        if differing:
+            raise InputError(
+                f"recipe step {str(step)!r}: its tasks differ in train.{', '.join(differing)}; "
+                "state what they take below `multitask` in the study"
+            )
         return validate(Train, values, f"settings of recipe step {str(step)!r}")
 
     def _predictions(self, model: str, recipe: Recipe, target: str, seed: int) -> Predictions:

@@ -39,7 +39,8 @@ def collect(
     """A table of the items of `where`, with unique ids; `instead` says what to do if they are not.
 
     Rows keep the id of the release, if it has one; else, or with `number_ids`, it is the number of
-    the row, from 0. Raises InputError for an id that comes again, and if no row is left.
+    the row, from 0. Raises InputError for an id that comes again, for another number of choices
+    than the first row has (they could not share a batch), and if no row is left.
     """
     rows: list[dict] = []
     excluded: Counter[str] = Counter()
@@ -56,6 +57,10 @@ def collect(
         if id in places:
             raise InputError(f"{place}: id {id!r} again, after {places[id]} ({instead})")
         places[id] = place
+        if rows and len(row.get("choices", ())) != len(rows[0].get("choices", ())):
+            raise InputError(
+                f"{place}: {len(row['choices'])} choices, but {len(rows[0]['choices'])} before it"
+            )
         rows.append(row | {"id": id})
     if not rows:
         raise InputError(f"{where}: no row is left, excluded: {dict(excluded)}")
