@@ -88,9 +88,13 @@ def test_few_languages_stand_on_the_x_axis_with_the_control_in_grey(tmp_path):
     assert GREY.lower() in colours
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["none", "nli", "none (random weights)"]
-    drawn = [container.lines[0].get_ydata() for container in first.containers]
+    drawn = [line.get_ydata() for line in first.lines]
     assert list(drawn[0]) == pytest.approx([56.5, 52.5, 48.5])
     assert list(drawn[1]) == pytest.approx([60.0, 56.0, 52.0])
+    bars = [c for c in first.collections if isinstance(c, LineCollection)][-1].get_segments()
+    assert len(bars) == 6
+    assert bars[0].mean(axis=0) == pytest.approx([first.lines[0].get_xdata()[0], 56.5])
+    assert bars[0][0][1] < bars[0][1][1]
     assert fits(figure)
 
 

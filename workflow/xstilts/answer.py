@@ -33,7 +33,9 @@ class Answer(_Frozen):
 
     analysis: Analysis
     question: str
-    finding: str = Field(description="One or two plain sentences, with the interval.")
+    finding: str = Field(
+        description="Plain sentences with their intervals, a line each; the first answers."
+    )
     caveats: list[str] = []
     estimates: list[Estimate] = []
     figures: list[str] = Field([], description="Stems of files, each there as .svg and .png.")
@@ -53,7 +55,9 @@ def markdown(answer: Answer, escape: Callable[[str], str]) -> str:
 
     `escape` makes of plain text Markdown that shows it as it is.
     """
-    lines = [f"# {escape(answer.question)}", "", escape(answer.finding), ""]
+    lines = [f"# {escape(answer.question)}", ""]
+    for sentence in answer.finding.splitlines():
+        lines += [escape(sentence), ""]
     for stem in answer.figures:
         lines += [f"![{escape(answer.question)}]({stem}.png)", ""]
     if answer.caveats:

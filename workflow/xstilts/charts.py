@@ -96,7 +96,7 @@ def heatmap() -> alt.LayerChart:
     text = base.mark_text(
         fontSize=12,
         fontWeight={"expr": "datum.strong ? 'bold' : 'normal'"},
-        fill={"expr": f"abs(datum.t) > 0.6 ? {ends} : ({INK['expr']})"},
+        fill={"expr": f"abs(datum.t) > (dark ? 0.68 : 0.8) ? {ends} : ({INK['expr']})"},  # contrast
         cursor="pointer",
     ).encode(text="shown:N", tooltip=tooltip)
     marked = base.transform_filter("datum.key === cursor").mark_rect(

@@ -6,7 +6,7 @@ keeps its size.
 
 import io
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,7 @@ STYLE = {
     "svg.hashsalt": "xstilts",
     "hatch.linewidth": 0.6,
 }
+DPI, LONGEST = 160, 20_000  # of a PNG: dots per inch, and at most so many along a side
 METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 # Okabe and Ito's palette, safe for colour-blind readers; black is the baseline's, grey a control's.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
@@ -44,9 +45,11 @@ def render(draw: Callable[[Results], Figure], results: Results) -> Iterator[tupl
     """The (format, file content) pairs of the figure that `draw` makes; equal for equal results."""
     with style.context(["default", STYLE]):
         figure = draw(results)
+        dpi = min(DPI, LONGEST / max(figure.get_size_inches()))
         for kind, metadata in METADATA.items():
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=160, metadata=metadata)
+            figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+            figure.set_layout_engine("none")  # once is enough, and takes long
             yield kind, buffer.getvalue()
 
 
@@ -162,9 +165,10 @@ def _heatmap_panel(
     recipes.sort(key=lambda recipe: recipe != BASELINE)
     lefts = [i * CELL_WIDTH + GAP * (t == MEAN) for i, t in enumerate(targets)]
     tops = [i * CELL_HEIGHT + GAP * (r != BASELINE) for i, r in enumerate(recipes)]
+    cells = stats.to_dict("index")
     for recipe, top in zip(recipes, tops, strict=True):
         for target, left in zip(targets, lefts, strict=True):
-            _heatmap_cell(axes, left, top, stats.loc[(recipe, target)], recipe, scale)
+            _heatmap_cell(axes, left, top, cells[recipe, target], recipe, scale)
     axes.set_xlim(0, len(targets) * CELL_WIDTH + GAP)
     axes.set_ylim(len(recipes) * CELL_HEIGHT + GAP, 0)
     axes.set_yticks([top + CELL_HEIGHT / 2 for top in tops], [labels[r] for r in recipes])
@@ -180,11 +184,11 @@ def _heatmap_panel(
 
 
 def _heatmap_cell(
-    axes: Axes, left: float, top: float, one: pd.Series, recipe: str, scale: ScalarMappable
+    axes: Axes, left: float, top: float, one: Mapping, recipe: str, scale: ScalarMappable
 ) -> None:
     is_baseline = recipe == BASELINE
     shown = ["mean", "sd", "seeds"] if is_baseline else ["gain", "gain_sd", "gains"]
-    value, sd, count = one[shown]
+    value, sd, count = (one[name] for name in shown)
     box = {
         "xy": (left + 0.015, top + 0.015),
         "width": CELL_WIDTH - 0.03,
@@ -397,7 +401,11 @@ def _dot_plot(canvas: Canvas, panel: Panel, top: float) -> None:
 
 def _points(axes: Axes, panel: Panel, order: list[str], upright: bool) -> None:
     """Draw some languages of a panel, one unit each, in the scale of the whole panel."""
-    spans, lines = (axes.axvspan, axes.hlines) if upright else (axes.axhspan, axes.vlines)
+    spans, lines, bars = (
+        (axes.axvspan, axes.hlines, axes.vlines)
+        if upright
+        else (axes.axhspan, axes.vlines, axes.hlines)
+    )
     for i, name in enumerate(order):
         if name == panel.source:
             spans(i - 0.5, i + 0.5, color="#FFF3D6", lw=0)
@@ -406,6 +414,7 @@ def _points(axes: Axes, panel: Panel, order: list[str], upright: bool) -> None:
     low, high = panel.scale
     recipes = [s for s in panel.stats if not s.control]
     places = np.arange(len(order))
+    spread = []  # (place, low, high, colour) of every bar: drawn one by one they take minutes
     for series, stats in panel.stats.items():
         mean, sd = stats["mean"].reindex(order), stats["std"].reindex(order)
         if series.control:
@@ -417,15 +426,18 @@ def _points(axes: Axes, panel: Panel, order: list[str], upright: bool) -> None:
         if upright and series.recipe == BASELINE:
             lines(mean, places - 0.42, places + 0.42, color=series.colour, lw=0.6)
         shift = (recipes.index(series) - (len(recipes) - 1) / 2) * 0.72 / len(recipes)
-        axes.errorbar(
+        axes.plot(
             *((places + shift, mean) if upright else (mean, places + shift)),
-            **{"yerr" if upright else "xerr": sd},
-            fmt=series.shape,
+            series.shape,
             color=series.colour,
             markersize=5 if upright else 4,
             markeredgewidth=0,
-            elinewidth=1.1 if upright else 0.7,
         )
+        ends = zip(places + shift, mean - sd, mean + sd, strict=True)
+        spread += [(*end, series.colour) for end in ends if not np.isnan(end[1])]
+    if spread:
+        at, ends_low, ends_high, colours = zip(*spread, strict=True)
+        bars(at, ends_low, ends_high, colors=colours, lw=1.1 if upright else 0.7)
     axes.set_axisbelow(True)
     scores, names = (axes.set_ylim, axes.set_xlim) if upright else (axes.set_xlim, axes.set_ylim)
     scores(low, high)

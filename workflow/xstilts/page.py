@@ -107,7 +107,7 @@ def _names(view: StudyView, results: Results) -> dict[str, Any]:
         "metrics": {t: project.tasks[t].metrics for t in context.targets},
         "languages": {code: language(code)[1:] for code in sorted(codes)},
         "same": [list(pair) for pair in same_data(view.grid)],
-        "gpus": {name: model.resources.gpu or 0 for name, model in project.models.items()},
+        "on_gpus": [name for name, model in project.models.items() if model.resources.gpu],
         # half the width of a 95 % interval in standard errors, by degrees of freedom
         "t": [round(float(stats.t.ppf(0.975, n)), 3) for n in range(1, len(context.seeds) + 1)],
     }

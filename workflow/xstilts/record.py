@@ -71,6 +71,11 @@ class Record:
                 self.notices.append(str(error))
         return found
 
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every artefact by id; none of what is not there."""
+        return {a.id: costs.size(a) if is_done(a) else 0 for a in self.artefacts.all()}
+
     def phases(self) -> list[dict]:
         """What each phase took and keeps: of how many artefacts, how many are there, measured."""
         rows: dict[str, dict] = {}
@@ -81,7 +86,7 @@ class Record:
             done, cost = is_done(artefact), self.costs.get(artefact.id)
             row["wanted"] += 1
             row["done"] += done
-            row["bytes"] += costs.size(artefact) if done else 0
+            row["bytes"] += self.sizes[artefact.id]
             if cost:
                 row["measured"] += 1
                 row["seconds"] += cost.seconds
@@ -147,13 +152,15 @@ class Record:
 
     def _common(self, artefact: Artefact, phase: str) -> dict:
         failed = failure(artefact)
-        log = LOGS / phase / f"{artefact.id}.log"
+        log, cost = LOGS / phase / f"{artefact.id}.log", self.costs.get(artefact.id)
         return {
             "id": artefact.id,
             "state": "done" if is_done(artefact) else "failed" if failed else "missing",
             "failure": failed and _anonymous(failed),
             "log": self._tail(log),
-            "seconds": round(cost.seconds) if (cost := self.costs.get(artefact.id)) else None,
+            "seconds": round(cost.seconds) if cost else None,
+            "gpus": cost.gpus if cost else 0,
+            "bytes": self.sizes[artefact.id],
         }
 
     def _tail(self, path: Path) -> str | None:

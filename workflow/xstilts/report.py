@@ -77,7 +77,7 @@ def terminal(report: Report, console: Console | None = None) -> None:
     tables.print_tables(report.results, console)
     if report.answer:
         console.print(Text(f"\n{plain(report.answer.question)}", style="bold"))
-        for text in [report.answer.finding, *report.answer.caveats]:
+        for text in [*report.answer.finding.splitlines(), *report.answer.caveats]:
             console.print(Padding(Text(plain(text)), (0, 0, 0, 2)))
     console.print(Text("\nFiles", style="bold"))
     for path in report.files:

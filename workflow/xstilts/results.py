@@ -128,21 +128,32 @@ class Results:
 
     def headline(self, language: str | None = None) -> pd.DataFrame:
         """The rows of the main metric: of one language or average, or of every language."""
-        rows = self.frame[self.frame["headline"]]
+        rows = self._headline
         if language is None:
             return rows[~rows["language"].isin(list(AVERAGES))]
         return rows[rows["language"] == language]
 
+    @cached_property
+    def _headline(self) -> pd.DataFrame:
+        return self.frame[self.frame["headline"]]
+
+    @cached_property
+    def _languages(self) -> dict[str, set[str]]:
+        """Of each target that has a score: its languages and averages. Asked for cell by cell."""
+        return self._headline.groupby("target")["language"].agg(set).to_dict()
+
     def languages(self, target: str) -> list[str]:
         """The languages scored for a target, the source first."""
-        rows = self.headline()
-        found = set(rows.loc[rows["target"] == target, "language"])
+        found = self._languages.get(target, set()) - set(AVERAGES)
         return sorted(found, key=lambda name: (name != self.sources.get(target), name))
 
     def targets(self, average: str) -> list[str]:
         """The targets for which an average exists or may still come."""
-        have = set(self.headline(average)["target"])
-        return [t for t in self.context.targets if t in have or t not in self.metrics]
+        return [
+            target
+            for target in self.context.targets
+            if average in self._languages.get(target, ()) or target not in self.metrics
+        ]
 
     @cached_property
     def scored(self) -> pd.DataFrame:

@@ -5,7 +5,7 @@ majority class) last.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -74,7 +74,7 @@ def spread(mean: float, sd: float, sign: str = "") -> str:
     return signed(mean, sign) + ("" if pd.isna(sd) else f" ± {sd:.1f}")
 
 
-def marks(stats: pd.Series, count: int) -> str:
+def marks(stats: Mapping, count: int) -> str:
     """† for degenerate runs, ‡ for seeds that are missing from the `count` behind a number."""
     return ("†" if stats["degenerate"] else "") + ("‡" if 0 < count < stats["wanted"] else "")
 

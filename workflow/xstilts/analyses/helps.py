@@ -43,7 +43,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     groups = pd.DataFrame([row for m in recipes for row in _groups(samples, facts, m, recipes[m])])
     compared = pd.DataFrame([row for m in recipes for row in _published(samples, facts, chosen, m)])
     averages = [e for m in recipes for e in _chosen_average(samples, chosen, m)]
-    finding = " ".join(_found(samples, facts, m, recipes[m], ranks) for m in recipes)
+    finding = "\n".join(_found(samples, facts, m, recipes[m], ranks) for m in recipes)
     tables = {"ranking": ranks, "chosen": chosen, "groups": groups, "published": compared}
     caveats = shared_caveats(samples)
     caveats.append(
@@ -81,7 +81,7 @@ def _found(
         f"{'is' if up == 1 else 'are'} above zero and {down} below after Holm's correction."
     )
     if not whole:
-        return f"{several}No recipe is scored on every target yet. {tail}"
+        return f"{several}No recipe is scored on every target yet.\n{tail}"
     first = own.sort_values("rank").iloc[0]
     gain = samples.gain(model, first["recipe"], MEAN).interval
     where = (
@@ -91,7 +91,7 @@ def _found(
     lead = f"{several}{name} has the largest mean zero-shot gain {where}, {told(gain)}"
     if len(whole) > 1:
         lead += f"; it is first of {len(whole)} recipes in {first['best']:.0%} of the replicates"
-    return f"{lead}. {tail}"
+    return f"{lead}.\n{tail}"
 
 
 def _mean_gains(samples: Samples, facts: Facts, model: str, recipes: list[str]) -> list[Estimate]:

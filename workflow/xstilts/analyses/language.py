@@ -84,7 +84,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     tables = {"languages": _table(samples, by_model)}
     if by_data:
         tables["interaction"] = _interaction_table(by_data)
-    return outcome("language", facts, " ".join(said), caveats, estimates, figures, tables)
+    return outcome("language", facts, "\n".join(said), caveats, estimates, figures, tables)
 
 
 def _family(named: Iterable[tuple[str, Sample]]) -> list[Estimate]:

@@ -197,7 +197,7 @@ def _found(
     if forgotten:
         lost = crossed_mean(-pd.concat(forgotten))
         said.append(f"The steps after a task's own change its score by {told(lost)}.")
-    return " ".join(said)
+    return "\n".join(said)
 
 
 def _variance_table(

@@ -1,6 +1,7 @@
 """The two figures that answers are drawn as: intervals in rows, and values along an axis."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -37,12 +38,16 @@ def intervals(title: str, subtitle: str, panels: Sequence[Panel], unit: str) -> 
     figure = Figure(figsize=(7.2, height), facecolor="white", layout="constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=counts)[:, 0]
     for axes, panel in zip(grid, panels, strict=True):
+        alike = defaultdict(list)  # colour -> places: errorbar is slow, row by row
         for place, (_, found) in enumerate(panel.rows):
-            colour = COLOURS[found.value < 0] if found.excludes_zero else GREY
-            ends = [[_gap(found.value, found.low)], [_gap(found.high, found.value)]]
-            face = colour if found.excludes_zero else "white"
+            alike[COLOURS[found.value < 0] if found.excludes_zero else GREY].append(place)
+        for colour, places in alike.items():
+            rows = [panel.rows[place][1] for place in places]
+            ends = [[_gap(x.value, x.low) for x in rows], [_gap(x.high, x.value) for x in rows]]
+            face = "white" if colour == GREY else colour
             style = {"fmt": "o", "ms": 5.5, "color": colour, "capsize": 2.5, "lw": 1.4}
-            axes.errorbar([found.value], [place], xerr=ends, markerfacecolor=face, **style)
+            values = [x.value for x in rows]
+            axes.errorbar(values, places, xerr=ends, markerfacecolor=face, **style)
         axes.axvline(0, color=DARK, lw=0.8, zorder=0)
         axes.set_yticks(range(len(panel.rows)), [wrap(label, 34) for label, _ in panel.rows])
         axes.set_ylim(len(panel.rows) - 0.4, -0.6)

@@ -69,7 +69,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     return outcome(
         "scale",
         facts,
-        " ".join(said),
+        "\n".join(said),
         caveats,
         estimates,
         figures,

@@ -90,7 +90,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         tables["languages"] = pd.DataFrame(lines)
     across = _across(samples, facts, quantities["gain"][0], every)
     estimates = [e for family in (slopes, random, ranks, across) for e in with_holm(family)]
-    head = " ".join(said[:4])
+    head = "\n".join(said[:4])
     return outcome("size", facts, head, caveats, estimates, figures, tables)
 
 

@@ -1,5 +1,5 @@
 "use strict";
-/* The data of the page and the arithmetic on it; views.js shows them. All text becomes text nodes:
+/* The data of the page and the arithmetic on it; the other scripts show them. All text becomes text nodes:
    nothing of the data is ever read as HTML. */
 const D = JSON.parse(document.getElementById("data").textContent);
 const CHARTS = JSON.parse(document.getElementById("charts").textContent);
@@ -242,7 +242,15 @@ const seconds = (nodes) => {
   const known = there(nodes.map((n) => column("seconds", n)));
   return known.length ? sum(known) : null;
 };
-/** Seconds of a recipe on a target, the mean over seeds: all its steps, the shared ones included. */
+/** What nodes took together, in seconds of a GPU each, or of a job where it asks for none. */
+const spent = (nodes) => {
+  const known = nodes.filter((n) => column("seconds", n) !== null);
+  return known.length ? sum(known.map((n) => N.seconds[n] * Math.max(1, N.gpus[n]))) : null;
+};
+const usesGpus = (m) => D.on_gpus.includes(baseModel(MODELS[m]));
+const usage = (m, value) =>
+  value !== null && usesGpus(m) ? `${(value / 3600).toFixed(2)} GPU hours` : time(value);
+/** What a recipe on a target took, the mean over seeds: all its steps, the shared ones included. */
 function cost(m, r, t) {
   if (t === MEAN) {
     const all = there(range(D.targets.length).map((u) => cost(m, r, u)));
@@ -252,7 +260,7 @@ function cost(m, r, t) {
     there(
       there(cellsOf(m, r, t)).map((cell) => {
         const steps = stepsOf(cell);
-        return seconds([...steps.recipe, ...steps.target, ...steps.predict]);
+        return spent([...steps.recipe, ...steps.target, ...steps.predict]);
       }),
     ),
   );

@@ -26,6 +26,12 @@ async function draw(
   element.dataset.saved = saved;
   return result.view;
 }
+/** A sentence in place of a chart that has nothing to show. */
+function clear(element, text) {
+  drawn.get(element)?.finalize();
+  drawn.delete(element);
+  element.replaceChildren(h("p", {}, text));
+}
 let printing = false; // paper is white, whatever the screen is
 const isDark = () => darkMode.matches && !printing;
 function recolour() {
@@ -108,7 +114,7 @@ function behind(where, chart, { caption, head, rows, saved }) {
       "div",
       { class: "tools" },
       "Save",
-      ["svg", "png"].map((kind) =>
+      (drawn.has(chart) ? ["svg", "png"] : []).map((kind) =>
         h("button", { type: "button", click: () => saveChart(chart, kind) }, kind.toUpperCase()),
       ),
       h(

@@ -40,14 +40,15 @@ function gridOrder({ m, columns, cells, gains }, v) {
   return { recipes, targets: [...sorted, ...columns.filter((t) => t === MEAN)] };
 }
 
-/** Values at which colours are full: the 95th percentile of the gains, or the range of scores. */
+/** Values at which colours are full: the 95th percentile of the gains, but never less than a point,
+    or the range of scores. */
 function gridScale({ cells, gains }) {
   const all = [...cells.values()].flatMap((row) => [...row.values()]);
   const values = there(all.map((s) => (gains ? s.gain : s.mean)));
   if (!values.length) return { low: 0, high: 1 };
   if (!gains) return { low: Math.min(...values), high: Math.max(...values) };
   const sizes = values.map(Math.abs).sort((a, b) => a - b);
-  return { low: 0, high: sizes[Math.floor(0.95 * (sizes.length - 1))] || 1 };
+  return { low: 0, high: Math.max(1, sizes[Math.ceil(0.95 * (sizes.length - 1))]) };
 }
 
 /** The place of a value on the colour scale: gains in [-1, 1], scores in [0, 0.9]. */
@@ -83,7 +84,7 @@ function gridRow(m, r, t, s, gains, scale, over) {
     Score: number(s.mean),
     Seeds: `${s.seeds} of ${s.wanted}`,
     n: String(examplesOf(t, over) ?? "n/a"),
-    Cost: time(cost(m, r, t)),
+    Cost: usage(m, cost(m, r, t)),
     Note: notes.join("; ") || "–",
   };
 }
@@ -136,7 +137,11 @@ async function showGrid(v) {
     width: { step: Math.max(58, Math.min(118, step)) },
     signals: { narrow, cursor: "", lines: heads.most },
   });
-  view.addEventListener("click", (_, item) => item?.datum?.key && openCell(item.datum));
+  view.addEventListener("click", (_, item) => {
+    if (!item?.datum?.key) return;
+    setCursor(rows.findIndex((row) => row.key === item.datum.key));
+    openCell(item.datum);
+  });
   const text = (row) =>
     found.gains && row.Interval !== "–" ? `${row.shown} (${row.Interval})` : row.shown;
   behind(byId("grid-more"), element, {
@@ -171,6 +176,13 @@ function showLegend(gains, { low, high }) {
   );
 }
 
+/** Move the frame to a cell, by its place in the rows; the cell. */
+function setCursor(place) {
+  grid.cursor = place;
+  drawn.get(byId("grid-chart"))?.view.signal("cursor", grid.rows[place].key).run();
+  return grid.rows[place];
+}
+
 /** Arrow keys move a frame over the heat map and say what is under it; Enter opens it. */
 function moveCursor(event) {
   const here = grid.rows[grid.cursor],
@@ -185,8 +197,7 @@ function moveCursor(event) {
     );
     if (next >= 0) grid.cursor = next;
   }
-  const row = grid.rows[grid.cursor];
-  drawn.get(byId("grid-chart"))?.view.signal("cursor", row.key).run();
+  const row = setCursor(grid.cursor);
   byId("grid-live").textContent =
     `${row.Recipe}, ${row.Target}: ${row.shown}, interval ${row.Interval}, ${row.Seeds} seeds. ${row.Note}`;
 }

@@ -124,6 +124,12 @@ function logOf(node) {
   ];
 }
 
+/** The logs of those that failed; if none did, of some. */
+function logsOf(nodes, some) {
+  const failed = nodes.filter((n) => N.state[n] === "failed");
+  return (failed.length ? failed : some).flatMap(logOf);
+}
+
 /** Learning curves of steps that differ in their seed, as rows of the chart. */
 function curveRows(nodes) {
   return nodes.flatMap((node) =>
@@ -139,10 +145,7 @@ function curveRows(nodes) {
 }
 async function drawCurves(element, nodes) {
   const rows = curveRows(nodes);
-  if (!rows.length)
-    return element.replaceChildren(
-      h("p", {}, "No training log: not trained yet, or no step of training."),
-    );
+  if (!rows.length) return clear(element, "No training log: not trained yet.");
   await draw("curves", element, rows, {
     width: Math.max(180, element.clientWidth - 70),
     saved: "curves",
@@ -208,7 +211,7 @@ async function openCell(row) {
       : [
           h("h3", {}, "Steps and settings"),
           ...stepButtons(nodes),
-          h("p", {}, `Time of all steps, shared ones included, per seed: ${time(cost(m, r, t))}`),
+          h("p", {}, `Cost of all steps, shared ones included, per seed: ${usage(m, cost(m, r, t))}`),
           ...[...new Set(cells.length ? [...steps[0].target, ...steps[0].predict] : [])]
             .map((node) => [
               h(
@@ -220,7 +223,7 @@ async function openCell(row) {
             ])
             .flat(),
           h("h3", {}, "Log"),
-          ...(cells.length ? [...steps[0].target, ...steps[0].predict].flatMap(logOf) : []),
+          ...logsOf(nodes, cells.length ? [...steps[0].target, ...steps[0].predict] : []),
           h("h3", {}, "Run it again"),
           h(
             "p",

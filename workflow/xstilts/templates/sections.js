@@ -53,12 +53,7 @@ async function showLanguages(v) {
   const room = element.clientWidth - (innerWidth < 640 ? 165 : 220);
   if (rows.length)
     await draw("languages", element, rows, { width: Math.max(150, Math.min(640, room)) });
-  else {
-    drawn.get(element)?.finalize();
-    drawn.delete(element);
-    const gap = "No gain is known here yet: the recipe or its baseline is missing.";
-    element.replaceChildren(h("p", {}, gap));
-  }
+  else clear(element, "No gain is known here yet: the recipe or its baseline is missing.");
   behind(byId("languages-more"), element, {
     caption: "gains by language",
     head: ["Language", "Group", "Gain", "95 % interval", "Score", "n"],
@@ -100,12 +95,12 @@ function startLanguages() {
 }
 
 /* ----------------------------------------------------------------------------- cost, examples */
+const COSTS_SHOWN = 40; // recipes in the chart; the table has all
 async function showCost(v) {
   const m = Number(v.model),
     element = byId("cost-chart"),
-    gpus = D.gpus[baseModel(MODELS[m])] ?? 0,
-    unit = gpus ? "GPU hours" : "minutes of a processor";
-  const scale = gpus ? gpus / 3600 : 1 / 60,
+    unit = usesGpus(m) ? "GPU hours" : "minutes of all jobs",
+    scale = usesGpus(m) ? 1 / 3600 : 1 / 60,
     totals = new Map();
   D.cells.predictions.forEach((_, cell) => {
     if (D.cells.model[cell] !== m) return;
@@ -126,34 +121,39 @@ async function showCost(v) {
   const list = [...totals]
     .map(([r, kinds]) => ({
       r,
-      parts: Object.entries(kinds).map(([kind, nodes]) => [kind, seconds([...nodes]) ?? 0]),
+      parts: Object.entries(kinds).map(([kind, nodes]) => [kind, spent([...nodes])]),
+      bytes: sum(Object.values(kinds).flatMap((nodes) => [...nodes].map((n) => N.bytes[n]))),
     }))
-    .sort((a, b) => sum(b.parts.map((p) => p[1])) - sum(a.parts.map((p) => p[1])));
-  const rows = list.slice(0, 40).flatMap(({ r, parts }, rank) =>
+    .map((one) => ({ ...one, all: sum(there(one.parts.map((p) => p[1]))) }))
+    .sort((a, b) => b.all - a.all);
+  const rows = list.slice(0, COSTS_SHOWN).flatMap(({ r, parts }, rank) =>
     parts.map(([kind, s], order) => ({
       recipe: RECIPE_LABELS[r],
       rank,
       phase: names[kind],
       order,
-      hours: s * scale,
+      hours: (s ?? 0) * scale,
       Recipe: RECIPE_LABELS[r],
       Part: names[kind],
-      Time: time(s),
+      Time: usage(m, s),
     })),
   );
-  await draw("costs", element, rows, {
-    unit,
-    width: Math.max(150, Math.min(640, element.clientWidth - (innerWidth < 640 ? 130 : 240))),
-    saved: "cost",
-  });
+  if (list.some((one) => one.all))
+    await draw("costs", element, rows, {
+      unit,
+      width: Math.max(150, Math.min(640, element.clientWidth - (innerWidth < 640 ? 130 : 240))),
+      saved: "cost",
+    });
+  else clear(element, "Nothing is measured yet: Snakemake leaves a benchmark file of each job.");
   behind(byId("cost-more"), element, {
-    caption: "time per recipe",
-    head: ["Recipe", ...Object.values(names), "all"],
+    caption: "cost and disk per recipe",
+    head: ["Recipe", ...Object.values(names), "all", "on disk"],
     rows: () =>
-      list.map(({ r, parts }) => [
+      list.map(({ r, parts, bytes, all }) => [
         RECIPE_LABELS[r],
-        ...parts.map(([, s]) => time(s)),
-        time(sum(parts.map((p) => p[1]))),
+        ...parts.map(([, s]) => (s === null ? "–" : usage(m, s))),
+        all ? usage(m, all) : "not measured",
+        size(bytes),
       ]),
     saved: "cost",
   });
@@ -189,7 +189,7 @@ async function showCost(v) {
                 p.measured
                   ? time(p.seconds) + (p.measured < p.done ? ` (${p.measured} measured)` : "")
                   : "not measured",
-                p.gpu_hours.toFixed(2),
+                p.gpu_hours ? p.gpu_hours.toFixed(2) : "–",
                 size(p.bytes),
               ].map((text) => h("td", { class: "number" }, text)),
             ),

@@ -63,7 +63,8 @@ function openStep(nodes) {
     h("h3", {}, "Settings"),
     ...settingsOf(first),
     h("h3", {}, "Log"),
-    ...logOf(first),
+    ...logsOf(nodes, [first]),
+    ...librariesOf(nodes),
     h("h3", {}, "Run it again"),
     copied(nodes.map((n) => command(stageOf(n), N.id[n])).join("\n")),
   );
@@ -79,6 +80,21 @@ function openStep(nodes) {
       }),
   );
 }
+
+/** Which libraries made a step's checkpoints, in words; nothing where none is there. */
+function librariesOf(nodes) {
+  const used = [...new Set(there(nodes.map((n) => column("environment", n))))];
+  return used.length
+    ? [
+        h("h3", {}, "Made with"),
+        ...used.map((id) => h("p", {}, h("small", {}, librariesText(D.environments[id])))),
+      ]
+    : [];
+}
+const librariesText = (e) =>
+  [`Python ${e.python}`, ...Object.entries(e.libraries ?? {}).map((pair) => pair.join(" "))].join(
+    ", ",
+  );
 
 /** What a branch of the tree says beside its name; `state` is empty where all is done. */
 function branchFacts(nodes) {
@@ -194,16 +210,13 @@ function startProvenance() {
     ),
     fold(`Libraries and commits of the runs: ${D.environments.length}`, () =>
       rowsTable(
-        ["Artefacts", "Python", "Commit", "Libraries"],
+        ["Artefacts", "Commit", "Made with"],
         [...used].map(([id, count]) => {
           const e = D.environments[id];
           return [
             String(count),
-            e.python,
             h("code", {}, e.commit ?? "none"),
-            Object.entries(e.libraries)
-              .map((pair) => pair.join(" "))
-              .join(", "),
+            librariesText(e),
           ];
         }),
       ),
@@ -226,32 +239,33 @@ function startFacts() {
   const hours = sum(D.phases.map((p) => p.gpu_hours)),
     measured = sum(D.phases.map((p) => p.seconds));
   byId("time-unit").textContent = hours ? "GPU hours" : "time of all jobs";
-  byId("time").textContent = hours ? hours.toFixed(1) : time(measured);
+  const done = sum(D.phases.map((p) => p.done)),
+    known = sum(D.phases.map((p) => p.measured));
+  byId("time").textContent = !known ? "–" : hours ? hours.toFixed(1) : time(measured);
+  if (known && known < done) byId("time").append(h("small", {}, `, ${known} of ${done} measured`));
   byId("disk").textContent = size(sum(D.phases.map((p) => p.bytes)));
 }
-/** Sections are drawn when they come near: a large page opens with its first screen. */
-function whenNear(id, start) {
-  const section = byId(id);
-  const observer = new IntersectionObserver(
-    async (entries) => {
-      if (!entries.some((entry) => entry.isIntersecting)) return;
-      observer.disconnect();
-      await start();
-      section.setAttribute("data-drawn", "");
-    },
-    { rootMargin: "600px" },
-  );
-  observer.observe(section);
+const startCost = () =>
+  showCost(controls(byId("cost-controls"), { model: ["Model", modelOptions(D.models)] }, showCost));
+/** The first screen, then one section after another, so that a large page opens soon and prints whole. */
+async function start() {
+  startFacts();
+  await startGrid();
+  document.documentElement.setAttribute("data-ready", "");
+  const sections = {
+    languages: startLanguages,
+    steps: startTree,
+    cost: startCost,
+    examples: startExamples,
+    provenance: startProvenance,
+  };
+  for (const [id, draw] of Object.entries(sections)) {
+    await new Promise((resume) => setTimeout(resume));
+    await draw();
+    byId(id)?.setAttribute("data-drawn", "");
+  }
 }
-startFacts();
-startGrid().then(() => document.documentElement.setAttribute("data-ready", ""));
-whenNear("languages", startLanguages);
-whenNear("steps", startTree);
-whenNear("cost", () =>
-  showCost(controls(byId("cost-controls"), { model: ["Model", modelOptions(D.models)] }, showCost)),
-);
-whenNear("examples", startExamples);
-whenNear("provenance", startProvenance);
+start();
 let width = innerWidth;
 addEventListener("resize", () => {
   if (innerWidth !== width) {
