@@ -205,7 +205,8 @@ def test_a_study_without_a_budget_is_not_written(study, capsys):
 
 def test_an_unknown_study_is_named(study, capsys):
     assert run(Path("config/studies/smal.yaml")) == 2
-    assert "config/studies/smal.yaml: no such file" in capsys.readouterr().err
+    told = "smal.yaml: no such file; did you mean config/studies/small.yaml?"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folder", ["benchmarks/train", "scores"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from xstilts import costs, progress, store, watch, workplan
+from xstilts import costs, locks, progress, store, watch, workplan
 from xstilts.cli import main
 
 SMALL = Path(__file__).parent / "workflow" / "small" / "config"
@@ -136,6 +136,20 @@ def test_hours_are_measured_and_the_rest_is_estimated_from_them(grid, capsys):
     assert f"predictions: {spent:.1f} spent, none to go" in status(capsys)
     costs.benchmark_file(steps[0]).write_text("damaged", encoding="utf-8")
     assert "costs are not known: results/benchmarks/train/" in status(capsys)
+
+
+def test_the_time_left_does_not_jump_when_a_place_is_empty_for_a_moment(grid):
+    steps = [named(grid, name) for name in ("tiny.nli.s1", "tiny.paraphrase.s1")]
+    for step in steps:
+        lock(step)
+    busy = progress.look(grid)
+    for step in steps:
+        locks.lock_file(step.id).unlink()
+    idle = progress.look(grid, busy)
+    assert not idle.running
+    bills = [progress.costs_of(found) for found in (busy, idle, progress.look(grid))]
+    assert [bill.places for bill in bills] == [2, 2, 1]
+    assert bills[0].seconds_left == bills[1].seconds_left < bills[2].seconds_left
 
 
 def test_a_watch_without_a_terminal_is_plain_lines(grid, capsys):

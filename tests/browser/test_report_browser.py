@@ -24,6 +24,7 @@ def test_it_opens_without_a_message_a_request_or_an_attack(visit, report):
 def test_hostile_names_and_texts_are_shown_as_they_are(visit):
     seen = visit()
     assert ATTACK in seen.page.locator("h1").inner_text()
+    assert "interval" in seen.page.locator(".lead").inner_text()
     head = "".join(
         seen.page.locator("#grid-chart .mark-text.role-axis-label text").all_text_contents()
     )
@@ -55,6 +56,7 @@ def test_clicking_shows_languages_settings_log_and_commands(visit, report):
     text = panel.inner_text()
     assert "Hebrew (he)" in panel.locator(".chart").first.text_content()
     assert "learning_rate" in text
+    assert seen.page.evaluate("grid.rows[grid.cursor].shown") == seen.cell(1, 0).text_content()
     assert re.search(r"results/logs/train/m0\.i0-t0\.s1\.[0-9a-f]{12}\.log", text)
     commands = panel.locator("pre").last.inner_text().splitlines()
     stages = [line.split()[3] for line in commands]
@@ -93,6 +95,9 @@ def test_a_table_stands_behind_each_chart(visit):
         section = seen.section(name)
         section.locator("details summary").first.click()
         section.locator("tbody tr").nth(2).wait_for()
+    costs = seen.page.locator("#cost .chart ~ div details table")
+    assert "on disk" in costs.locator("thead").inner_text()
+    assert "kB" in costs.locator("tbody tr").first.inner_text()
     shown = seen.cell(1, 1).text_content()
     row = seen.page.locator("#grid tbody tr").nth(1).inner_text()
     assert shown in row
@@ -168,6 +173,8 @@ def test_dark_mode_and_print(visit):
     dark.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert _colours(dark) == [ground, ink]
     assert not dark.page.locator("nav").is_visible()
+    for name in ("languages", "cost"):  # what was never scrolled to is printed, too
+        dark.page.locator(f"#{name}-chart svg.marks").wait_for()
 
 
 def test_figures_are_saved_as_svg_and_png_on_white(visit):

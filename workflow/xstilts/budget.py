@@ -212,7 +212,11 @@ def _nothing(problem: Problem, aim: str) -> str:
 def _told(problem: Problem, amounts: tuple[float, ...]) -> str:
     """Amounts where there is a budget."""
     told = zip(problem.units, problem.budgets, amounts, strict=True)
-    return ", ".join(f"{amount:.3g} {unit}" for unit, budget, amount in told if budget < math.inf)
+    return ", ".join(
+        f"{amount:,.0f} {unit}" if amount >= 1000 else f"{amount:.3g} {unit}"
+        for unit, budget, amount in told
+        if budget < math.inf
+    )
 
 
 def _solve(

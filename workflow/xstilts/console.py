@@ -75,7 +75,9 @@ def cost_line(found: Look) -> str:
     except InputError as error:
         return f"costs are not known: {error}"
     unit = "GPU hours" if bill.on_gpus else "CPU hours of trainings and predictions"
-    rest = f"about {_hours(bill.left)} to go, {duration(bill.seconds_left)} at the present width"
+    places = f"{bill.places} {'GPU' if bill.on_gpus else 'job'}{'s' if bill.places > 1 else ''}"
+    places += "" if bill.on_gpus else " at a time"
+    rest = f"about {_hours(bill.left)} to go, {duration(bill.seconds_left)} with {places}"
     return f"{unit}: {_hours(bill.spent)} spent, {rest if bill.seconds_left else 'none to go'}"
 
 

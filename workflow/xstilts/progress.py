@@ -19,6 +19,7 @@ from xstilts.workplan import failure, is_done, missing
 
 LOGS = Path("results/logs")
 STATES = ("done", "running", "queued", "failed", "to do")
+_RECENT = 12  # looks: between two jobs a place is empty for a moment, and the time left would jump
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 
 
@@ -42,6 +43,7 @@ class Look:
     running: Mapping[str, dict]  # id -> what a training says of itself, else empty
     queued: Mapping[str, str]  # id -> SLURM's reason
     failed: frozenset[str]
+    recent: tuple[frozenset[str], ...] = ()  # what ran at this look and the last ones
 
     def state(self, id: str) -> str:
         """One of `STATES`."""
@@ -90,7 +92,8 @@ def look(grid: Grid, before: Look | None = None) -> Look:
     names = {store.failure_file(id).name: id for id in known}
     failed = {names[name] for name in scratch & names.keys()} - done - running.keys()
     queued = {id: reason for id, reason in queued.items() if id not in done | running.keys()}
-    return Look(grid, done, running, queued, frozenset(failed))
+    recent = (*(before.recent if before else ()), frozenset(running))[-_RECENT:]
+    return Look(grid, done, running, queued, frozenset(failed), recent)
 
 
 def _is_locked(id: str, scratch: set[str]) -> bool:
@@ -168,7 +171,8 @@ class Bill:
     on_gpus: bool  # else hours are of processors
     spent: float  # hours of trainings and predictions
     left: float  # hours
-    seconds_left: float  # of the clock, with as many jobs at a time as run now
+    seconds_left: float  # of the clock, with as many places as were taken of late
+    places: int  # GPUs, or jobs at a time
 
 
 def costs_of(found: Look) -> Bill:
@@ -187,11 +191,13 @@ def costs_of(found: Look) -> Bill:
         return cost.gpu_hours if on_gpus else cost.seconds / 3600
 
     to_do = {artefact.id for artefact in made.to_do}
-    places = [max(1, made.costs[id].gpus) for id in found.running]
+    taken = [sum(max(1, made.costs[id].gpus) for id in ids) for ids in found.recent]
     widest = max((made.costs[id].gpus for id in to_do), default=1)
+    places = max(1, widest, *taken)
     return Bill(
         on_gpus,
         sum(hours(a) for a in computing if a.id in evidence.costs and a.id in found.done),
         sum(hours(a) for a in computing if a.id in to_do),
-        plan.wall_seconds(made, max(1, widest, sum(places))),
+        plan.wall_seconds(made, places),
+        places,
     )

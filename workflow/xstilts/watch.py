@@ -51,7 +51,7 @@ def panel(found: Look, study: Path, made: int, elapsed: float) -> RenderableType
     for name, counts in rows.items():
         shown = [Text(str(counts[s]) if counts[s] else "", STYLES[s]) for s in STATES]
         table.add_row(name, *shown, style="bold" if name == "cells" else "")
-    lines = [Text(f"\n{_rate(made, elapsed)}; {cost_line(found)}")]
+    lines = [Text(""), Text(_rate(made, elapsed)), Text(cost_line(found))]
     running = [Text(f"▸ {id}{training_line(t)}", "cyan") for id, t in found.running.items()]
     failed = [
         Text(f"✗ {f.id}: {f.message}\n    {f.log}\n    again: {f.command}", "red")
@@ -75,5 +75,5 @@ def line(found: Look) -> str:
 
 def _rate(made: int, elapsed: float) -> str:
     if made == 0:
-        return f"nothing finished in {duration(elapsed)}"
+        return f"nothing finished since this began, {duration(elapsed)} ago"
     return f"{made} finished in {duration(elapsed)}, {made / elapsed * 3600:,.0f} per hour"

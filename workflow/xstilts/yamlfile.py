@@ -1,5 +1,6 @@
 """YAML files of the configuration, read strictly: a repeated key is an error, 1e-5 is a number."""
 
+import difflib
 import re
 from pathlib import Path
 
@@ -38,7 +39,11 @@ def read_yaml(path: Path) -> dict:
     try:
         content = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        beside = difflib.get_close_matches(
+            path.name, [p.name for p in path.parent.glob("*.yaml")], 1
+        )
+        hint = f"; did you mean {path.with_name(beside[0])}?" if beside else ""
+        raise InputError(f"{path}: no such file{hint}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
