@@ -10,13 +10,13 @@ from xstilts.statistics import (
     Sample,
     cohen_h,
     combine,
-    crossed_mean,
     holm,
     kendall_w,
     line_interval,
     mean,
     mean_interval,
     permutation_p,
+    random_mean,
     ranking,
     ratio_replicates,
     slope_weights,
@@ -245,20 +245,22 @@ def test_the_share_of_variance_is_covered():
     assert 0.92 <= covered(0.5, make) <= 0.98
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(6, 3), (10, 5)])
-def test_the_mean_of_crossed_effects_is_covered(rows, columns):
+@pytest.mark.parametrize(("groups", "seeds"), [(4, 2), (6, 3), (10, 5)])
+def test_the_mean_over_drawn_groups_is_covered(groups, seeds):
     def make(random):
-        table = random.normal(0, 1, (rows, 1)) + random.normal(0, 1, (1, columns))
-        return crossed_mean(2 + table + random.normal(0, 1, (rows, columns)))
+        table = random.normal(0, 1, (groups, 1)) + random.normal(0, 1, (1, seeds))
+        table = 2 + table + random.normal(0, 0.5, (groups, seeds))
+        return random_mean([Sample(row, None, {"runs": row}) for row in table])
 
-    assert 0.92 <= covered(2, make) <= 0.99
+    assert 0.93 <= covered(2, make) <= 0.999
 
 
-def test_one_column_is_students_interval_and_gaps_are_left_out():
-    values = np.array([1.0, 2.0, 4.0, 8.0])
-    assert crossed_mean(values[:, None]) == mean_interval(values)
-    table = np.array([[1.0, np.nan], [2.0, np.nan], [np.nan, np.nan], [6.0, np.nan]])
-    assert crossed_mean(table) == mean_interval([1, 2, 6])
+def test_drawn_groups_that_are_alike_add_nothing():
+    row = Sample(np.array([1.0, 2.0, 4.0]), None)
+    assert random_mean([row, row]) == random_mean([row]) == row.interval
+    one_seed = [Sample(np.array([value, np.nan]), None) for value in (1.0, 2.0, 6.0)]
+    assert random_mean(one_seed) == mean_interval([1, 2, 6])
+    assert np.isnan(random_mean([]).value)
 
 
 def test_spearman():

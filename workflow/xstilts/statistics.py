@@ -92,17 +92,28 @@ class Sample:
     def interval(self) -> Interval:
         """The 95 % interval of the mean over seeds, for new seeds and new examples alike.
 
+        One seed: for examples only, and for this training only.
+        """
+        variance, freedom = self.error
+        if np.isnan(variance):
+            return Interval(self.mean)
+        return t_interval(self.mean, float(np.sqrt(variance)), freedom)
+
+    @cached_property
+    def error(self) -> tuple[float, float]:
+        """Variance of the mean over seeds, NaN where nothing tells it, and degrees of freedom.
+
         Seeds and examples are crossed random effects: Var = Σ s²/S + V − I/S, with s² the variance
         of each of `runs` over S seeds, V that of the mean over bootstrap replicates of the
-        examples, and I that of their interaction, which both of the former hold. Student's t with
-        the degrees of freedom of Welch (1947) and Satterthwaite (1946): between S − 1 and S − 1 for
+        examples, and I that of their interaction, which both of the former hold. The degrees of
+        freedom are those of Welch (1947) and Satterthwaite (1946): between S − 1 and S − 1 for
         each of `runs` if only seeds vary, more if examples do. Runs of one seed count as
         independent; if they go up and down together, the interval of a difference is too wide,
-        never too narrow. One seed: examples only, and for this training only.
+        never too narrow.
         """
-        count, value = self.seeds, self.mean
-        if not count:
-            return NOTHING
+        count = self.seeds
+        if not count or (count == 1 and self.examples is None):
+            return np.nan, np.nan
         here = ~np.isnan(self.by_seed)
         parts = np.zeros(1)
         if count > 1:
@@ -114,11 +125,9 @@ class Sample:
             if count > 1:
                 each = kept.var(axis=0, ddof=1).mean()
                 interaction = max(0.0, each - examples) / (count - 1)
-        elif count == 1:
-            return Interval(value)
         variance = max(seeds + examples - interaction, seeds, examples)
         freedom = (count - 1) * variance**2 / (parts**2).sum() if seeds > 0 else np.inf
-        return t_interval(value, float(np.sqrt(variance)), freedom)
+        return variance, freedom
 
     def replicates(self, draws: np.ndarray) -> np.ndarray:
         """Bootstrap replicates of the mean over seeds and examples; `draws` from `seed_draws`."""
@@ -146,6 +155,27 @@ def combine(samples: Sequence[Sample], weights: Iterable[float]) -> Sample:
 def mean(samples: Sequence[Sample]) -> Sample:
     """The unweighted mean of samples."""
     return combine(samples, [1 / len(samples)] * len(samples))
+
+
+def random_mean(samples: Sequence[Sample]) -> Interval:
+    """The mean of samples that are drawn, too: of languages or chains, for others of their kind.
+
+    Its variance is s²/G, with s² between the means of G samples, and that with these samples fixed.
+    Both hold what varies within a sample, so that the interval is rather too wide. Student's t with
+    Satterthwaite's degrees of freedom. One sample: its own interval.
+    """
+    samples = [sample for sample in samples if sample.seeds]
+    if not samples:
+        return NOTHING
+    total, groups = mean(samples), len(samples)
+    fixed, freedom = total.error
+    between = np.var([sample.mean for sample in samples], ddof=1) / groups if groups > 1 else 0.0
+    if not between > 0:
+        return total.interval
+    parts = [(float(between), groups - 1), (0.0 if np.isnan(fixed) else fixed, freedom)]
+    variance = sum(part for part, _ in parts)
+    spread = sum(part**2 / own for part, own in parts if part > 0)
+    return t_interval(total.mean, float(np.sqrt(variance)), variance**2 / spread)
 
 
 def slope_weights(x: Sequence[float]) -> np.ndarray:
@@ -310,35 +340,6 @@ def variance_components(groups: Sequence[Sequence[float]]) -> Components:
     return Components(
         variance, within, Interval(share, low, high, float(stats.f.sf(ratio, *freedom)))
     )
-
-
-def crossed_mean(table: np.ndarray) -> Interval:
-    """The mean of a table [rows, columns] whose rows and columns both are random effects.
-
-    As a mixed model with crossed intercepts of both and balanced data gives it: the variance of
-    the mean is (MS_rows + MS_columns − MS_rest) / cells, with Satterthwaite's degrees of freedom.
-    With one column (or row) it is Student's interval over the other. Rows and columns with a gap
-    are left out.
-    """
-    table = np.atleast_2d(np.asarray(table, float))
-    table = table[:, ~np.isnan(table).all(axis=0)]
-    table = table[~np.isnan(table).any(axis=1)]
-    rows, columns = table.shape
-    if rows < 2 or columns < 2:
-        return mean_interval(table.ravel())
-    grand, by_row, by_column = table.mean(), table.mean(axis=1), table.mean(axis=0)
-    squares = {
-        "rows": columns * ((by_row - grand) ** 2).sum() / (rows - 1),
-        "columns": rows * ((by_column - grand) ** 2).sum() / (columns - 1),
-    }
-    rest = table - by_row[:, None] - by_column + grand
-    squares["rest"] = (rest**2).sum() / ((rows - 1) * (columns - 1))
-    freedoms = {"rows": rows - 1, "columns": columns - 1, "rest": (rows - 1) * (columns - 1)}
-    combined = squares["rows"] + squares["columns"] - squares["rest"]
-    combined = max(combined, squares["rows"], squares["columns"])
-    spread = sum(squares[name] ** 2 / freedoms[name] for name in squares)
-    freedom = combined**2 / spread if spread else np.inf
-    return t_interval(float(grand), float(np.sqrt(combined / table.size)), freedom)
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> Interval:

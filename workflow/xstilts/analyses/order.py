@@ -26,10 +26,10 @@ from xstilts.statistics import (
     Components,
     Interval,
     Sample,
-    crossed_mean,
     kendall_w,
     mean,
     permutation_p,
+    random_mean,
     variance_components,
 )
 
@@ -47,7 +47,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         [[samples.score(model, r, target).mean for r in chains] for target in targets]
     )
     against = _against(samples, model, kinds)
-    forgotten = _forgetting(facts, model)
+    forgotten = _forgetting(samples, facts, model)
     share = found[MEAN].share
     estimates = [
         estimate(
@@ -131,35 +131,39 @@ def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list:
     return found
 
 
-Forgotten = dict[tuple[str, int], pd.DataFrame]  # (task, later steps) -> points lost: chain × seed
+Forgotten = dict[tuple[str, int], list[Sample]]  # (task, later steps) -> points lost, per chain
 
 
-def _forgetting(facts: Facts, model: str) -> Forgotten:
-    """Score of a task after its own step, minus that after so many later steps of the chain."""
-    lost: dict[tuple[str, int], list] = defaultdict(list)
-    for (name, chain, task, seed), score in facts.retained.items():
+def _forgetting(samples: Samples, facts: Facts, model: str) -> Forgotten:
+    """Score of a task after its own step, minus that after so many later steps of the chain.
+
+    Chains that begin alike share the first of these, so that they are not independent.
+    """
+
+    def retained(chain: str, task: str) -> Sample:
+        keys = [(model, chain, task, seed) for seed in samples.seeds]
+        values = np.array([facts.retained.get(key, np.nan) for key in keys])
+        return Sample(values, None, {chain: values})
+
+    lost: Forgotten = defaultdict(list)
+    for name, chain, task in dict.fromkeys(key[:3] for key in facts.retained):
         steps = parse(chain).steps
         at = [n for n, step in enumerate(steps) if step.parts[0].task == task]
         if name != model or not at or (later := len(steps) - 1 - at[0]) == 0:
             continue
-        own = facts.retained.get((name, str(Recipe(steps[: at[0] + 1])), task, seed))
-        if own is not None:
-            lost[task, later].append((chain, seed, own - score))
-    columns = ["chain", "seed", "lost"]
-    return {
-        key: pd.DataFrame(rows, columns=columns).pivot(index="chain", columns="seed", values="lost")
-        for key, rows in sorted(lost.items())
-    }
+        found = retained(str(Recipe(steps[: at[0] + 1])), task) - retained(chain, task)
+        if found.seeds:
+            lost[task, later].append(found)
+    return dict(sorted(lost.items()))
 
 
 def _forgetting_estimates(forgotten: Forgotten) -> list:
-    """Chains and seeds are crossed: chains that begin alike share their trainings."""
     return with_holm(
         [
             estimate(
                 f"Forgetting of {task} after {counted(later, 'later step')}",
-                crossed_mean(lost),
-                lost.shape[1],
+                random_mean(lost),
+                len(lost),
             )
             for (task, later), lost in forgotten.items()
         ]
@@ -195,7 +199,7 @@ def _found(
         names = listed([label(t) for t in targets])
         said.append(f"Targets ({names}) agree on the orders with Kendall's W {agreement:.2f}.")
     if forgotten:
-        lost = crossed_mean(-pd.concat(forgotten))
+        lost = random_mean([one * -1 for found in forgotten.values() for one in found])
         said.append(f"The steps after a task's own change its score by {told(lost)}.")
     return "\n".join(said)
 
@@ -251,8 +255,10 @@ def _numbers(score: Sample) -> tuple[float, float, float, int]:
 def _forgetting_table(forgotten: Forgotten) -> pd.DataFrame:
     rows = []
     for (task, later), lost in forgotten.items():
-        found = crossed_mean(lost)
-        rows.append((task, later, found.value, found.low, found.high, int(lost.count().sum())))
+        found = random_mean(lost)
+        rows.append(
+            (task, later, found.value, found.low, found.high, sum(one.seeds for one in lost))
+        )
     return pd.DataFrame(rows, columns=["task", "later_steps", "forgetting", "low", "high", "runs"])
 
 
@@ -281,7 +287,7 @@ def _figure(samples: Samples, model: str, kinds: dict[str, list[str]]):
 def _forgetting_figure(forgotten: Forgotten):
     tasks: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
     for (task, later), lost in forgotten.items():
-        tasks[task].append((f"after {counted(later, 'later step')}", crossed_mean(lost)))
+        tasks[task].append((f"after {counted(later, 'later step')}", random_mean(lost)))
     panels = [Panel(task, rows) for task, rows in tasks.items()]
     subtitle = (
         "Score after the task's own step minus that later. Bars: 95 % intervals over chains and "

@@ -26,8 +26,8 @@ from xstilts.statistics import (
     Interval,
     Sample,
     combine,
-    crossed_mean,
     mean,
+    random_mean,
     slope_weights,
     spearman,
 )
@@ -48,7 +48,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     if not sized:
         return nothing_yet("size", samples, facts, "no two sizes of intermediate data are scored")
     quantities = _quantities(samples, facts)
-    slopes, random, ranks, said = [], [], [], []
+    slopes, drawn, ranks, said = [], [], [], []
     points: list[dict] = []
     lines: list[dict] = []
     for name, (quantity, languages) in quantities.items():
@@ -58,12 +58,10 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
                 continue
             label = ", ".join([name, *_named(samples, sized, (model, data))])
             rank = _rank(facts, quantity, model, recipes, ZERO_SHOT)
-            mixed = crossed_mean(
-                [_slope(facts, quantity, model, recipes, x).by_seed for x in languages]
-            )
+            each = [_slope(facts, quantity, model, recipes, x) for x in languages]
             slopes.append(estimate(f"Slope of the {label}", trend, len(recipes), UNIT))
             what = f"Slope of the {label}, languages and seeds random"
-            random.append(estimate(what, mixed, len(languages), UNIT))
+            drawn.append(estimate(what, random_mean(each), len(languages), UNIT))
             what = f"Spearman's correlation of size and {label}"
             ranks.append(estimate(what, rank, len(recipes), "rho"))
             said.append(_sentence(label, trend, rank, len(recipes)))
@@ -89,7 +87,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     if lines:
         tables["languages"] = pd.DataFrame(lines)
     across = _across(samples, facts, quantities["gain"][0], every)
-    estimates = [e for family in (slopes, random, ranks, across) for e in with_holm(family)]
+    estimates = [e for family in (slopes, drawn, ranks, across) for e in with_holm(family)]
     head = "\n".join(said[:4])
     return outcome("size", facts, head, caveats, estimates, figures, tables)
 
