@@ -118,6 +118,14 @@ def counted(count: int, name: str) -> str:
     return f"{count} {name}{'s' if count != 1 else ''}"
 
 
+def bars(samples: Samples) -> str:
+    """What the bars of a figure are, for its subtitle."""
+    runs = counted(len(samples.seeds), "seed")
+    if len(samples.seeds) == 1:
+        return f"Bars: 95 % intervals over test examples, of {runs}."
+    return f"Bars: 95 % intervals over {runs} and test examples."
+
+
 def trained(samples: Samples, model: str) -> list[str]:
     """The recipes that a model has a gain for, on some target and seed."""
     context = samples.results.context

@@ -8,6 +8,7 @@ import pandas as pd
 from xstilts.analyses import (
     Facts,
     Outcome,
+    bars,
     counted,
     estimate,
     listed,
@@ -18,7 +19,7 @@ from xstilts.analyses import (
     trained,
     with_holm,
 )
-from xstilts.analyses.plots import Panel, intervals
+from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.answer import Estimate
 from xstilts.languages import language as about
 from xstilts.results import BASELINE, MEAN
@@ -26,7 +27,6 @@ from xstilts.samples import ZERO_SHOT, Samples
 from xstilts.statistics import Interval, Sample, mean, ranking
 
 GROUPINGS = ("category", "family", "script")
-_SHOWN = "Dots: mean over seeds. Bars: 95 % intervals over seeds and examples; filled: not zero."
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
@@ -242,7 +242,7 @@ def _gains_figure(samples: Samples, recipes: dict[str, list[str]]):
             shown = [(label, gain.interval) for label, gain in rows if gain.seeds]
             panels.append(Panel(prefix + title, shown))
     title = f"Zero-shot gain over {context.label(BASELINE)}"
-    return intervals(title, _SHOWN, panels, "gain (points)")
+    return intervals(title, f"{bars(samples)} {FILLED}", panels, "gain (points)")
 
 
 def _groups_figure(samples: Samples, groups: pd.DataFrame):
@@ -268,7 +268,7 @@ def _groups_figure(samples: Samples, groups: pd.DataFrame):
     which = listed([context.label(recipe) for recipe in shown])
     return intervals(
         "Where the gain is: targets, families, scripts",
-        f"{which}. (Languages.) {_SHOWN}",
+        f"{which}; in brackets, how many languages. {bars(samples)} {FILLED}",
         panels,
         "gain (points)",
     )

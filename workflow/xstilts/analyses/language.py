@@ -7,6 +7,7 @@ import pandas as pd
 from xstilts.analyses import (
     Facts,
     Outcome,
+    bars,
     estimate,
     listed,
     nothing_yet,
@@ -16,7 +17,7 @@ from xstilts.analyses import (
     trained,
     with_holm,
 )
-from xstilts.analyses.plots import Panel, intervals
+from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.answer import Estimate
 from xstilts.languages import language as about
 from xstilts.recipe import ALL, Recipe
@@ -190,6 +191,6 @@ def _figure(samples: Samples, by_model: Mapping[str, Recipes], source: str):
         shown = [(label, gain.interval) for label, gain in rows if gain.seeds]
         panels.append(Panel(context.label(model), shown))
     over = listed([context.label(t) for t in samples.results.targets(ZERO_SHOT)])
-    subtitle = f"Mean zero-shot gain over {over}. Bars: 95 % intervals; filled: not zero."
+    subtitle = f"Mean zero-shot gain over {over}. {bars(samples)} {FILLED}"
     title = "Gain by the language of the intermediate data"
     return intervals(title, subtitle, panels, "gain (points)")

@@ -9,6 +9,7 @@ import pandas as pd
 from xstilts.analyses import (
     Facts,
     Outcome,
+    bars,
     counted,
     estimate,
     listed,
@@ -18,7 +19,7 @@ from xstilts.analyses import (
     told,
     with_holm,
 )
-from xstilts.analyses.plots import Panel, intervals
+from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.recipe import Recipe, parse
 from xstilts.results import MEAN
 from xstilts.samples import ZERO_SHOT, Samples
@@ -69,12 +70,13 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     caveats.append(
         f"Variance is estimated from {counted(len(chains), 'order')} with "
         f"{counted(len(samples.seeds), 'seed')} each; p of its share is by permuting runs over "
-        "orders. Given orders are not random ones, yet count among them."
+        "orders. Given orders are not random ones, yet count among them. Differences from random "
+        "orders are those from any: that few were drawn is in their intervals."
     )
     if len(samples.results.context.models) > 1:
         caveats.append(f"Of {samples.results.context.label(model)}, the first model.")
     said = _found(samples, model, chains, found[MEAN], agreement, targets, forgotten)
-    figures = {"answer": lambda results: _figure(samples, model, kinds)}
+    figures = {"answer": lambda results: _figure(samples, facts, model, kinds)}
     tables = {
         "variance": _variance_table(samples, model, chains, targets, found),
         "orders": _orders_table(samples, model, kinds),
@@ -117,17 +119,20 @@ def _components(
 
 
 def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list:
-    """Each given order, and each control, against the mean of the random orders."""
-    context = samples.results.context
-    base = kinds["random"] or kinds["given"]
-    middle = mean([samples.score(model, r, MEAN) for r in base])
-    what = counted(len(base), "random order" if kinds["random"] else "given order")
-    compared = [*(kinds["given"] if kinds["random"] else []), *kinds["control"]]
+    """Each given order, and each control, against random orders, of which those here are drawn.
+
+    Without random orders, each control against the given ones.
+    """
+    context, drawn = samples.results.context, kinds["random"]
+    base = drawn or kinds["given"]
+    what = counted(len(base), "random order" if drawn else "given order")
     found = []
-    for recipe in compared:
-        difference = samples.score(model, recipe, MEAN) - middle
-        label = f"{context.label(recipe)} minus the mean of the {what}"
-        found.append(estimate(label, difference.interval, difference.seeds))
+    for recipe in [*(kinds["given"] if drawn else []), *kinds["control"]]:
+        own = samples.score(model, recipe, MEAN)
+        apart = [own - samples.score(model, other, MEAN) for other in base]
+        difference = random_mean(apart) if drawn else mean(apart).interval
+        label = f"{context.label(recipe)} minus the mean of {what}"
+        found.append(estimate(label, difference, own.seeds))
     return found
 
 
@@ -262,7 +267,7 @@ def _forgetting_table(forgotten: Forgotten) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "later_steps", "forgetting", "low", "high", "runs"])
 
 
-def _figure(samples: Samples, model: str, kinds: dict[str, list[str]]):
+def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[str]]):
     """Each order's and control's score, as its difference from the mean of all orders."""
     context = samples.results.context
     chains = [*kinds["given"], *kinds["random"]]
@@ -274,13 +279,12 @@ def _figure(samples: Samples, model: str, kinds: dict[str, list[str]]):
         for kind, recipes in kinds.items():
             for recipe in recipes:
                 difference = samples.score(model, recipe, target) - middle
-                rows.append((f"{context.label(recipe)} ({kind})", difference.interval))
+                tasks = [context.label(p.task) for p in facts.recipes.get(recipe, Recipe()).parts]
+                chain = f": {' → '.join(tasks)}" if tasks and kind != "control" else ""
+                rows.append((f"{context.label(recipe)} ({kind}){chain}", difference.interval))
         title = "Mean over targets" if target == MEAN else context.label(target)
         panels.append(Panel(title, rows))
-    subtitle = (
-        "Difference from the mean of all orders. Bars: 95 % intervals over seeds and examples; "
-        "filled: not zero."
-    )
+    subtitle = f"Difference from the mean of all orders. {bars(samples)} {FILLED}"
     return intervals("Zero-shot score by order", subtitle, panels, "points")
 
 
@@ -291,6 +295,6 @@ def _forgetting_figure(forgotten: Forgotten):
     panels = [Panel(task, rows) for task, rows in tasks.items()]
     subtitle = (
         "Score after the task's own step minus that later. Bars: 95 % intervals over chains and "
-        "seeds; filled: not zero."
+        f"seeds. {FILLED}"
     )
     return intervals("Forgetting along the chain", subtitle, panels, "points lost")

@@ -12,6 +12,7 @@ from matplotlib.ticker import NullFormatter
 from xstilts.figures import COLOURS, DARK, GREY, MARKERS, SLATE, note, wrap
 from xstilts.statistics import Interval
 
+FILLED = "Filled: the interval leaves out zero."  # of a dot
 _ROW, _HEAD, _FOOT = 0.3, 1.0, 0.65  # inches
 _ACROSS = 3  # panels side by side
 
@@ -87,10 +88,13 @@ def along(
         for name, points in panel.series.items():
             _series(axes, points, names.index(name), name, len(names))
             for x, found in points:
-                style = {"xytext": (6, 3), "textcoords": "offset points", "color": SLATE}
-                axes.annotate((notes or {}).get((name, x), ""), (x, found.value), size=7, **style)
+                style = {"xytext": (7, 4), "textcoords": "offset points", "color": SLATE}
+                style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+                if word := (notes or {}).get((name, x)):
+                    axes.annotate(word, (x, found.value), size=7, **style)
         axes.axhline(0, color=DARK, lw=0.8, zorder=0)
         axes.set_xscale("log")
+        axes.margins(x=0.12)  # for the notes
         axes.set_xticks(list(ticks), list(ticks.values()))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()

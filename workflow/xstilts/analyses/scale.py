@@ -8,6 +8,7 @@ import pandas as pd
 from xstilts.analyses import (
     Facts,
     Outcome,
+    bars,
     counted,
     estimate,
     listed,
@@ -178,7 +179,7 @@ def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]):
             series = _name(samples, (model.partition(ARM)[2], recipe))
             notes[series, facts.parameters[model]] = f"{hours:.2g} h"
     beside = " Beside the points: hours of training." if notes else ""
-    subtitle = f"Bars: 95 % intervals over seeds and examples.{beside}"
+    subtitle = bars(samples) + beside
     labels = ("weights of the model", "zero-shot gain (points)")
     ticks = {size: _short(size) for size in sizes}
     return along("Gain and size of the model", subtitle, panels, labels, ticks, notes)

@@ -9,6 +9,7 @@ import pandas as pd
 from xstilts.analyses import (
     Facts,
     Outcome,
+    bars,
     counted,
     estimate,
     nothing_yet,
@@ -251,6 +252,6 @@ def _figure(
         panels.append(Panel(name[0].upper() + name[1:], (), series))
     sizes = sorted({facts.examples[r] for recipes in sized.values() for r in recipes})
     ticks = {size: f"{size / 1000:g}k" if size >= 1000 else str(size) for size in sizes}
-    subtitle = "Bars: 95 % intervals over seeds and examples. Degradation: clean minus adversarial."
+    subtitle = f"{bars(samples)} Degradation: score on all examples minus that on the subset."
     labels = ("intermediate examples", "points")
     return along("Gain and size of the intermediate data", subtitle, panels, labels, ticks)
