@@ -152,3 +152,15 @@ def test_gpus_that_a_job_asks_for_and_torch_does_not_see(place, capsys, monkeypa
     program("nvidia-smi", "")
     program("python", "0 None")
     assert "this torch was built without CUDA" in examined(capsys)[1]
+
+
+def test_releases_that_are_not_there_are_named(place, capsys):
+    tasks = Path("config/tasks/small.yaml")
+    entries = yaml.safe_load(tasks.read_text())
+    files = {"source": "files", "format": "xnli", "path": "a/{language}"}
+    entries["paraphrase"]["splits"]["test"] = files
+    tasks.write_text(yaml.safe_dump(entries))
+    status, told = examined(capsys)
+    assert status == FAILED
+    assert "✗ releases: 1 of 1 data sets have no files: paraphrase.en.test" in told
+    assert "unpack the releases below data, as the `path` of each entry" in told

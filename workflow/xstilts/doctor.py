@@ -18,6 +18,7 @@ from xstilts import costs, plan, store
 from xstilts.config import read_site
 from xstilts.errors import InputError
 from xstilts.estimates import Estimator, load_table
+from xstilts.origins import FilesSplit
 from xstilts.plan_command import size
 from xstilts.study import Grid
 from xstilts.workplan import RESULTS, is_done
@@ -44,6 +45,7 @@ def examine(grid: Grid, notices: list[str], study: Path) -> Iterator[Check]:
     yield from (_writable(folder) for folder in (RESULTS, store.SCRATCH, Path(".snakemake")))
     yield _disk(grid)
     yield from _downloads(grid, study)
+    yield from _raw_files(grid)
     for notice in notices:
         yield Check("raw files", notice)
     has_slurm, checks = _slurm(grid)
@@ -140,6 +142,22 @@ def _downloads(grid: Grid, study: Path) -> Iterator[Check]:
         yield Check("downloads", found, f"where there is a network: `make fetch STUDY={study}`")
     elif wanted:
         yield Check("downloads", f"all {len(wanted)} are there; jobs need no network")
+
+
+def _raw_files(grid: Grid) -> Iterator[Check]:
+    """The releases' files that `prepare` is to read."""
+    read = [d for d in grid.artefacts().datasets.values() if isinstance(d.spec, FilesSplit)]
+    missing = [d.identity.name for d in read if not d.raw and not is_done(d)]
+    if missing:
+        found = f"{len(missing)} of {len(read)} data sets have no files: {_list(missing)}"
+        remedy = (
+            f"unpack the releases below {grid.project.data_folder()}, as the `path` of each entry "
+            "in config/tasks says; its `homepage` is where they are; or take what the Hub has "
+            "(`source: hub`), and leave out the rest (`languages: available`)"
+        )
+        yield Check("releases", found, remedy)
+    elif read:
+        yield Check("releases", f"all {len(read)} data sets have their files")
 
 
 def _slurm(grid: Grid) -> tuple[bool, list[Check]]:

@@ -16,6 +16,7 @@ from xstilts.families import family
 from xstilts.origins import FilesSplit, Release
 from xstilts.provenance import provenance
 from xstilts.sources import files, hub, raw
+from xstilts.sources.languages import fill
 from xstilts.sources.records import Table
 
 log = logging.getLogger("xstilts")
@@ -103,7 +104,8 @@ def _read(dataset: Dataset, project: Project) -> Table:
 def _missing(dataset: Dataset, project: Project, spec: FilesSplit) -> str:
     """What to get, and where to put it."""
     task = project.tasks[dataset.task]
-    paths = [spec.path] if isinstance(spec.path, str) else spec.path
+    templates = [spec.path] if isinstance(spec.path, str) else spec.path
+    paths = [fill(template, dataset.language) for template in templates]
     release = f"; unpack the release there, it is at {task.homepage}" if task.homepage else ""
     licence = f", licence: {task.licence}" if release and task.licence else ""
     return (
