@@ -36,6 +36,7 @@ def quick(tmp_path, monkeypatch):
     """In an empty folder, with waits of milliseconds."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(locks, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(locks, "_TOUCH_SECONDS", 0.2)
     store.SCRATCH.mkdir(parents=True)
 
 
@@ -114,7 +115,20 @@ def test_a_process_that_stands_still_keeps_its_lock(holder, caplog):
 
 def test_another_process_with_the_number_of_the_holder_is_not_the_holder(caplog):
     write("", started=time.time() - 86400)
+    os.utime(locks.lock_file("x"), (time.time() - 181,) * 2)
     taken(caplog)
+
+
+def test_a_holder_is_known_though_the_clock_was_set(caplog):
+    write("", started=time.time() - 86400)
+    waits(caplog)
+
+
+def test_who_could_not_touch_its_lock_while_the_file_server_was_away_keeps_it(monkeypatch):
+    write("elsewhere")
+    os.utime(locks.lock_file("x"), (time.time() - 600,) * 2)
+    monkeypatch.setattr(locks.time, "sleep", lambda seconds: os.utime(locks.lock_file("x")))
+    assert not locks._stale(locks.lock_file("x"), locks._holder(locks.lock_file("x")))
 
 
 def test_a_lock_of_another_host_is_stale_when_it_was_not_touched(caplog):

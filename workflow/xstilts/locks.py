@@ -5,7 +5,8 @@ of clusters do atomically, while some lack flock). It says who holds it, and its
 while it works. A lock is stale, and a waiting process takes it over,
 
 - on the holder's host as soon as its process has ended;
-- elsewhere when it was not touched for three minutes of the file server's clock.
+- elsewhere when it was not touched for three minutes of the file server's clock, nor for half a
+  minute more: a server that was away lets the waiting and the holder go on at the same moment.
 
 A holder that finds its lock gone, because it was suspended for so long, ends at once.
 """
@@ -70,9 +71,10 @@ def _me() -> dict[str, Any]:
 
 
 def _process_space() -> str:
-    """Containers of one host may number their processes apart."""
+    """What a process's number is of: this start of the machine, and the container."""
     try:
-        return os.readlink("/proc/self/ns/pid")
+        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{start} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""
 
@@ -128,12 +130,24 @@ def _holder(path: Path) -> dict[str, Any] | None:
 
 
 def _stale(path: Path, holder: dict[str, Any] | None) -> bool:
+    """Whether the holder of a lock has ended, as far as can be known."""
     here = _me()
     if holder and all(holder[key] == here[key] for key in ("host", "processes")):
         started = _started(holder["pid"])
-        # another process may have the number by now; clocks are corrected by less
-        return started is None or abs(started - holder["started"]) > 5
-    probe = path.with_name(f"{path.name}.{here['token']}")
+        if started is None:
+            return True
+        if abs(started - holder["started"]) < 5:
+            return False
+        # another process has the number by now, or the clock was set: touching tells
+    if not _untouched(path):
+        return False
+    time.sleep(1.5 * _TOUCH_SECONDS)
+    return _untouched(path)
+
+
+def _untouched(path: Path) -> bool:
+    """Whether a lock was not touched for long, by the clock of the file server."""
+    probe = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     probe.touch()
     try:
         return probe.stat().st_mtime - path.stat().st_mtime > STALE_SECONDS
