@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= config/config.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo studies report pin fetch test test-slurm test-browser check-demo lint reference lock clean
+.PHONY: help install demo studies report pin fetch test test-slurm test-browser check-demo lint reference lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -16,6 +16,8 @@ help: ## show this list
 	$(BIN)/pip install --quiet --requirement envs/requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+install: .venv/made ## make the environment in .venv, and nothing else
 
 demo: .venv/made ## run the lab study on this machine: about ten minutes on two cores
 	snakemake

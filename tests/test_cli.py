@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from xstilts import __version__, store, workplan
 from xstilts.cli import BAD_INPUT, main
@@ -308,6 +309,23 @@ def test_prepared_data_is_checked_before_it_is_used(workplace, complaint):
     found = complaint("train", ids("checkpoints")["tiny.nli.s1"])
     assert f"{data}: damaged" in found
     assert "to prepare it anew" in found
+
+
+def test_a_gpu_that_torch_cannot_use_is_no_reason_to_train_on_a_processor(
+    workplace, complaint, monkeypatch
+):
+    models = Path("config/models/small.yaml")
+    entries = yaml.safe_load(models.read_text())
+    entries["tiny"]["resources"] = {"gpu": 1}
+    models.write_text(yaml.safe_dump(entries))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("xstilts.cli._NVIDIA", Path("config"))  # which is there
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    step = ids("checkpoints")["tiny.nli.s1"]
+    assert "this node has a GPU that torch " in complaint("train", step)
+    assert store.failure_file(step).exists()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert main(["train", step]) == 0
 
 
 def test_a_loss_that_is_not_a_number_fails_the_cell(workplace, complaint, capsys):

@@ -55,6 +55,16 @@ def test_lines_are_summed_and_gpus_counted():
     assert found.source == costs.MEASURED
 
 
+def test_an_interrupted_training_took_as_long_as_all_its_attempts():
+    step = first_step()
+    make(step)
+    manifest = Path(step.path) / "manifest.json"
+    for stated, expected in ((7200.5, 7200.5), (59.0, 60.0)):
+        manifest.write_text(f'{{"provenance": {{"seconds": {stated}}}}}')
+        write_benchmark(step, 60.0)
+        assert costs.read(GRID.project, [step]).costs[step.id].seconds == expected
+
+
 def test_a_score_is_a_file_and_takes_no_gpu():
     score = GRID.scores()[0]
     make(score, 55)

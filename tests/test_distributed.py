@@ -44,7 +44,7 @@ def by_two(workspace, project: Grid, step, *options: str):
     view = StudyView(project)
     view.write_snapshot()
     command = [sys.executable, "-m", "xstilts", "train", "--study", str(view.snapshot)]
-    command += ["--processes", "2", "--micro-batch", "4", *options, step.id]
+    command += ["--log", "log", "--processes", "2", "--micro-batch", "4", *options, step.id]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
@@ -76,6 +76,7 @@ def test_two_processes_end_with_the_weights_of_one(workspace):
     os.rename(step.path, "one")
     said = finish(by_two(workspace, project, step))
     assert said.count(" 6/6") <= 1, "one process tells"
+    assert Path("log").exists()
     assert_close(expected, weights(step))
     assert (Path(step.path) / "config.json").read_text() == config
     log = store.read_lines(Path(step.path) / "training.jsonl")
@@ -139,7 +140,7 @@ def test_what_is_launched(monkeypatch, nodes, begin):
     command = distributed._command(8, nodes, ["train", "--processes", "8", "x"])
     assert command[: len(begin)] == begin
     assert f"--nproc-per-node={8 // nodes}" in command
-    assert command[-6:] == ["-m", "xstilts", "train", "--processes", "8", "x"]
+    assert command[-7:] == ["-m", "--", "xstilts", "train", "--processes", "8", "x"]
     assert ("--standalone" in command) == (nodes == 1)
     if nodes == 2:
         [where] = [part for part in command if part.startswith("--rdzv-endpoint=")]

@@ -121,7 +121,9 @@ def test_a_failure_shows_its_log_and_the_command_that_runs_it_again(grid, capsys
     shutil.copy(STUDY, "other.yaml")
     shutil.copytree("config/tasks", "tasks")
     shutil.copytree("config/models", "models")
-    assert "manifest.json --configfile other.yaml" in status(capsys, "--study", "other.yaml")
+    assert "manifest.json --configfile other.yaml\n" in status(capsys, "--study", "other.yaml")
+    store.write_text(Path("profiles/slurm/site.yaml"), "")
+    assert "manifest.json --workflow-profile profiles/slurm\n" in status(capsys)
     lock(step)  # it is tried again
     assert "✗ failed 0" in status(capsys)
 

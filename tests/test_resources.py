@@ -7,7 +7,7 @@ import yaml
 
 from xstilts import config
 from xstilts.errors import InputError
-from xstilts.resources import ModelNeeds, Needs, Site, amount
+from xstilts.resources import ModelNeeds, Needs, Site, amount, request
 
 PROFILE = Path(__file__).parents[1] / "profiles" / "slurm"
 LARGE = ModelNeeds(gpu=4, mem_mb=48000, runtime=1440, predict=Needs(gpu=1))
@@ -63,3 +63,30 @@ def test_predictions_take_one_gpu_of_a_model_that_trains_on_several():
 def test_gpus_of_several_nodes_are_as_many_on_each(gpu):
     with pytest.raises(ValueError, match="multiple of nodes, 2, and at least two on each"):
         ModelNeeds(gpu=gpu, nodes=2)
+
+
+def test_what_one_node_is_asked_for():
+    site = SITE.model_copy(update={"gpu_model": "a100", "qos": "long"})
+    asked = request("train", ModelNeeds(gpu=4, threads=3), site)
+    assert (asked["gpu"], asked["gpu_model"], asked["nodes"]) == (4, "a100", 1)
+    assert asked["cpus_per_task"] == 12, "one task has all the processes"
+    assert (asked["mpi"], asked["gres"], asked["qos"]) == (None, None, "long")
+    assert request("train", ModelNeeds(gpu=1), site)["cpus_per_task"] is None
+    assert request("predict", ModelNeeds(gpu=4, nodes=2), site)["nodes"] == 1
+
+
+def test_what_several_nodes_are_asked_for():
+    needs = ModelNeeds(gpu=8, nodes=2)
+    asked = request("train", needs, SITE.model_copy(update={"gpu_model": "a100"}))
+    assert (asked["nodes"], asked["tasks_per_node"], asked["mpi"]) == (2, 4, "srun")
+    # sbatch refuses GPUs with a type for the job beside others without one for each node
+    assert (asked["gres"], asked["gpu"], asked["gpu_model"]) == ("gpu:a100:4", None, None)
+    assert request("train", needs, SITE)["gres"] == "gpu:4"
+
+
+def test_work_for_processors_asks_for_nothing_of_gpus():
+    site = Site(gpu_model="a100", qos="long", constraint="big")
+    asked = request("prepare", None, site)
+    assert asked["gpu"] == 0
+    assert {asked[name] for name in ("gpu_model", "qos", "constraint", "gres", "mpi")} == {None}
+    assert asked.keys() == request("train", ModelNeeds(gpu=4, nodes=2), site).keys()

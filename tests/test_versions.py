@@ -38,6 +38,7 @@ CODE = {
     "initialise": ["stages/initialise.py", "models.py", "heads.py", _FAMILIES, "metrics.py"],
     "train": [
         "stages/train.py",
+        "callbacks.py",
         "distributed.py",
         "lora.py",
         "batches.py",

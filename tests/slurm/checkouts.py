@@ -125,6 +125,7 @@ def _words(found: re.Match) -> str:
 class Undisturbed:
     """A study of one training, done in this process without a fault."""
 
+    study: dict
     folder: Path  # of the results that the training needs
     step: str  # the training's id
     weights: bytes
@@ -196,8 +197,36 @@ class Training(Checkout):
         assert self.trains() is None
 
 
+def train_here(folder: Path, study: dict, micro_batch: int | None = None) -> Undisturbed:
+    """Do a study of one training in this process."""
+    import torch
+    import transformers
+
+    from xstilts.stages import initialise, prepare, train
+    from xstilts.workplan import StudyView, open_study
+
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    checkout = new_checkout(folder, None, study, {})
+    with contextlib.chdir(checkout.folder):
+        grid, _ = open_study(checkout.folder / "config/config.yaml")
+        artefacts = grid.artefacts()
+        prepare.run(list(artefacts.datasets.values()), grid.project)
+        (step,) = [node for node in artefacts.checkpoints.values() if node.parent]
+        initialise.run(step.parent)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        train.run(step, micro_batch)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        StudyView(grid).write_snapshot()
+        weights = Path(step.path, "model.safetensors").read_bytes()
+        shutil.rmtree(step.path)
+    return Undisturbed(study, checkout.folder / "results", step.id, weights)
+
+
 def new_training(folder: Path, cluster: Cluster, expected: Undisturbed, needs=NEEDS) -> Training:
     """A checkout of the study of one training."""
-    checkout = new_checkout(folder, cluster, FAULTS, {"resources": needs})
+    checkout = new_checkout(folder, cluster, expected.study, {"resources": needs})
     shutil.copytree(expected.folder, folder / "results")
     return Training(checkout.folder, cluster, expected)

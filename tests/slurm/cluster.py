@@ -25,8 +25,8 @@ PACKAGES = {
     "mariadb-install-db": "mariadb-server",
 }
 SYSTEM_PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
-NODES = ("n1", "n2", "n3")  # with a GPU each
-_OWN_MOUNTS = ("unshare", "--mount")  # of the last node, which may see other files
+NODES = ("n1", "n2", "n3", "n4", "n5")  # with a GPU each, the last two with two
+_OWN_MOUNTS = {"n3": ["unshare", "--mount"]}  # it may see other files
 ACTIVE = "PENDING RUNNING COMPLETING CONFIGURING SUSPENDED REQUEUED".split()
 
 
@@ -96,12 +96,14 @@ KillWait=5
 MinJobAge=7200
 MessageTimeout=10
 TCPTimeout=2
-NodeName=n[1-3] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_ports}] CPUs=4 Boards=1 \
-SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=6000 Gres=gpu:a100:1
+NodeName=DEFAULT CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=6000
+NodeName=n[1-3] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{ports_of_one}] Gres=gpu:a100:1
+NodeName=n[4-5] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{ports_of_two}] Gres=gpu:a100:2
 PartitionName=cpu Nodes=n[1-2] MaxTime=60 DefaultTime=10 PriorityTier=1 Default=YES
 PartitionName=gpu Nodes=n[1-2] MaxTime=60 DefaultTime=10 PriorityTier=1
 PartitionName=first Nodes=n[1-2] MaxTime=60 DefaultTime=10 PriorityTier=9 PreemptMode=OFF
 PartitionName=other Nodes=n3 MaxTime=60 DefaultTime=10 PriorityTier=1
+PartitionName=pairs Nodes=n[4-5] MaxTime=60 DefaultTime=10 PriorityTier=1
 {accounting}
 """
 ACCOUNTING = """\
@@ -128,6 +130,10 @@ StorageUser=slurm
 StoragePass=slurm
 StorageLoc=slurm
 """
+GRES_CONF = """\
+NodeName=n[1-5] Name=gpu Type=a100 File=/dev/null
+NodeName=n[4-5] Name=gpu Type=a100 File=/dev/zero
+"""
 # the plugin of job steps clears SLURM_CONF before it calls srun
 SRUN = """\
 #!/bin/sh
@@ -138,7 +144,7 @@ exec {srun} "$@"
 
 @dataclass
 class Cluster:
-    """Three nodes with a GPU each, two of them in partition gpu; `with` starts and stops them."""
+    """Five nodes, two of them in partition gpu; `with` starts and stops them."""
 
     folder: Path
     accounting: bool
@@ -238,8 +244,10 @@ class Cluster:
             ],
             "slurmdbd": [programs["slurmdbd"], "-D"],
             "slurmctld": [programs["slurmctld"], "-D", "-f", conf],
-            **{node: [programs["slurmd"], "-D", "-N", node, "-f", conf] for node in NODES[:-1]},
-            NODES[-1]: [*_OWN_MOUNTS, programs["slurmd"], "-D", "-N", NODES[-1], "-f", conf],
+            **{
+                node: [*_OWN_MOUNTS.get(node, []), programs["slurmd"], "-D", "-N", node, "-f", conf]
+                for node in NODES
+            },
         }
 
     def _start(self) -> None:
@@ -253,7 +261,8 @@ class Cluster:
             "host": socket.gethostname(),
             "user": getpass.getuser(),
             "control_port": control,
-            "node_ports": ",".join(map(str, nodes)),
+            "ports_of_one": ",".join(map(str, nodes[:3])),
+            "ports_of_two": ",".join(map(str, nodes[3:])),
             "srun": shutil.which("srun"),
             **self.ports,
         }
@@ -262,7 +271,7 @@ class Cluster:
         )
         for name, text in {
             "etc/slurm.conf": SLURM_CONF.replace("{accounting}", accounting),
-            "etc/gres.conf": "NodeName=n[1-3] Name=gpu Type=a100 File=/dev/null\n",
+            "etc/gres.conf": GRES_CONF,
             "etc/cgroup.conf": "CgroupPlugin=cgroup/v1\n",
             "etc/slurmdbd.conf": SLURMDBD_CONF,
             "bin/srun": SRUN,

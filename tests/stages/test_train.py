@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_project import TASK_OF
 
-from xstilts import store
+from xstilts import callbacks, store
 from xstilts.errors import InputError
 from xstilts.stages import train
 
@@ -193,6 +194,25 @@ def test_nothing_is_published_of_a_training_that_diverges(workspace):
     with pytest.raises(train.Diverged, match=r"the loss is (nan|inf) at step \d+"):
         workspace.train(step)
     assert not Path(step.path).exists()
+
+
+def test_too_little_memory_on_a_gpu_says_what_to_do_and_the_time_counts(workspace, monkeypatch):
+    step = workspace.step("nli", train=SHORT)
+    monkeypatch.setattr(callbacks, "_PROGRESS_SECONDS", 0)
+    with monkeypatch.context() as patched:
+
+        def full(*_, **__):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        patched.setattr(train.StepTrainer, "_maybe_log_save_evaluate", full)
+        with pytest.raises(InputError, match="too little memory on the GPU for 4 examples at a ti"):
+            workspace.train(step, micro_batch=4)
+    told = store.read_json(store.progress_file(step.id))
+    assert told["step"] == 1
+    store.write_json(store.progress_file(step.id), told | {"seconds_spent": 9000})
+    workspace.train(step)
+    manifest = json.loads((Path(step.path) / "manifest.json").read_text())
+    assert 9000 < manifest["provenance"]["seconds"] < 9600
 
 
 def test_validation_needs_something_to_validate_on(workspace):

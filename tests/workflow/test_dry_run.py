@@ -1,5 +1,6 @@
 """Planning: the jobs that Snakemake counts are the artefacts that the study wants."""
 
+import re
 import runpy
 from collections import Counter
 from pathlib import Path
@@ -28,6 +29,13 @@ def test_a_large_grid_is_planned_as_expanded(tmp_path):
     assert jobs == expected
     assert jobs["score"] == 3 * 10 * 9 * 5
     assert jobs["train"] == 3 * 5 * 9 + 3 * 5 * 9 * 10  # intermediate steps, targets
+
+
+def test_a_batch_is_planned_alone(fresh):
+    run = fresh.snakemake("--dry-run", "--batch", "all=1/10", "--quiet", "rules")
+    assert run.status == 0, run.output
+    assert re.search(r"^score +[1-3]$", run.output, re.M), run.output
+    assert not re.search(r"^study ", run.output, re.M)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from xstilts import store
 from xstilts.config import read_site
 from xstilts.errors import InputError
 from xstilts.artefacts import Download
-from xstilts.resources import amount
+from xstilts.resources import amount, request
 from xstilts.slurm import queued_jobs
 from xstilts.workplan import (
     RESULTS,
@@ -131,61 +131,46 @@ def needs(phase, rule=None):
     """The resources of a rule's jobs: the model's, the site's, the phase's; more at each attempt."""
     prefix = f"rule_{rule or phase}"
 
-    def asked(resource):
-        def value(wildcards, attempt):
-            return amount(resource, phase, model_needs(wildcards), SITE, attempt)
-
-        return value
-
-    def on_gpu(wildcards):
-        return amount("gpu", phase, model_needs(wildcards), SITE) > 0
+    def asked(name):
+        return lambda wildcards, attempt: request_of(
+            phase, model_of(wildcards), attempt
+        )[name]
 
     def sbatch_options(wildcards, attempt):
-        """A warning before the time limit; after a job of an earlier run that makes the same."""
-        options = f"--signal=TERM@{SITE.save_seconds} {SITE.sbatch}".strip()
-        if nodes(wildcards):
-            options += f" --gpus-per-node={gpus_per_node(wildcards)}"
+        """Those of all jobs; after a job of an earlier run that makes the same."""
+        options = request_of(phase, model_of(wildcards), attempt)["slurm_extra"]
         node = getattr(wildcards, "node", "")
         earlier = earlier_jobs().get(f"{prefix}_wildcards_{node}" if node else prefix)
         if earlier and attempt == 1:
             options += f" --dependency=afterany:{earlier}"
         return options
 
-    def nodes(wildcards):
-        """How many, of a training on several."""
-        model = model_needs(wildcards) if phase == "train" else None
-        return model.nodes if model and model.nodes > 1 else None
+    names = request_of(phase, "", 1)
+    return {name: asked(name) for name in names} | {"slurm_extra": sbatch_options}
 
-    def gpus_per_node(wildcards):
-        model = model_needs(wildcards)
-        return model.gpu // model.nodes if nodes(wildcards) else None
 
-    return {
-        "nodes": nodes,
-        # so that the plugin leaves it to the command to call srun
-        "mpi": lambda wildcards: "srun" if nodes(wildcards) else None,
-        "tasks_per_node": gpus_per_node,
-        "gpu": asked("gpu"),
-        "mem_mb": asked("mem_mb"),
-        "runtime": asked("runtime"),
-        "gpu_model": lambda wildcards: SITE.gpu_model if on_gpu(wildcards) else None,
-        "slurm_account": lambda wildcards: SITE.account,
-        "slurm_partition": lambda wildcards: (
-            SITE.partitions.gpu if on_gpu(wildcards) else SITE.partitions.cpu
-        ),
-        "slurm_extra": sbatch_options,
-    }
+@cache
+def request_of(phase, model, attempt):
+    """What jobs of a phase and a model, if they are about one, ask of SLURM at an attempt."""
+    return request(phase, model_needs(model), SITE, attempt)
 
 
 def processors(phase):
-    """The threads of a rule's jobs."""
-    return lambda wildcards: amount("threads", phase, model_needs(wildcards), SITE)
+    """The threads of a rule's jobs; of each process, where several train."""
+    return lambda wildcards: amount(
+        "threads", phase, model_needs(model_of(wildcards)), SITE
+    )
 
 
-def model_needs(wildcards):
-    """The `resources` of the model that a job is about; none of a job about data."""
-    model = GRID.project.models.get(getattr(wildcards, "node", "").split(".")[0])
-    return model.resources if model else None
+def model_of(wildcards):
+    """The name of the model that a job is about; empty if it is about data."""
+    name = getattr(wildcards, "node", "").split(".")[0]
+    return name if name in GRID.project.models else ""
+
+
+def model_needs(name):
+    """The `resources` of a model."""
+    return GRID.project.models[name].resources if name else None
 
 
 @cache
@@ -196,7 +181,7 @@ def earlier_jobs():
 
 def train_options(wildcards):
     """Options of a training job that do not change its result."""
-    needs = model_needs(wildcards)
+    needs = model_needs(model_of(wildcards))
     stated = {"micro-batch": needs.micro_batch}
     if (needs.gpu or 0) > 1:
         stated |= {"processes": needs.gpu, "nodes": needs.nodes}

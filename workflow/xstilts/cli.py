@@ -18,6 +18,8 @@ from xstilts.errors import InputError, Stopped
 
 log = logging.getLogger("xstilts")
 
+_NVIDIA = Path("/proc/driver/nvidia")  # where its driver is loaded
+
 FAILED, BAD_INPUT, STOPPED = 1, 2, 143  # 143: as a shell reports a program ended by SIGTERM
 
 
@@ -287,6 +289,7 @@ def _train(options) -> None:
             distributed.launch(options.processes, options.nodes, sys.argv[1:])
             return
         _prepare_torch(options.threads)
+        _require_gpu(found[0], grid)
         from xstilts.stages import train
 
         train.run(found[0], options.micro_batch, options.save_every)
@@ -297,6 +300,7 @@ def _train(options) -> None:
 def _predict(options) -> None:
     def work(found, grid):
         _prepare_torch(options.threads)
+        _require_gpu(found[0], grid)
         from xstilts.stages import predict
 
         predict.run(found[0])
@@ -314,6 +318,25 @@ def _prepare_torch(count: int = 1) -> None:
     torch.set_num_threads(count)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+
+
+def _require_gpu(artefact, grid) -> None:
+    """Raise InputError where a job's GPU is there but torch cannot use it, lest it take weeks."""
+    import torch
+
+    from xstilts.costs import gpus
+
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
+    if hidden or not gpus(grid.project, artefact) or torch.cuda.is_available():
+        return
+    if _NVIDIA.exists():
+        built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+        raise InputError(
+            f"{artefact.id}: this node has a GPU that torch {torch.__version__}, built {built}, "
+            "cannot use: install a build for the node's driver (`nvidia-smi` names it), or hide "
+            "the GPU (CUDA_VISIBLE_DEVICES=)"
+        )
+    log.warning(f"{artefact.id}: asks for a GPU, there is none: on the processor")
 
 
 def _score(options) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xstilts import store
-from xstilts.artefacts import Artefact, Dataset, Download, Predictions, Score
+from xstilts.artefacts import Artefact, Checkpoint, Dataset, Download, Predictions, Score
 from xstilts.config import Project
 from xstilts.errors import InputError
 from xstilts.resources import Site, amount
@@ -46,7 +46,7 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
     """The measured costs of the artefacts that are there, by id, and the rows of prepared data.
 
     A benchmark file of several artefacts, as of a task's data sets, is shared out evenly among
-    those given. The time of attempts that failed or were stopped is in no benchmark file.
+    those given. It tells of the last attempt only; a training's manifest tells of all.
     Raises InputError naming a damaged file.
     """
     by_file: dict[Path, list[Artefact]] = defaultdict(list)
@@ -57,13 +57,12 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
     for path, found in by_file.items():
         seconds = _seconds(path)
         for artefact in found:
-            if isinstance(artefact, Dataset):
-                manifest = Path(artefact.path) / store.MANIFEST
-                if manifest.exists():
-                    rows[artefact.id] = store.read_json(manifest)["rows"]
+            manifest = Path(artefact.path) / store.MANIFEST
+            if isinstance(artefact, Dataset) and manifest.exists():
+                rows[artefact.id] = store.read_json(manifest)["rows"]
             if seconds is not None:
                 costs[artefact.id] = Cost(
-                    seconds / len(found),
+                    max(seconds / len(found), _all_attempts(artefact, manifest)),
                     gpus(project, artefact),
                     size(artefact),
                 )
@@ -98,6 +97,13 @@ def _seconds(path: Path) -> float | None:
             f"{path}: damaged, not a benchmark file of Snakemake; delete it to go without"
         )
     return sum(found)
+
+
+def _all_attempts(artefact: Artefact, manifest: Path) -> float:
+    """Seconds that a training states, with those before it was interrupted; else none."""
+    if not (isinstance(artefact, Checkpoint) and artefact.parent and manifest.exists()):
+        return 0
+    return store.read_json(manifest).get("provenance", {}).get("seconds", 0)
 
 
 def size(artefact: Artefact) -> int:

@@ -66,8 +66,10 @@ def _command(processes: int, nodes: int, arguments: Sequence[str]) -> list[str]:
         where = f"{socket.gethostname()}:{_PORT + int(job) % 1000}"
         command += [f"--nnodes={nodes}", "--rdzv-backend=c10d"]
         command += [f"--rdzv-id={job}", f"--rdzv-endpoint={where}"]
-        command = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", *command]
-    return [*command, "-m", "xstilts", *arguments]
+        # a torchrun a node, free to use all its processors; one that fails ends the others
+        srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
+        command = [*srun, "--cpu-bind=none", "--kill-on-bad-exit=1", *command]
+    return [*command, "-m", "--", "xstilts", *arguments]  # after -- no option is torchrun's
 
 
 def agree(value: int | None) -> int | None:

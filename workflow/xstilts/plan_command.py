@@ -381,7 +381,7 @@ def print_check(found: Mapping[str, Comparison], console: Console) -> None:
         console,
         "FLOP estimate, and that of disk: as before any run. From the others: each tenth of the "
         "jobs, scaled from the nine others.\nError: median over jobs of how far the latter is off. "
-        "Attempts that failed are not in the actual time.",
+        "Interrupted attempts of trainings are in the actual time.",
         "dim",
     )
 

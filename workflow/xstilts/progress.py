@@ -18,6 +18,7 @@ from xstilts.study import Grid
 from xstilts.workplan import failure, is_done, missing
 
 LOGS = Path("results/logs")
+_PROFILE = Path("profiles/slurm")  # of jobs, where its file of the site was made
 STATES = ("done", "running", "queued", "failed", "to do")
 _RECENT = 12  # looks: between two jobs a place is empty for a moment, and the time left would jump
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
@@ -135,19 +136,21 @@ def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
 
 def failures(grid: Grid, found: Look, study: Path) -> list[Failure]:
     """What failed, in the order of the phases; of a job that makes several, the first."""
+    options = [] if study == Path("config/config.yaml") else ["--configfile", str(study)]
+    if (_PROFILE / "site.yaml").exists():
+        options += ["--workflow-profile", str(_PROFILE)]
     told: dict[str, Failure] = {}
     for artefact in grid.artefacts().all():
         if artefact.id not in found.failed or artefact.made_with in told:
             continue
         path = LOGS / costs.benchmark_file(artefact).relative_to(costs.BENCHMARKS)
         log = path.with_suffix(".log")
-        option = "" if study == Path("config/config.yaml") else f" --configfile {study}"
         told[artefact.made_with] = Failure(
             artefact.id,
             failure(artefact) or "",
             log,
             last_lines(log),
-            f"snakemake {shlex.quote(missing(artefact) or artefact.path)}{option}",
+            shlex.join(["snakemake", missing(artefact) or artefact.path, *options]),
         )
     return list(told.values())
 

@@ -16,7 +16,10 @@ class Needs(Strict):
     """What a job may use at its first attempt; memory and time grow with each further one."""
 
     threads: int | None = Field(
-        None, gt=0, description="Processors; only one gives the same bits every time."
+        None,
+        gt=0,
+        description="Processors, for each GPU where a job has several; only one gives the same "
+        "bits every time.",
     )
     gpu: int | None = Field(
         None,
@@ -24,7 +27,7 @@ class Needs(Strict):
         description="GPUs, of all nodes; a training by several shares out the model (FSDP), "
         "predictions take one.",
     )
-    mem_mb: int | None = Field(None, gt=0, description="Main memory.")
+    mem_mb: int | None = Field(None, gt=0, description="Main memory, on each node.")
     runtime: int | None = Field(None, gt=0, description="Minutes.")
 
 
@@ -69,6 +72,8 @@ class Site(Strict):
     account: str | None = Field(None, description="Charged with the jobs.")
     partitions: Partitions = Partitions()
     gpu_model: str | None = Field(None, description="As `sinfo -o %G` names it.")
+    constraint: str | None = Field(None, description="Features of nodes that jobs with GPUs want.")
+    qos: str | None = Field(None, description="Quality of service of jobs with GPUs.")
     limits: Limits = Limits()
     phases: dict[Phase, Needs] = Field({}, description="Where a phase needs more or less.")
     save_seconds: int = Field(120, gt=0, description="A training saves so long before its limit.")
@@ -105,3 +110,36 @@ def amount(
         return found
     most = getattr(site.limits, resource)
     return min(found * attempt, most) if most else found * attempt
+
+
+def request(
+    phase: Phase, model: ModelNeeds | None, site: Site, attempt: int = 1
+) -> dict[str, int | str | None]:
+    """What a job asks of SLURM, by the names of Snakemake's plugin; None leaves it to SLURM.
+
+    Of a training on several nodes SLURM is told tasks and GPUs of each node, and the command itself
+    calls srun; one node is stated too: else SLURM may take the GPUs of a job from several.
+    """
+    gpus = amount("gpu", phase, model, site)
+    nodes = model.nodes if model and phase == "train" else 1
+    found: dict[str, int | str | None] = {
+        "mem_mb": amount("mem_mb", phase, model, site, attempt),
+        "runtime": amount("runtime", phase, model, site, attempt),
+        "slurm_account": site.account,
+        "slurm_partition": site.partitions.gpu if gpus else site.partitions.cpu,
+        "slurm_extra": f"--signal=TERM@{site.save_seconds} {site.sbatch}".strip(),
+        "constraint": site.constraint if gpus else None,
+        "qos": site.qos if gpus else None,
+        "nodes": nodes,
+    }
+    several: dict[str, int | str | None] = dict.fromkeys(("mpi", "tasks_per_node", "gres"))
+    alone: dict[str, int | str | None] = dict.fromkeys(("gpu", "gpu_model", "cpus_per_task"))
+    if nodes > 1:
+        each = gpus // nodes
+        kind = f"{site.gpu_model}:" if site.gpu_model else ""
+        several = {"mpi": "srun", "tasks_per_node": each, "gres": f"gpu:{kind}{each}"}
+    else:
+        alone = {"gpu": gpus, "gpu_model": site.gpu_model if gpus else None, "cpus_per_task": None}
+        if gpus > 1:
+            alone["cpus_per_task"] = gpus * amount("threads", phase, model, site)
+    return found | several | alone

@@ -7,10 +7,8 @@ killed or stopped goes on from its last save and ends with the weights of an uni
 
 import logging
 import shutil
-import signal
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +22,8 @@ from transformers.trainer_utils import get_last_checkpoint
 from xstilts import distributed, lora, store
 from xstilts.artefacts import Checkpoint, TrainPart
 from xstilts.batches import Supply, plan, split, subsample
-from xstilts.errors import InputError, Stopped
+from xstilts.callbacks import Patience, Progress, StopOnSignal, spent_before
+from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.inference import predict_rows
 from xstilts.models import Multitask, check_length, fresh_head, load_tokenizer, mask_id
@@ -34,7 +33,6 @@ from xstilts.settings import Predict, Train
 log = logging.getLogger("xstilts")
 
 _AGAIN = "delete the folder and run again"
-_PROGRESS_SECONDS = 10
 
 
 class Diverged(InputError):
@@ -164,84 +162,6 @@ class StepTrainer(Trainer):
         return module.METRICS[part.metrics[0]](material.validation, predictions, language)
 
 
-class Progress(TrainerCallback):
-    """Every ten seconds step, loss, rate and time left: a line, and a file for `status`."""
-
-    def __init__(self, step: Checkpoint):
-        self.step = step
-        self.loss: float | None = None
-
-    def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102
-        self.start = self.last = time.monotonic()
-        self.first_step = state.global_step
-
-    def on_log(self, args, state, control, logs=None, **kwargs):  # noqa: D102
-        self.loss = (logs or {}).get("loss", self.loss)
-
-    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
-        now = time.monotonic()
-        if now - self.last < _PROGRESS_SECONDS:
-            return
-        self.last = now
-        rate = (state.global_step - self.first_step) / (now - self.start)
-        left = (state.max_steps - state.global_step) / rate
-        loss = "" if self.loss is None else f", loss {self.loss:.3f}"
-        log.info(
-            f"{self.step.identity.name}: step {state.global_step}/{state.max_steps}{loss}, "
-            f"{rate:.1f} steps/s, {left / 60:.1f} min left"
-        )
-        told = {
-            "step": state.global_step,
-            "steps": state.max_steps,
-            "loss": self.loss,
-            "examples_per_second": round(rate * self.step.settings.batch_size, 1),
-            "seconds_left": round(left),
-        }
-        if state.is_world_process_zero:
-            with suppress(OSError):  # nothing to end a training for
-                store.write_json(store.progress_file(self.step.id), told)
-
-
-class StopOnSignal(TrainerCallback):
-    """SIGTERM (a scheduler's warning) and SIGINT: save at the end of this step, then stop."""
-
-    def __init__(self, id: str):
-        self.id = id
-        self.signal: int | None = None
-        self.agreed: int | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number, frame):
-        self.signal = number
-
-    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
-        self.agreed = distributed.agree(self.signal)
-        if self.agreed is not None:
-            control.should_save = True
-
-    def on_save(self, args, state, control, **kwargs):
-        """Raises Stopped: an orderly end would load the best weights and delete this save."""
-        if self.agreed is not None and not control.should_training_stop:
-            distributed.wait()  # until all have saved: the first to end takes the others along
-            raise Stopped(
-                f"{self.id}: stopped by signal {self.agreed} at step {state.global_step} of "
-                f"{state.max_steps}; the next run goes on from there"
-            )
-
-
-class Patience(TrainerCallback):
-    """Stop after so many validations without a gain; counted in the log, which a resume keeps."""
-
-    def __init__(self, patience: int):
-        self.patience = patience
-
-    def on_evaluate(self, args, state, control, **kwargs):  # noqa: D102
-        scores = [entry["eval_score"] for entry in state.log_history if "eval_score" in entry]
-        if len(scores) - 1 - scores.index(max(scores)) >= self.patience:
-            control.should_training_stop = True
-
-
 def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500) -> None:
     """Train one step and publish its checkpoint.
 
@@ -249,7 +169,7 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     `save_every` optimiser steps. Neither is part of the result's identity. Raises InputError for
     damaged or unsuitable inputs, Diverged for a loss that is not finite, Stopped after a signal.
     """
-    started = time.monotonic()
+    started = time.monotonic() - spent_before(step.id)
     stop = StopOnSignal(step.id)
     parent = Path(step.parent.path)
     inherited = store.verify(parent, _AGAIN)
@@ -279,14 +199,22 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         eval_dataset=[material.validation for material in materials.values()],
         data_collator=_only,
         processing_class=tokenizer,
-        callbacks=[Progress(step), stop, *_patience(step.settings)],
+        callbacks=[Progress(step, started), stop, *_patience(step.settings)],
         step=step,
         materials=materials,
     )
     trainer.remove_callback(PrinterCallback)  # Progress says it in fewer words
     with distributed.main_first():
         resume = _resume_point(saves)
-    trainer.train(resume_from_checkpoint=resume)
+    try:
+        trainer.train(resume_from_checkpoint=resume)
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"{step.id}: too little memory on the GPU for "
+            f"{micro_batch or step.settings.batch_size} examples at a time; state a smaller "
+            f"`micro_batch` in the `resources` of model {step.model!r}: it is no part of a "
+            "result's identity"
+        ) from None
     weights = distributed.whole_state(trainer)
     if distributed.is_main():
         _publish(step, trainer, weights, tokenizer, materials, inherited, started)

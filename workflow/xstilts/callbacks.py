@@ -1,0 +1,104 @@
+"""What goes on beside a training: it says how far it is, ends in order, and loses patience."""
+
+import logging
+import signal
+import time
+from contextlib import suppress
+
+from transformers import TrainerCallback
+
+from xstilts import distributed, store
+from xstilts.artefacts import Checkpoint
+from xstilts.errors import InputError, Stopped
+
+log = logging.getLogger("xstilts")
+
+_PROGRESS_SECONDS = 10
+
+
+class Progress(TrainerCallback):
+    """Every ten seconds step, loss, rate and time left: a line, and a file for `status`."""
+
+    def __init__(self, step: Checkpoint, started: float):
+        self.step = step
+        self.started = started
+        self.loss: float | None = None
+
+    def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102
+        self.start = self.last = time.monotonic()
+        self.first_step = state.global_step
+
+    def on_log(self, args, state, control, logs=None, **kwargs):  # noqa: D102
+        self.loss = (logs or {}).get("loss", self.loss)
+
+    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
+        now = time.monotonic()
+        if now - self.last < _PROGRESS_SECONDS:
+            return
+        self.last = now
+        rate = (state.global_step - self.first_step) / (now - self.start)
+        left = (state.max_steps - state.global_step) / rate
+        loss = "" if self.loss is None else f", loss {self.loss:.3f}"
+        log.info(
+            f"{self.step.identity.name}: step {state.global_step}/{state.max_steps}{loss}, "
+            f"{rate:.1f} steps/s, {left / 60:.1f} min left"
+        )
+        told = {
+            "step": state.global_step,
+            "steps": state.max_steps,
+            "loss": self.loss,
+            "examples_per_second": round(rate * self.step.settings.batch_size, 1),
+            "seconds_left": round(left),
+            "seconds_spent": round(now - self.started),
+        }
+        if state.is_world_process_zero:
+            with suppress(OSError):  # nothing to end a training for
+                store.write_json(store.progress_file(self.step.id), told)
+
+
+class StopOnSignal(TrainerCallback):
+    """SIGTERM (a scheduler's warning) and SIGINT: save at the end of this step, then stop."""
+
+    def __init__(self, id: str):
+        self.id = id
+        self.signal: int | None = None
+        self.agreed: int | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number, frame):
+        self.signal = number
+
+    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
+        self.agreed = distributed.agree(self.signal)
+        if self.agreed is not None:
+            control.should_save = True
+
+    def on_save(self, args, state, control, **kwargs):
+        """Raises Stopped: an orderly end would load the best weights and delete this save."""
+        if self.agreed is not None and not control.should_training_stop:
+            distributed.wait()  # until all have saved: the first to end takes the others along
+            raise Stopped(
+                f"{self.id}: stopped by signal {self.agreed} at step {state.global_step} of "
+                f"{state.max_steps}; the next run goes on from there"
+            )
+
+
+class Patience(TrainerCallback):
+    """Stop after so many validations without a gain; counted in the log, which a resume keeps."""
+
+    def __init__(self, patience: int):
+        self.patience = patience
+
+    def on_evaluate(self, args, state, control, **kwargs):  # noqa: D102
+        scores = [entry["eval_score"] for entry in state.log_history if "eval_score" in entry]
+        if len(scores) - 1 - scores.index(max(scores)) >= self.patience:
+            control.should_training_stop = True
+
+
+def spent_before(id: str) -> float:
+    """Seconds of the attempts that were stopped or killed, as the last of them has told."""
+    try:
+        return float(store.read_json(store.progress_file(id))["seconds_spent"])
+    except (InputError, KeyError, TypeError, ValueError):
+        return 0.0
