@@ -50,6 +50,11 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         "Gains on one target rest on one test set; those of several recipes share the baseline's "
         "runs, and are correlated."
     )
+    if "Question answering" in facts.categories.values() and len(facts.categories) > 1:
+        caveats.append(
+            "Means over targets take the first metric of each, F1 of question answering; XTREME's "
+            "own average takes the mean of F1 and exact match there."
+        )
     if len(chosen):
         caveats.append(
             "Recipes are chosen by the validation split of the source language, as no labels of "

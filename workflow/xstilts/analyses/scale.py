@@ -49,9 +49,12 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
             for key, s in slopes.items()
         ]
     )
+    said = [
+        _found(samples, key, found, lines[key])
+        for key, found in zip(slopes, estimates, strict=True)
+    ]
     estimates += _over_models(samples, facts, lines)
     estimates += with_holm(_between_arms(samples, slopes))
-    said = [_found(samples, key, slopes[key], lines[key]) for key in slopes]
     caveats = [
         *shared_caveats(samples),
         f"A slope is over {counted(max(map(len, lines.values())), 'model')}, which differ in more "
@@ -115,13 +118,13 @@ def _name(samples: Samples, key: tuple[str, str]) -> str:
     return f"{label}, arm {arm}" if arm else label
 
 
-def _found(samples: Samples, key: tuple[str, str], slope: Sample, curve: Curve) -> str:
+def _found(samples: Samples, key: tuple[str, str], slope: Estimate, curve: Curve) -> str:
     first, last = (samples.results.context.label(model) for model, _ in (curve[0], curve[-1]))
     gains = [gain.mean for _, gain in (curve[0], curve[-1])]
-    found = slope.interval
-    verb = "does not change surely" if not found.excludes_zero else "changes"
+    sure = slope.p_holm is not None and slope.p_holm < 0.05
+    verb = "changes" if sure else "does not surely change"
     return (
-        f"With {_name(samples, key)} the zero-shot gain {verb} with size: {told(found, UNIT)}; it "
+        f"With {_name(samples, key)} the zero-shot gain {verb} with size: {told(slope, UNIT)}; it "
         f"is {gains[0]:+.1f} for {first} and {gains[1]:+.1f} for {last}.".replace(" -", " −")
     )
 

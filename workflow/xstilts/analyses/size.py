@@ -20,6 +20,7 @@ from xstilts.analyses import (
     with_holm,
 )
 from xstilts.analyses.plots import Panel, along
+from xstilts.answer import Estimate
 from xstilts.recipe import parse
 from xstilts.results import BASELINE
 from xstilts.samples import ZERO_SHOT, Samples
@@ -49,7 +50,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     if not sized:
         return nothing_yet("size", samples, facts, "no two sizes of intermediate data are scored")
     quantities = _quantities(samples, facts)
-    slopes, drawn, ranks, said = [], [], [], []
+    slopes, drawn, ranks, names, series = [], [], [], [], []
     points: list[dict] = []
     lines: list[dict] = []
     for name, (quantity, languages) in quantities.items():
@@ -65,21 +66,28 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
             drawn.append(estimate(what, random_mean(each), len(languages), UNIT))
             what = f"Spearman's correlation of size and {label}"
             ranks.append(estimate(what, rank, len(recipes), "rho"))
-            said.append(_sentence(label, trend, rank, len(recipes)))
+            series.append(", ".join(_named(samples, sized, (model, data))))
+            names.append(name)
             points += _points(facts, name, quantity, model, recipes)
             lines += _lines(facts, name, quantity, (model, data), recipes, languages)
-    if not said:
+    if not slopes:
         return nothing_yet("size", samples, facts, "no size is scored on every target")
     caveats = [
         *shared_caveats(samples),
         "A correlation is over as many points as there are sizes, which its n states; with fewer "
-        "than six no p can be small.",
+        "than five its p cannot be below 0.05.",
         "Subsamples are nested: a larger one holds the smaller.",
     ]
     if any(whole for _, whole in facts.adversarial.values()):
         caveats.append(
             "Where another target stands for a subset, its own difficulty is in the degradation: "
             "only how that changes with size tells something."
+        )
+    for name, subset in samples.subsets.items():
+        counts = sorted({len(ids) for ids in subset.values()})
+        caveats.append(
+            f"Subset {name} has {' to '.join(map(str, counts[:1] + counts[1:][-1:]))} examples in "
+            f"each of {counted(len(subset), 'language')}."
         )
     missing = [name for name in facts.adversarial if not any(name in q for q in quantities)]
     caveats += [f"Subset {name} has no scores yet." for name in missing]
@@ -88,8 +96,10 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     if lines:
         tables["languages"] = pd.DataFrame(lines)
     across = _across(samples, facts, quantities["gain"][0], every)
-    estimates = [e for family in (slopes, drawn, ranks, across) for e in with_holm(family)]
-    head = "\n".join(said[:4])
+    slopes, *others = map(with_holm, (slopes, drawn, ranks, across))
+    estimates = [*slopes, *(e for family in others for e in family)]
+    said = map(_sentence, names, series, slopes, ranks)
+    head = "\n".join(list(said)[:4])
     return outcome("size", facts, head, caveats, estimates, figures, tables)
 
 
@@ -204,12 +214,13 @@ def _lines(
     return rows
 
 
-def _sentence(label: str, slope: Interval, rank: Interval, sizes: int) -> str:
-    verb = "depends on" if slope.excludes_zero else "does not surely depend on"
-    rho = f"Spearman's rho {rank.value:.2f}" if np.isfinite(rank.value) else "no correlation"
+def _sentence(name: str, series: str, slope: Estimate, rank: Estimate) -> str:
+    sure = slope.p_holm is not None and slope.p_holm < 0.05
+    verb = "depends on" if sure else "does not surely depend on"
+    rho = "no correlation" if rank.value is None else f"Spearman's rho {rank.value:.2f}"
     return (
-        f"The {label} {verb} the size of the intermediate data: {told(slope, UNIT)} "
-        f"({rho.replace('-', '−')}, n = {counted(sizes, 'size')})."
+        f"{f'{series}: the' if series else 'The'} {name} {verb} the size of the intermediate data, "
+        f"{told(slope, UNIT)}; {rho.replace('-', '−')} over {counted(slope.n, 'size')}."
     )
 
 
