@@ -80,7 +80,13 @@ def test_a_lock_says_that_it_runs_and_an_old_one_does_not(grid, capsys):
     store.progress_file(step.id).write_text("{", encoding="utf-8")  # being written
     assert f"▸ {step.id}\n" in status(capsys)
     lock(step, age=600)
-    assert "▸ running 0" in status(capsys)
+    text = status(capsys)
+    assert "▸ running 0" in text
+    assert f"✗ {step.id}: its process was killed: by SLURM for its memory or time" in text
+    squeue([f"7|PENDING|BeginTime|{Path.cwd()}|rule_train_wildcards_{step.id}"])
+    text = status(capsys)
+    assert f"… {step.id}: BeginTime" in text
+    assert "✗ failed 0" in text
 
 
 def test_what_slurm_runs_and_keeps_waiting_with_its_reason(grid, capsys):

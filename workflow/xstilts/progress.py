@@ -21,6 +21,7 @@ LOGS = Path("results/logs")
 _PROFILE = Path("profiles/slurm")  # of jobs, where its file of the site was made
 STATES = ("done", "running", "queued", "failed", "to do")
 _RECENT = 12  # looks: between two jobs a place is empty for a moment, and the time left would jump
+_KILLED = "its process was killed: by SLURM for its memory or time, or by hand"
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 
 
@@ -91,8 +92,10 @@ def look(grid: Grid, before: Look | None = None) -> Look:
     running = {id: _training(id) for id in known if id in started or _is_locked(id, scratch)}
     running = {id: told for id, told in running.items() if id not in done}
     names = {store.failure_file(id).name: id for id in known}
-    failed = {names[name] for name in scratch & names.keys()} - done - running.keys()
     queued = {id: reason for id, reason in queued.items() if id not in done | running.keys()}
+    failed = {names[name] for name in scratch & names.keys()}
+    failed |= {id for id in known if locks.lock_file(id).name in scratch}  # and nobody holds it
+    failed -= done | running.keys() | queued.keys()
     recent = (*(before.recent if before else ()), frozenset(running))[-_RECENT:]
     return Look(grid, done, running, queued, frozenset(failed), recent)
 
@@ -147,7 +150,7 @@ def failures(grid: Grid, found: Look, study: Path) -> list[Failure]:
         log = path.with_suffix(".log")
         told[artefact.made_with] = Failure(
             artefact.id,
-            failure(artefact) or "",
+            failure(artefact) or _KILLED,
             log,
             last_lines(log),
             shlex.join(["snakemake", missing(artefact) or artefact.path, *options]),
