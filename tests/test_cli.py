@@ -139,7 +139,8 @@ def test_a_mistake_in_a_definition(folder, complaint, path, old, new, message):
 
 
 def test_no_such_study(folder, complaint):
-    assert complaint("status", "--study", "config/none.yaml").endswith("none.yaml: no such file")
+    told = complaint("status", "--study", "config/none.yaml")
+    assert told.endswith("none.yaml: no such file; did you mean config/config.yaml?")
     assert complaint("status", "--study", "none.json").endswith("none.json: no such file")
 
 
