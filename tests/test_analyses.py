@@ -9,9 +9,11 @@ from simulated import simulate
 from xstilts import analyses
 from xstilts.analyses import Facts
 from xstilts.answer import Answer
+from xstilts.artefacts import Cell
 from xstilts.recipe import parse
 from xstilts.report import Report, write_answer
-from xstilts.samples import gains
+from xstilts.results import Context, collect
+from xstilts.samples import Samples, gains
 
 SEEDS = (1, 2, 3)
 
@@ -112,6 +114,15 @@ def test_without_a_score_no_answer_is_made_up(tmp_path):
         found = run(name, samples)
         assert found.answer.finding.startswith("No answer yet")
         assert not found.figures
+
+
+@pytest.mark.parametrize("name", ["helps", "order", "scale", "language", "size"])
+def test_before_the_first_score_there_is_no_answer_yet(name, tmp_path):
+    cells = tuple(Cell("xlmr", recipe, "qa", 1) for recipe in ("none", "nli"))
+    samples = Samples(collect([], Context("early", cells)), lambda cell: None)
+    found = run(name, samples)
+    assert found.answer.finding.startswith("No answer yet")
+    assert any("2 of 2 cells have no score yet" in text for text in found.answer.caveats)
 
 
 # ---------------------------------------------------------------------------------------- scale

@@ -101,10 +101,10 @@ def _found(model: str, source: str, other: Sample, matched: Sample | None) -> st
     )
 
 
-def _source(samples: Samples) -> str:
-    """The source language of the targets; most have English."""
+def _source(samples: Samples) -> str | None:
+    """The source language of the targets; most have English. None before the first score."""
     found = [x for x in samples.results.sources.values() if x]
-    return max(set(found), key=found.count)
+    return max(found, key=found.count, default=None)
 
 
 def _by_language(samples: Samples, facts: Facts, model: str, source: str) -> Recipes:
