@@ -131,6 +131,9 @@ def test_the_curves_of_a_step(visit):
     seen.section("steps").get_by_role("button", name="Task 0", exact=True).click()
     seen.page.locator("#detail .mark-line path").first.wait_for()
     assert "seed 1" in seen.page.locator("#detail .chart").text_content()
+    text = seen.page.locator("#detail").inner_text()
+    assert "torch 2.13.0" in text
+    assert "null" not in text.splitlines()
 
 
 def test_right_to_left_text_runs_right_to_left(visit):
@@ -173,6 +176,8 @@ def test_dark_mode_and_print(visit):
     dark.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert _colours(dark) == [ground, ink]
     assert not dark.page.locator("nav").is_visible()
+    assert dark.page.locator("#languages-controls").is_visible()  # what the chart is of
+    assert dark.page.get_by_role("region", name="Estimates").is_visible()
     for name in ("languages", "cost"):  # what was never scrolled to is printed, too
         dark.page.locator(f"#{name}-chart svg.marks").wait_for()
 

@@ -290,11 +290,11 @@ def _data(artefact: Artefact) -> Iterable:
 def print_choice(plan: Plan, problem: Problem, choice: Choice, aim: str, console: Console) -> None:
     """What was chosen, what was left out, and why."""
     spent = problem.cost(choice.cells)
-    unit = "GPU hours" if plan.on_gpus else "CPU hours (no model asks for a GPU)"
+    unit = " GPU hours" if plan.on_gpus else " CPU hours (no model asks for a GPU)"
     limits = [
-        f"{show(amount)} of {show(budget)}"
-        for show, amount, budget in zip(
-            (lambda hours: f"{_hours(hours)} {unit}", size), spent, problem.budgets, strict=True
+        f"{show(amount)} of {show(budget)}{unit}"
+        for show, unit, amount, budget in zip(
+            (_hours, size), (unit, ""), spent, problem.budgets, strict=True
         )
         if budget < math.inf
     ]

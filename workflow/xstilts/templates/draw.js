@@ -37,8 +37,11 @@ const isDark = () => darkMode.matches && !printing;
 function recolour() {
   for (const { view } of drawn.values()) view.signal("dark", isDark()).run();
 }
+let unfolded = []; // by printing: the answer's estimates, figures and caveats
 function setPrinting(value) {
   printing = value;
+  if (value) unfolded = [...document.querySelectorAll(".answer details:not([open])")];
+  unfolded.forEach((fold) => (fold.open = value));
   recolour();
 }
 darkMode.addEventListener("change", recolour);

@@ -15,7 +15,7 @@ function openPanel(title, subtitle, ...content) {
       ),
       h("button", { type: "button", click: () => panel.close(), "aria-label": "Close" }, "Close"),
     ),
-    ...content.flat(),
+    ...content.flat(Infinity).filter((part) => part !== null),
   );
   if (!panel.open) panel.showModal();
   panel.scrollTop = 0;
