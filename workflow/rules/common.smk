@@ -145,8 +145,15 @@ def needs(phase, rule=None):
             options += f" --dependency=afterany:{earlier}"
         return options
 
-    names = request_of(phase, "", 1)
-    return {name: asked(name) for name in names} | {"slurm_extra": sbatch_options}
+    # Snakemake calls a function for each job: what is alike for all is stated as a value
+    models = ["", *STUDY.models, *STUDY.controls]
+    requests = [request_of(phase, model, n) for model in models for n in (1, 2)]
+    found = {
+        name: value if all(one[name] == value for one in requests) else asked(name)
+        for name, value in requests[0].items()
+    }
+    found["slurm_extra"] = sbatch_options
+    return {name: value for name, value in found.items() if value is not None}
 
 
 @cache
