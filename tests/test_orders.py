@@ -1,5 +1,7 @@
 """Orders of tasks as recipes."""
 
+from itertools import permutations
+
 import pytest
 from pydantic import ValidationError
 from test_study import grid
@@ -44,6 +46,14 @@ def test_random_orders_are_different_ones_that_the_seed_fixes():
     assert drawn(10, 1) == drawn(10, 1) != drawn(10, 2)
     assert drawn(3, 1) == drawn(10, 1)[:3]
     assert len(set(drawn(1000, 1))) == 24, "there are no more"
+
+
+def test_random_orders_are_others_than_the_given():
+    given = [{"back": ["c", "b", "a"]}, "size_up"]
+    orders = Orders(tasks=list("abc"), steps=3, given=given, random=9)
+    chains = orders.chains(lambda part: ord(part.task))
+    assert chains["size_up"] == ["a", "b", "c"]
+    assert sorted(map(tuple, chains.values())) == sorted(permutations("abc"))
 
 
 @pytest.mark.parametrize(

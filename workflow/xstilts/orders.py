@@ -30,7 +30,7 @@ class Orders(Strict):
         description="By the number of examples, or `{name: [task, …]}`, as by similarity to the "
         "target.",
     )
-    random: int = Field(0, ge=0, description="So many different orders drawn from all k!.")
+    random: int = Field(0, ge=0, description="So many orders, drawn from all others.")
     seed: int = Field(0, description="Of the random orders.")
     forgetting: bool = Field(
         False,
@@ -64,10 +64,12 @@ class Orders(Strict):
                 count = {text: examples(parse(text).parts[0]) for text in self.tasks}
                 found[entry] = sorted(self.tasks, key=lambda text: _BY_SIZE[entry] * count[text])
         drawn: list[list[str]] = []
+        given = list(found.values())
+        others = factorial(len(self.tasks)) - len(set(map(tuple, given)))
         rng = random.Random(self.seed)
-        while len(drawn) < min(self.random, factorial(len(self.tasks))):
+        while len(drawn) < min(self.random, others):
             order = rng.sample(self.tasks, len(self.tasks))
-            if order not in drawn:
+            if order not in [*given, *drawn]:
                 drawn.append(order)
         return found | {f"random_{number}": order for number, order in enumerate(drawn, 1)}
 
