@@ -1,6 +1,7 @@
 """The analyses on simulated studies: a planted effect is found, and none where there is none."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,22 @@ def test_helps_finds_what_helps_and_what_harms(tmp_path):
         "Question answering",
         "Classification",
     }
+
+
+def test_xtreme_averages_f1_with_exact_match_over_all_languages(tmp_path):
+    samples = helps(tmp_path, seeds=(1, 2))  # exact match is half of the main metric
+    frame = samples.results.frame
+    frame.loc[(frame["target"] == "qa") & frame["headline"], "metric"] = "f1"
+    results = replace(samples.results, metrics={"qa": "f1", "nli": "accuracy"})
+    table = run("helps", Samples(results, lambda cell: None)).tables["xtreme_average"]
+    means = results.headline("avg").groupby(["recipe", "target"])["value"].mean()
+    scores = table.set_index("recipe")["score"]
+    for recipe, found in scores.items():
+        qa, nli = means[recipe, "qa"], means[recipe, "nli"]
+        assert found == pytest.approx((0.75 * qa + nli) / 2)
+    gains = table.set_index("recipe")["gain"]
+    assert gains["good"] == pytest.approx(scores["good"] - scores["none"])
+    assert np.isnan(gains["none"])
 
 
 def test_helps_of_one_seed_says_what_its_interval_is_of(tmp_path):
