@@ -190,7 +190,7 @@ def _figure(samples: Samples, by_model: Mapping[str, Recipes], source: str):
         rows = [(_data(x), samples.gain(model, recipe, MEAN)) for x, recipe in recipes.items()]
         shown = [(label, gain.interval) for label, gain in rows if gain.seeds]
         panels.append(Panel(context.label(model), shown))
-    over = listed([context.label(t) for t in samples.results.targets(ZERO_SHOT)])
-    subtitle = f"Mean zero-shot gain over {over}. {bars(samples)} {FILLED}"
+    on = listed([context.label(t) for t in samples.results.targets(ZERO_SHOT)])
+    subtitle = f"Mean zero-shot gain on {on}. {bars(samples)} {FILLED}"
     title = "Gain by the language of the intermediate data"
     return intervals(title, subtitle, panels, "gain (points)")
