@@ -163,12 +163,12 @@ def test_scale_finds_the_slope(tmp_path, slope):
     )
     hours = {(m, "nli"): 1.5 for m in both}
     found = run("scale", samples, tmp_path / "out", parameters=both, gpu_hours=hours)
-    full, lora = one(found, "arm full$"), one(found, "arm lora$")
+    full, lora = one(found, ", full$"), one(found, ", lora$")
     assert holds(full, slope)
     assert holds(lora, 0)
     assert (full.low > 0) == (slope > 0)
     assert holds(one(found, "minus that of full"), -slope)
-    assert holds(one(found, "^Slope.*arm full, models random"), slope)
+    assert holds(one(found, "^Slope.*full, models random"), slope)
     assert set(found.tables["sizes"]["hours"]) == {1.5}
 
 

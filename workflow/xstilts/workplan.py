@@ -133,9 +133,10 @@ def labels(grid: Grid) -> dict[str, str]:
     """Names that tables and figures show for models, tasks and recipes."""
     entries = [*grid.project.tasks.items(), *grid.project.models.items()]
     named = {name: entry.label for name, entry in entries if entry.label}
+    named |= {config.ARM + name: arm.label or name for name, arm in grid.study.arms.items()}
     for name in grid.study.variants() if grid.study.arms else []:
         model, _, arm = name.partition(config.ARM)
-        named[name] = f"{named.get(model, model)}, {grid.study.arms[arm].label or arm}"
+        named[name] = f"{named.get(model, model)}, {named[config.ARM + arm]}"
     for name, recipe in grid.recipes.items():
         steps = [
             " + ".join(

@@ -88,7 +88,9 @@ def along(
         for name, points in panel.series.items():
             _series(axes, points, names.index(name), name, len(names))
             for x, found in points:
-                style = {"xytext": (7, 4), "textcoords": "offset points", "color": SLATE}
+                below = names.index(name) % 2  # so that two series' notes do not meet
+                style = {"xytext": (7, -12 if below else 5), "textcoords": "offset points"}
+                style["color"] = SLATE
                 style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
                 if word := (notes or {}).get((name, x)):
                     axes.annotate(word, (x, found.value), size=7, **style)

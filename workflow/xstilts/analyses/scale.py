@@ -115,7 +115,11 @@ def _over_models(
 def _name(samples: Samples, key: tuple[str, str]) -> str:
     arm, recipe = key
     label = samples.results.context.label(recipe)
-    return f"{label}, arm {arm}" if arm else label
+    return f"{label}, {_arm(samples, arm)}" if arm else label
+
+
+def _arm(samples: Samples, arm: str) -> str:
+    return samples.results.context.label(ARM + arm).removeprefix(ARM)
 
 
 def _found(samples: Samples, key: tuple[str, str], slope: Estimate, curve: Curve) -> str:
@@ -137,7 +141,8 @@ def _between_arms(samples: Samples, slopes: Mapping[tuple[str, str], Sample]) ->
         own = [arm for arm in arms if (arm, recipe) in slopes]
         for arm in own[1:]:
             difference = slopes[arm, recipe] - slopes[own[0], recipe]
-            label = f"Slope of {_name(samples, (arm, recipe))}, minus that of {own[0]}"
+            first = _arm(samples, own[0])
+            label = f"Slope of {_name(samples, (arm, recipe))}, minus that of {first}"
             found.append(estimate(label, difference.interval, difference.seeds, UNIT))
     return found
 
