@@ -86,7 +86,7 @@ SCALE = {"analysis": "scale", "models": ["xlmr", "bert"]}
     [
         (ORDER, {"variance", "orders", "forgetting"}),
         (LANGUAGE, {"languages"}),
-        (SIZE, {"sizes"}),
+        (SIZE, {"languages", "sizes"}),
         (SCALE, {"sizes"}),
     ],
     ids=lambda value: value.get("analysis", "") if isinstance(value, dict) else "",
