@@ -88,7 +88,8 @@ def along(
         for name, points in panel.series.items():
             _series(axes, points, names.index(name), name, len(names))
             for x, found in points:
-                below = names.index(name) % 2  # so that two series' notes do not meet
+                here = [p.value for one in panel.series.values() for at, p in one if at == x]
+                below = found.value < sum(here) / len(here)  # two series' notes do not meet
                 style = {"xytext": (7, -12 if below else 5), "textcoords": "offset points"}
                 style["color"] = SLATE
                 style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
