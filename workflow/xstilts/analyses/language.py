@@ -94,9 +94,10 @@ def _family(named: Iterable[tuple[str, Sample]]) -> list[Estimate]:
 
 
 def _found(model: str, source: str, other: Sample, matched: Sample | None) -> str:
-    same = f", and in the language of the data itself by {told(matched.interval)}"
+    same = f", and that in the language of the data itself by {told(matched.interval)}"
+    verb = "changes" if other.interval.excludes_zero else "does not surely change"
     return (
-        f"{model}: intermediate data in another language than {source} changes the zero-shot gain "
+        f"{model}: intermediate data in another language than {source} {verb} the zero-shot gain, "
         f"by {told(other.interval)}{same if matched else ''}."
     )
 
