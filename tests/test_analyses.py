@@ -133,6 +133,17 @@ def test_without_a_score_no_answer_is_made_up(tmp_path):
         assert not found.figures
 
 
+def test_a_recipe_that_is_not_scored_on_every_target_is_not_ranked(tmp_path):
+    samples = helps(tmp_path, recipes=["none", "good"])
+    frame = samples.results.frame
+    lacking = (frame["recipe"] == "good") & (frame["target"] == "nli")
+    found = run(
+        "helps", Samples(replace(samples.results, frame=frame[~lacking]), lambda cell: None)
+    )
+    assert found.answer.finding.startswith("No recipe is scored on every target yet.")
+    assert "ranking" not in found.tables
+
+
 @pytest.mark.parametrize("name", ["helps", "order", "scale", "language", "size"])
 def test_before_the_first_score_there_is_no_answer_yet(name, tmp_path):
     cells = tuple(Cell("xlmr", recipe, "qa", 1) for recipe in ("none", "nli"))

@@ -76,7 +76,6 @@ def _found(
     samples: Samples, facts: Facts, model: str, recipes: list[str], ranks: pd.DataFrame
 ) -> str:
     context = samples.results.context
-    own = ranks[ranks["model"] == model]
     over = samples.results.targets(ZERO_SHOT)
     whole = [r for r in recipes if samples.gain(model, r, MEAN).seeds]
     several = f"{context.label(model)}: " if len(context.models) > 1 else ""
@@ -91,7 +90,7 @@ def _found(
     )
     if not whole:
         return f"{several}No recipe is scored on every target yet.\n{tail}"
-    first = own.sort_values("rank").iloc[0]
+    first = ranks[ranks["model"] == model].sort_values("rank").iloc[0]
     gain = samples.gain(model, first["recipe"], MEAN).interval
     where = (
         f"over {counted(len(over), 'target')}" if len(over) > 1 else f"on {context.label(over[0])}"

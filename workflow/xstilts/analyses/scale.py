@@ -40,9 +40,10 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         for key, curve in curves[shown[0]].items()
         if len({facts.parameters[model] for model, _ in curve}) > 1
     }
-    if not lines:
-        return nothing_yet("scale", samples, facts, "no recipe is scored on two sizes of model")
     slopes = {key: _slope(curve, facts) for key, curve in lines.items()}
+    slopes = {key: slope for key, slope in slopes.items() if slope.seeds}
+    if not slopes:
+        return nothing_yet("scale", samples, facts, "no seed of a recipe has two sizes of model")
     estimates = with_holm(
         [
             estimate(f"Slope of the gain, {_name(samples, key)}", s.interval, s.seeds, UNIT)
