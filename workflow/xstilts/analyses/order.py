@@ -21,7 +21,7 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.recipe import Recipe, parse
-from xstilts.results import MEAN
+from xstilts.results import MEAN, Results
 from xstilts.samples import ZERO_SHOT, Samples
 from xstilts.statistics import (
     Components,
@@ -82,7 +82,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         "orders": _orders_table(samples, model, kinds),
     }
     if forgotten:
-        figures["answer_forgetting"] = lambda results: _forgetting_figure(forgotten)
+        figures["answer_forgetting"] = lambda results: _forgetting_figure(results, forgotten)
         tables["forgetting"] = _forgetting_table(forgotten)
     return outcome("order", facts, said, caveats, estimates, figures, tables)
 
@@ -288,11 +288,11 @@ def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[st
     return intervals("Zero-shot score by order", subtitle, panels, "points")
 
 
-def _forgetting_figure(forgotten: Forgotten):
+def _forgetting_figure(results: Results, forgotten: Forgotten):
     tasks: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
     for (task, later), lost in forgotten.items():
         tasks[task].append((f"after {counted(later, 'later step')}", random_mean(lost)))
-    panels = [Panel(task, rows) for task, rows in tasks.items()]
+    panels = [Panel(results.context.label(task), rows) for task, rows in tasks.items()]
     subtitle = (
         "Score after the task's own step minus that later. Bars: 95 % intervals over chains and "
         f"seeds. {FILLED}"
