@@ -9,9 +9,9 @@ import transformers
 from safetensors.torch import save_file
 from tiny_project import STUDY, TASK_OF, TASKS
 
-from xstilts import store
+from xstilts import inference, models, store
 from xstilts.config import Project
-from xstilts.families import retrieve
+from xstilts.families import family, retrieve
 from xstilts.stages import fetch, train
 from xstilts.study import Grid
 
@@ -183,3 +183,14 @@ def trained(step, monkeypatch, look) -> None:
 
     monkeypatch.setattr(train, "_publish", looked)
     train.run(step)
+
+
+def predictions_of(built, found) -> list[dict]:
+    """What a model in memory, trained for `found`, predicts for its first data set."""
+    module, step = family(found.family), found.checkpoint
+    labels = module.labels(store.read_rows(Path(step.parts[0].train[0].path)))
+    tokenizer = models.load_tokenizer(Path(step.parent.path))
+    rows = store.read_rows(Path(found.datasets[0].path))
+    return inference.predict_rows(
+        built, tokenizer, module, rows, labels, found.encode, found.settings
+    )

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from real_classes import KINDS, TASK, grid, trained
+from real_classes import KINDS, TASK, grid, predictions_of, trained
 
-from xstilts import inference, models, store
+from xstilts import models, store
 from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.recipe import Recipe, parse
@@ -34,12 +34,7 @@ def test_a_trained_model_predicts_the_same_after_it_is_saved(published, monkeypa
     before = []
 
     def look(built):
-        labels = module.labels(store.read_rows(Path(found.checkpoint.parts[0].train[0].path)))
-        tokenizer = models.load_tokenizer(Path(found.checkpoint.parent.path))
-        before[:] = inference.predict_rows(
-            built, tokenizer, module, rows, labels, found.encode, found.settings
-        )
-        before.append(encoder(built))
+        before[:] = [*predictions_of(built, found), encoder(built)]
 
     if name != "mine":
         trained(found.checkpoint, monkeypatch, look)

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from real_classes import TASK, grid, trained
+from real_classes import TASK, grid, predictions_of, trained
 from torch.nn.functional import log_softmax
 
-from xstilts import inference, models, store
+from xstilts import models, store
 from xstilts.errors import InputError
-from xstilts.families import IGNORED, choose_text, classify_text, family
+from xstilts.families import IGNORED, choose_text, classify_text
 from xstilts.recipe import Recipe, parse
 from xstilts.settings import Encode, Predict
 from xstilts.stages import predict, train
@@ -25,20 +25,12 @@ def test_a_trained_model_predicts_the_same_after_it_is_saved(published, monkeypa
     heads = published.predictions("mt5", Recipe(), TASK[name], 1)
     assert found.checkpoint.identity.digest != heads.checkpoint.identity.digest
     assert found.checkpoint.parent.id == heads.checkpoint.parent.id, "one download"
-    module, dataset = family(found.family), found.datasets[0]
-    rows = store.read_rows(Path(dataset.path))
     before = []
-
-    def look(built):
-        labels = module.labels(store.read_rows(Path(found.checkpoint.parts[0].train[0].path)))
-        tokenizer = models.load_tokenizer(Path(found.checkpoint.parent.path))
-        before[:] = inference.predict_rows(
-            built, tokenizer, module, rows, labels, found.encode, found.settings
-        )
-
-    trained(found.checkpoint, monkeypatch, look)
+    trained(
+        found.checkpoint, monkeypatch, lambda built: before.extend(predictions_of(built, found))
+    )
     predict.run(found)
-    assert store.read_lines(Path(found.file(dataset))) == before
+    assert store.read_lines(Path(found.file(found.datasets[0]))) == before
     opened = transformers.AutoModelForSeq2SeqLM.from_pretrained(found.checkpoint.path)
     assert type(opened).__name__ == "MT5ForConditionalGeneration"
     # the decoder goes on to the next step
