@@ -132,14 +132,13 @@ def request(
         "qos": site.qos if gpus else None,
         "nodes": nodes,
     }
-    several: dict[str, int | str | None] = dict.fromkeys(("mpi", "tasks_per_node", "gres"))
-    alone: dict[str, int | str | None] = dict.fromkeys(("gpu", "gpu_model", "cpus_per_task"))
+    names = ("gpu", "gpu_model", "cpus_per_task", "mpi", "tasks_per_node", "gres")
+    found |= dict.fromkeys(names)
     if nodes > 1:
         each = gpus // nodes
         kind = f"{site.gpu_model}:" if site.gpu_model else ""
-        several = {"mpi": "srun", "tasks_per_node": each, "gres": f"gpu:{kind}{each}"}
-    else:
-        alone = {"gpu": gpus, "gpu_model": site.gpu_model if gpus else None, "cpus_per_task": None}
-        if gpus > 1:
-            alone["cpus_per_task"] = gpus * amount("threads", phase, model, site)
-    return found | several | alone
+        return found | {"mpi": "srun", "tasks_per_node": each, "gres": f"gpu:{kind}{each}"}
+    found |= {"gpu": gpus, "gpu_model": site.gpu_model if gpus else None}
+    if gpus > 1:
+        found["cpus_per_task"] = gpus * amount("threads", phase, model, site)
+    return found

@@ -5,7 +5,7 @@ majority class) last.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -204,16 +204,18 @@ def _left_out(results: Results, average: str) -> list[str]:
     return ["", f"Without a language but the source, so not here: {names}."] if left else []
 
 
-def _markdown_table(results: Results, average: str, model: str) -> Iterator[str]:
+def _markdown_table(results: Results, average: str, model: str) -> list[str]:
     heads = [escape(target_label(results, t)) for t in [*results.targets(average), MEAN]]
-    yield _line(["Recipe", *heads])
-    yield _line([":--", *["--:"] * len(heads)])
-    for row in table_rows(results, average, model):
-        yield _line([escape(row.label), *map(_markdown_entry, row.entries)])
+    rows = table_rows(results, average, model)
+    return _markdown_lines(
+        ["Recipe", *heads],
+        [[escape(row.label), *map(_markdown_entry, row.entries)] for row in rows],
+    )
 
 
-def _line(texts: list[str]) -> str:
-    return f"| {' | '.join(texts)} |"
+def _markdown_lines(heads: list[str], rows: list[list[str]]) -> list[str]:
+    aligned = [":--", *["--:"] * (len(heads) - 1)]
+    return [f"| {' | '.join(texts)} |" for texts in (heads, aligned, *rows)]
 
 
 def _markdown_entry(entry: Entry) -> str:
@@ -290,15 +292,12 @@ def _latex_entry(entry: Entry) -> str:
 
 def latex_frame(frame: pd.DataFrame) -> str:
     """A data frame as a LaTeX table with booktabs: numbers with two decimals, gaps as a dash."""
-    heads, rows = _frame_texts(frame, latex_escape, "${:.2f}$")
-    return _tabular(heads, rows)
+    return _tabular(*_frame_texts(frame, latex_escape, "${:.2f}$"))
 
 
 def markdown_frame(frame: pd.DataFrame) -> str:
     """The same as a Markdown table."""
-    heads, rows = _frame_texts(frame, escape, "{:.2f}")
-    aligned = [":--", *["--:"] * (len(heads) - 1)]
-    return "\n".join(map(_line, [heads, aligned, *rows])) + "\n"
+    return "\n".join(_markdown_lines(*_frame_texts(frame, escape, "{:.2f}"))) + "\n"
 
 
 def _frame_texts(

@@ -88,13 +88,8 @@ def along(
         for name, points in panel.series.items():
             _series(axes, points, names.index(name), name, len(names))
             for x, found in points:
-                here = [p.value for one in panel.series.values() for at, p in one if at == x]
-                below = found.value < sum(here) / len(here)  # two series' notes do not meet
-                style = {"xytext": (7, -12 if below else 5), "textcoords": "offset points"}
-                style["color"] = SLATE
-                style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
                 if word := (notes or {}).get((name, x)):
-                    axes.annotate(word, (x, found.value), size=7, **style)
+                    _note_beside(axes, panel, x, found.value, word)
         axes.axhline(0, color=DARK, lw=0.8, zorder=0)
         axes.set_xscale("log")
         axes.margins(x=0.12)  # for the notes
@@ -130,6 +125,20 @@ def _series(
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
     style = {"color": colour, "marker": marker, "ms": 5, "lw": 1.3, "capsize": 2.5}
     axes.errorbar(xs, [p.value for _, p in points], yerr=ends, label=wrap(name, 28, 1), **style)
+
+
+def _note_beside(axes: Axes, panel: Panel, x: float, value: float, word: str) -> None:
+    """Small words right of a point, above or below it, so that those of two series do not meet."""
+    here = [p.value for points in panel.series.values() for at, p in points if at == x]
+    axes.annotate(
+        word,
+        (x, value),
+        xytext=(7, -12 if value < sum(here) / len(here) else 5),
+        textcoords="offset points",
+        size=7,
+        color=SLATE,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+    )
 
 
 def _gap(upper: float, lower: float) -> float:
