@@ -7,7 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tiny_project import MODELS, TASKS, Workspace, architecture, make_grid
+
+from tests.tiny_project import MODELS, TASKS, Workspace, architecture, make_grid
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +55,7 @@ def workspace(_prepared, tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def published(_prepared, tmp_path_factory):
     """The grid of every real class of model; their store, as working directory."""
-    import real_classes
+    from tests import real_classes
 
     folder = tmp_path_factory.mktemp("classes") / "store"
     shutil.copytree(_prepared, folder)

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import save_file
-from tiny_project import STUDY, TASK_OF, TASKS
 
+from tests.tiny_project import STUDY, TASK_OF, TASKS
 from xstilts import inference, models, store
 from xstilts.config import Project
 from xstilts.families import family, retrieve

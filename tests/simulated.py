@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
-from test_results import score, write
 
+from tests.test_results import score, write
 from xstilts.artefacts import Cell
 from xstilts.results import Context, collect
 from xstilts.samples import Samples

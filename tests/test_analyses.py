@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulated import simulate
 
+from tests.simulated import simulate
 from xstilts import analyses
 from xstilts.analyses import Facts
 from xstilts.answer import Answer

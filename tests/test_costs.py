@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tiny_project import make_grid
 
+from tests.tiny_project import make_grid
 from xstilts import costs
 from xstilts.errors import InputError
 from xstilts.resources import ModelNeeds

@@ -10,8 +10,8 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
-from tiny_project import MODELS, STUDY, TASKS
 
+from tests.tiny_project import MODELS, STUDY, TASKS
 from xstilts import distributed, models, store
 from xstilts.config import Project
 from xstilts.errors import InputError

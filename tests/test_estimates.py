@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_project import make_grid
 
+from tests.tiny_project import make_grid
 from xstilts.artefacts import Download
 from xstilts.batches import Supply, plan
 from xstilts.config import Project

@@ -10,8 +10,8 @@ from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
-from test_results import cells, lab, score, write
 
+from tests.test_results import cells, lab, score, write
 from xstilts.artefacts import Cell
 from xstilts.figures import GREY, STYLE, heatmap, languages, render
 from xstilts.results import Context, collect

@@ -1,8 +1,8 @@
 """Prediction: the same whatever else is in the batch."""
 
 import pytest
-from tiny_project import TASK_OF
 
+from tests.tiny_project import TASK_OF
 from xstilts import inference, models
 from xstilts.families import family
 from xstilts.settings import Encode, Predict

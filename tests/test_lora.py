@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from real_classes import KINDS, grid
-from real_classes import trained as train_and_look
 from safetensors.torch import load_file
-from tiny_project import make_grid
 
+from tests.real_classes import KINDS, grid
+from tests.real_classes import trained as train_and_look
+from tests.tiny_project import make_grid
 from xstilts import inference, lora, models, store
 from xstilts.errors import InputError
 from xstilts.families import family

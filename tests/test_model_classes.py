@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from real_classes import KINDS, TASK, grid, predictions_of, trained
 
+from tests.real_classes import KINDS, TASK, grid, predictions_of, trained
 from xstilts import models, store
 from xstilts.errors import InputError
 from xstilts.families import family

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_project import TASK_OF, architecture
 
+from tests.tiny_project import TASK_OF, architecture
 from xstilts import models
 from xstilts.errors import InputError
 

@@ -4,8 +4,8 @@ from itertools import permutations
 
 import pytest
 from pydantic import ValidationError
-from test_study import grid
 
+from tests.test_study import grid
 from xstilts.errors import InputError
 from xstilts.orders import Orders
 from xstilts.recipe import parse

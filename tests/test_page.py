@@ -6,8 +6,8 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from made_up import ATTACK, make_grid, write_results
 
+from tests.made_up import ATTACK, make_grid, write_results
 from xstilts import disagreements, store
 from xstilts.page import render
 from xstilts.record import Record, compact

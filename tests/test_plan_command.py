@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_costs import make, write_benchmark
-from tiny_project import MODELS, STUDY, TASKS
 
+from tests.test_costs import make, write_benchmark
+from tests.tiny_project import MODELS, STUDY, TASKS
 from xstilts import plan_command
 from xstilts.cli import main
 from xstilts.store import write_json

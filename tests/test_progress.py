@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from xstilts import costs, locks, progress, store, watch, workplan
+from xstilts import costs, progress, store, watch, workplan
 from xstilts.cli import main
+from xstilts.store import locks
 
 SMALL = Path(__file__).parent / "workflow" / "small" / "config"
 STUDY = Path("config/config.yaml")

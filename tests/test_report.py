@@ -5,8 +5,8 @@ import random
 
 import pytest
 from rich.console import Console
-from test_results import lab
 
+from tests.test_results import lab
 from xstilts.artefacts import Cell
 from xstilts.errors import InputError
 from xstilts.report import terminal, write_study

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from simulated import LANGUAGES, simulate
 
+from tests.simulated import LANGUAGES, simulate
 from xstilts.answer import GAIN_COLUMNS
 from xstilts.errors import InputError
 from xstilts.results import MEAN, summarise

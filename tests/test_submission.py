@@ -91,7 +91,7 @@ def release(folder: Path) -> None:
 @pytest.fixture
 def study(workspace, tmp_path):
     """The grid of a study that is predicted and scored: every task that can be exported."""
-    from tiny_project import MODELS, STUDY, TASKS
+    from tests.tiny_project import MODELS, STUDY, TASKS
 
     def lab(kind, *splits):
         return {s: {"source": "lab", "kind": kind, "size": 16} for s in splits}
@@ -256,7 +256,7 @@ def test_answers_and_rankings_of_another_kind_are_told(tmp_path, task, content, 
 
 
 def test_a_recipe_that_the_study_lacks_is_told(tmp_path):
-    from tiny_project import make_grid
+    from tests.tiny_project import make_grid
 
     with pytest.raises(InputError, match="no recipe 'non': did you mean 'none'"):
         export(make_grid(), "xlmr", "non", 1, tmp_path)

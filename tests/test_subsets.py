@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from test_study import grid
 
+from tests.test_study import grid
 from xstilts.errors import InputError
 from xstilts.sources.raw import fingerprint
 from xstilts.study import Grid
@@ -106,8 +106,7 @@ def test_ids_must_be_those_of_the_test_data(tmp_path):
 
 
 def test_an_analysis_takes_a_list_only_with_the_ids_of_the_test_data(tmp_path, monkeypatch):
-    from tiny_project import LANGUAGES, make_grid
-
+    from tests.tiny_project import LANGUAGES, make_grid
     from xstilts.analyses.facts import subsets
     from xstilts.stages import prepare
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
-from test_results import cells, lab, score, write
 
+from tests.test_results import cells, lab, score, write
 from xstilts import tables
 from xstilts.artefacts import Cell
 from xstilts.results import Context, collect

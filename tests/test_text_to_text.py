@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from real_classes import TASK, grid, predictions_of, trained
 from torch.nn.functional import log_softmax
 
+from tests.real_classes import TASK, grid, predictions_of, trained
 from xstilts import models, store
 from xstilts.errors import InputError
 from xstilts.families import IGNORED, choose_text, classify_text

@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from made_up import make_grid, write_results
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.made_up import make_grid, write_results
 
 MISSING = ("i1", "t1")  # recipe and target
 

@@ -4,7 +4,8 @@ import os
 import re
 
 import pytest
-from made_up import ATTACK, HEBREW, make_grid, write_results
+
+from tests.made_up import ATTACK, HEBREW, make_grid, write_results
 
 SECTIONS = ("grid", "languages", "steps", "cost", "examples", "provenance")
 

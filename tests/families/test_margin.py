@@ -115,8 +115,7 @@ def pools(tmp_path):
 
 
 def grid_of(pools, **task):
-    from tiny_project import MODELS, STUDY, TASKS
-
+    from tests.tiny_project import MODELS, STUDY, TASKS
     from xstilts.config import Project
     from xstilts.sources.raw import fingerprint
     from xstilts.study import Grid

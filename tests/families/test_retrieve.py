@@ -110,8 +110,7 @@ def test_it_shares_no_step(root):
 
 
 def test_from_files_to_score_it_learns_its_training_data(workspace, pool):
-    from tiny_project import MODELS, STUDY, TASKS
-
+    from tests.tiny_project import MODELS, STUDY, TASKS
     from xstilts.config import Project
     from xstilts.sources.raw import fingerprint
     from xstilts.study import Grid
@@ -192,8 +191,7 @@ def news(tmp_path, rows):
 
 def mewslix(folder):
     """The grid of a study whose one target is that of `news`."""
-    from tiny_project import MODELS, STUDY, TASKS
-
+    from tests.tiny_project import MODELS, STUDY, TASKS
     from xstilts.config import Project
     from xstilts.sources.raw import fingerprint
     from xstilts.study import Grid

@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Sequence
 
-from repositories import (
+from tests.hub.repositories import (
     WORDS,
     dataset,
     hellaswag,
@@ -16,7 +16,7 @@ from repositories import (
     wikiann,
     xcopa,
 )
-from server import Hub
+from tests.hub.server import Hub
 
 LANGUAGES = ("de", "en")
 TRAIN, TEST = 8, 3
@@ -163,7 +163,7 @@ def repositories() -> dict[str, dict[str, bytes]]:
     }
     lines = "".join(json.dumps(row) + "\n" for row in tatoeba(TRAIN))
     paths = {"deu-eng": {"test": "test/deu-eng.jsonl.gz"}}
-    from repositories import card
+    from tests.hub.repositories import card
 
     return {name: dataset(splits) for name, splits in made.items()} | {
         "allenai/cosmos_qa@refs/convert/parquet": _files(

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import yaml
-from server import Hub
+
+from tests.hub.server import Hub
 
 ROOT = Path(__file__).parents[2]
 STUDY = {

@@ -2,12 +2,12 @@
 
 import shutil
 
-import catalogue
 import pytest
 import yaml
-from project import ROOT, STUDY, Project, model_files
-from server import Hub
 
+from tests.hub import catalogue
+from tests.hub.project import ROOT, STUDY, Project, model_files
+from tests.hub.server import Hub
 from xstilts import config, store
 from xstilts.errors import InputError
 from xstilts.study import Grid

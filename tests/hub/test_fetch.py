@@ -4,9 +4,10 @@ import json
 import shutil
 
 import pytest
-from project import MODEL_FILES, STUDY, Project, model_files
-from repositories import NLI, PAIR, benchmarks, dataset, nli, parquet
-from server import Hub, sha256
+
+from tests.hub.project import MODEL_FILES, STUDY, Project, model_files
+from tests.hub.repositories import NLI, PAIR, benchmarks, dataset, nli, parquet
+from tests.hub.server import Hub, sha256
 
 
 @pytest.fixture

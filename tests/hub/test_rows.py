@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from repositories import NER, NLI, PAIR, SQUAD, parquet
 
+from tests.hub.repositories import NER, NLI, PAIR, SQUAD, parquet
 from xstilts import config
 from xstilts.errors import InputError
 from xstilts.origins import HubSplit

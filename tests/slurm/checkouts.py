@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from cluster import Cluster, until
-from tiny_project import MODELS, TASKS
+
+from tests.slurm.cluster import Cluster, until
+from tests.tiny_project import MODELS, TASKS
 
 ROOT = Path(__file__).parents[2]
 SITE = {

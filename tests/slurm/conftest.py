@@ -1,15 +1,11 @@
 """A cluster for all tests of a session, and what they run on it."""
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # of tiny_project
-
-from checkouts import FAULTS, Undisturbed, new_training, train_here
-from cluster import Cluster, missing_packages
+from tests.slurm.checkouts import FAULTS, Undisturbed, new_training, train_here
+from tests.slurm.cluster import Cluster, missing_packages
 
 
 def pytest_sessionstart():

@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from checkouts import SITE, new_training
-from cluster import Cluster, until
+
+from tests.slurm.checkouts import SITE, new_training
+from tests.slurm.cluster import Cluster, until
 
 TERM_PENDING = 1 << (signal.SIGTERM - 1)
 

@@ -5,8 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from checkouts import SITE
-from cluster import until
+
+from tests.slurm.checkouts import SITE
+from tests.slurm.cluster import until
 
 
 @pytest.fixture

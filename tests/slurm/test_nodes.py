@@ -5,8 +5,9 @@ The nodes are of one machine without GPUs, so processes meet by gloo; SLURM shar
 
 import pytest
 import torch
-from checkouts import FAULTS, SITE, new_training, train_here
 from safetensors.torch import load
+
+from tests.slurm.checkouts import FAULTS, SITE, new_training, train_here
 
 RATE = 1e-3
 STUDY = FAULTS | {"train": {"max_steps": 6, "batch_size": 8, "learning_rate": RATE}}

@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from checkouts import Checkout, new_checkout, without_digests
-from tiny_project import TASKS
 
+from tests.slurm.checkouts import Checkout, new_checkout, without_digests
+from tests.tiny_project import TASKS
 from xstilts.workplan import open_study
 
 STUDY = {

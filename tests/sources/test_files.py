@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import (
+
+from tests.sources.samples import (
     ANSWER,
     CHECKLIST,
     CONLLU,
@@ -22,7 +23,6 @@ from samples import (
     squad,
     ud,
 )
-
 from xstilts.errors import InputError
 from xstilts.sources.files import FORMATS, locate, read
 

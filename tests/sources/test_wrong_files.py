@@ -5,7 +5,8 @@ import json
 import unicodedata
 
 import pytest
-from samples import (
+
+from tests.sources.samples import (
     ANLI,
     ARTICLE,
     CCG,
@@ -27,7 +28,6 @@ from samples import (
     squad,
     ud,
 )
-
 from xstilts.errors import InputError
 from xstilts.sources.files import read
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from tiny_project import make_grid
 
+from tests.tiny_project import make_grid
 from xstilts import store, workplan
 from xstilts.artefacts import Cell
 from xstilts.errors import InputError

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny_project import MODELS, make_grid
 
+from tests.tiny_project import MODELS, make_grid
 from xstilts import workplan
 from xstilts.answer import GAIN_COLUMNS, Answer
 from xstilts.results import MEAN

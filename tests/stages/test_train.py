@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_project import TASK_OF
 
+from tests.tiny_project import TASK_OF
 from xstilts import callbacks, store
 from xstilts.errors import InputError
 from xstilts.stages import train

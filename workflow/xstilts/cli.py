@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from xstilts import __version__, distributed, locks, store
+from xstilts import __version__, distributed, store
 from xstilts.errors import InputError, Stopped
+from xstilts.store import locks
 
 log = logging.getLogger("xstilts")
 

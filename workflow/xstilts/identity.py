@@ -21,6 +21,7 @@ VERSIONS = {"fetch": 1, "prepare": 1, "initialise": 1, "train": 1, "predict": 1,
 
 _LENGTH = 12  # hex digits; 48 bits: a collision among a million artefacts has odds of 1 in 500
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_IMPORTS = (ast.Import, ast.ImportFrom)
 _LONGEST_NAME = 160  # of the readable part; a file name may have 255 bytes
 
 
@@ -62,8 +63,8 @@ class Identity:
 
 
 def code_hash(*paths: Path) -> str:
-    """Hash of Python files as the interpreter sees them: blind to comments, docstrings, layout."""
-    return digest([_tree(path.read_text(encoding="utf-8")) for path in sorted(paths)])
+    """Hash of Python files that ignores comments, docstrings, layout, imports and file names."""
+    return digest(sorted(_tree(path.read_text(encoding="utf-8")) for path in paths))
 
 
 @lru_cache
@@ -72,4 +73,9 @@ def _tree(source: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body.pop(0)
+        for field in ("body", "orelse"):
+            lines = getattr(node, field, None)
+            if isinstance(lines, list):
+                kept = [line for line in lines if not isinstance(line, _IMPORTS)]
+                setattr(node, field, kept)
     return ast.dump(tree)

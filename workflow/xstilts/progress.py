@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from xstilts import costs, locks, plan, slurm, store
+from xstilts import costs, plan, slurm, store
 from xstilts.artefacts import Artefact, Cell
 from xstilts.estimates import Estimator, load_table
+from xstilts.store import locks
 from xstilts.study import Grid
 from xstilts.workplan import failure, is_done, missing
 

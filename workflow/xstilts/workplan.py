@@ -11,11 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xstilts import config, identity, locks, store
+from xstilts import config, identity, store
 from xstilts.artefacts import Artefact, Cell, Dataset, Predictions
 from xstilts.config import Task
 from xstilts.origins import FilesSplit, HubSplit
 from xstilts.sources import raw
+from xstilts.store import locks
 from xstilts.study import Grid
 
 RESULTS = Path("results")

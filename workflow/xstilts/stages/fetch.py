@@ -19,8 +19,8 @@ from xstilts.artefacts import Artefact, Checkpoint, Download
 from xstilts.errors import InputError, nearest
 from xstilts.identity import file_sha256
 from xstilts.origins import HubModel
-from xstilts.provenance import provenance
 from xstilts.sources.hub import READERS, kind
+from xstilts.store.provenance import provenance
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from xstilts import models, store
 from xstilts.artefacts import Checkpoint
-from xstilts.provenance import provenance
+from xstilts.store.provenance import provenance
 
 
 def run(root: Checkpoint) -> None:

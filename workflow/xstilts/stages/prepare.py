@@ -14,10 +14,10 @@ from xstilts.config import Project
 from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.origins import FilesSplit, Release
-from xstilts.provenance import provenance
 from xstilts.sources import files, hub, raw
 from xstilts.sources.languages import fill
 from xstilts.sources.records import Table
+from xstilts.store.provenance import provenance
 
 log = logging.getLogger("xstilts")
 

@@ -10,7 +10,7 @@ from xstilts.errors import InputError
 from xstilts.families import check_metrics, family
 from xstilts.identity import VERSIONS
 from xstilts.metrics import majority
-from xstilts.provenance import provenance
+from xstilts.store.provenance import provenance
 
 
 def run(score: Score) -> None:

@@ -27,8 +27,8 @@ from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.inference import predict_rows
 from xstilts.models import Multitask, check_length, fresh_head, load_tokenizer, mask_id
-from xstilts.provenance import provenance
 from xstilts.settings import Predict, Train
+from xstilts.store.provenance import provenance
 
 log = logging.getLogger("xstilts")
 

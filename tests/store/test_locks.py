@@ -10,11 +10,12 @@ import time
 
 import pytest
 
-from xstilts import locks, store
+from xstilts import store
+from xstilts.store import locks
 
 HOLD = """
 import sys, time
-from xstilts import locks
+from xstilts.store import locks
 with locks.held(["x"]):
     print("held", flush=True)
     time.sleep(60)
@@ -22,7 +23,7 @@ with locks.held(["x"]):
 COUNT = """
 import os, sys, time
 from pathlib import Path
-from xstilts import locks
+from xstilts.store import locks
 for _ in range(20):
     with locks.held(["x"]):
         number = int(Path("count").read_text())

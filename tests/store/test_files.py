@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from tiny_project import TASK_OF, make_grid
 
+from tests.tiny_project import TASK_OF, make_grid
 from xstilts import store, workplan
 from xstilts.errors import InputError
 

@@ -1,0 +1,41 @@
+"""The results folder: whole files, locks and provenance."""
+
+from xstilts.store.files import (
+    ABOUT,
+    MANIFEST,
+    SCRATCH,
+    check_writable,
+    failure_file,
+    progress_file,
+    publish,
+    read_json,
+    read_lines,
+    read_rows,
+    scratch,
+    verify,
+    write_bytes,
+    write_json,
+    write_lines,
+    write_rows,
+    write_text,
+)
+
+__all__ = [
+    "ABOUT",
+    "MANIFEST",
+    "SCRATCH",
+    "check_writable",
+    "failure_file",
+    "progress_file",
+    "publish",
+    "read_json",
+    "read_lines",
+    "read_rows",
+    "scratch",
+    "verify",
+    "write_bytes",
+    "write_json",
+    "write_lines",
+    "write_rows",
+    "write_text",
+]
