@@ -54,10 +54,11 @@ lint: .venv/made ## check style, formatting, the Snakefile, and that generated f
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
-	pytest tests/test_reference.py
+	pytest tests/config/test_reference.py
+	python -m tests.phase_code
 
 reference: .venv/made ## write the configuration's schemas and tables anew
-	python -m xstilts.reference
+	python -m xstilts.config.reference
 
 lock: ## resolve the pinned requirements anew, into envs/requirements.lock
 	$(PYTHON) -m venv .venv-lock

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from xstilts.budget import AIMS, choose
-from xstilts.config import load
+from xstilts.config.project import load
 from xstilts.costs import Evidence
 from xstilts.estimates import Estimator, load_table
 from xstilts.plan import make, problem, wall_seconds

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xstilts import store
 from xstilts.artefacts import Cell, Dataset
-from xstilts.config import Project
+from xstilts.config.project import Project
 from xstilts.families import family
 from xstilts.stages.score import _write_examples as write_examples
 from xstilts.study import Grid

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from tests.tiny_project import STUDY, TASK_OF, TASKS
 from xstilts import inference, models, store
-from xstilts.config import Project
+from xstilts.config.project import Project
 from xstilts.families import family, retrieve
 from xstilts.stages import fetch, train
 from xstilts.study import Grid

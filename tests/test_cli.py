@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import SMALL
 from xstilts import __version__, store, workplan
 from xstilts.cli import BAD_INPUT, main
 
-SMALL = Path(__file__).parent / "workflow" / "small" / "config"
 COMMANDS = ["pin", "fetch", "prepare", "initialise", "train", "predict", "score"]
 COMMANDS += [
     "study",

@@ -6,8 +6,8 @@ import pytest
 
 from tests.tiny_project import make_grid
 from xstilts import costs
+from xstilts.config.resources import ModelNeeds
 from xstilts.errors import InputError
-from xstilts.resources import ModelNeeds
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 GRID = make_grid(models=["xlmr"], recipes=["none", "entities"], targets=["nli", "reading"])

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from tests.tiny_project import MODELS, STUDY, TASKS
 from xstilts import distributed, models, store
-from xstilts.config import Project
+from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.recipe import parse
 from xstilts.stages import initialise, train

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import ROOT, SMALL
 from xstilts import doctor
 from xstilts.cli import FAILED, main
 
-ROOT = Path(__file__).parents[1]
-SMALL = Path(__file__).parent / "workflow" / "small" / "config"
 MODELS = Path("config/models/small.yaml")
 Usage = namedtuple("Usage", "total used free")
 

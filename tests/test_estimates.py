@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from tests.tiny_project import make_grid
 from xstilts.artefacts import Download
 from xstilts.batches import Supply, plan
-from xstilts.config import Project
+from xstilts.config.project import Project
+from xstilts.config.resources import ModelNeeds
 from xstilts.costs import MEASURED, Cost, Evidence
 from xstilts.errors import InputError
 from xstilts.estimates import ESTIMATED, Estimator, line, load_table
-from xstilts.resources import ModelNeeds
 from xstilts.study import Grid
 
 TABLE = load_table()

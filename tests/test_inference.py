@@ -4,8 +4,8 @@ import pytest
 
 from tests.tiny_project import TASK_OF
 from xstilts import inference, models
+from xstilts.config.settings import Encode, Predict
 from xstilts.families import family
-from xstilts.settings import Encode, Predict
 
 ENCODE = Encode(max_length=40, stride=4, max_question_length=20)
 

@@ -11,10 +11,10 @@ from tests.real_classes import KINDS, grid
 from tests.real_classes import trained as train_and_look
 from tests.tiny_project import make_grid
 from xstilts import inference, lora, models, store
+from xstilts.config.settings import Lora, Predict, Train
 from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.recipe import Recipe, parse
-from xstilts.settings import Lora, Predict, Train
 from xstilts.stages import predict
 
 SETTINGS = {"max_steps": 3, "batch_size": 4, "learning_rate": 1e-2}

@@ -189,8 +189,8 @@ def test_each_tasks_loss_decreases_and_its_head_is_its_own(several, tokenizer, r
 
     import numpy as np
 
+    from xstilts.config.settings import Encode
     from xstilts.families import family
-    from xstilts.settings import Encode
 
     batches = {}
     masking = SimpleNamespace(mask_rate=0.3, mask_id=tokenizer.mask_token_id, vocabulary=200)

@@ -8,10 +8,10 @@ from tests.tiny_project import make_grid
 from xstilts import plan
 from xstilts.artefacts import Cell
 from xstilts.budget import gains_of, spreads
+from xstilts.config.resources import ModelNeeds
 from xstilts.costs import Cost, Evidence
 from xstilts.errors import InputError
 from xstilts.estimates import Estimator, load_table
-from xstilts.resources import ModelNeeds
 from xstilts.study import Grid
 
 STUDY = {

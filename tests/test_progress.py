@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests import SMALL
 from xstilts import costs, progress, store, watch, workplan
 from xstilts.cli import main
 from xstilts.store import locks
 
-SMALL = Path(__file__).parent / "workflow" / "small" / "config"
 STUDY = Path("config/config.yaml")
 
 

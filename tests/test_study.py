@@ -1,17 +1,15 @@
 """Expansion: cells, shared nodes, and which change reaches which digest."""
 
-from pathlib import Path
-
 import pytest
 
-from xstilts import config
+from tests import CONFIG
 from xstilts.artefacts import Cell
+from xstilts.config.project import assemble
+from xstilts.config.resources import ModelNeeds
 from xstilts.errors import InputError
-from xstilts.resources import ModelNeeds
 from xstilts.study import Grid
 from xstilts.workplan import labels
 
-CONFIG = Path(__file__).parents[1] / "config"
 STUDY = {
     "study": "s",
     "models": ["lab_tiny"],
@@ -23,7 +21,7 @@ STUDY = {
 
 
 def grid(**changes) -> Grid:
-    return Grid(config.project({**STUDY, **changes}, CONFIG))
+    return Grid(assemble({**STUDY, **changes}, CONFIG))
 
 
 def ids(found: Grid) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xstilts import cli, store
-from xstilts.config import Project
+from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.families import mine
 from xstilts.sources.raw import fingerprint

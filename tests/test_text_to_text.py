@@ -9,10 +9,10 @@ from torch.nn.functional import log_softmax
 
 from tests.real_classes import TASK, grid, predictions_of, trained
 from xstilts import models, store
+from xstilts.config.settings import Encode, Predict
 from xstilts.errors import InputError
 from xstilts.families import IGNORED, choose_text, classify_text
 from xstilts.recipe import Recipe, parse
-from xstilts.settings import Encode, Predict
 from xstilts.stages import predict, train
 
 ENCODE = Encode(max_length=40)

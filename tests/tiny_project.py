@@ -103,7 +103,7 @@ STUDY = {
 
 def make_grid(**study):
     """The small project's grid; keywords change its study."""
-    from xstilts.config import Project
+    from xstilts.config.project import Project
     from xstilts.study import Grid
 
     values = {"study": {**STUDY, **study}, "tasks": TASKS, "models": MODELS}

@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-STUDY = Path(__file__).parents[2] / "results" / "studies" / "lab"
+from tests import ROOT
+
+STUDY = ROOT / "results" / "studies" / "lab"
 # points by which pretraining must beat random weights, zero-shot: twice the standard error or more
 MARGINS = {"lab_nli": 5, "lab_entities": 20, "lab_reading": 10, "lab_tatoeba": 8}
 MAIN = {"lab_nli": "accuracy", "lab_entities": "f1", "lab_reading": "f1", "lab_tatoeba": "accuracy"}

@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xstilts import models
+from xstilts.config.settings import Encode, Predict
 from xstilts.errors import InputError
 from xstilts.families import answer
-from xstilts.settings import Encode, Predict
 
 KINDS = ["sentencepiece", "nfkc", "wordpiece"]
 JAPANESE = "日本の首都は東京です。人口は約千四百万人で、世界最大の都市圏の一つである。"

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from xstilts.config.settings import Encode, Predict
 from xstilts.errors import InputError
 from xstilts.families import choose
-from xstilts.settings import Encode, Predict
 
 
 def row(choices: list[str], label: int = 0, **others) -> dict:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from xstilts.config.settings import Encode, Predict
 from xstilts.families import classify
-from xstilts.settings import Encode, Predict
 
 LABELS = ["entailment", "neutral", "contradiction"]
 

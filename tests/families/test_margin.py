@@ -116,7 +116,7 @@ def pools(tmp_path):
 
 def grid_of(pools, **task):
     from tests.tiny_project import MODELS, STUDY, TASKS
-    from xstilts.config import Project
+    from xstilts.config.project import Project
     from xstilts.sources.raw import fingerprint
     from xstilts.study import Grid
 

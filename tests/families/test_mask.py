@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from xstilts.config.settings import Encode
 from xstilts.families import IGNORED, mask
-from xstilts.settings import Encode
 
 
 @pytest.fixture

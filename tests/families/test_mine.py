@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from xstilts.config.settings import Encode, Predict
 from xstilts.families import mine
-from xstilts.settings import Encode, Predict
 
 
 def pairs(count: int, distractors: int = 0) -> list[dict]:

@@ -111,7 +111,7 @@ def test_it_shares_no_step(root):
 
 def test_from_files_to_score_it_learns_its_training_data(workspace, pool):
     from tests.tiny_project import MODELS, STUDY, TASKS
-    from xstilts.config import Project
+    from xstilts.config.project import Project
     from xstilts.sources.raw import fingerprint
     from xstilts.study import Grid
 
@@ -192,7 +192,7 @@ def news(tmp_path, rows):
 def mewslix(folder):
     """The grid of a study whose one target is that of `news`."""
     from tests.tiny_project import MODELS, STUDY, TASKS
-    from xstilts.config import Project
+    from xstilts.config.project import Project
     from xstilts.sources.raw import fingerprint
     from xstilts.study import Grid
 
@@ -291,7 +291,7 @@ def test_other_candidates_are_other_predictions_and_an_unknown_one_is_told(works
 
 
 def test_only_retrieve_has_candidates_of_its_own(root):
-    from xstilts.config import Task
+    from xstilts.config.schema import Task
 
     split = {"source": "files", "format": "text", "path": "x"}
     with pytest.raises(ValueError, match="candidates: not for family mine, only retrieve"):

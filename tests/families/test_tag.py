@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from xstilts.config.settings import Encode, Predict
 from xstilts.families import IGNORED, tag
-from xstilts.settings import Encode, Predict
 
 KINDS = ["sentencepiece", "nfkc", "wordpiece"]
 TAGS = ["B-X", "I-X", "O"]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
+from tests import ROOT
 from tests.hub.server import Hub
 
-ROOT = Path(__file__).parents[2]
 STUDY = {
     "study": "hub",
     "models": ["tiny"],
@@ -74,10 +74,10 @@ class Project:
         return [tuple(told) for told in json.loads(done.stdout)]
 
     def grid(self, **study):
-        from xstilts import config
+        from xstilts.config.project import assemble
         from xstilts.study import Grid
 
-        return Grid(config.project({**STUDY, **study}, self.folder / "config"))
+        return Grid(assemble({**STUDY, **study}, self.folder / "config"))
 
     def published(self) -> dict[str, Path]:
         """The folders of what was fetched, by the name without its digest."""

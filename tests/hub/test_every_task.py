@@ -8,12 +8,16 @@ import yaml
 from tests.hub import catalogue
 from tests.hub.project import ROOT, STUDY, Project, model_files
 from tests.hub.server import Hub
-from xstilts import config, store
+from xstilts import store
+from xstilts.config.project import assemble, read_entries, read_lock
+from xstilts.config.schema import Task
+from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
+from xstilts.recipe import TASK
 from xstilts.study import Grid
 from xstilts.workplan import same_data
 
-TASKS = config.read_entries(ROOT / "config" / "tasks", config.Task, config.TASK)
+TASKS = read_entries(ROOT / "config" / "tasks", Task, TASK)
 TARGETS = {
     "xnli": ["en", "de"],
     "pawsx": ["en", "de"],
@@ -62,7 +66,7 @@ def project(hub, tmp_path, root):
     shutil.rmtree(made.folder / "config" / "tasks")
     shutil.copytree(ROOT / "config" / "tasks", made.folder / "config" / "tasks")
     path = made.folder / "config" / "tasks" / "intermediate.yaml"
-    entries = config.read_yaml(path)
+    entries = read_yaml(path)
     entries["mlm"]["languages"] = list(catalogue.LANGUAGES)
     made.write("tasks/intermediate.yaml", entries)
     made.write("config.yaml", GRID)
@@ -201,13 +205,13 @@ def test_what_cannot_be_pinned_is_said_and_the_rest_is_locked(hub, project):
 def test_a_damaged_lock_file_is_one_message(tmp_path, text):
     (tmp_path / "hub.lock.yaml").write_text(text)
     with pytest.raises(InputError, match=r"hub\.lock\.yaml.*datas"):
-        config.read_lock(tmp_path)
+        read_lock(tmp_path)
 
 
 @pytest.mark.parametrize("source", ["files", "hub"])
 def test_pairs_that_train_on_the_same_data_are_found_in_both_sources(source):
     study = GRID | {"source": source, "models": ["xlmr-large"]}
-    grid = Grid(config.project(study, ROOT / "config"))
+    grid = Grid(assemble(study, ROOT / "config"))
     assert {("mnli", "xnli"), ("anli_plus", "xnli"), ("squad", "xquad"), ("squad", "mlqa")} <= set(
         same_data(grid)
     )
@@ -218,7 +222,7 @@ def test_pairs_that_train_on_the_same_data_are_found_in_both_sources(source):
 def test_the_source_is_part_of_the_identity_of_what_is_read_from_it_alone():
     study = STUDY | {"models": ["xlmr-large"], "targets": ["lab_nli", "xnli"]}
     files, hub = (
-        Grid(config.project(study | {"source": source}, ROOT / "config")).artefacts().checkpoints
+        Grid(assemble(study | {"source": source}, ROOT / "config")).artefacts().checkpoints
         for source in ("files", "hub")
     )
     shared = {id.rpartition(".")[0] for id in files.keys() & hub.keys()}

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.hub.repositories import NER, NLI, PAIR, SQUAD, parquet
-from xstilts import config
+from xstilts.config.origins import HubSplit
+from xstilts.config.project import Project, validate
+from xstilts.config.schema import Task
 from xstilts.errors import InputError
-from xstilts.origins import HubSplit
 from xstilts.sources.hub import read
 from xstilts.study import Grid
 
@@ -255,7 +256,7 @@ def test_a_wrong_entry_names_task_split_and_key(family, split, message):
         "splits": {"test": {**PLACE, **split}},
     }
     with pytest.raises(InputError) as error:
-        config.validate(config.Task, task, "tasks.yaml, x")
+        validate(Task, task, "tasks.yaml, x")
     assert message in str(error.value)
     assert "tasks.yaml, x, splits.test." in str(error.value).replace(": splits", ", splits")
 
@@ -271,8 +272,8 @@ def _datasets(**changes):
     model = {"hub": {"repository": "some/model", "revision": "b" * 40}}
     study = {"study": "s", "models": ["m"], "recipes": ["none"], "targets": ["t"], "seeds": [1]}
     values = {"study": study, "tasks": {"t": task}, "models": {"m": model}}
-    grid = Grid(config.Project.model_validate(values))
-    again = Grid(config.Project.model_validate(json.loads(grid.project.model_dump_json())))
+    grid = Grid(Project.model_validate(values))
+    again = Grid(Project.model_validate(json.loads(grid.project.model_dump_json())))
     found = [grid.dataset("t", language, "test") for language in ("en", "de")]
     assert [again.dataset("t", language, "test").id for language in ("en", "de")] == [
         dataset.id for dataset in found

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import yaml
 
+from tests import ROOT
 from tests.slurm.cluster import Cluster, until
 from tests.tiny_project import MODELS, TASKS
 
-ROOT = Path(__file__).parents[2]
 SITE = {
     "partitions": {"cpu": "cpu", "gpu": "gpu"},
     "gpu_model": "a100",

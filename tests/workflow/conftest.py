@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SMALL = Path(__file__).parent / "small" / "config"
+from tests import ROOT, SMALL
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,11 @@
 import re
 import runpy
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from xstilts.workplan import open_study
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow

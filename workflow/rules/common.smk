@@ -5,10 +5,10 @@ import sys
 from functools import cache
 
 from xstilts import store
-from xstilts.config import read_site
+from xstilts.config.project import read_site
 from xstilts.errors import InputError
 from xstilts.artefacts import Download
-from xstilts.resources import amount, request
+from xstilts.config.resources import amount, request
 from xstilts.slurm import queued_jobs
 from xstilts.workplan import (
     RESULTS,

@@ -1,11 +1,12 @@
 """What a study's analysis answers: a finding in words, and the estimates that it rests on."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Analysis = Literal["helps", "order", "scale", "language", "size"]
+from xstilts.config.schema import Analysis
+
 ANALYSES: tuple[str, ...] = get_args(Analysis)
 Number = Annotated[float, Field(allow_inf_nan=False)]
 

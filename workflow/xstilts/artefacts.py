@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from xstilts.config.origins import FilesSplit, Hub, HubSplit, Init, LabSplit
+from xstilts.config.settings import Train
 from xstilts.identity import Identity
-from xstilts.origins import FilesSplit, Hub, HubSplit, Init, LabSplit
 from xstilts.recipe import Size
-from xstilts.settings import Train
 from xstilts.store import MANIFEST
 
 # training settings that stay with each task of a step with several

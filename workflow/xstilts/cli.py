@@ -435,6 +435,6 @@ def _gc(options) -> None:
 
 
 def _schema(options) -> None:
-    from xstilts.reference import schema
+    from xstilts.config.reference import schema
 
     print(schema(options.of), end="")

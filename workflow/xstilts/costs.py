@@ -9,9 +9,9 @@ from pathlib import Path
 
 from xstilts import store
 from xstilts.artefacts import Artefact, Checkpoint, Dataset, Download, Predictions, Score
-from xstilts.config import Project
+from xstilts.config.project import Project
+from xstilts.config.resources import Site, amount
 from xstilts.errors import InputError
-from xstilts.resources import Site, amount
 
 BENCHMARKS = Path("results/benchmarks")
 PHASES = ("fetch", "prepare", "initialise", "train", "predict", "score")

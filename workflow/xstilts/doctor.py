@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.text import Text
 
 from xstilts import costs, plan, store
-from xstilts.config import read_site
+from xstilts.config.origins import FilesSplit
+from xstilts.config.project import read_site
 from xstilts.errors import InputError
 from xstilts.estimates import Estimator, load_table
-from xstilts.origins import FilesSplit
 from xstilts.plan_command import size
 from xstilts.study import Grid
 from xstilts.workplan import RESULTS, is_done

@@ -1,7 +1,8 @@
 """The exceptions that a command ends with, and the hint that goes with a user's mistake."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class InputError(Exception):
@@ -20,3 +21,9 @@ def nearest(name: str, choices: Iterable[str]) -> str:
         return f"did you mean {close[0]!r}?"
     shown = ", ".join(choices[:12]) + (", …" if len(choices) > 12 else "")
     return f"valid: {shown or 'none'}"
+
+
+def check_known(kind: str, name: str, entries: Mapping[str, Any], context: str = "") -> None:
+    """Raises ValueError naming the nearest entry if `name` is none of them."""
+    if name not in entries:
+        raise ValueError(f"{context}unknown {kind} {name!r}: {nearest(name, entries)}")

@@ -22,11 +22,13 @@ from xstilts.artefacts import (
     Score,
     TrainPart,
 )
-from xstilts.config import Model, Project, read_yaml, validate
+from xstilts.config.origins import LabSplit, Strict
+from xstilts.config.project import Project, validate
+from xstilts.config.schema import Model
+from xstilts.config.settings import Train
+from xstilts.config.yaml import read_yaml
 from xstilts.costs import Cost, Evidence, benchmark_file, gpus, model_of
 from xstilts.errors import InputError, nearest
-from xstilts.origins import LabSplit, Strict
-from xstilts.settings import Train
 
 HARDWARE = Path(__file__).parent / "hardware.yaml"
 ESTIMATED = "FLOP estimate"

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from xstilts.config.settings import Lora
 from xstilts.errors import InputError, nearest
 from xstilts.models import POOLER, Multitask
-from xstilts.settings import Lora
 
 _DOWN, _UP, _BASE = ".lora_A.default.weight", ".lora_B.default.weight", ".base_layer."
 

@@ -22,7 +22,7 @@ from scipy import stats
 from xstilts import charts, disagreements
 from xstilts.answer import Answer
 from xstilts.artefacts import Score
-from xstilts.languages import language
+from xstilts.languages.names import language
 from xstilts.record import Record, compact
 from xstilts.results import AVERAGES, Results, plain
 from xstilts.workplan import StudyView, same_data

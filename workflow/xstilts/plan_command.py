@@ -15,9 +15,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xstilts import config, costs, store, workplan
+from xstilts import costs, store, workplan
 from xstilts.artefacts import Artefact, Cell
 from xstilts.budget import AIMS, Choice, Problem, choose, gains_of, value
+from xstilts.config.project import definitions
+from xstilts.config.schema import STUDY
+from xstilts.config.yaml import read_yaml
 from xstilts.costs import Evidence
 from xstilts.errors import InputError
 from xstilts.estimates import ESTIMATED, Estimator, load_table
@@ -136,14 +139,14 @@ def _writable(study: Path, path: Path) -> dict:
         raise InputError(f"--write needs the study's YAML file, not {study}")
     if path.exists():
         raise InputError(f"--write {path}: exists; delete it or take another name")
-    if path.suffix != ".yaml" or not re.fullmatch(config.STUDY, path.stem):
-        raise InputError(f"--write {path}: expected NAME.yaml, NAME as {config.STUDY}")
-    if config.definitions(path) != config.definitions(study):
+    if path.suffix != ".yaml" or not re.fullmatch(STUDY, path.stem):
+        raise InputError(f"--write {path}: expected NAME.yaml, NAME as {STUDY}")
+    if definitions(path) != definitions(study):
         raise InputError(
             f"--write {path}: a study finds tasks and models beside it; write it to "
-            f"{study.parent} or {config.definitions(study) / 'studies'}"
+            f"{study.parent} or {definitions(study) / 'studies'}"
         )
-    return config.read_yaml(study)
+    return read_yaml(study)
 
 
 def _write(path: Path, values: Mapping, only: list[str], options) -> None:

@@ -20,12 +20,13 @@ from xstilts.artefacts import (
     Score,
     TrainPart,
 )
-from xstilts.config import ARM, TEXT_TO_TEXT, Arm, Project, Task, validate
+from xstilts.config.origins import FilesSplit, HubSplit, LabSplit
+from xstilts.config.project import Project, validate
+from xstilts.config.schema import ARM, TEXT_TO_TEXT, Arm, Task
+from xstilts.config.settings import Train
 from xstilts.errors import InputError, nearest
-from xstilts.origins import FilesSplit, HubSplit, LabSplit
+from xstilts.languages.codes import fill
 from xstilts.recipe import ALL, NONE, Part, Recipe, Step, parse
-from xstilts.settings import Train
-from xstilts.sources.languages import fill
 
 # what of a split on the Hub says which files it is
 _ORIGIN = ("repository", "revision", "config", "split", "files")

@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xstilts import config, identity, store
+from xstilts import identity, store
 from xstilts.artefacts import Artefact, Cell, Dataset, Predictions
-from xstilts.config import Task
-from xstilts.origins import FilesSplit, HubSplit
+from xstilts.config.origins import FilesSplit, HubSplit
+from xstilts.config.project import LOCK, Project, assemble, load, used
+from xstilts.config.schema import ARM, Task
 from xstilts.sources import raw
 from xstilts.store import locks
 from xstilts.study import Grid
@@ -32,22 +33,22 @@ _STUDY_CODE = (
 
 def open_study(path: Path) -> tuple[Grid, list[str]]:
     """A study's grid, from its YAML file or a run's `study.json`, and notices of missing files."""
-    project = config.load(path)
+    project = load(path)
     return (Grid(project), []) if path.suffix == ".json" else _with_raw_files(project)
 
 
 def open_values(study: Mapping[str, Any], definitions: Path) -> tuple[Grid, list[str]]:
     """As `open_study`, from a study's values (Snakemake has read and merged the files)."""
-    return _with_raw_files(config.project(study, definitions))
+    return _with_raw_files(assemble(study, definitions))
 
 
-def _with_raw_files(project: config.Project) -> tuple[Grid, list[str]]:
-    needed = config.used(project, Grid(project).tasks())
+def _with_raw_files(project: Project) -> tuple[Grid, list[str]]:
+    needed = used(project, Grid(project).tasks())
     needed, notices = raw.fingerprint(needed, RAW_MEMORY)
     return Grid(needed), [*_hub_notices(needed), *notices]
 
 
-def _hub_notices(project: config.Project) -> list[str]:
+def _hub_notices(project: Project) -> list[str]:
     """What of the Hub is not pinned, and what a study with `source: hub` reads from files."""
     splits = [(name, s) for name, task in project.tasks.items() for s in task.splits.values()]
     origins = [split for _, split in splits if isinstance(split, HubSplit)]
@@ -57,7 +58,7 @@ def _hub_notices(project: config.Project) -> list[str]:
     if unpinned:
         notices.append(
             f"not pinned: {', '.join(unpinned)}; before `fetch`, `xstilts pin --study …` writes "
-            f"their commits to {config.LOCK}"
+            f"their commits to {LOCK}"
         )
     if project.study.source == "hub":
         local = dict.fromkeys(name for name, split in splits if isinstance(split, FilesSplit))
@@ -134,10 +135,10 @@ def labels(grid: Grid) -> dict[str, str]:
     """Names that tables and figures show for models, tasks and recipes."""
     entries = [*grid.project.tasks.items(), *grid.project.models.items()]
     named = {name: entry.label for name, entry in entries if entry.label}
-    named |= {config.ARM + name: arm.label or name for name, arm in grid.study.arms.items()}
+    named |= {ARM + name: arm.label or name for name, arm in grid.study.arms.items()}
     for name in grid.study.variants() if grid.study.arms else []:
-        model, _, arm = name.partition(config.ARM)
-        named[name] = f"{named.get(model, model)}, {named[config.ARM + arm]}"
+        model, _, arm = name.partition(ARM)
+        named[name] = f"{named.get(model, model)}, {named[ARM + arm]}"
     for name, recipe in grid.recipes.items():
         steps = [
             " + ".join(

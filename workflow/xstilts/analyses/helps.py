@@ -21,7 +21,7 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.answer import Estimate
-from xstilts.languages import language as about
+from xstilts.languages.names import language as about
 from xstilts.results import BASELINE, MEAN
 from xstilts.samples import ZERO_SHOT, Samples
 from xstilts.statistics import Interval, Sample, mean, ranking

@@ -19,7 +19,7 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.answer import Estimate
-from xstilts.languages import language as about
+from xstilts.languages.names import language as about
 from xstilts.recipe import ALL, Recipe
 from xstilts.results import MEAN
 from xstilts.samples import ZERO_SHOT, Samples

@@ -21,7 +21,7 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.plots import Panel, along
 from xstilts.answer import Estimate
-from xstilts.config import ARM
+from xstilts.config.schema import ARM
 from xstilts.results import MEAN
 from xstilts.samples import ZERO_SHOT, Samples
 from xstilts.statistics import Sample, combine, line_interval, slope_weights

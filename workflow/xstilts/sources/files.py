@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from xstilts.errors import InputError, nearest
+from xstilts.languages.codes import fill
 from xstilts.sources import mewslix
 from xstilts.sources.checklist import checklist
-from xstilts.sources.languages import fill
 from xstilts.sources.records import Item, Table, collect
 from xstilts.sources.sentences import bucc, plain_text, tatoeba
 from xstilts.sources.squad import passages, squad, tydiqa

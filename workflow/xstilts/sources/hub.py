@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from xstilts.config.origins import HubSplit
 from xstilts.errors import InputError
-from xstilts.origins import HubSplit
+from xstilts.languages.codes import fill
 from xstilts.sources import tables, words
-from xstilts.sources.languages import fill
 from xstilts.sources.records import (
     Item,
     Table,

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from xstilts.config import Project, StudyTask
+from xstilts.config.origins import FilesSplit
+from xstilts.config.project import Project
+from xstilts.config.schema import StudyTask
 from xstilts.errors import InputError
 from xstilts.identity import file_sha256
-from xstilts.origins import FilesSplit
 from xstilts.recipe import ALL, Part, parse
 from xstilts.sources.files import locate
 from xstilts.store import write_text

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xstilts.errors import InputError
-from xstilts.sources.languages import TATOEBA_CODES
+from xstilts.languages.codes import TATOEBA_CODES
 from xstilts.sources.records import Item, lines
 
 Triple = tuple[str, str, str]

@@ -6,7 +6,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from xstilts.errors import InputError, nearest
-from xstilts.sources.languages import TYDIQA_NAMES
+from xstilts.languages.codes import TYDIQA_NAMES
 from xstilts.sources.records import Item, document, field
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from xstilts import store
 from xstilts.artefacts import Artefact, Checkpoint, Download
+from xstilts.config.origins import HubModel
 from xstilts.errors import InputError, nearest
 from xstilts.identity import file_sha256
-from xstilts.origins import HubModel
 from xstilts.sources.hub import READERS, kind
 from xstilts.store.provenance import provenance
 

@@ -8,9 +8,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xstilts import config, store
+from xstilts import store
+from xstilts.config.origins import Hub, HubSplit
+from xstilts.config.project import LOCK, Project, assemble, definitions, read_lock, used
+from xstilts.config.schema import Lock
+from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
-from xstilts.origins import Hub, HubSplit
 from xstilts.stages import fetch
 from xstilts.study import Grid
 
@@ -31,10 +34,10 @@ def run(study: Path, update: bool = False) -> Path:
     """
     if study.suffix == ".json":
         raise InputError(f"{study}: a run's copy; expected the YAML file of the study")
-    definitions = config.definitions(study)
-    project = config.project(config.read_yaml(study), definitions, str(study), locked=False)
-    project = config.used(project, Grid(project).tasks())
-    lock = config.read_lock(definitions)
+    folder = definitions(study)
+    project = assemble(read_yaml(study), folder, str(study), locked=False)
+    project = used(project, Grid(project).tasks())
+    lock = read_lock(folder)
     problems = []
     for of, known, needed in (
         ("dataset", lock.datasets, _data(project)),
@@ -52,20 +55,20 @@ def run(study: Path, update: bool = False) -> Path:
             was = f", was {known[name]}" if known.get(name, commit) != commit else ""
             known[name] = commit
             log.info(f"{of} {name}: {commit}{was}")
-    path = definitions / config.LOCK
+    path = folder / LOCK
     store.write_text(path, _text(lock))
     if problems:
         raise InputError("\n".join(problems))
     return path
 
 
-def _data(project: config.Project) -> dict[str, HubSplit]:
+def _data(project: Project) -> dict[str, HubSplit]:
     splits = [split for task in project.tasks.values() for split in task.splits.values()]
     unstated = [split for split in splits if isinstance(split, HubSplit) and not split.revision]
     return {split.locked_name: split for split in unstated}
 
 
-def _models(project: config.Project) -> dict[str, Hub]:
+def _models(project: Project) -> dict[str, Hub]:
     origins = [model.hub for model in project.models.values() if model.hub]
     return {origin.locked_name: origin for origin in origins if not origin.revision}
 
@@ -100,7 +103,7 @@ def _converted(repository: str) -> str:
     return "and no pull request has: use another model"
 
 
-def _text(lock: config.Lock) -> str:
+def _text(lock: Lock) -> str:
     """The lock file, sorted; quoted, since YAML reads some commits as numbers."""
     lines = [_HEAD]
     for key, commits in (("datasets", lock.datasets), ("models", lock.models)):

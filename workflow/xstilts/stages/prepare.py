@@ -10,12 +10,12 @@ from pathlib import Path
 
 from xstilts import lab, store
 from xstilts.artefacts import Dataset
-from xstilts.config import Project
+from xstilts.config.origins import FilesSplit, Release
+from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.families import family
-from xstilts.origins import FilesSplit, Release
+from xstilts.languages.codes import fill
 from xstilts.sources import files, hub, raw
-from xstilts.sources.languages import fill
 from xstilts.sources.records import Table
 from xstilts.store.provenance import provenance
 

@@ -6,17 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from xstilts import config, origins
+from tests import CONFIG
 from xstilts.cli import main
+from xstilts.config import origins
+from xstilts.config.project import assemble, load, read_entries
+from xstilts.config.schema import MODEL, Model, Task
+from xstilts.config.settings import SETTINGS
+from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
+from xstilts.recipe import TASK
 from xstilts.sources import raw
 from xstilts.stages import prepare
 from xstilts.study import Grid
 from xstilts.workplan import notes, open_values, same_data
 
-CONFIG = Path(__file__).parents[1] / "config"
 REAL = Path(os.environ.get("XSTILTS_REAL_DATA", "absent"))
-TASKS = config.read_entries(CONFIG / "tasks", config.Task, config.TASK)
+TASKS = read_entries(CONFIG / "tasks", Task, TASK)
 XTREME = "xnli pawsx udpos panx xquad mlqa tydiqa bucc2018 tatoeba"
 NINE = "anli_plus mnli qqp squad2 squad hellaswag ccg cosmosqa commonsenseqa"
 STUDY = {
@@ -29,7 +34,7 @@ STUDY = {
 
 
 def project(**changes):
-    return config.project({**STUDY, **changes}, CONFIG)
+    return assemble({**STUDY, **changes}, CONFIG)
 
 
 def test_each_task_of_a_release_says_whose_it_is():
@@ -46,7 +51,7 @@ def test_every_named_set_resolves(name):
     having = [task for task, entry in TASKS.items() if name in entry.settings]
     assert len(having) > 15
     for task in having:
-        for group in config.SETTINGS:
+        for group in SETTINGS:
             made.settings(group, task, "xlmr-large")
 
 
@@ -139,7 +144,7 @@ def test_same_data_names_tasks():
 
 
 def test_the_paper_s_grid():
-    grid = Grid(config.load(CONFIG / "studies" / "phang2020.yaml"))
+    grid = Grid(load(CONFIG / "studies" / "phang2020.yaml"))
     assert grid.study.targets == XTREME.split()
     without = {name for name in grid.recipes if "mlm" not in name}
     assert without == {"none", "multitask", *NINE.split()}
@@ -177,7 +182,7 @@ def test_what_is_not_pinned_is_said_and_stops_no_plan(tmp_path, monkeypatch):
 def test_what_the_hub_lacks_is_read_from_files_and_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = CONFIG / "studies" / "phang2020.yaml"
-    _, notices = open_values(config.read_yaml(path) | {"source": "hub"}, CONFIG)
+    _, notices = open_values(read_yaml(path) | {"source": "hub"}, CONFIG)
     assert "not, or not whole, on the Hub: bucc2018, ccg; read from files below data" in notices
 
 
@@ -270,7 +275,7 @@ def test_what_the_folder_lacks_is_left_out_and_said(release):
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="XSTILTS_REAL_DATA is not set")
 def test_the_slices_hold_all_but_what_is_said(tmp_path):
-    loaded = config.load(CONFIG / "studies" / "slices.yaml")
+    loaded = load(CONFIG / "studies" / "slices.yaml")
     made, notices = raw.fingerprint(loaded, tmp_path / "memory")
     lost = [
         {str(name) for name in getattr(loaded.study, key)}
@@ -289,7 +294,7 @@ def test_the_slices_hold_all_but_what_is_said(tmp_path):
 
 
 def test_every_model_of_the_hub_states_its_size():
-    for name, model in config.read_entries(CONFIG / "models", config.Model, config.MODEL).items():
+    for name, model in read_entries(CONFIG / "models", Model, MODEL).items():
         assert model.init or model.parameters > model.embedding_parameters > 0, name
 
 

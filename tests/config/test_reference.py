@@ -1,4 +1,4 @@
-from xstilts import reference
+from xstilts.config import reference
 
 
 def test_schemas_are_in_step_with_the_models():

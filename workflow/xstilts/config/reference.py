@@ -1,6 +1,7 @@
 """The reference of the configuration, generated from its models: JSON Schemas and tables.
 
-`python -m xstilts.reference` writes `workflow/schemas/` and the tables in `config/README.md`.
+`python -m xstilts.config.reference` writes `workflow/schemas/` and the tables in
+`config/README.md`.
 """
 
 import json
@@ -9,17 +10,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts import config, orders, origins, resources, settings, store, subsets
+from xstilts import store
+from xstilts.config import orders, origins, resources, settings, subsets
+from xstilts.config.schema import Arm, Model, Study, Task
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 README = ROOT / "config" / "README.md"
-ENTRIES = {"study": config.Study, "task": config.Task, "model": config.Model}
+ENTRIES = {"study": Study, "task": Task, "model": Model}
 TABLES = {
     **ENTRIES,
     **settings.SETTINGS,
     "lora": settings.Lora,
     "orders": orders.Orders,
-    "arm": config.Arm,
+    "arm": Arm,
     "subset": subsets.Subset,
     "resources": resources.ModelNeeds,
     "init": origins.Init,

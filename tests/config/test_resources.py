@@ -1,15 +1,14 @@
 """What a job may use: by model, phase, site and attempt."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 
-from xstilts import config
+from tests import ROOT
+from xstilts.config.project import read_site, validate
+from xstilts.config.resources import ModelNeeds, Needs, Site, amount, request
 from xstilts.errors import InputError
-from xstilts.resources import ModelNeeds, Needs, Site, amount, request
 
-PROFILE = Path(__file__).parents[1] / "profiles" / "slurm"
+PROFILE = ROOT / "profiles" / "slurm"
 LARGE = ModelNeeds(gpu=4, mem_mb=48000, runtime=1440, predict=Needs(gpu=1))
 SITE = Site.model_validate(
     {"limits": {"runtime": 2880}, "phases": {"prepare": {"mem_mb": 99}, "train": {"mem_mb": 7}}}
@@ -42,15 +41,15 @@ def test_work_for_processors_gets_no_gpu(phase):
 def test_the_site_s_example_is_valid_and_names_every_key():
     example = yaml.safe_load((PROFILE / "site.yaml.example").read_text())
     assert example.keys() == Site.model_fields.keys()
-    config.validate(Site, example, "site.yaml.example")
+    validate(Site, example, "site.yaml.example")
 
 
 def test_a_mistake_in_the_site_s_file_is_named(tmp_path):
     path = tmp_path / "site.yaml"
     path.write_text("partition: gpu\n")
     with pytest.raises(InputError, match=r"site\.yaml.*unknown key 'partition'.*'partitions'"):
-        config.read_site(path)
-    assert config.read_site(tmp_path / "none.yaml") == Site()
+        read_site(path)
+    assert read_site(tmp_path / "none.yaml") == Site()
 
 
 def test_predictions_take_one_gpu_of_a_model_that_trains_on_several():

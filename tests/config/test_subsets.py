@@ -5,10 +5,10 @@ import re
 import pytest
 
 from tests.test_study import grid
+from xstilts.config.subsets import check_ids, read_ids
 from xstilts.errors import InputError
 from xstilts.sources.raw import fingerprint
 from xstilts.study import Grid
-from xstilts.subsets import check_ids, read_ids
 from xstilts.workplan import StudyView
 
 HARD = {

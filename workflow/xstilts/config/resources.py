@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from xstilts.origins import Strict
+from xstilts.config.origins import Strict
 
 Phase = Literal["prepare", "initialise", "train", "predict"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from xstilts.config.origins import Strict
 from xstilts.errors import InputError
-from xstilts.origins import Strict
 
 EVERYWHERE = ""  # as a language: the same examples in all languages
 

@@ -1,19 +1,20 @@
 """Whether every name in a project refers to something that is there, and fits its place."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
-from xstilts.errors import nearest
+from xstilts.config.schema import Model, Study, Task
+from xstilts.config.subsets import Subset
+from xstilts.errors import check_known, nearest
 from xstilts.recipe import ALL, NONE, Part, Recipe, parse
-from xstilts.subsets import Subset
-
-if TYPE_CHECKING:
-    from xstilts.config import Project, Task
 
 
-def check_names(project: "Project") -> None:
+def check_names(
+    study: Study,
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    recipes: Mapping[str, Recipe],
+) -> None:
     """Raises ValueError naming where an unknown or unfit name stands, and the nearest valid one."""
-    study, tasks, models = project.study, project.tasks, project.models
     for name in [*study.models, *study.controls]:
         check_known("model", name, models)
     for name in [*study.tasks, *(task for arm in study.arms.values() for task in arm.tasks)]:
@@ -21,10 +22,9 @@ def check_names(project: "Project") -> None:
     for target in study.targets:
         check_known("task", target, tasks)
         _has_role(target, "target", tasks)
-    named = project.named_recipes()
-    if study.controls and Recipe() not in named.values():
+    if study.controls and Recipe() not in recipes.values():
         raise ValueError(f"controls run under recipe {NONE!r}, which the study does not list")
-    for recipe in named.values():
+    for recipe in recipes.values():
         for part in recipe.parts:
             _check_part(part, "intermediate", str(recipe), tasks)
     for name in [*study.models, *study.controls]:
@@ -43,11 +43,11 @@ def check_names(project: "Project") -> None:
             for other in others:
                 _check_reference(name, split, other, tasks)
     for name, scores in study.published.items():
-        check_known("recipe", name, {**named, "best": None}, "published: ")
+        check_known("recipe", name, {**recipes, "best": None}, "published: ")
         for target in scores:
             check_known("target", target, dict.fromkeys(study.targets), f"published.{name}: ")
     for name, subset in study.subsets.items():
-        _check_subset(f"subsets.{name}: ", subset, project, named)
+        _check_subset(f"subsets.{name}: ", subset, study, tasks, recipes)
     sets = {key for task in tasks.values() for key in task.settings}
     if study.hyperparameters:
         check_known("set of hyperparameters", study.hyperparameters, dict.fromkeys(sets))
@@ -58,7 +58,7 @@ def check_names(project: "Project") -> None:
                 raise ValueError(f"tasks.{name}: unknown language {language!r}: {hint}")
 
 
-def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, "Task"]) -> None:
+def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -> None:
     check_known("task", part.task, tasks, f"recipe {recipe!r}: ")
     _has_role(part.task, role, tasks, f"recipe {recipe!r}: ")
     known = {ALL, tasks[part.task].source_language, *tasks[part.task].languages}
@@ -70,9 +70,12 @@ def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, "Task"])
 
 
 def _check_subset(
-    context: str, subset: Subset, project: "Project", recipes: Mapping[str, Recipe]
+    context: str,
+    subset: Subset,
+    study: Study,
+    tasks: Mapping[str, Task],
+    recipes: Mapping[str, Recipe],
 ) -> None:
-    study, tasks = project.study, project.tasks
     for target in filter(None, (subset.target, subset.whole)):
         check_known("target", target, dict.fromkeys(study.targets), context)
     if subset.wrong:
@@ -87,20 +90,14 @@ def _check_subset(
             )
 
 
-def _check_reference(name: str, split: str, other: str, tasks: Mapping[str, "Task"]) -> None:
+def _check_reference(name: str, split: str, other: str, tasks: Mapping[str, Task]) -> None:
     context = f"task {name!r}, split {split!r}: "
     check_known("task", other, tasks, context)
     if split not in tasks[other].splits or tasks[other].references(split):
         raise ValueError(f"{context}task {other!r} has no such split of its own")
 
 
-def check_known(kind: str, name: str, entries: Mapping[str, Any], context: str = "") -> None:
-    """Raises ValueError naming the nearest entry if `name` is none of them."""
-    if name not in entries:
-        raise ValueError(f"{context}unknown {kind} {name!r}: {nearest(name, entries)}")
-
-
-def _has_role(name: str, role: str, tasks: Mapping[str, "Task"], context: str = "") -> None:
+def _has_role(name: str, role: str, tasks: Mapping[str, Task], context: str = "") -> None:
     if role not in tasks[name].roles:
         valid = nearest("", [task for task, entry in tasks.items() if role in entry.roles])
         raise ValueError(

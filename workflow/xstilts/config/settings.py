@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from xstilts.config.origins import Strict
 from xstilts.errors import nearest
-from xstilts.origins import Strict
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 

@@ -1,14 +1,15 @@
 """Configuration: what is accepted, and what a mistake is told."""
 
-from pathlib import Path
-
 import pytest
 
-from xstilts import config
+from tests import CONFIG
+from xstilts.config.project import assemble, load, read_entries
+from xstilts.config.schema import MODEL, Model, Task
+from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.families import check_metrics
+from xstilts.recipe import TASK
 
-CONFIG = Path(__file__).parents[1] / "config"
 STUDY = {
     "study": "s",
     "models": ["lab_tiny"],
@@ -19,7 +20,7 @@ STUDY = {
 
 
 def project(**changes):
-    return config.project({**STUDY, **changes}, CONFIG)
+    return assemble({**STUDY, **changes}, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -107,19 +108,19 @@ def test_yaml_mistakes_name_the_file(tmp_path, text, message):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=message) as error:
-        config.read_yaml(path)
+        read_yaml(path)
     assert str(path) in str(error.value)
 
 
 def test_yaml_reads_exponents_as_numbers(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("a: 1e-5\nb: 3E4\nc: e5\nd: 12\n")
-    assert config.read_yaml(path) == {"a": 1e-5, "b": 3e4, "c": "e5", "d": 12}
+    assert read_yaml(path) == {"a": 1e-5, "b": 3e4, "c": "e5", "d": 12}
 
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.yaml: no such file"):
-        config.load(tmp_path / "gone.yaml")
+        load(tmp_path / "gone.yaml")
 
 
 def test_an_entry_defined_twice_names_both_files(tmp_path):
@@ -128,23 +129,23 @@ def test_an_entry_defined_twice_names_both_files(tmp_path):
             f"tiny: {{hub: {{repository: some/model, revision: {'a' * 40}}}}}\n"
         )
     with pytest.raises(InputError, match=r"b\.yaml: 'tiny' is already defined in .*a\.yaml"):
-        config.read_entries(tmp_path, config.Model, config.MODEL)
+        read_entries(tmp_path, Model, MODEL)
 
 
 def test_a_project_survives_its_snapshot(tmp_path):
     made = project(train={"learning_rate": 1e-3}, recipes=["none", {"n": "lab_nli~10"}])
     path = tmp_path / "study.json"
     path.write_text(made.model_dump_json(exclude_defaults=True))
-    assert config.load(path) == made
+    assert load(path) == made
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("studies/*.yaml")), ids=lambda p: p.stem)
 def test_every_study_that_ships_is_valid(path):
-    assert config.load(path).study.study == path.stem
+    assert load(path).study.study == path.stem
 
 
 def test_every_task_that_ships_names_metrics_of_its_family():
-    for name, task in config.read_entries(CONFIG / "tasks", config.Task, config.TASK).items():
+    for name, task in read_entries(CONFIG / "tasks", Task, TASK).items():
         check_metrics(task.family, task.metrics, name)
         assert task.metrics or "target" not in task.roles, name
         assert task.label, name
@@ -153,4 +154,4 @@ def test_every_task_that_ships_names_metrics_of_its_family():
 def test_yaml_may_merge_mappings_and_what_stands_beside_wins(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
-    assert config.read_yaml(path)["b"] == {"x": 1, "y": 3}
+    assert read_yaml(path)["b"] == {"x": 1, "y": 3}

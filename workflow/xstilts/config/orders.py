@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from xstilts.origins import Strict
+from xstilts.config.origins import Strict
 from xstilts.recipe import Part, parse
 
 _BY_SIZE = {"size_up": 1, "size_down": -1}

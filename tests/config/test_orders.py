@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.test_study import grid
+from xstilts.config.orders import Orders
 from xstilts.errors import InputError
-from xstilts.orders import Orders
 from xstilts.recipe import parse
 from xstilts.workplan import notes
 

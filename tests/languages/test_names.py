@@ -1,14 +1,13 @@
 """Every language of a task that ships has a name, a family and a script."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 
+from tests import ROOT
 from xstilts.lab.languages import LANGUAGES as LAB
-from xstilts.languages import OTHER, language, languages
+from xstilts.languages.names import OTHER, language, languages
 
-TASKS = Path(__file__).parents[1] / "config" / "tasks"
+TASKS = ROOT / "config" / "tasks"
 
 
 @pytest.mark.parametrize("path", sorted(TASKS.glob("*.yaml")), ids=lambda path: path.stem)

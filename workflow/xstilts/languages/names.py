@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import yaml
 
-_TABLE = Path(__file__).with_suffix(".yaml")
+_TABLE = Path(__file__).with_name("languages.yaml")
 OTHER = "other"
 
 

@@ -1,0 +1,42 @@
+"""The reminder of changed code: what counts as a change, and what it says."""
+
+import copy
+
+from tests.phase_code import CODE, PACKAGE, changes, current
+from xstilts import identity
+from xstilts.config import settings
+
+
+def test_hash_ignores_comments_layout_and_imports(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text('"""Docs."""\n\ndef f(x):\n    """Docs."""\n    return x + 1  # comment\n')
+    before = identity.code_hash(path)
+    path.write_text("def f(\n    x,\n):\n    return (x\n        + 1)\n")
+    assert identity.code_hash(path) == before
+    path.write_text("import re\n\n\ndef f(x):\n    import os\n\n    return x + 1\n")
+    assert identity.code_hash(path) == before
+    path.write_text("def f(x):\n    return x + 2\n")
+    assert identity.code_hash(path) != before
+
+
+def test_every_phase_lists_existing_code():
+    assert CODE.keys() == identity.VERSIONS.keys()
+    for places in CODE.values():
+        assert [place for place in places if not (PACKAGE / place).exists()] == []
+
+
+def test_changed_code_is_reported_per_phase():
+    before = current()
+    after = copy.deepcopy(before)
+    after["train"]["code"] = "0"
+    assert changes(before, before) == []
+    [line] = changes(before, after)
+    assert line.startswith("train: code changed")
+    assert "identity.VERSIONS['train']" in line
+
+
+def test_changed_default_is_reported(monkeypatch):
+    before = current()
+    monkeypatch.setattr(settings.Encode.model_fields["max_length"], "default", 256)
+    lines = changes(before, current())
+    assert [line.split(":")[0] for line in lines] == ["train", "predict"]

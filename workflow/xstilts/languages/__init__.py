@@ -1,0 +1,1 @@
+"""Human languages: codes, names, families and scripts."""
