@@ -125,7 +125,7 @@ def _task(seed: int) -> dict:
 
 def pretend(folder: Path, study: Path) -> None:
     """Leave an empty file wherever a run of the study would have left one."""
-    from xstilts.workplan import open_study
+    from xstilts.grid.state import open_study
 
     for artefact in open_study(study)[0].artefacts().all():
         for path in artefact.files:

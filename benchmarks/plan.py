@@ -14,8 +14,8 @@ from xstilts.budget import AIMS, choose
 from xstilts.config.project import load
 from xstilts.costs import Evidence
 from xstilts.estimates import Estimator, load_table
+from xstilts.grid.grid import Grid
 from xstilts.plan import make, problem, wall_seconds
-from xstilts.study import Grid
 
 STUDY = Path(__file__).resolve().parents[1] / "config" / "studies" / "phang2020.yaml"
 SEEDS = [1, 3, 5, 10]

@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "slurm"), str(ROOT / "
 from checkouts import NEEDS, Checkout, new_checkout  # noqa: E402
 from cluster import Cluster, until  # noqa: E402
 
-from xstilts.workplan import open_study  # noqa: E402
+from xstilts.grid.state import open_study  # noqa: E402
 
 
 def study(jobs: int) -> dict:

@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 
 from xstilts import store
-from xstilts.artefacts import Cell, Dataset
 from xstilts.config.project import Project
 from xstilts.families import family
+from xstilts.grid.artefacts import Cell, Dataset
+from xstilts.grid.grid import Grid
 from xstilts.stages.score import _write_examples as write_examples
-from xstilts.study import Grid
 
 ATTACK = "</script><script>window.attacked = 1</script><img src=x onerror='window.attacked = 2'>"
 LANGUAGES = ["en", "ar", "de", "he", "sw", "ta", "tr", "zh"]

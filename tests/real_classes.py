@@ -12,8 +12,8 @@ from tests.tiny_project import STUDY, TASK_OF, TASKS
 from xstilts import inference, models, store
 from xstilts.config.project import Project
 from xstilts.families import family, retrieve
+from xstilts.grid.grid import Grid
 from xstilts.stages import fetch, train
-from xstilts.study import Grid
 
 SIZES = {
     "num_hidden_layers": 2,

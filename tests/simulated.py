@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from tests.test_results import score, write
-from xstilts.artefacts import Cell
+from xstilts.grid.artefacts import Cell
 from xstilts.results import Context, collect
 from xstilts.samples import Samples
 

@@ -10,7 +10,7 @@ from tests.simulated import simulate
 from xstilts import analyses
 from xstilts.analyses import Facts
 from xstilts.answer import Answer
-from xstilts.artefacts import Cell
+from xstilts.grid.artefacts import Cell
 from xstilts.recipe import parse
 from xstilts.report import Report, write_answer
 from xstilts.results import Context, collect

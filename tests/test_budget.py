@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from xstilts.artefacts import Cell
 from xstilts.budget import AIMS, Problem, choose, half_width, value
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import Cell
 
 COST = st.integers(0, 9)
 NONE = frozenset({"none"})

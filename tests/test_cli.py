@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from tests import SMALL
-from xstilts import __version__, store, workplan
+from xstilts import __version__, store
 from xstilts.cli import BAD_INPUT, main
+from xstilts.grid import state
 
 COMMANDS = ["pin", "fetch", "prepare", "initialise", "train", "predict", "score"]
 COMMANDS += [
@@ -46,7 +47,7 @@ def edit(old: str, new: str, path: str | Path = STUDY) -> None:
 
 def ids(group: str, study: Path = STUDY) -> dict[str, str]:
     """Readable name to id."""
-    grid, _ = workplan.open_study(study)
+    grid, _ = state.open_study(study)
     return {id.rsplit(".", 1)[0]: id for id in getattr(grid.artefacts(), group)}
 
 
@@ -211,7 +212,7 @@ def test_a_label_that_the_task_does_not_have(folder, complaint):
 
 def test_a_raw_file_that_changed_since_the_run_was_planned(folder, complaint):
     id = use_reviews("xnli", (TSV + ROW.format(1)).encode())
-    view = workplan.StudyView(workplan.open_study(STUDY)[0])
+    view = state.StudyView(state.open_study(STUDY)[0])
     view.write_snapshot()
     Path("data/reviews.txt").write_text(TSV + ROW.format(2))
     assert "changed since the study was planned" in complaint(
@@ -354,7 +355,7 @@ def test_why_lists_what_is_missing_and_which_setting_differs(folder, capsys):
     assert "tiny.none.tatoeba.s1: to do, 6 of its artefacts are missing" in found
     assert f"results/checkpoints/{ids('checkpoints')['tiny.init']}\n    never made" in found
 
-    grid, _ = workplan.open_study(STUDY)
+    grid, _ = state.open_study(STUDY)
     step = grid.artefacts().checkpoints[ids("checkpoints")["tiny.nli.s1"]]
     store.write_json(Path(step.path) / "manifest.json", {"content": dict(step.identity.content)})
     edit("nli:\n    train: {learning_rate: 1.0e-3}", "nli:\n    train: {learning_rate: 2.0e-3}")

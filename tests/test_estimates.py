@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny_project import make_grid
-from xstilts.artefacts import Download
 from xstilts.batches import Supply, plan
 from xstilts.config.project import Project
 from xstilts.config.resources import ModelNeeds
 from xstilts.costs import MEASURED, Cost, Evidence
 from xstilts.errors import InputError
 from xstilts.estimates import ESTIMATED, Estimator, line, load_table
-from xstilts.study import Grid
+from xstilts.grid.artefacts import Download
+from xstilts.grid.grid import Grid
 
 TABLE = load_table()
 GRID = make_grid(

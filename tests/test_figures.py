@@ -12,8 +12,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
 from tests.test_results import cells, lab, score, write
-from xstilts.artefacts import Cell
 from xstilts.figures import GREY, STYLE, heatmap, languages, render
+from xstilts.grid.artefacts import Cell
 from xstilts.results import Context, collect
 
 CODES = ["".join(pair) for pair in itertools.product("abcdefghijk", "abcdefghijk")]

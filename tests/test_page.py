@@ -9,10 +9,10 @@ import pytest
 
 from tests.made_up import ATTACK, make_grid, write_results
 from xstilts import disagreements, store
+from xstilts.grid.state import StudyView
 from xstilts.page import render
 from xstilts.record import Record, compact
 from xstilts.results import Context, collect
-from xstilts.workplan import StudyView
 
 ANSWER = {
     "analysis": "helps",

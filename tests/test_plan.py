@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from tests.tiny_project import make_grid
 from xstilts import plan
-from xstilts.artefacts import Cell
 from xstilts.budget import gains_of, spreads
 from xstilts.config.resources import ModelNeeds
 from xstilts.costs import Cost, Evidence
 from xstilts.errors import InputError
 from xstilts.estimates import Estimator, load_table
-from xstilts.study import Grid
+from xstilts.grid.artefacts import Cell
+from xstilts.grid.grid import Grid
 
 STUDY = {
     "models": ["xlmr"],

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from tests import SMALL
-from xstilts import costs, progress, store, watch, workplan
+from xstilts import costs, progress, store, watch
 from xstilts.cli import main
+from xstilts.grid import state
 from xstilts.store import locks
 
 STUDY = Path("config/config.yaml")
@@ -23,7 +24,7 @@ def grid(tmp_path, monkeypatch):
     shutil.copytree(SMALL, tmp_path / "config")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    return workplan.open_study(STUDY)[0]
+    return state.open_study(STUDY)[0]
 
 
 def named(grid, name: str):

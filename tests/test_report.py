@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from tests.test_results import lab
-from xstilts.artefacts import Cell
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import Cell
 from xstilts.report import terminal, write_study
 
 FILES = {

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xstilts.artefacts import Cell
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import Cell
 from xstilts.results import (
     CSV_COLUMNS,
     MEAN,

@@ -10,11 +10,11 @@ from xstilts import cli, store
 from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.families import mine
-from xstilts.sources.raw import fingerprint
+from xstilts.grid.grid import Grid
+from xstilts.grid.raw_files import fingerprint
+from xstilts.grid.state import StudyView
 from xstilts.stages import predict, prepare, score, train
-from xstilts.study import Grid
 from xstilts.submission import FORMATS, export, score_files
-from xstilts.workplan import StudyView
 
 MOCK = Path(os.environ.get("XSTILTS_REAL_DATA", "absent")) / "xtreme_mock_test_data"
 OFFICIAL = {  # averages that XTREME's evaluate_test.py expects of its mock submission

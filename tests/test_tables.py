@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.test_results import cells, lab, score, write
 from xstilts import tables
-from xstilts.artefacts import Cell
+from xstilts.grid.artefacts import Cell
 from xstilts.results import Context, collect
 from xstilts.tables import escape, markdown, print_tables, signed, table_csv, table_rows
 

@@ -104,7 +104,7 @@ STUDY = {
 def make_grid(**study):
     """The small project's grid; keywords change its study."""
     from xstilts.config.project import Project
-    from xstilts.study import Grid
+    from xstilts.grid.grid import Grid
 
     values = {"study": {**STUDY, **study}, "tasks": TASKS, "models": MODELS}
     return Grid(Project.model_validate(values))
@@ -139,7 +139,7 @@ class Workspace:
 
     def command(self, stage: str, id: str, *options: str, **study) -> subprocess.Popen:
         """A stage as a process of its own."""
-        from xstilts.workplan import StudyView
+        from xstilts.grid.state import StudyView
 
         view = StudyView(make_grid(**study))
         view.write_snapshot()

@@ -57,8 +57,8 @@ def browser():
 @pytest.fixture(scope="session")
 def report(tmp_path_factory) -> Path:
     """The page of a small study with a missing recipe and hostile texts."""
+    from xstilts.grid.state import StudyView
     from xstilts.stages import summarise
-    from xstilts.workplan import StudyView
 
     folder, back = tmp_path_factory.mktemp("made-up"), Path.cwd()
     os.chdir(folder)

@@ -195,8 +195,8 @@ def test_figures_are_saved_as_svg_and_png_on_white(visit):
 
 
 def test_a_study_without_results_says_so(visit, tmp_path, monkeypatch):
+    from xstilts.grid.state import StudyView
     from xstilts.stages import summarise
-    from xstilts.workplan import StudyView
 
     monkeypatch.chdir(tmp_path)
     summarise.run(StudyView(make_grid()))
@@ -210,9 +210,9 @@ def test_a_study_without_results_says_so(visit, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_ten_thousand_cells_are_less_than_fifteen_megabytes(visit, tmp_path, monkeypatch):
+    from xstilts.grid.state import StudyView
     from xstilts.page import render
     from xstilts.results import Context, collect
-    from xstilts.workplan import StudyView
 
     monkeypatch.chdir(tmp_path)
     grid = make_grid(models=2, recipes=100, targets=10, seeds=5)

@@ -14,11 +14,11 @@ from xstilts.config.schema import MODEL, Model, Task
 from xstilts.config.settings import SETTINGS
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
+from xstilts.grid import raw_files
+from xstilts.grid.grid import Grid
+from xstilts.grid.state import notes, open_values, same_data
 from xstilts.recipe import TASK
-from xstilts.sources import raw
 from xstilts.stages import prepare
-from xstilts.study import Grid
-from xstilts.workplan import notes, open_values, same_data
 
 REAL = Path(os.environ.get("XSTILTS_REAL_DATA", "absent"))
 TASKS = read_entries(CONFIG / "tasks", Task, TASK)
@@ -205,7 +205,7 @@ def release(tmp_path, monkeypatch):
 
 def test_another_number_of_rows_than_stated_is_an_error(release):
     for rows in ("stated", "any"):
-        made, _ = raw.fingerprint(project(rows=rows), release / "memory")
+        made, _ = raw_files.fingerprint(project(rows=rows), release / "memory")
         grid = Grid(made)
         wanted = [grid.dataset("mnli", "en", "train")]
         if rows == "any":
@@ -219,7 +219,7 @@ def test_another_number_of_rows_than_stated_is_an_error(release):
 
 
 def test_ccgbank_that_is_not_there_says_what_to_get_and_where_to_put_it(release):
-    made, _ = raw.fingerprint(project(recipes=["none", "ccg"]), release / "memory")
+    made, _ = raw_files.fingerprint(project(recipes=["none", "ccg"]), release / "memory")
     with pytest.raises(InputError) as error:
         prepare.run([Grid(made).dataset("ccg", "en", "train")], made)
     for expected in (
@@ -231,18 +231,18 @@ def test_ccgbank_that_is_not_there_says_what_to_get_and_where_to_put_it(release)
 
 
 def test_the_gold_pairs_of_a_release_are_counted(release):
-    made, _ = raw.fingerprint(project(targets=["bucc2018"]), release / "memory")
+    made, _ = raw_files.fingerprint(project(targets=["bucc2018"]), release / "memory")
     folder = release / "data" / "bucc2018" / "zh-en"
     folder.mkdir(parents=True)
     for ending, text in (("zh", "zh-1\ta\n"), ("en", "en-1\tb\n"), ("gold", "zh-1\ten-1\n")):
         (folder / f"zh-en.sample.{ending}").write_text(text)
-    made, _ = raw.fingerprint(made, release / "memory")
+    made, _ = raw_files.fingerprint(made, release / "memory")
     with pytest.raises(InputError, match="1 pairs, but the release has 257"):
         prepare.run([Grid(made).dataset("bucc2018", "zh", "validation")], made)
 
 
 def test_the_stated_number_is_no_part_of_the_identity(release):
-    made, _ = raw.fingerprint(project(), release / "memory")
+    made, _ = raw_files.fingerprint(project(), release / "memory")
     task = made.tasks["mnli"]
     spec = task.splits["train"].model_copy(update={"rows": 1})
     other = task.model_copy(update={"splits": {**task.splits, "train": spec}})
@@ -257,7 +257,7 @@ def test_what_the_folder_lacks_is_left_out_and_said(release):
         "targets": ["xnli", "pawsx", "bucc2018", "tatoeba"],
         "languages": "available",
     }
-    made, notices = raw.fingerprint(project(**study), release / "memory")
+    made, notices = raw_files.fingerprint(project(**study), release / "memory")
     assert made.study.recipes == ["none", "mnli"]
     assert made.study.targets == ["xnli"]
     assert made.study.tasks["xnli"].languages == TASKS["xnli"].languages  # one file holds all
@@ -270,13 +270,13 @@ def test_what_the_folder_lacks_is_left_out_and_said(release):
     ):
         assert expected in told
     with pytest.raises(InputError, match="no target has its files below data: pawsx"):
-        raw.fingerprint(project(**{**study, "targets": ["pawsx"]}), release / "memory")
+        raw_files.fingerprint(project(**{**study, "targets": ["pawsx"]}), release / "memory")
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="XSTILTS_REAL_DATA is not set")
 def test_the_slices_hold_all_but_what_is_said(tmp_path):
     loaded = load(CONFIG / "studies" / "slices.yaml")
-    made, notices = raw.fingerprint(loaded, tmp_path / "memory")
+    made, notices = raw_files.fingerprint(loaded, tmp_path / "memory")
     lost = [
         {str(name) for name in getattr(loaded.study, key)}
         - {str(name) for name in getattr(made.study, key)}

@@ -5,11 +5,11 @@ from itertools import permutations
 import pytest
 from pydantic import ValidationError
 
-from tests.test_study import grid
+from tests.grid.test_grid import grid
 from xstilts.config.orders import Orders
 from xstilts.errors import InputError
+from xstilts.grid.state import notes
 from xstilts.recipe import parse
-from xstilts.workplan import notes
 
 COUNTS = {"a": 300, "b": 100, "c": 200, "d": 50}
 

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from tests.test_study import grid
+from tests.grid.test_grid import grid
 from xstilts.config.subsets import check_ids, read_ids
 from xstilts.errors import InputError
-from xstilts.sources.raw import fingerprint
-from xstilts.study import Grid
-from xstilts.workplan import StudyView
+from xstilts.grid.grid import Grid
+from xstilts.grid.raw_files import fingerprint
+from xstilts.grid.state import StudyView
 
 HARD = {
     "models": ["lab_tiny"],

@@ -117,8 +117,8 @@ def pools(tmp_path):
 def grid_of(pools, **task):
     from tests.tiny_project import MODELS, STUDY, TASKS
     from xstilts.config.project import Project
-    from xstilts.sources.raw import fingerprint
-    from xstilts.study import Grid
+    from xstilts.grid.grid import Grid
+    from xstilts.grid.raw_files import fingerprint
 
     bucc = {
         "family": "mine",

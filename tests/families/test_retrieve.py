@@ -112,8 +112,8 @@ def test_it_shares_no_step(root):
 def test_from_files_to_score_it_learns_its_training_data(workspace, pool):
     from tests.tiny_project import MODELS, STUDY, TASKS
     from xstilts.config.project import Project
-    from xstilts.sources.raw import fingerprint
-    from xstilts.study import Grid
+    from xstilts.grid.grid import Grid
+    from xstilts.grid.raw_files import fingerprint
 
     def split(path, **options):
         return {"source": "files", "format": "passages", "path": path, "options": options}
@@ -193,8 +193,8 @@ def mewslix(folder):
     """The grid of a study whose one target is that of `news`."""
     from tests.tiny_project import MODELS, STUDY, TASKS
     from xstilts.config.project import Project
-    from xstilts.sources.raw import fingerprint
-    from xstilts.study import Grid
+    from xstilts.grid.grid import Grid
+    from xstilts.grid.raw_files import fingerprint
 
     def split(format, path, **options):
         return {"source": "files", "format": format, "path": path, "options": options}

@@ -75,7 +75,7 @@ class Project:
 
     def grid(self, **study):
         from xstilts.config.project import assemble
-        from xstilts.study import Grid
+        from xstilts.grid.grid import Grid
 
         return Grid(assemble({**STUDY, **study}, self.folder / "config"))
 

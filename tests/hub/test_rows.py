@@ -14,8 +14,8 @@ from xstilts.config.origins import HubSplit
 from xstilts.config.project import Project, validate
 from xstilts.config.schema import Task
 from xstilts.errors import InputError
+from xstilts.grid.grid import Grid
 from xstilts.sources.hub import read
-from xstilts.study import Grid
 
 PLACE = {"source": "hub", "repository": "some/data", "revision": "a" * 40, "split": "test"}
 QUESTION = {"id": "q", "question": "Where?", "choices": {"label": ["A", "B"], "text": ["x", "y"]}}
@@ -298,7 +298,7 @@ def test_a_split_that_mixes_languages_is_downloaded_once():
 
 
 def test_jobs_are_offline(monkeypatch):
-    from xstilts.workplan import use_this_installation
+    from xstilts.grid.state import use_this_installation
 
     monkeypatch.setattr(os, "environ", {"PATH": "/bin", "HF_HUB_OFFLINE": "0"})
     use_this_installation(Path("project"))

@@ -203,8 +203,8 @@ def train_here(folder: Path, study: dict, micro_batch: int | None = None) -> Und
     import torch
     import transformers
 
+    from xstilts.grid.state import StudyView, open_study
     from xstilts.stages import initialise, prepare, train
-    from xstilts.workplan import StudyView, open_study
 
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xstilts import store
-from xstilts.artefacts import Checkpoint, Predictions
+from xstilts.grid.artefacts import Checkpoint, Predictions
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from tests.slurm.checkouts import Checkout, new_checkout, without_digests
 from tests.tiny_project import TASKS
-from xstilts.workplan import open_study
+from xstilts.grid.state import open_study
 
 STUDY = {
     "study": "grid",

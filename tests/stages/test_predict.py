@@ -7,9 +7,10 @@ import pyarrow.parquet
 import pytest
 
 from tests.tiny_project import make_grid
-from xstilts import store, workplan
-from xstilts.artefacts import Cell
+from xstilts import store
 from xstilts.errors import InputError
+from xstilts.grid import state
+from xstilts.grid.artefacts import Cell
 from xstilts.recipe import Recipe
 from xstilts.stages import predict, score
 
@@ -49,9 +50,9 @@ def test_every_target_is_predicted_and_scored(workspace, target):
     found = predictions(target)
     if target != "tatoeba":
         workspace.train(found.checkpoint)
-    assert not workplan.is_done(found)
+    assert not state.is_done(found)
     predict.run(found)
-    assert workplan.is_done(found)
+    assert state.is_done(found)
     scored = make_grid(**QUICK, targets=[target]).score(Cell("xlmr", "none", target, 1))
     assert scored.predictions.id == found.id
     score.run(scored)
@@ -76,9 +77,9 @@ def test_a_language_that_joins_is_predicted_alone(workspace):
     predict.run(one)
     before = {path: path.stat().st_mtime_ns for path in Path(one.path).glob("*.jsonl")}
     assert sorted(path.name[:7] for path in before) == ["en.test", "en.vali"]
-    assert not workplan.is_done(both)
+    assert not state.is_done(both)
     predict.run(both)
-    assert workplan.is_done(both)
+    assert state.is_done(both)
     assert len(files(both)) == 3
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -101,7 +102,7 @@ def test_damaged_inputs_are_named_and_leave_no_predictions(workspace, damaged):
     with pytest.raises(InputError, match=f"{path.name}: damaged.*delete the folder and run again"):
         predict.run(found)
     assert not files(found)
-    assert not workplan.is_done(found)
+    assert not state.is_done(found)
 
 
 @pytest.mark.parametrize("model", ["xlmr", "bert"])

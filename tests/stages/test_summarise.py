@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from tests.tiny_project import MODELS, make_grid
-from xstilts import workplan
 from xstilts.answer import GAIN_COLUMNS, Answer
+from xstilts.grid import state
+from xstilts.grid.state import StudyView
 from xstilts.results import MEAN
 from xstilts.stages import predict, score, summarise
-from xstilts.workplan import StudyView
 
 QUICK = {
     "models": ["xlmr"],
@@ -25,7 +25,7 @@ def run(workspace, **study):
     grid = make_grid(**{**QUICK, **study})
     for one in [*grid.scores(), *grid.aside()]:
         for node in one.predictions.checkpoint.lineage()[1:]:
-            if not workplan.is_done(node):
+            if not state.is_done(node):
                 workspace.train(node)
         predict.run(one.predictions)
         score.run(one)

@@ -5,8 +5,9 @@ import os
 import pytest
 
 from tests.tiny_project import TASK_OF, make_grid
-from xstilts import store, workplan
+from xstilts import store
 from xstilts.errors import InputError
+from xstilts.grid import state
 
 
 class Crash(Exception):
@@ -74,14 +75,14 @@ def test_an_interrupted_publish_leaves_nothing_to_take_for_whole(
         patched.setattr(os, "replace", counted)
         with pytest.raises(Crash):
             store.publish(made, folder, {"id": "x"})
-    assert not workplan.is_done(dataset)
+    assert not state.is_done(dataset)
     with pytest.raises(InputError, match=r"manifest\.json: no such file"):
         store.verify(folder, "")
     made.mkdir(exist_ok=True)
     for name in ("a.bin", "b.bin", "c.bin"):
         (made / name).write_bytes(b"again")
     store.publish(made, folder, {"id": "x"})
-    assert workplan.is_done(dataset)
+    assert state.is_done(dataset)
     assert store.verify(folder, "")["id"] == "x"
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests import ROOT
-from xstilts.workplan import open_study
+from xstilts.grid.state import open_study
 
 
 @pytest.mark.slow

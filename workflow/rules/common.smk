@@ -7,10 +7,10 @@ from functools import cache
 from xstilts import store
 from xstilts.config.project import read_site
 from xstilts.errors import InputError
-from xstilts.artefacts import Download
+from xstilts.grid.artefacts import Download
 from xstilts.config.resources import amount, request
 from xstilts.slurm import queued_jobs
-from xstilts.workplan import (
+from xstilts.grid.state import (
     RESULTS,
     StudyView,
     is_done,

@@ -12,8 +12,8 @@ from functools import cached_property
 
 import pulp
 
-from xstilts.artefacts import Cell
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import Cell
 
 AIMS = {
     "cells": "most cells",

@@ -8,8 +8,8 @@ from contextlib import suppress
 from transformers import TrainerCallback
 
 from xstilts import distributed, store
-from xstilts.artefacts import Checkpoint
 from xstilts.errors import InputError, Stopped
+from xstilts.grid.artefacts import Checkpoint
 
 log = logging.getLogger("xstilts")
 

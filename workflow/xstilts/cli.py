@@ -172,7 +172,7 @@ def _start_logging(path: Path | None) -> None:
 
 
 def _open(options):
-    from xstilts.workplan import open_study
+    from xstilts.grid.state import open_study
 
     grid, notices = open_study(options.study)
     for notice in notices:
@@ -185,7 +185,7 @@ def _with_artefacts(options, group: str, work: Callable) -> None:
 
     A failure is kept for `status` to show.
     """
-    from xstilts.workplan import is_done
+    from xstilts.grid.state import is_done
 
     grid = _open(options)
     try:
@@ -256,7 +256,7 @@ def _fetch(options) -> None:
 
 def _go_online() -> None:
     """Let the Hub's clients reach it, without bars in logs and messages home."""
-    from xstilts.workplan import OFFLINE
+    from xstilts.grid.state import OFFLINE
 
     for name in OFFLINE:
         os.environ.pop(name, None)
@@ -350,9 +350,9 @@ def _score(options) -> None:
 
 
 def _study(options) -> None:
+    from xstilts.grid.state import StudyView
     from xstilts.report import terminal
     from xstilts.stages import summarise
-    from xstilts.workplan import StudyView
 
     terminal(summarise.run(StudyView(_open(options))))
 
@@ -374,7 +374,7 @@ def _status(options) -> None:
 
 def _doctor(options) -> int:
     from xstilts import doctor
-    from xstilts.workplan import open_study
+    from xstilts.grid.state import open_study
 
     grid, notices = open_study(options.study)
     return 0 if doctor.show(doctor.examine(grid, notices, options.study)) else FAILED
@@ -418,11 +418,11 @@ def _score_files(options) -> None:
 
 
 def _gc(options) -> None:
-    from xstilts import workplan
+    from xstilts.grid import state
 
-    snapshots = sorted((workplan.RESULTS / "studies").glob("*/study.json"))
-    grids = [workplan.open_study(path)[0] for path in dict.fromkeys([options.study, *snapshots])]
-    stray = workplan.unreferenced(grids)
+    snapshots = sorted((state.RESULTS / "studies").glob("*/study.json"))
+    grids = [state.open_study(path)[0] for path in dict.fromkeys([options.study, *snapshots])]
+    stray = state.unreferenced(grids)
     total = 0
     for path in stray:
         size = sum(f.stat().st_size for f in [path, *path.rglob("*")] if f.is_file())

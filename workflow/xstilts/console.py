@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.artefacts import Cell
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import Cell
 from xstilts.plan_command import duration
 from xstilts.progress import STATES, Failure, Look, costs_of
 

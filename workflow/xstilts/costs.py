@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xstilts import store
-from xstilts.artefacts import Artefact, Checkpoint, Dataset, Download, Predictions, Score
 from xstilts.config.project import Project
 from xstilts.config.resources import Site, amount
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import Artefact, Checkpoint, Dataset, Download, Predictions, Score
 
 BENCHMARKS = Path("results/benchmarks")
 PHASES = ("fetch", "prepare", "initialise", "train", "predict", "score")

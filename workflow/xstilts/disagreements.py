@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from xstilts import store
-from xstilts.artefacts import Dataset, Predictions
 from xstilts.errors import InputError
 from xstilts.families import family
-from xstilts.study import Grid
+from xstilts.grid.artefacts import Dataset, Predictions
+from xstilts.grid.grid import Grid
 
 ROWS, RECIPES, CANDIDATES, EXAMPLES = 150, 8, 20, 5
 LONGEST = 360  # characters of a text; of a context, around the answer

@@ -19,9 +19,9 @@ from xstilts.config.origins import FilesSplit
 from xstilts.config.project import read_site
 from xstilts.errors import InputError
 from xstilts.estimates import Estimator, load_table
+from xstilts.grid.grid import Grid
+from xstilts.grid.state import RESULTS, is_done
 from xstilts.plan_command import size
-from xstilts.study import Grid
-from xstilts.workplan import RESULTS, is_done
 
 ROOT = Path(__file__).parents[2]
 _SECONDS = 120  # for a command of SLURM, or to import torch on a busy file server

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from xstilts.artefacts import (
+from xstilts.config.origins import LabSplit, Strict
+from xstilts.config.project import Project, validate
+from xstilts.config.schema import Model
+from xstilts.config.settings import Train
+from xstilts.config.yaml import read_yaml
+from xstilts.costs import Cost, Evidence, benchmark_file, gpus, model_of
+from xstilts.errors import InputError, nearest
+from xstilts.grid.artefacts import (
     Artefact,
     Checkpoint,
     Dataset,
@@ -22,13 +29,6 @@ from xstilts.artefacts import (
     Score,
     TrainPart,
 )
-from xstilts.config.origins import LabSplit, Strict
-from xstilts.config.project import Project, validate
-from xstilts.config.schema import Model
-from xstilts.config.settings import Train
-from xstilts.config.yaml import read_yaml
-from xstilts.costs import Cost, Evidence, benchmark_file, gpus, model_of
-from xstilts.errors import InputError, nearest
 
 HARDWARE = Path(__file__).parent / "hardware.yaml"
 ESTIMATED = "FLOP estimate"

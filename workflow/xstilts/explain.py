@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from xstilts import store, workplan
-from xstilts.artefacts import Artefact, Cell, Predictions, Score
+from xstilts import store
 from xstilts.errors import InputError, nearest
-from xstilts.study import Grid
+from xstilts.grid import state
+from xstilts.grid.artefacts import Artefact, Cell, Predictions, Score
+from xstilts.grid.grid import Grid
 
 
 def find_cell(grid: Grid, name: str) -> Cell:
@@ -20,16 +21,14 @@ def find_cell(grid: Grid, name: str) -> Cell:
 
 def why(grid: Grid, cell: Cell) -> Iterator[str]:
     """Lines that explain the state of a cell, from the data to the score."""
-    missing = [
-        artefact for artefact in workplan.chain(grid, cell) if not workplan.is_done(artefact)
-    ]
+    missing = [artefact for artefact in state.chain(grid, cell) if not state.is_done(artefact)]
     if not missing:
         yield f"{cell}: done, {grid.score(cell).path}"
         return
     yield f"{cell}: to do, {len(missing)} of its artefacts are missing"
     for artefact in missing:
         yield f"  {artefact.path}"
-        if failed := workplan.failure(artefact):
+        if failed := state.failure(artefact):
             yield f"    failed: {failed}"
         yield from (f"    {line}" for line in _because(artefact))
 

@@ -21,11 +21,11 @@ from scipy import stats
 
 from xstilts import charts, disagreements
 from xstilts.answer import Answer
-from xstilts.artefacts import Score
+from xstilts.grid.artefacts import Score
+from xstilts.grid.state import StudyView, same_data
 from xstilts.languages.names import language
 from xstilts.record import Record, compact
 from xstilts.results import AVERAGES, Results, plain
-from xstilts.workplan import StudyView, same_data
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("data", "draw", "grid", "sections", "panel", "steps")  # each uses those before it

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from xstilts.artefacts import (
+from xstilts.budget import Pair, Problem, spreads
+from xstilts.costs import PHASES, Cost, Evidence, benchmark_file
+from xstilts.errors import InputError
+from xstilts.estimates import Estimator
+from xstilts.grid.artefacts import (
     Artefact,
     Artefacts,
     Cell,
@@ -16,11 +20,7 @@ from xstilts.artefacts import (
     Predictions,
     Score,
 )
-from xstilts.budget import Pair, Problem, spreads
-from xstilts.costs import PHASES, Cost, Evidence, benchmark_file
-from xstilts.errors import InputError
-from xstilts.estimates import Estimator
-from xstilts.study import Grid
+from xstilts.grid.grid import Grid
 
 SHARED = "(shared)"
 ASIDE = "(analysis)"  # what no cell needs, but the study's analysis reads

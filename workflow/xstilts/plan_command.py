@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xstilts import costs, store, workplan
-from xstilts.artefacts import Artefact, Cell
+from xstilts import costs, store
 from xstilts.budget import AIMS, Choice, Problem, choose, gains_of, value
 from xstilts.config.project import definitions
 from xstilts.config.schema import STUDY
@@ -24,6 +23,9 @@ from xstilts.config.yaml import read_yaml
 from xstilts.costs import Evidence
 from xstilts.errors import InputError
 from xstilts.estimates import ESTIMATED, Estimator, load_table
+from xstilts.grid import state
+from xstilts.grid.artefacts import Artefact, Cell
+from xstilts.grid.grid import Grid
 from xstilts.plan import (
     ASIDE,
     COMPUTING,
@@ -37,7 +39,6 @@ from xstilts.plan import (
     wall_seconds,
 )
 from xstilts.plan import problem as budget_problem
-from xstilts.study import Grid
 
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
 _WIDTH = 110  # where there is no terminal that has one
@@ -61,7 +62,7 @@ def run(grid: Grid, options) -> None:
     if options.check:
         print_check(check(grid, estimator, evidence), console)
         return
-    done = [a.id for a in grid.artefacts().all() if workplan.is_done(a)]
+    done = [a.id for a in grid.artefacts().all() if state.is_done(a)]
     plan = make(grid, estimator, evidence, done, past)
     print_bill(plan, console)
     print_time(plan, options.gpus, console)
@@ -83,11 +84,11 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
     """What this and other studies with results here have measured."""
     project, past = grid.project, {}
     models = dict(project.models)
-    for path in sorted((workplan.RESULTS / "studies").glob("*/study.json")):
+    for path in sorted((state.RESULTS / "studies").glob("*/study.json")):
         if path.parent.name == grid.study.study:
             continue
         try:
-            other, _ = workplan.open_study(path)
+            other, _ = state.open_study(path)
         except InputError as error:  # of an older version, say; it costs only its measurements
             _say(console, f"{path.parent}: its measurements are left out: {error}", "dim")
             continue

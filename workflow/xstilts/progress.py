@@ -12,11 +12,11 @@ from functools import cached_property
 from pathlib import Path
 
 from xstilts import costs, plan, slurm, store
-from xstilts.artefacts import Artefact, Cell
 from xstilts.estimates import Estimator, load_table
+from xstilts.grid.artefacts import Artefact, Cell
+from xstilts.grid.grid import Grid
+from xstilts.grid.state import failure, is_done, missing
 from xstilts.store import locks
-from xstilts.study import Grid
-from xstilts.workplan import failure, is_done, missing
 
 LOGS = Path("results/logs")
 _PROFILE = Path("profiles/slurm")  # of jobs, where its file of the site was made

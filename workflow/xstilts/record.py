@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from xstilts import costs, store
-from xstilts.artefacts import Artefact, Artefacts, Checkpoint, Dataset, Predictions
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import Artefact, Artefacts, Checkpoint, Dataset, Predictions
+from xstilts.grid.grid import Grid
+from xstilts.grid.state import failure, is_done
 from xstilts.identity import canonical
-from xstilts.study import Grid
-from xstilts.workplan import failure, is_done
 
 LOGS = Path("results/logs")
 LOG_LINES, LOG_BUDGET = 8, 1_000_000  # characters of all logs together

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xstilts.artefacts import Cell
 from xstilts.errors import InputError, nearest
+from xstilts.grid.artefacts import Cell
 from xstilts.recipe import NONE
 
 BASELINE = NONE

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from xstilts.answer import GAIN_COLUMNS
-from xstilts.artefacts import Cell
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import Cell
 from xstilts.results import AVERAGES, BASELINE, MEAN, Results
 from xstilts.statistics import Sample, cohen_h, holm, mean, ratio_replicates
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from xstilts import metrics, store
-from xstilts.artefacts import Cell, Dataset
 from xstilts.errors import InputError, nearest
+from xstilts.grid.artefacts import Cell, Dataset
+from xstilts.grid.grid import Grid
 from xstilts.sources import records
 from xstilts.stages.score import read_language
-from xstilts.study import Grid
 
 Rows = Sequence[Mapping[str, Any]]
 Scores = dict[str, float]

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from xstilts.console import STYLES, cost_line, training_line
+from xstilts.grid.grid import Grid
 from xstilts.plan_command import duration
 from xstilts.progress import STATES, Look, failures, look
-from xstilts.study import Grid
 
 _SHOWN = 8  # running and failed jobs; the others are counted
 _SHARE = 0.1  # of the time at most is spent looking, however large the study

@@ -9,13 +9,13 @@ import pandas as pd
 
 from xstilts import costs, store
 from xstilts.analyses import Facts
-from xstilts.artefacts import Cell, Score, TrainPart
 from xstilts.config.schema import ARM
 from xstilts.config.subsets import EVERYWHERE, check_ids, read_ids
 from xstilts.estimates import weights
+from xstilts.grid.artefacts import Cell, Score, TrainPart
+from xstilts.grid.grid import Grid
 from xstilts.results import Results, read_score
 from xstilts.samples import Examples, Subset, read_examples
-from xstilts.study import Grid
 
 # as XTREME groups its tasks
 CATEGORIES = {

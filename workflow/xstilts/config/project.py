@@ -33,7 +33,7 @@ class Project(Strict):
     study: Study
     tasks: dict[str, Task]
     models: dict[str, Model]
-    raw: dict[str, list[str]] = Field({}, description="sha256 of the raw files, see sources.raw.")
+    raw: dict[str, list[str]] = Field({}, description="Hashes of raw files, see grid.raw_files.")
 
     @model_validator(mode="after")
     def _references(self) -> "Project":

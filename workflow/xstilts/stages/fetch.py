@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xstilts import store
-from xstilts.artefacts import Artefact, Checkpoint, Download
 from xstilts.config.origins import HubModel
 from xstilts.errors import InputError, nearest
+from xstilts.grid.artefacts import Artefact, Checkpoint, Download
 from xstilts.identity import file_sha256
 from xstilts.sources.hub import READERS, kind
 from xstilts.store.provenance import provenance

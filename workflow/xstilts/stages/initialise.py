@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from xstilts import models, store
-from xstilts.artefacts import Checkpoint
+from xstilts.grid.artefacts import Checkpoint
 from xstilts.store.provenance import provenance
 
 

@@ -14,8 +14,8 @@ from xstilts.config.project import LOCK, Project, assemble, definitions, read_lo
 from xstilts.config.schema import Lock
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
+from xstilts.grid.grid import Grid
 from xstilts.stages import fetch
-from xstilts.study import Grid
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import DatasetInfo, ModelInfo

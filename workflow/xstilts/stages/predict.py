@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from xstilts import store
-from xstilts.artefacts import Dataset, Predictions
 from xstilts.errors import InputError
 from xstilts.families import Row, family
+from xstilts.grid.artefacts import Dataset, Predictions
 from xstilts.inference import predict_rows
 from xstilts.models import check_length, load_tokenizer, load_trained
 

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xstilts import lab, store
-from xstilts.artefacts import Dataset
 from xstilts.config.origins import FilesSplit, Release
 from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.families import family
+from xstilts.grid import raw_files
+from xstilts.grid.artefacts import Dataset
 from xstilts.languages.codes import fill
-from xstilts.sources import files, hub, raw
+from xstilts.sources import files, hub
 from xstilts.sources.records import Table
 from xstilts.store.provenance import provenance
 
@@ -95,7 +96,7 @@ def _read(dataset: Dataset, project: Project) -> Table:
         paths = files.locate(spec.path, project.data_folder(), dataset.language)
         if not paths:
             raise InputError(_missing(dataset, project, spec))
-        raw.check_unchanged(paths, dataset.raw)
+        raw_files.check_unchanged(paths, dataset.raw)
         return files.read(spec.format, paths, dataset.language, **spec.options)
     rows = lab.rows(spec.kind, dataset.language, dataset.split, spec.size, spec.seed, spec.portion)
     return Table(rows, {})

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xstilts import store
-from xstilts.artefacts import Dataset, Predictions, Score
 from xstilts.errors import InputError
 from xstilts.families import check_metrics, family
+from xstilts.grid.artefacts import Dataset, Predictions, Score
 from xstilts.identity import VERSIONS
 from xstilts.metrics import majority
 from xstilts.store.provenance import provenance

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from xstilts import analyses, page, store
 from xstilts.analyses import facts
+from xstilts.grid.grid import Grid
+from xstilts.grid.state import StudyView, labels, notes, same_data
 from xstilts.report import Report, write_answer, write_study
 from xstilts.results import Context
 from xstilts.samples import Samples, gains
-from xstilts.study import Grid
-from xstilts.workplan import StudyView, labels, notes, same_data
 
 
 def run(view: StudyView) -> Report:

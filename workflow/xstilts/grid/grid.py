@@ -8,7 +8,12 @@ import fnmatch
 from collections.abc import Iterable
 from functools import cache, partial
 
-from xstilts.artefacts import (
+from xstilts.config.origins import FilesSplit, HubSplit, LabSplit
+from xstilts.config.project import Project, validate
+from xstilts.config.schema import ARM, TEXT_TO_TEXT, Arm, Task
+from xstilts.config.settings import Train
+from xstilts.errors import InputError, nearest
+from xstilts.grid.artefacts import (
     PART_SETTINGS,
     Artefact,
     Artefacts,
@@ -20,11 +25,6 @@ from xstilts.artefacts import (
     Score,
     TrainPart,
 )
-from xstilts.config.origins import FilesSplit, HubSplit, LabSplit
-from xstilts.config.project import Project, validate
-from xstilts.config.schema import ARM, TEXT_TO_TEXT, Arm, Task
-from xstilts.config.settings import Train
-from xstilts.errors import InputError, nearest
 from xstilts.languages.codes import fill
 from xstilts.recipe import ALL, NONE, Part, Recipe, Step, parse
 

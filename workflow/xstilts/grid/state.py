@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from xstilts import identity, store
-from xstilts.artefacts import Artefact, Cell, Dataset, Predictions
 from xstilts.config.origins import FilesSplit, HubSplit
 from xstilts.config.project import LOCK, Project, assemble, load, used
 from xstilts.config.schema import ARM, Task
-from xstilts.sources import raw
+from xstilts.grid import raw_files
+from xstilts.grid.artefacts import Artefact, Cell, Dataset, Predictions
+from xstilts.grid.grid import Grid
 from xstilts.store import locks
-from xstilts.study import Grid
 
 RESULTS = Path("results")
 RAW_MEMORY = RESULTS / "scratch" / "raw.json"
@@ -44,7 +44,7 @@ def open_values(study: Mapping[str, Any], definitions: Path) -> tuple[Grid, list
 
 def _with_raw_files(project: Project) -> tuple[Grid, list[str]]:
     needed = used(project, Grid(project).tasks())
-    needed, notices = raw.fingerprint(needed, RAW_MEMORY)
+    needed, notices = raw_files.fingerprint(needed, RAW_MEMORY)
     return Grid(needed), [*_hub_notices(needed), *notices]
 
 
@@ -90,7 +90,7 @@ class StudyView:
     def stamp(self) -> Path:
         """Named by the scores, labels and drawing code: present is up to date, as everywhere."""
         project = self.grid.project
-        package = Path(__file__).parent
+        package = Path(identity.__file__).parent
         content = {
             "scores": [score.id for score in (*self.grid.scores(), *self.grid.aside())],
             "subsets": [

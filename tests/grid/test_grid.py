@@ -3,12 +3,12 @@
 import pytest
 
 from tests import CONFIG
-from xstilts.artefacts import Cell
 from xstilts.config.project import assemble
 from xstilts.config.resources import ModelNeeds
 from xstilts.errors import InputError
-from xstilts.study import Grid
-from xstilts.workplan import labels
+from xstilts.grid.artefacts import Cell
+from xstilts.grid.grid import Grid
+from xstilts.grid.state import labels
 
 STUDY = {
     "study": "s",

@@ -13,11 +13,11 @@ from xstilts.config.origins import FilesSplit
 from xstilts.config.project import Project
 from xstilts.config.schema import StudyTask
 from xstilts.errors import InputError
+from xstilts.grid.grid import raw_key
 from xstilts.identity import file_sha256
 from xstilts.recipe import ALL, Part, parse
 from xstilts.sources.files import locate
 from xstilts.store import write_text
-from xstilts.study import raw_key
 
 
 def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:

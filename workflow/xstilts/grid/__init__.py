@@ -1,0 +1,1 @@
+"""A study expanded: cells, artefacts, which of them exist and which are missing."""
