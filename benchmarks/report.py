@@ -22,7 +22,7 @@ from made_up import make_grid, write_results
 
 from xstilts.grid.state import StudyView
 from xstilts.page import render
-from xstilts.results import Context, collect
+from xstilts.results.scores import Context, collect
 
 SIZES = [(1, 10, 9, 5), (1, 50, 10, 5), (2, 100, 10, 5)]  # models, recipes, targets, seeds
 

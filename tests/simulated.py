@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from tests.test_results import score, write
+from tests.results.test_scores import score, write
 from xstilts.grid.artefacts import Cell
-from xstilts.results import Context, collect
-from xstilts.samples import Samples
+from xstilts.results.samples import Samples
+from xstilts.results.scores import Context, collect
 
 LANGUAGES = ("en", "xa", "xb", "xc")
 

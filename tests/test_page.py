@@ -12,7 +12,7 @@ from xstilts import disagreements, store
 from xstilts.grid.state import StudyView
 from xstilts.page import render
 from xstilts.record import Record, compact
-from xstilts.results import Context, collect
+from xstilts.results.scores import Context, collect
 
 ANSWER = {
     "analysis": "helps",

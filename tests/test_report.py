@@ -6,7 +6,7 @@ import random
 import pytest
 from rich.console import Console
 
-from tests.test_results import lab
+from tests.results.test_scores import lab
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.report import terminal, write_study

@@ -212,7 +212,7 @@ def test_a_study_without_results_says_so(visit, tmp_path, monkeypatch):
 def test_ten_thousand_cells_are_less_than_fifteen_megabytes(visit, tmp_path, monkeypatch):
     from xstilts.grid.state import StudyView
     from xstilts.page import render
-    from xstilts.results import Context, collect
+    from xstilts.results.scores import Context, collect
 
     monkeypatch.chdir(tmp_path)
     grid = make_grid(models=2, recipes=100, targets=10, seeds=5)

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from tests.tiny_project import MODELS, make_grid
-from xstilts.answer import GAIN_COLUMNS, Answer
+from xstilts.analyses.answer import GAIN_COLUMNS, Answer
 from xstilts.grid import state
 from xstilts.grid.state import StudyView
-from xstilts.results import MEAN
+from xstilts.results.scores import MEAN
 from xstilts.stages import predict, score, summarise
 
 QUICK = {

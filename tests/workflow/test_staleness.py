@@ -33,7 +33,7 @@ ALL_SCORES = [
 # what changed: (file, old text, new text)…, and the jobs that must run
 CHANGES = {
     "drawing code": (
-        [("workflow/xstilts/tables.py", "\nimport re\n", "\nimport ast\nimport re\n")],
+        [("workflow/xstilts/results/tables.py", "\nimport re\n", "\nimport ast\nimport re\n")],
         [STUDY],
     ),
     "scorer version": ([_raised("score")], [*ALL_SCORES, STUDY]),

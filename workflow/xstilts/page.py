@@ -20,12 +20,12 @@ from markupsafe import Markup
 from scipy import stats
 
 from xstilts import charts, disagreements
-from xstilts.answer import Answer
+from xstilts.analyses.answer import Answer
 from xstilts.grid.artefacts import Score
 from xstilts.grid.state import StudyView, same_data
 from xstilts.languages.names import language
 from xstilts.record import Record, compact
-from xstilts.results import AVERAGES, Results, plain
+from xstilts.results.scores import AVERAGES, Results, plain
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("data", "draw", "grid", "sections", "panel", "steps")  # each uses those before it

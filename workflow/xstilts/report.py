@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from xstilts import answer, figures, store, tables
-from xstilts.analyses import Outcome
-from xstilts.answer import Answer
-from xstilts.results import Context, Results, collect, plain, scores_csv
+from xstilts import store
+from xstilts.analyses import Outcome, answer
+from xstilts.analyses.answer import Answer
+from xstilts.results import figures, tables
+from xstilts.results.scores import Context, Results, collect, plain, scores_csv
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xstilts.answer import Answer, Estimate
+from xstilts.analyses.answer import Answer, Estimate
 from xstilts.recipe import Recipe
-from xstilts.results import BASELINE, Results
-from xstilts.samples import ZERO_SHOT, Samples
-from xstilts.statistics import Interval, holm
-from xstilts.tables import signed
+from xstilts.results.samples import ZERO_SHOT, Samples
+from xstilts.results.scores import BASELINE, Results
+from xstilts.results.statistics import Interval, holm
+from xstilts.results.tables import signed
 
 POINTS = "points"
 

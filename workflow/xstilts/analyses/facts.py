@@ -14,8 +14,8 @@ from xstilts.config.subsets import EVERYWHERE, check_ids, read_ids
 from xstilts.estimates import weights
 from xstilts.grid.artefacts import Cell, Score, TrainPart
 from xstilts.grid.grid import Grid
-from xstilts.results import Results, read_score
-from xstilts.samples import Examples, Subset, read_examples
+from xstilts.results.samples import Examples, Subset, read_examples
+from xstilts.results.scores import Results, read_score
 
 # as XTREME groups its tasks
 CATEGORIES = {

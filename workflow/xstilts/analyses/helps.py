@@ -19,12 +19,12 @@ from xstilts.analyses import (
     trained,
     with_holm,
 )
+from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
-from xstilts.answer import Estimate
 from xstilts.languages.names import language as about
-from xstilts.results import BASELINE, MEAN
-from xstilts.samples import ZERO_SHOT, Samples
-from xstilts.statistics import Interval, Sample, mean, ranking
+from xstilts.results.samples import ZERO_SHOT, Samples
+from xstilts.results.scores import BASELINE, MEAN
+from xstilts.results.statistics import Interval, Sample, mean, ranking
 
 GROUPINGS = ("category", "family", "script")
 

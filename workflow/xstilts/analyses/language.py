@@ -17,13 +17,13 @@ from xstilts.analyses import (
     trained,
     with_holm,
 )
+from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
-from xstilts.answer import Estimate
 from xstilts.languages.names import language as about
 from xstilts.recipe import ALL, Recipe
-from xstilts.results import MEAN
-from xstilts.samples import ZERO_SHOT, Samples
-from xstilts.statistics import Sample, holm, mean
+from xstilts.results.samples import ZERO_SHOT, Samples
+from xstilts.results.scores import MEAN
+from xstilts.results.statistics import Sample, holm, mean
 
 MIXED = "mixed"
 Recipes = Mapping[str, str]  # language of the data -> recipe

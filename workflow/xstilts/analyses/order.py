@@ -21,9 +21,9 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.recipe import Recipe, parse
-from xstilts.results import MEAN, Results
-from xstilts.samples import ZERO_SHOT, Samples
-from xstilts.statistics import (
+from xstilts.results.samples import ZERO_SHOT, Samples
+from xstilts.results.scores import MEAN, Results
+from xstilts.results.statistics import (
     Components,
     Interval,
     Sample,

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from xstilts.figures import COLOURS, DARK, GREY, MARKERS, SLATE, note, wrap
-from xstilts.statistics import Interval
+from xstilts.results.figures import COLOURS, DARK, GREY, MARKERS, SLATE, note, wrap
+from xstilts.results.statistics import Interval
 
 FILLED = "Filled: the interval leaves out zero."  # of a dot
 _ROW, _HEAD, _FOOT = 0.3, 1.0, 0.65  # inches

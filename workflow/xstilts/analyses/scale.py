@@ -19,12 +19,12 @@ from xstilts.analyses import (
     trained,
     with_holm,
 )
+from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import Panel, along
-from xstilts.answer import Estimate
 from xstilts.config.schema import ARM
-from xstilts.results import MEAN
-from xstilts.samples import ZERO_SHOT, Samples
-from xstilts.statistics import Sample, combine, line_interval, slope_weights
+from xstilts.results.samples import ZERO_SHOT, Samples
+from xstilts.results.scores import MEAN
+from xstilts.results.statistics import Sample, combine, line_interval, slope_weights
 
 UNIT = "points per tenfold size"
 Curve = list[tuple[str, Sample]]  # models by size, with their gain

@@ -19,12 +19,12 @@ from xstilts.analyses import (
     trained,
     with_holm,
 )
+from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import Panel, along
-from xstilts.answer import Estimate
 from xstilts.recipe import parse
-from xstilts.results import BASELINE
-from xstilts.samples import ZERO_SHOT, Samples
-from xstilts.statistics import (
+from xstilts.results.samples import ZERO_SHOT, Samples
+from xstilts.results.scores import BASELINE
+from xstilts.results.statistics import (
     Interval,
     Sample,
     combine,

@@ -8,8 +8,8 @@ from xstilts.analyses import facts
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import StudyView, labels, notes, same_data
 from xstilts.report import Report, write_answer, write_study
-from xstilts.results import Context
-from xstilts.samples import Samples, gains
+from xstilts.results.samples import Samples, gains
+from xstilts.results.scores import Context
 
 
 def run(view: StudyView) -> Report:

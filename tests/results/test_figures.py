@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
-from tests.test_results import cells, lab, score, write
-from xstilts.figures import GREY, STYLE, heatmap, languages, render
+from tests.results.test_scores import cells, lab, score, write
 from xstilts.grid.artefacts import Cell
-from xstilts.results import Context, collect
+from xstilts.results.figures import GREY, STYLE, heatmap, languages, render
+from xstilts.results.scores import Context, collect
 
 CODES = ["".join(pair) for pair in itertools.product("abcdefghijk", "abcdefghijk")]
 

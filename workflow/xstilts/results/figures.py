@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from xstilts.results import BASELINE, MEAN, Results, plain, summarise
-from xstilts.tables import MISSING, marks, metric_label, signed, target_label
+from xstilts.results.scores import BASELINE, MEAN, Results, plain, summarise
+from xstilts.results.tables import MISSING, marks, metric_label, signed, target_label
 
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine

@@ -9,12 +9,12 @@ import pytest
 from tests.simulated import simulate
 from xstilts import analyses
 from xstilts.analyses import Facts
-from xstilts.answer import Answer
+from xstilts.analyses.answer import Answer
 from xstilts.grid.artefacts import Cell
 from xstilts.recipe import parse
 from xstilts.report import Report, write_answer
-from xstilts.results import Context, collect
-from xstilts.samples import Samples, gains
+from xstilts.results.samples import Samples, gains
+from xstilts.results.scores import Context, collect
 
 SEEDS = (1, 2, 3)
 

@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xstilts.answer import GAIN_COLUMNS
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
-from xstilts.results import AVERAGES, BASELINE, MEAN, Results
-from xstilts.statistics import Sample, cohen_h, holm, mean, ratio_replicates
+from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results
+from xstilts.results.statistics import Sample, cohen_h, holm, mean, ratio_replicates
+
+# `gains.csv`, beside it: the gain over the baseline of every recipe, model and target. `language`
+# may be an average, `target` the mean over targets; p_holm is over the rows of one kind.
+GAIN_COLUMNS = [
+    *["model", "recipe", "target", "language", "gain", "low", "high", "p", "p_holm", "effect"],
+    *["seeds", "n", "degenerate"],
+]
 
 ZERO_SHOT = "zero_shot"
 Examples = Callable[[Cell], pd.DataFrame | None]

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.results import AVERAGES, BASELINE, MEAN, Results, majority, plain, summarise
+from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results, majority, plain, summarise
 
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",

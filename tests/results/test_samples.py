@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 
 from tests.simulated import LANGUAGES, simulate
-from xstilts.answer import GAIN_COLUMNS
 from xstilts.errors import InputError
-from xstilts.results import MEAN, summarise
-from xstilts.samples import Samples, gains, read_examples
-from xstilts.statistics import holm
+from xstilts.results.samples import GAIN_COLUMNS, Samples, gains, read_examples
+from xstilts.results.scores import MEAN, summarise
+from xstilts.results.statistics import holm
 
 
 def study(tmp_path, **changes):

@@ -43,14 +43,6 @@ class Answer(_Frozen):
     tables: list[str] = Field([], description="Stems of files, each there as .csv, .md and .tex.")
 
 
-# `gains.csv`, beside it: the gain over the baseline of every recipe, model and target. `language`
-# may be an average, `target` the mean over targets; p_holm is over the rows of one kind.
-GAIN_COLUMNS = [
-    *["model", "recipe", "target", "language", "gain", "low", "high", "p", "p_holm", "effect"],
-    *["seeds", "n", "degenerate"],
-]
-
-
 def markdown(answer: Answer, escape: Callable[[str], str]) -> str:
     """The text of `answer.md`: question, finding, caveats, figures, estimates.
 

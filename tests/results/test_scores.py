@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
-from xstilts.results import (
+from xstilts.results.scores import (
     CSV_COLUMNS,
     MEAN,
     Context,

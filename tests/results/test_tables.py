@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from tests.test_results import cells, lab, score, write
-from xstilts import tables
+from tests.results.test_scores import cells, lab, score, write
 from xstilts.grid.artefacts import Cell
-from xstilts.results import Context, collect
-from xstilts.tables import escape, markdown, print_tables, signed, table_csv, table_rows
+from xstilts.results import tables
+from xstilts.results.scores import Context, collect
+from xstilts.results.tables import escape, markdown, print_tables, signed, table_csv, table_rows
 
 HOSTILE = "a|b`c*d_e\n# [x](y) <b>&amp;\\|\x1b[31m $z$ ~~q~~"
 

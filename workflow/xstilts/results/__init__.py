@@ -1,0 +1,1 @@
+"""From score files to numbers, tables and figures, with their uncertainty."""
