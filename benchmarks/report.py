@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from made_up import make_grid, write_results
 
-from xstilts.grid.state import StudyView
-from xstilts.page import render
+from xstilts.report.page import render
+from xstilts.report.view import StudyView
 from xstilts.results.scores import Context, collect
 
 SIZES = [(1, 10, 9, 5), (1, 50, 10, 5), (2, 100, 10, 5)]  # models, recipes, targets, seeds

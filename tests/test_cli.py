@@ -15,6 +15,7 @@ from tests import SMALL
 from xstilts import __version__, store
 from xstilts.cli import BAD_INPUT, main
 from xstilts.grid import state
+from xstilts.report.view import StudyView
 
 COMMANDS = ["pin", "fetch", "prepare", "initialise", "train", "predict", "score"]
 COMMANDS += [
@@ -212,7 +213,7 @@ def test_a_label_that_the_task_does_not_have(folder, complaint):
 
 def test_a_raw_file_that_changed_since_the_run_was_planned(folder, complaint):
     id = use_reviews("xnli", (TSV + ROW.format(1)).encode())
-    view = state.StudyView(state.open_study(STUDY)[0])
+    view = StudyView(state.open_study(STUDY)[0])
     view.write_snapshot()
     Path("data/reviews.txt").write_text(TSV + ROW.format(2))
     assert "changed since the study was planned" in complaint(

@@ -16,8 +16,8 @@ from xstilts import distributed, models, store
 from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import StudyView
 from xstilts.recipe import parse
+from xstilts.report.view import StudyView
 from xstilts.stages import initialise, train
 
 T5 = {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 2, "num_heads": 2, "dropout_rate": 0.0}

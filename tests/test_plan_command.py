@@ -9,7 +9,8 @@ from tests.test_costs import make, write_benchmark
 from tests.tiny_project import MODELS, STUDY, TASKS
 from xstilts import plan_command
 from xstilts.cli import main
-from xstilts.grid.state import StudyView, open_study
+from xstilts.grid.state import open_study
+from xstilts.report.view import StudyView
 from xstilts.store import write_json
 
 VALUES = {

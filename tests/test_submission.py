@@ -12,7 +12,7 @@ from xstilts.errors import InputError
 from xstilts.families import mine
 from xstilts.grid.grid import Grid
 from xstilts.grid.raw_files import fingerprint
-from xstilts.grid.state import StudyView
+from xstilts.report.view import StudyView
 from xstilts.stages import predict, prepare, score, train
 from xstilts.submission import FORMATS, export, score_files
 

@@ -139,7 +139,7 @@ class Workspace:
 
     def command(self, stage: str, id: str, *options: str, **study) -> subprocess.Popen:
         """A stage as a process of its own."""
-        from xstilts.grid.state import StudyView
+        from xstilts.report.view import StudyView
 
         view = StudyView(make_grid(**study))
         view.write_snapshot()

@@ -12,7 +12,7 @@ from xstilts.analyses import Facts
 from xstilts.analyses.answer import Answer
 from xstilts.grid.artefacts import Cell
 from xstilts.recipe import parse
-from xstilts.report import Report, write_answer
+from xstilts.report.write import Report, write_answer
 from xstilts.results.samples import Samples, gains
 from xstilts.results.scores import Context, collect
 

@@ -57,7 +57,7 @@ def browser():
 @pytest.fixture(scope="session")
 def report(tmp_path_factory) -> Path:
     """The page of a small study with a missing recipe and hostile texts."""
-    from xstilts.grid.state import StudyView
+    from xstilts.report.view import StudyView
     from xstilts.stages import summarise
 
     folder, back = tmp_path_factory.mktemp("made-up"), Path.cwd()

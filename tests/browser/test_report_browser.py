@@ -195,7 +195,7 @@ def test_figures_are_saved_as_svg_and_png_on_white(visit):
 
 
 def test_a_study_without_results_says_so(visit, tmp_path, monkeypatch):
-    from xstilts.grid.state import StudyView
+    from xstilts.report.view import StudyView
     from xstilts.stages import summarise
 
     monkeypatch.chdir(tmp_path)
@@ -210,8 +210,8 @@ def test_a_study_without_results_says_so(visit, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_ten_thousand_cells_are_less_than_fifteen_megabytes(visit, tmp_path, monkeypatch):
-    from xstilts.grid.state import StudyView
-    from xstilts.page import render
+    from xstilts.report.page import render
+    from xstilts.report.view import StudyView
     from xstilts.results.scores import Context, collect
 
     monkeypatch.chdir(tmp_path)

@@ -16,8 +16,9 @@ from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.grid import raw_files
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import notes, open_values, same_data
+from xstilts.grid.state import open_values
 from xstilts.recipe import TASK
+from xstilts.report.view import notes, same_data
 from xstilts.stages import prepare
 
 REAL = Path(os.environ.get("XSTILTS_REAL_DATA", "absent"))

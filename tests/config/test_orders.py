@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from tests.grid.test_grid import grid
 from xstilts.config.orders import Orders
 from xstilts.errors import InputError
-from xstilts.grid.state import notes
 from xstilts.recipe import parse
+from xstilts.report.view import notes
 
 COUNTS = {"a": 300, "b": 100, "c": 200, "d": 50}
 

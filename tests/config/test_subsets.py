@@ -9,7 +9,7 @@ from xstilts.config.subsets import check_ids, read_ids
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
 from xstilts.grid.raw_files import fingerprint
-from xstilts.grid.state import StudyView
+from xstilts.report.view import StudyView
 
 HARD = {
     "models": ["lab_tiny"],

@@ -8,7 +8,7 @@ from xstilts.config.resources import ModelNeeds
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import labels
+from xstilts.report.view import labels
 
 STUDY = {
     "study": "s",

@@ -14,8 +14,8 @@ from xstilts.config.schema import Task
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import same_data
 from xstilts.recipe import TASK
+from xstilts.report.view import same_data
 
 TASKS = read_entries(ROOT / "config" / "tasks", Task, TASK)
 TARGETS = {

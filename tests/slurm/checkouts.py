@@ -203,7 +203,8 @@ def train_here(folder: Path, study: dict, micro_batch: int | None = None) -> Und
     import torch
     import transformers
 
-    from xstilts.grid.state import StudyView, open_study
+    from xstilts.grid.state import open_study
+    from xstilts.report.view import StudyView
     from xstilts.stages import initialise, prepare, train
 
     torch.set_num_threads(1)

@@ -8,7 +8,7 @@ import pytest
 from tests.tiny_project import MODELS, make_grid
 from xstilts.analyses.answer import GAIN_COLUMNS, Answer
 from xstilts.grid import state
-from xstilts.grid.state import StudyView
+from xstilts.report.view import StudyView
 from xstilts.results.scores import MEAN
 from xstilts.stages import predict, score, summarise
 

@@ -12,13 +12,13 @@ from xstilts.config.resources import amount, request
 from xstilts.slurm import queued_jobs
 from xstilts.grid.state import (
     RESULTS,
-    StudyView,
     is_done,
     loose_ends,
     missing,
     open_values,
     use_this_installation,
 )
+from xstilts.report.view import StudyView
 
 LOGS = "results/logs"
 BENCHMARKS = "results/benchmarks"

@@ -350,8 +350,8 @@ def _score(options) -> None:
 
 
 def _study(options) -> None:
-    from xstilts.grid.state import StudyView
-    from xstilts.report import terminal
+    from xstilts.report.view import StudyView
+    from xstilts.report.write import terminal
     from xstilts.stages import summarise
 
     terminal(summarise.run(StudyView(_open(options))))

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from xstilts import analyses, page, store
+from xstilts import analyses, store
 from xstilts.analyses import facts
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import StudyView, labels, notes, same_data
-from xstilts.report import Report, write_answer, write_study
+from xstilts.report import page
+from xstilts.report.view import StudyView, labels, notes, same_data
+from xstilts.report.write import Report, write_answer, write_study
 from xstilts.results.samples import Samples, gains
 from xstilts.results.scores import Context
 

@@ -19,12 +19,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from scipy import stats
 
-from xstilts import charts, disagreements
 from xstilts.analyses.answer import Answer
 from xstilts.grid.artefacts import Score
-from xstilts.grid.state import StudyView, same_data
 from xstilts.languages.names import language
-from xstilts.record import Record, compact
+from xstilts.report import charts, disagreements
+from xstilts.report.record import Record, compact
+from xstilts.report.view import StudyView, same_data
 from xstilts.results.scores import AVERAGES, Results, plain
 
 TEMPLATES = Path(__file__).parent / "templates"

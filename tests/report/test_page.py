@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.made_up import ATTACK, make_grid, write_results
-from xstilts import disagreements, store
-from xstilts.grid.state import StudyView
-from xstilts.page import render
-from xstilts.record import Record, compact
+from xstilts import store
+from xstilts.report import disagreements
+from xstilts.report.page import render
+from xstilts.report.record import Record, compact
+from xstilts.report.view import StudyView
 from xstilts.results.scores import Context, collect
 
 ANSWER = {

@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.results.test_scores import lab
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
-from xstilts.report import terminal, write_study
+from xstilts.report.write import terminal, write_study
 
 FILES = {
     *{"scores.csv", "table.md", "table.csv", "table.tex"},
