@@ -10,12 +10,12 @@ all costs are estimates.
 import time
 from pathlib import Path
 
-from xstilts.budget import AIMS, choose
 from xstilts.config.project import load
-from xstilts.costs import Evidence
-from xstilts.estimates import Estimator, load_table
+from xstilts.costs.bill import make, problem, wall_seconds
+from xstilts.costs.choice import AIMS, choose
+from xstilts.costs.estimates import Estimator, load_table
+from xstilts.costs.measured import Evidence
 from xstilts.grid.grid import Grid
-from xstilts.plan import make, problem, wall_seconds
 
 STUDY = Path(__file__).resolve().parents[1] / "config" / "studies" / "phang2020.yaml"
 SEEDS = [1, 3, 5, 10]

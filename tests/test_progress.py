@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from tests import SMALL
-from xstilts import costs, progress, store, watch
+from xstilts import progress, store, watch
 from xstilts.cli import main
+from xstilts.costs import measured
 from xstilts.grid import state
 from xstilts.store import locks
 
@@ -38,7 +39,7 @@ def make(*artefacts, seconds: float | None = None) -> None:
         for path in artefact.files:
             store.write_json(Path(path), {"rows": 40})
         if seconds is not None:
-            store.write_text(costs.benchmark_file(artefact), f"s\th:m:s\n{seconds}\t0:00:00\n")
+            store.write_text(measured.benchmark_file(artefact), f"s\th:m:s\n{seconds}\t0:00:00\n")
 
 
 def lock(artefact, age: float = 0) -> None:
@@ -144,7 +145,7 @@ def test_hours_are_measured_and_the_rest_is_estimated_from_them(grid, capsys):
     make(*grid.artefacts().all(), seconds=3600)
     spent = len(steps) + len(grid.artefacts().predictions)
     assert f"predictions: {spent:.1f} spent, none to go" in status(capsys)
-    costs.benchmark_file(steps[0]).write_text("damaged", encoding="utf-8")
+    measured.benchmark_file(steps[0]).write_text("damaged", encoding="utf-8")
     assert "costs are not known: results/benchmarks/train/" in status(capsys)
 
 

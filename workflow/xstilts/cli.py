@@ -152,7 +152,9 @@ def _plan_options(command: argparse.ArgumentParser) -> None:
     add("--seconds", type=float, default=15, help="for the choice (default: %(default)s)")
     add("--gpus", type=int, default=1, metavar="N", help="for the wall time (default: 1)")
     add("--hardware", default="a100", metavar="NAME", help="GPU, if nothing was measured on it yet")
-    add("--hardware-table", type=Path, metavar="FILE", help="instead of xstilts/hardware.yaml")
+    add(
+        "--hardware-table", type=Path, metavar="FILE", help="instead of xstilts/costs/hardware.yaml"
+    )
     add("--check", action="store_true", help="after a run: estimate against actual cost")
 
 
@@ -325,7 +327,7 @@ def _require_gpu(artefact, grid) -> None:
     """Raise InputError where a job's GPU is there but torch cannot use it, lest it take weeks."""
     import torch
 
-    from xstilts.costs import gpus
+    from xstilts.costs.measured import gpus
 
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
     if hidden or not gpus(grid.project, artefact) or torch.cuda.is_available():
@@ -381,9 +383,9 @@ def _doctor(options) -> int:
 
 
 def _plan(options) -> None:
-    from xstilts import plan_command
+    from xstilts.costs import command
 
-    plan_command.run(_open(options), options)
+    command.run(_open(options), options)
 
 
 def _why(options) -> None:

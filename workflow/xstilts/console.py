@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xstilts.costs.command import duration
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
-from xstilts.plan_command import duration
 from xstilts.progress import STATES, Failure, Look, costs_of
 
 MARKS = {"done": "✓", "running": "▸", "queued": "…", "failed": "✗", "to do": "·"}

@@ -14,14 +14,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from xstilts import costs, plan, store
+from xstilts import store
 from xstilts.config.origins import FilesSplit
 from xstilts.config.project import read_site
+from xstilts.costs import bill, measured
+from xstilts.costs.command import size
+from xstilts.costs.estimates import Estimator, load_table
 from xstilts.errors import InputError
-from xstilts.estimates import Estimator, load_table
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import RESULTS, is_done
-from xstilts.plan_command import size
 
 ROOT = Path(__file__).parents[2]
 _SECONDS = 120  # for a command of SLURM, or to import torch on a busy file server
@@ -116,9 +117,9 @@ def _writable(folder: Path) -> Check:
 def _disk(grid: Grid) -> Check:
     free = shutil.disk_usage(".").free
     try:
-        evidence = costs.read(grid.project, grid.artefacts().all())
+        evidence = measured.read(grid.project, grid.artefacts().all())
         done = [artefact.id for artefact in grid.artefacts().all() if is_done(artefact)]
-        made = plan.make(grid, Estimator(grid.project, load_table()), evidence, done)
+        made = bill.make(grid, Estimator(grid.project, load_table()), evidence, done)
     except InputError as error:
         return Check("disk", f"{size(free)} free; what the study needs is not known: {error}")
     bill = made.total()
@@ -220,7 +221,7 @@ def _wants_gpus(grid: Grid) -> int:
     """GPUs of the largest job."""
     artefacts = grid.artefacts()
     nodes = [*artefacts.checkpoints.values(), *artefacts.predictions.values()]
-    return max((costs.gpus(grid.project, node) for node in nodes), default=0)
+    return max((measured.gpus(grid.project, node) for node in nodes), default=0)
 
 
 def _run(*command: str) -> tuple[int, str]:

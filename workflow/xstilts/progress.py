@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from xstilts import costs, plan, slurm, store
-from xstilts.estimates import Estimator, load_table
+from xstilts import slurm, store
+from xstilts.costs import bill, measured
+from xstilts.costs.estimates import Estimator, load_table
 from xstilts.grid.artefacts import Artefact, Cell
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import failure, is_done, missing
@@ -58,7 +59,7 @@ class Look:
     @cached_property
     def phases(self) -> dict[str, Counter[str]]:
         """How many artefacts are in each state, by phase in order."""
-        found = {phase: Counter() for phase in costs.PHASES}
+        found = {phase: Counter() for phase in measured.PHASES}
         for artefact in self.grid.artefacts().all():
             found[artefact.identity.phase][self.state(artefact.id)] += 1
         return {phase: counts for phase, counts in found.items() if counts}
@@ -147,7 +148,7 @@ def failures(grid: Grid, found: Look, study: Path) -> list[Failure]:
     for artefact in grid.artefacts().all():
         if artefact.id not in found.failed or artefact.made_with in told:
             continue
-        path = LOGS / costs.benchmark_file(artefact).relative_to(costs.BENCHMARKS)
+        path = LOGS / measured.benchmark_file(artefact).relative_to(measured.BENCHMARKS)
         log = path.with_suffix(".log")
         told[artefact.made_with] = Failure(
             artefact.id,
@@ -188,9 +189,9 @@ def costs_of(found: Look) -> Bill:
     Raises InputError for a damaged benchmark file.
     """
     grid = found.grid
-    evidence = costs.read(grid.project, grid.artefacts().all())
-    made = plan.make(grid, Estimator(grid.project, load_table()), evidence, found.done)
-    computing = [a for a in made.by_id.values() if a.identity.phase in plan.COMPUTING]
+    evidence = measured.read(grid.project, grid.artefacts().all())
+    made = bill.make(grid, Estimator(grid.project, load_table()), evidence, found.done)
+    computing = [a for a in made.by_id.values() if a.identity.phase in bill.COMPUTING]
     on_gpus = any(made.costs[artefact.id].gpus for artefact in computing)
 
     def hours(artefact: Artefact) -> float:
@@ -205,6 +206,6 @@ def costs_of(found: Look) -> Bill:
         on_gpus,
         sum(hours(a) for a in computing if a.id in evidence.costs and a.id in found.done),
         sum(hours(a) for a in computing if a.id in to_do),
-        plan.wall_seconds(made, places),
+        bill.wall_seconds(made, places),
         places,
     )

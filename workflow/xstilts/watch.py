@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from xstilts.console import STYLES, cost_line, training_line
+from xstilts.costs.command import duration
 from xstilts.grid.grid import Grid
-from xstilts.plan_command import duration
 from xstilts.progress import STATES, Look, failures, look
 
 _SHOWN = 8  # running and failed jobs; the others are counted

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from xstilts import costs, store
+from xstilts import store
 from xstilts.analyses import Facts
 from xstilts.config.schema import ARM
 from xstilts.config.subsets import EVERYWHERE, check_ids, read_ids
-from xstilts.estimates import weights
+from xstilts.costs import measured
+from xstilts.costs.estimates import weights
 from xstilts.grid.artefacts import Cell, Score, TrainPart
 from xstilts.grid.grid import Grid
 from xstilts.results.samples import Examples, Subset, read_examples
@@ -114,7 +115,7 @@ def _hours(grid: Grid) -> dict[tuple[str, str], float]:
     """
     scores = grid.scores()
     nodes = {node.id: node for s in scores for node in s.predictions.checkpoint.lineage()}
-    evidence = costs.read(grid.project, nodes.values())
+    evidence = measured.read(grid.project, nodes.values())
     found: dict[tuple[str, str], float] = defaultdict(float)
     for score in scores:
         for node in score.predictions.checkpoint.lineage():

@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xstilts import costs, store
+from xstilts import store
+from xstilts.costs import measured
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Artefact, Artefacts, Checkpoint, Dataset, Predictions
 from xstilts.grid.grid import Grid
@@ -58,15 +59,15 @@ class Record:
         return self.grid.artefacts()
 
     @cached_property
-    def costs(self) -> dict[str, costs.Cost]:
+    def costs(self) -> dict[str, measured.Cost]:
         """What the artefacts that are there took, by id; without those of a damaged file."""
-        found: dict[str, costs.Cost] = {}
+        found: dict[str, measured.Cost] = {}
         by_file: dict[Path, list[Artefact]] = {}
         for artefact in self.artefacts.all():
-            by_file.setdefault(costs.benchmark_file(artefact), []).append(artefact)
+            by_file.setdefault(measured.benchmark_file(artefact), []).append(artefact)
         for some in by_file.values():
             try:
-                found |= costs.read(self.grid.project, some).costs
+                found |= measured.read(self.grid.project, some).costs
             except InputError as error:
                 self.notices.append(str(error))
         return found
@@ -74,7 +75,7 @@ class Record:
     @cached_property
     def sizes(self) -> dict[str, int]:
         """Bytes of every artefact by id; none of what is not there."""
-        return {a.id: costs.size(a) if is_done(a) else 0 for a in self.artefacts.all()}
+        return {a.id: measured.size(a) if is_done(a) else 0 for a in self.artefacts.all()}
 
     def phases(self) -> list[dict]:
         """What each phase took and keeps: of how many artefacts, how many are there, measured."""
@@ -91,7 +92,7 @@ class Record:
                 row["measured"] += 1
                 row["seconds"] += cost.seconds
                 row["gpu_hours"] += cost.gpu_hours
-        return sorted(rows.values(), key=lambda row: costs.PHASES.index(row["phase"]))
+        return sorted(rows.values(), key=lambda row: measured.PHASES.index(row["phase"]))
 
     def nodes(self) -> dict[str, list]:
         """Columns of the checkpoints and predictions, parents first; `parent` is a row number."""

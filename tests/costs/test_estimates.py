@@ -8,9 +8,9 @@ from tests.tiny_project import make_grid
 from xstilts.batches import Supply, plan
 from xstilts.config.project import Project
 from xstilts.config.resources import ModelNeeds
-from xstilts.costs import MEASURED, Cost, Evidence
+from xstilts.costs.estimates import ESTIMATED, Estimator, line, load_table
+from xstilts.costs.measured import MEASURED, Cost, Evidence
 from xstilts.errors import InputError
-from xstilts.estimates import ESTIMATED, Estimator, line, load_table
 from xstilts.grid.artefacts import Download
 from xstilts.grid.grid import Grid
 

@@ -18,7 +18,7 @@ from xstilts.config.project import Project, validate
 from xstilts.config.schema import Model
 from xstilts.config.settings import Train
 from xstilts.config.yaml import read_yaml
-from xstilts.costs import Cost, Evidence, benchmark_file, gpus, model_of
+from xstilts.costs.measured import Cost, Evidence, benchmark_file, gpus, model_of
 from xstilts.errors import InputError, nearest
 from xstilts.grid.artefacts import (
     Artefact,

@@ -15,18 +15,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xstilts import costs, store
-from xstilts.budget import AIMS, Choice, Problem, choose, gains_of, value
+from xstilts import store
 from xstilts.config.project import definitions
 from xstilts.config.schema import STUDY
 from xstilts.config.yaml import read_yaml
-from xstilts.costs import Evidence
-from xstilts.errors import InputError
-from xstilts.estimates import ESTIMATED, Estimator, load_table
-from xstilts.grid import state
-from xstilts.grid.artefacts import Artefact, Cell
-from xstilts.grid.grid import Grid
-from xstilts.plan import (
+from xstilts.costs import measured
+from xstilts.costs.bill import (
     ASIDE,
     COMPUTING,
     SHARED,
@@ -38,7 +32,14 @@ from xstilts.plan import (
     patterns,
     wall_seconds,
 )
-from xstilts.plan import problem as budget_problem
+from xstilts.costs.bill import problem as budget_problem
+from xstilts.costs.choice import AIMS, Choice, Problem, choose, gains_of, value
+from xstilts.costs.estimates import ESTIMATED, Estimator, load_table
+from xstilts.costs.measured import Evidence
+from xstilts.errors import InputError
+from xstilts.grid import state
+from xstilts.grid.artefacts import Artefact, Cell
+from xstilts.grid.grid import Grid
 
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
 _WIDTH = 110  # where there is no terminal that has one
@@ -96,7 +97,7 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
         past |= {artefact.id: artefact for artefact in other.artefacts().all()}
     project = project.model_copy(update={"models": models})
     own = {artefact.id: artefact for artefact in grid.artefacts().all()}
-    evidence = costs.read(project, (past | own).values())
+    evidence = measured.read(project, (past | own).values())
     table = load_table(*[options.hardware_table] if options.hardware_table else [])
     measured = [past[id] for id in past if id in evidence.costs]
     return Estimator(project, table, options.hardware), evidence, measured
@@ -266,7 +267,7 @@ def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console:
                 console,
                 f"FLOP estimate: 6 per weight and token in training, 2 in prediction; "
                 f"{hardware.label}, {hardware.fp32:g} TFLOP/s in fp32, {hardware.bf16:g} in "
-                f"bf16, of which {hardware.utilisation:.0%}. xstilts/hardware.yaml has the rest",
+                f"bf16, of which {hardware.utilisation:.0%}. xstilts/costs/hardware.yaml has the rest",
             )
     used = {d.id: d for a in plan.to_do for d in _data(a)}.values()
     unknown = Counter(

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_project import make_grid
-from xstilts import costs
 from xstilts.config.resources import ModelNeeds
+from xstilts.costs import measured
 from xstilts.errors import InputError
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -14,7 +14,7 @@ GRID = make_grid(models=["xlmr"], recipes=["none", "entities"], targets=["nli", 
 
 
 def write_benchmark(artefact, *seconds: float) -> Path:
-    path = costs.benchmark_file(artefact)
+    path = measured.benchmark_file(artefact)
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{value}\t0:00:01\t-\t-\t-\t-\t-\t-\t0\t0\n" for value in seconds]
     path.write_text(HEADER + "".join(lines))
@@ -49,10 +49,10 @@ def test_lines_are_summed_and_gpus_counted():
     step = first_step()
     make(step)
     write_benchmark(step, 1800.0, 1800.0)
-    found = costs.read(project, [step]).costs[step.id]
+    found = measured.read(project, [step]).costs[step.id]
     assert (found.seconds, found.gpus, found.disk) == (3600, 2, 100)
     assert found.gpu_hours == 2
-    assert found.source == costs.MEASURED
+    assert found.source == measured.MEASURED
 
 
 def test_an_interrupted_training_took_as_long_as_all_its_attempts():
@@ -62,14 +62,14 @@ def test_an_interrupted_training_took_as_long_as_all_its_attempts():
     for stated, expected in ((7200.5, 7200.5), (59.0, 60.0)):
         manifest.write_text(f'{{"provenance": {{"seconds": {stated}}}}}')
         write_benchmark(step, 60.0)
-        assert costs.read(GRID.project, [step]).costs[step.id].seconds == expected
+        assert measured.read(GRID.project, [step]).costs[step.id].seconds == expected
 
 
 def test_a_score_is_a_file_and_takes_no_gpu():
     score = GRID.scores()[0]
     make(score, 55)
     write_benchmark(score, 2.5)
-    found = costs.read(GRID.project, [score]).costs[score.id]
+    found = measured.read(GRID.project, [score]).costs[score.id]
     assert (found.seconds, found.gpus, found.disk) == (2.5, 0, 55)
 
 
@@ -78,7 +78,7 @@ def test_data_sets_of_a_task_share_its_job():
     for dataset in datasets:
         make(dataset, rows=16)
     write_benchmark(datasets[0], 10)
-    found = costs.read(GRID.project, datasets)
+    found = measured.read(GRID.project, datasets)
     assert [found.costs[dataset.id].seconds for dataset in datasets] == [5, 5]
     assert [found.rows[dataset.id] for dataset in datasets] == [16, 16]
 
@@ -87,7 +87,7 @@ def test_what_is_not_there_has_no_cost():
     here, gone = GRID.scores()[:2]
     make(here)  # by hand: no benchmark file
     write_benchmark(gone, 3)  # deleted since
-    assert costs.read(GRID.project, [here, gone]).costs == {}
+    assert measured.read(GRID.project, [here, gone]).costs == {}
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_a_damaged_file_is_named(content):
     path = write_benchmark(step, 1)
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"{path}: damaged"):
-        costs.read(GRID.project, [step])
+        measured.read(GRID.project, [step])

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from xstilts.budget import Pair, Problem, spreads
-from xstilts.costs import PHASES, Cost, Evidence, benchmark_file
+from xstilts.costs.choice import Pair, Problem, spreads
+from xstilts.costs.estimates import Estimator
+from xstilts.costs.measured import PHASES, Cost, Evidence, benchmark_file
 from xstilts.errors import InputError
-from xstilts.estimates import Estimator
 from xstilts.grid.artefacts import (
     Artefact,
     Artefacts,

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny_project import make_grid
-from xstilts import plan
-from xstilts.budget import gains_of, spreads
 from xstilts.config.resources import ModelNeeds
-from xstilts.costs import Cost, Evidence
+from xstilts.costs import bill
+from xstilts.costs.choice import gains_of, spreads
+from xstilts.costs.estimates import Estimator, load_table
+from xstilts.costs.measured import Cost, Evidence
 from xstilts.errors import InputError
-from xstilts.estimates import Estimator, load_table
 from xstilts.grid.artefacts import Cell
 from xstilts.grid.grid import Grid
 
@@ -31,15 +31,15 @@ def on_gpu(grid: Grid, gpus: int = 1) -> Grid:
     return Grid(grid.project.model_copy(update={"models": models}))
 
 
-def make(grid: Grid = GRID, done=(), seconds: float = 3600) -> plan.Plan:
+def make(grid: Grid = GRID, done=(), seconds: float = 3600) -> bill.Plan:
     """A plan in which each training and prediction takes as long; other jobs take no time."""
     costs = {}
     for artefact in grid.artefacts().all():
-        works = artefact.identity.phase in plan.COMPUTING
+        works = artefact.identity.phase in bill.COMPUTING
         gpus = (grid.project.models["xlmr"].resources.gpu or 0) if works else 0
         costs[artefact.id] = Cost(seconds if works else 0, gpus or 0, 10)
     estimator = Estimator(grid.project, load_table())
-    return plan.make(grid, estimator, Evidence(costs), done)
+    return bill.make(grid, estimator, Evidence(costs), done)
 
 
 def test_shared_steps_are_paid_once():
@@ -54,7 +54,7 @@ def test_shared_steps_are_paid_once():
     assert sum(line.gpu_hours for line in made.by_recipe().values()) == pytest.approx(21)
     assert sum(line.gpu_hours for line in made.by_model().values()) == pytest.approx(21)
     # the step on entities is of two recipes
-    assert made.by_recipe()[plan.SHARED].gpu_hours == 2
+    assert made.by_recipe()[bill.SHARED].gpu_hours == 2
 
 
 def test_what_is_done_costs_nothing():
@@ -63,7 +63,7 @@ def test_what_is_done_costs_nothing():
     line = half.by_phase()["train"]
     assert (line.done, line.to_do, line.seconds) == (5, 5, 5 * 3600)
     assert make(done=everything.by_id).to_do == []
-    assert plan.wall_seconds(make(done=everything.by_id), 1) == 0
+    assert bill.wall_seconds(make(done=everything.by_id), 1) == 0
 
 
 def test_a_cell_whose_checkpoint_was_deleted_is_to_do():
@@ -88,28 +88,28 @@ def test_what_an_analysis_reads_is_in_the_bill_but_not_in_the_cells():
     assert without.needs == forgetting.needs
     # each task after its own step, and the first after the second
     assert forgetting.by_phase()["score"].to_do == without.by_phase()["score"].to_do + 3
-    assert plan.ASIDE not in without.by_recipe()
+    assert bill.ASIDE not in without.by_recipe()
     lines = forgetting.by_recipe()
     assert sum(line.to_do for line in lines.values()) == forgetting.total().to_do
-    assert lines[plan.ASIDE].seconds == 3 * 3600
+    assert lines[bill.ASIDE].seconds == 3 * 3600
     only = make_grid(models=["xlmr"], orders={**order, "forgetting": True}, only=["xlmr.none.*"])
     assert only.aside() == []
 
 
 def test_wall_time_by_list_scheduling():
     made = make(on_gpu(GRID))
-    assert plan.wall_seconds(made, 1) == 21 * 3600
+    assert bill.wall_seconds(made, 1) == 21 * 3600
     # entities, then completion, then NLI, then its prediction
-    assert plan.wall_seconds(made) == 4 * 3600
-    assert plan.wall_seconds(made, 100) == 4 * 3600
-    assert 21 * 3600 / 2 <= plan.wall_seconds(made, 2) < 21 * 3600
+    assert bill.wall_seconds(made) == 4 * 3600
+    assert bill.wall_seconds(made, 100) == 4 * 3600
+    assert 21 * 3600 / 2 <= bill.wall_seconds(made, 2) < 21 * 3600
 
 
 @given(st.integers(1, 12), st.floats(0.1, 100))
 def test_wall_time_is_between_its_bounds(gpus, seconds):
     made = make(on_gpu(GRID), seconds=seconds)
-    wall = plan.wall_seconds(made, gpus)
-    longest = plan.wall_seconds(made)
+    wall = bill.wall_seconds(made, gpus)
+    longest = bill.wall_seconds(made)
     busy = made.total().gpu_hours * 3600
     assert max(longest, busy / gpus) <= wall * (1 + 1e-9)
     assert wall <= (busy / gpus + longest) * (1 + 1e-9)  # Graham 1966
@@ -117,13 +117,13 @@ def test_wall_time_is_between_its_bounds(gpus, seconds):
 
 def test_a_job_needs_its_gpus():
     with pytest.raises(InputError, match="--gpus 1: a job of the study asks for 2"):
-        plan.wall_seconds(make(on_gpu(GRID, 2)), 1)
+        bill.wall_seconds(make(on_gpu(GRID, 2)), 1)
 
 
 def test_without_gpus_a_budget_is_of_cpu_hours():
     made = make()
     assert not made.on_gpus
-    problem = plan.problem(made, {}, 100, float("inf"))
+    problem = bill.problem(made, {}, 100, float("inf"))
     assert problem.cost(GRID.cells())[0] == pytest.approx(21)
     assert problem.cost(GRID.cells())[1] == pytest.approx(10 * len(made.to_do))
 
@@ -146,7 +146,7 @@ def test_gains_are_of_the_same_seed_and_spreads_pool_the_recipes_of_a_target():
 
 @given(st.sets(st.sampled_from(GRID.cells())))
 def test_patterns_take_just_the_wanted_cells(wanted):
-    only = plan.patterns(GRID.cells(), wanted)
+    only = bill.patterns(GRID.cells(), wanted)
     if wanted:
         assert set(make_grid(**STUDY, only=only).cells()) == wanted
     else:
@@ -155,9 +155,9 @@ def test_patterns_take_just_the_wanted_cells(wanted):
 
 def test_patterns_are_short():
     cells = GRID.cells()
-    assert plan.patterns(cells, {*cells}) == ["xlmr.*"]
+    assert bill.patterns(cells, {*cells}) == ["xlmr.*"]
     some = {cell for cell in cells if cell.recipe == "none" or cell.target == "tatoeba"}
-    assert plan.patterns(cells, some) == [
+    assert bill.patterns(cells, some) == [
         "xlmr.none.*",
         "xlmr.entities.tatoeba.*",
         "xlmr.entities-completion.tatoeba.*",
@@ -171,7 +171,7 @@ def test_check_compares_by_phase():
         if artefact.parent
     }
     estimator = Estimator(GRID.project, load_table())
-    [(phase, found)] = plan.check(GRID, estimator, Evidence(measured)).items()
+    [(phase, found)] = bill.check(GRID, estimator, Evidence(measured)).items()
     assert (phase, found.jobs, found.actual) == (
         "train",
         10,
@@ -186,4 +186,4 @@ def test_check_compares_by_phase():
 
 def test_nothing_to_check():
     with pytest.raises(InputError, match="no job of the study has a benchmark file yet"):
-        plan.check(GRID, Estimator(GRID.project, load_table()), Evidence())
+        bill.check(GRID, Estimator(GRID.project, load_table()), Evidence())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from xstilts.budget import AIMS, Problem, choose, half_width, value
+from xstilts.costs.choice import AIMS, Problem, choose, half_width, value
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 

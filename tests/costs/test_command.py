@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.test_costs import make, write_benchmark
+from tests.costs.test_measured import make, write_benchmark
 from tests.tiny_project import MODELS, STUDY, TASKS
-from xstilts import plan_command
 from xstilts.cli import main
+from xstilts.costs import command
 from xstilts.grid.state import open_study
 from xstilts.report.view import StudyView
 from xstilts.store import write_json
@@ -224,15 +224,15 @@ def test_a_damaged_file_is_named(study, capsys, folder):
     ("given", "bytes"), [("500GB", 5e11), ("1.5 tb", 1.5e12), ("2e9", 2e9), ("10k", 1e4)]
 )
 def test_sizes(given, bytes):
-    assert plan_command._bytes(given) == bytes
+    assert command._bytes(given) == bytes
 
 
 def test_amounts_for_people():
-    assert [plan_command.size(n) for n in (0, 999, 2.24e9, 4e12)] == [
+    assert [command.size(n) for n in (0, 999, 2.24e9, 4e12)] == [
         "",
         "999 B",
         "2.2 GB",
         "4.0 TB",
     ]
-    shown = [plan_command.duration(n) for n in (45, 600, 5400, 36000, 1e6)]
+    shown = [command.duration(n) for n in (45, 600, 5400, 36000, 1e6)]
     assert shown == ["45 s", "10 min", "1.5 h", "10 h", "12 d"]

@@ -1,0 +1,1 @@
+"""Costs of jobs: measured, estimated, billed, chosen within a budget."""
