@@ -9,7 +9,7 @@ from xstilts.config.project import read_site
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Download
 from xstilts.config.resources import amount, request
-from xstilts.slurm import queued_jobs
+from xstilts.status.slurm import queued_jobs
 from xstilts.grid.state import (
     RESULTS,
     is_done,

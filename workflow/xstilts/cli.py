@@ -360,23 +360,23 @@ def _study(options) -> None:
 
 
 def _status(options) -> None:
-    from xstilts import progress
+    from xstilts.status import progress
 
     grid = _open(options)
     if options.watch:
-        from xstilts.watch import watch
+        from xstilts.status.watch import watch
 
         watch(grid, options.study, options.every)
         return
-    from xstilts.console import print_status
+    from xstilts.status.console import print_status
 
     found = progress.look(grid)
     print_status(found, progress.failures(grid, found, options.study))
 
 
 def _doctor(options) -> int:
-    from xstilts import doctor
     from xstilts.grid.state import open_study
+    from xstilts.status import doctor
 
     grid, notices = open_study(options.study)
     return 0 if doctor.show(doctor.examine(grid, notices, options.study)) else FAILED
@@ -389,7 +389,7 @@ def _plan(options) -> None:
 
 
 def _why(options) -> None:
-    from xstilts.explain import find_cell, why
+    from xstilts.status.explain import find_cell, why
 
     grid = _open(options)
     for line in why(grid, find_cell(grid, options.cell)):

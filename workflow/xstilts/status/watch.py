@@ -11,10 +11,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.console import STYLES, cost_line, training_line
 from xstilts.costs.command import duration
 from xstilts.grid.grid import Grid
-from xstilts.progress import STATES, Look, failures, look
+from xstilts.status.console import STYLES, cost_line, training_line
+from xstilts.status.progress import STATES, Look, failures, look
 
 _SHOWN = 8  # running and failed jobs; the others are counted
 _SHARE = 0.1  # of the time at most is spent looking, however large the study

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from xstilts import slurm, store
+from xstilts import store
 from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.grid.artefacts import Artefact, Cell
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import failure, is_done, missing
+from xstilts.status import slurm
 from xstilts.store import locks
 
 LOGS = Path("results/logs")

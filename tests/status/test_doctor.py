@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests import ROOT, SMALL
-from xstilts import doctor
 from xstilts.cli import FAILED, main
+from xstilts.status import doctor
 
 MODELS = Path("config/models/small.yaml")
 Usage = namedtuple("Usage", "total used free")

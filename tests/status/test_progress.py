@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from tests import SMALL
-from xstilts import progress, store, watch
+from xstilts import store
 from xstilts.cli import main
 from xstilts.costs import measured
 from xstilts.grid import state
+from xstilts.status import progress, watch
 from xstilts.store import locks
 
 STUDY = Path("config/config.yaml")

@@ -24,7 +24,7 @@ from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import RESULTS, is_done
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 _SECONDS = 120  # for a command of SLURM, or to import torch on a busy file server
 _LISTED = 5
 _SLURM = ("sbatch", "squeue", "scancel", "sinfo")

@@ -10,7 +10,7 @@ from rich.text import Text
 from xstilts.costs.command import duration
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
-from xstilts.progress import STATES, Failure, Look, costs_of
+from xstilts.status.progress import STATES, Failure, Look, costs_of
 
 MARKS = {"done": "✓", "running": "▸", "queued": "…", "failed": "✗", "to do": "·"}
 STYLES = dict(zip(STATES, ("green", "cyan", "yellow", "bold red", "dim"), strict=True))

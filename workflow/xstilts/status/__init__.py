@@ -1,0 +1,1 @@
+"""The state of a study: running, failed or missing jobs, and the fitness of this machine."""
