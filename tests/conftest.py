@@ -86,7 +86,7 @@ def rows(_prepared):
 @pytest.fixture(scope="session")
 def tokenizer(root):
     """XLM-R's kind of tokenizer, with 200 pieces."""
-    from xstilts.models import load_tokenizer
+    from xstilts.modelling.checkpoints import load_tokenizer
 
     return load_tokenizer(root("xlmr"))
 
@@ -96,7 +96,7 @@ def bert(tmp_path_factory, rows) -> SimpleNamespace:
     """A BERT of its own kind: WordPiece, and token types that tell the texts of a pair apart."""
     import transformers
 
-    from xstilts import models
+    from xstilts.modelling import checkpoints
 
     folder = tmp_path_factory.mktemp("bert")
     text = " ".join(row["text"] for row in rows("text", "en", "train"))
@@ -105,8 +105,8 @@ def bert(tmp_path_factory, rows) -> SimpleNamespace:
     pieces = dict.fromkeys([*pieces, *characters, *(f"##{c}" for c in characters)])
     tokenizer = transformers.BertTokenizer({piece: id for id, piece in enumerate(pieces)})
     tokenizer.save_pretrained(folder)
-    models.initialise(architecture("bert"), tokenizer, 1).save_pretrained(folder)
-    return SimpleNamespace(folder=folder, tokenizer=models.load_tokenizer(folder))
+    checkpoints.initialise(architecture("bert"), tokenizer, 1).save_pretrained(folder)
+    return SimpleNamespace(folder=folder, tokenizer=checkpoints.load_tokenizer(folder))
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +114,7 @@ def nfkc(root):
     """The tiny tokenizer with XLM-R's normalisation: one character can become many tokens."""
     import tokenizers
 
-    from xstilts.models import load_tokenizer
+    from xstilts.modelling.checkpoints import load_tokenizer
 
     tokenizer = load_tokenizer(root("xlmr"))
     tokenizer.backend_tokenizer.normalizer = tokenizers.normalizers.NFKC()

@@ -9,10 +9,11 @@ import transformers
 from safetensors.torch import save_file
 
 from tests.tiny_project import STUDY, TASK_OF, TASKS
-from xstilts import inference, models, store
+from xstilts import store
 from xstilts.config.project import Project
 from xstilts.families import family, retrieve
 from xstilts.grid.grid import Grid
+from xstilts.modelling import checkpoints, inference
 from xstilts.stages import fetch, train
 
 SIZES = {
@@ -189,7 +190,7 @@ def predictions_of(built, found) -> list[dict]:
     """What a model in memory, trained for `found`, predicts for its first data set."""
     module, step = family(found.family), found.checkpoint
     labels = module.labels(store.read_rows(Path(step.parts[0].train[0].path)))
-    tokenizer = models.load_tokenizer(Path(step.parent.path))
+    tokenizer = checkpoints.load_tokenizer(Path(step.parent.path))
     rows = store.read_rows(Path(found.datasets[0].path))
     return inference.predict_rows(
         built, tokenizer, module, rows, labels, found.encode, found.settings

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny_project import make_grid
-from xstilts.batches import Supply, plan
 from xstilts.config.project import Project
 from xstilts.config.resources import ModelNeeds
 from xstilts.costs.estimates import ESTIMATED, Estimator, line, load_table
@@ -13,6 +12,7 @@ from xstilts.costs.measured import MEASURED, Cost, Evidence
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Download
 from xstilts.grid.grid import Grid
+from xstilts.modelling.batches import Supply, plan
 
 TABLE = load_table()
 GRID = make_grid(

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xstilts import models
 from xstilts.config.settings import Encode, Predict
 from xstilts.errors import InputError
 from xstilts.families import answer
+from xstilts.modelling import checkpoints
 
 KINDS = ["sentencepiece", "nfkc", "wordpiece"]
 JAPANESE = "日本の首都は東京です。人口は約千四百万人で、世界最大の都市圏の一つである。"
@@ -80,7 +80,7 @@ def test_a_window_is_labelled_if_and_only_if_it_holds_the_answer(tokenizers, kin
 def test_text_without_spaces(tmp_path, context, text):
     words = [JAPANESE[i : i + 2] for i in range(len(JAPANESE))]
     words += [THAI[i : i + 3] for i in range(len(THAI))]
-    tokenizer = models.train_tokenizer([JAPANESE, THAI, *words], 150, tmp_path)
+    tokenizer = checkpoints.train_tokenizer([JAPANESE, THAI, *words], 150, tmp_path)
     given = {"id": "1", "context": context, "question": "", "answers": [text]}
     given["starts"] = [context.index(text)]
     encode = Encode(max_length=40, max_question_length=8, stride=20)

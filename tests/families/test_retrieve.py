@@ -12,7 +12,7 @@ import torch
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.families import retrieve
-from xstilts.models import Multitask, fresh_head
+from xstilts.modelling.checkpoints import Multitask, fresh_head
 from xstilts.sources.files import locate, read
 from xstilts.stages import predict, prepare, score
 
@@ -219,8 +219,8 @@ def mewslix(folder):
 
 
 def test_candidates_of_all_languages_are_kept_and_embedded_once(workspace, news, monkeypatch):
-    from xstilts import inference
-    from xstilts.submission import export, score_files
+    from xstilts.modelling import inference
+    from xstilts.xtreme import export, score_files
 
     grid = mewslix(news)
     [wanted] = grid.scores()

@@ -372,7 +372,7 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
     for name in good:
         ((status, text),) = told[name]
         assert status == 0, (name, text)
-        from xstilts.models import load_tokenizer, load_weights
+        from xstilts.modelling.checkpoints import load_tokenizer, load_weights
 
         folder = project.published()[f"{name}.hub"]
         tokenizer = load_tokenizer(folder)

@@ -107,7 +107,7 @@ def test_damaged_inputs_are_named_and_leave_no_predictions(workspace, damaged):
 
 @pytest.mark.parametrize("model", ["xlmr", "bert"])
 def test_an_earlier_task_is_done_with_its_own_head_on_the_later_encoder(workspace, model):
-    from xstilts.models import load_trained, load_weights
+    from xstilts.modelling.checkpoints import load_trained, load_weights
 
     orders = {"tasks": ["nli", "entities"], "steps": 40, "random": 2, "forgetting": True}
     grid = make_grid(models=[model], orders=orders, recipes=["none"])

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from tests.tiny_project import TASK_OF
-from xstilts import callbacks, store
+from xstilts import store
 from xstilts.errors import InputError
+from xstilts.modelling import callbacks
 from xstilts.stages import train
 
 LONG = {"train": {"max_steps": 200, "batch_size": 8, "learning_rate": 1e-3}}
@@ -274,7 +275,7 @@ def test_checkpoints_open_with_the_library_alone(workspace, model, rows):
     import transformers
 
     from xstilts.families import family
-    from xstilts.models import load_trained
+    from xstilts.modelling.checkpoints import load_trained
 
     for name, task in TASK_OF.items():
         step = workspace.step(task, model, train={**SHORT, "max_steps": 2})

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from xstilts import __version__, distributed, store
+from xstilts import __version__, store
 from xstilts.errors import InputError, Stopped
+from xstilts.modelling import distributed
 from xstilts.store import locks
 
 log = logging.getLogger("xstilts")
@@ -152,9 +153,7 @@ def _plan_options(command: argparse.ArgumentParser) -> None:
     add("--seconds", type=float, default=15, help="for the choice (default: %(default)s)")
     add("--gpus", type=int, default=1, metavar="N", help="for the wall time (default: 1)")
     add("--hardware", default="a100", metavar="NAME", help="GPU, if nothing was measured on it yet")
-    add(
-        "--hardware-table", type=Path, metavar="FILE", help="instead of xstilts/costs/hardware.yaml"
-    )
+    add("--hardware-table", type=Path, metavar="FILE", help="instead of the built-in table")
     add("--check", action="store_true", help="after a run: estimate against actual cost")
 
 
@@ -397,25 +396,23 @@ def _why(options) -> None:
 
 
 def _export(options) -> None:
-    from xstilts import submission
+    from xstilts import xtreme
 
     grid = _open(options)
     models = grid.study.variants()
     if not options.model and len(models) > 1:
         raise InputError(f"--model: expected one of {', '.join(models)}")
     model = options.model or models[0]
-    written = submission.export(grid, model, options.recipe, options.seed, options.out)
+    written = xtreme.export(grid, model, options.recipe, options.seed, options.out)
     print(f"{len(written)} files in {options.out}")
 
 
 def _score_files(options) -> None:
     import json
 
-    from xstilts import submission
+    from xstilts import xtreme
 
-    scores = submission.score_files(
-        options.task, options.language, options.predictions, options.gold
-    )
+    scores = xtreme.score_files(options.task, options.language, options.predictions, options.gold)
     print(json.dumps(scores, indent=1))
 
 

@@ -36,6 +36,7 @@ from xstilts.costs.bill import problem as budget_problem
 from xstilts.costs.choice import AIMS, Choice, Problem, choose, gains_of, value
 from xstilts.costs.estimates import ESTIMATED, Estimator, load_table
 from xstilts.costs.measured import Evidence
+from xstilts.costs.units import duration, size
 from xstilts.errors import InputError
 from xstilts.grid import state
 from xstilts.grid.artefacts import Artefact, Cell
@@ -99,8 +100,8 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
     own = {artefact.id: artefact for artefact in grid.artefacts().all()}
     evidence = measured.read(project, (past | own).values())
     table = load_table(*[options.hardware_table] if options.hardware_table else [])
-    measured = [past[id] for id in past if id in evidence.costs]
-    return Estimator(project, table, options.hardware), evidence, measured
+    reused = [past[id] for id in past if id in evidence.costs]
+    return Estimator(project, table, options.hardware), evidence, reused
 
 
 def _scores(grid: Grid) -> dict[Cell, float]:
@@ -161,25 +162,6 @@ def _write(path: Path, values: Mapping, only: list[str], options) -> None:
     chosen = {**values, "study": path.stem, "only": only}
     text = yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True, width=100)
     store.write_text(path, head + text)
-
-
-def size(count: float) -> str:
-    """Bytes for people: `2.2 GB`; empty for none."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            digits = 0 if count >= 100 or unit == "B" else 1
-            return f"{count:,.{digits}f} {unit}" if count else ""
-        count /= 1000
-    return ""
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: `45 s`, `12 min`, `3.5 h`, `12 d`."""
-    for unit, length in (("d", 86400 * 2), ("h", 3600), ("min", 120)):
-        if seconds >= length:
-            amount = seconds / {"d": 86400, "h": 3600, "min": 60}[unit]
-            return f"{amount:,.{1 if amount < 10 else 0}f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
@@ -267,7 +249,8 @@ def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console:
                 console,
                 f"FLOP estimate: 6 per weight and token in training, 2 in prediction; "
                 f"{hardware.label}, {hardware.fp32:g} TFLOP/s in fp32, {hardware.bf16:g} in "
-                f"bf16, of which {hardware.utilisation:.0%}. xstilts/costs/hardware.yaml has the rest",
+                f"bf16, of which {hardware.utilisation:.0%}. "
+                "xstilts/costs/hardware.yaml has the rest",
             )
     used = {d.id: d for a in plan.to_do for d in _data(a)}.values()
     unknown = Counter(

@@ -3,8 +3,9 @@
 import time
 from pathlib import Path
 
-from xstilts import models, store
+from xstilts import store
 from xstilts.grid.artefacts import Checkpoint
+from xstilts.modelling import checkpoints
 from xstilts.store.provenance import provenance
 
 
@@ -14,13 +15,13 @@ def run(root: Checkpoint) -> None:
     rows = [row for dataset in root.texts for row in store.read_rows(Path(dataset.path))]
     made = store.scratch(root.id)
     origin = root.origin
-    tokenizer = models.train_tokenizer(
+    tokenizer = checkpoints.train_tokenizer(
         [row["text"] for row in rows],
         origin.tokenizer.vocabulary,
         made,
-        models.longest_sequence(origin.architecture),
+        checkpoints.longest_sequence(origin.architecture),
     )
-    model = models.initialise(origin.architecture, tokenizer, origin.seed)
+    model = checkpoints.initialise(origin.architecture, tokenizer, origin.seed)
     model.save_pretrained(made)
     store.publish(
         made,

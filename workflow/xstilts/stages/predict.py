@@ -15,8 +15,8 @@ from xstilts import store
 from xstilts.errors import InputError
 from xstilts.families import Row, family
 from xstilts.grid.artefacts import Dataset, Predictions
-from xstilts.inference import predict_rows
-from xstilts.models import check_length, load_tokenizer, load_trained
+from xstilts.modelling.checkpoints import check_length, load_tokenizer, load_trained
+from xstilts.modelling.inference import predict_rows
 
 log = logging.getLogger("xstilts")
 

@@ -19,15 +19,22 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from xstilts import distributed, lora, store
-from xstilts.batches import Supply, plan, split, subsample
-from xstilts.callbacks import Patience, Progress, StopOnSignal, spent_before
+from xstilts import store
 from xstilts.config.settings import Predict, Train
 from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
-from xstilts.inference import predict_rows
-from xstilts.models import Multitask, check_length, fresh_head, load_tokenizer, mask_id
+from xstilts.modelling import distributed, lora
+from xstilts.modelling.batches import Supply, plan, split, subsample
+from xstilts.modelling.callbacks import Patience, Progress, StopOnSignal, spent_before
+from xstilts.modelling.checkpoints import (
+    Multitask,
+    check_length,
+    fresh_head,
+    load_tokenizer,
+    mask_id,
+)
+from xstilts.modelling.inference import predict_rows
 from xstilts.store.provenance import provenance
 
 log = logging.getLogger("xstilts")

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.costs.command import duration
+from xstilts.costs.units import duration
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.status.progress import STATES, Failure, Look, costs_of

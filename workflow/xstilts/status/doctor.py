@@ -18,8 +18,8 @@ from xstilts import store
 from xstilts.config.origins import FilesSplit
 from xstilts.config.project import read_site
 from xstilts.costs import bill, measured
-from xstilts.costs.command import size
 from xstilts.costs.estimates import Estimator, load_table
+from xstilts.costs.units import size
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import RESULTS, is_done
@@ -122,8 +122,8 @@ def _disk(grid: Grid) -> Check:
         made = bill.make(grid, Estimator(grid.project, load_table()), evidence, done)
     except InputError as error:
         return Check("disk", f"{size(free)} free; what the study needs is not known: {error}")
-    bill = made.total()
-    need = bill.disk + bill.download + made.scratch
+    total = made.total()
+    need = total.disk + total.download + made.scratch
     found = f"{size(free) or 'none'} free, the study needs about {size(need) or 'none'} more"
     if need > free:
         remedy = (

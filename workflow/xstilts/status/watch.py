@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.costs.command import duration
+from xstilts.costs.units import duration
 from xstilts.grid.grid import Grid
 from xstilts.status.console import STYLES, cost_line, training_line
 from xstilts.status.progress import STATES, Look, failures, look

@@ -7,9 +7,10 @@ import torch
 import transformers
 
 from tests.real_classes import KINDS, TASK, grid, predictions_of, trained
-from xstilts import models, store
+from xstilts import store
 from xstilts.errors import InputError
 from xstilts.families import family
+from xstilts.modelling import checkpoints
 from xstilts.recipe import Recipe, parse
 from xstilts.stages import predict, train
 
@@ -50,7 +51,7 @@ def test_a_trained_model_predicts_the_same_after_it_is_saved(published, monkeypa
     # the encoder is the next step's, under whatever head
     folder = Path(found.checkpoint.path)
     for other in ("classify", "choose", "tag", "answer", "mask", "retrieve"):
-        built = models.fresh_head(folder, other, ["a", "b"], False, 2)
+        built = checkpoints.fresh_head(folder, other, ["a", "b"], False, 2)
         assert equal(encoder(built), weights), other
 
 
@@ -63,9 +64,9 @@ def test_masked_language_modelling_goes_on_from_what_was_learnt(published, monke
         e["loss"] for e in store.read_lines(Path(step.path) / "training.jsonl") if "loss" in e
     ]
     assert losses
-    again = models.fresh_head(Path(step.path), "mask", [], False, 7)
+    again = checkpoints.fresh_head(Path(step.path), "mask", [], False, 7)
     assert equal(again.state_dict(), states[0]), "head and encoder"
-    parent = models.fresh_head(Path(step.parent.path), "mask", [], False, 1)
+    parent = checkpoints.fresh_head(Path(step.parent.path), "mask", [], False, 1)
     assert not equal(encoder(parent), encoder(again))
 
 
@@ -77,7 +78,7 @@ def test_several_heads_share_an_encoder(published, monkeypatch, model):
     step = several.step(model, parse(recipe), 1)
     weights = []
     trained(step, monkeypatch, lambda built: weights.append(encoder(built.models["nli"])))
-    child = models.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1)
+    child = checkpoints.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1)
     assert equal(encoder(child), weights[0])
 
 
@@ -86,9 +87,9 @@ def test_a_checkpoint_opens_with_the_class_of_its_encoder(published, model):
     step = published.step(model, parse("nli"), 1)
     if not (Path(step.path) / store.MANIFEST).exists():
         train.run(step)
-    built = models.load_trained(Path(step.path), "classify")
+    built = checkpoints.load_trained(Path(step.path), "classify")
     opened = type(built.base_model).from_pretrained(step.path)
-    assert type(opened) is models.model_class(built.config, "retrieve")
+    assert type(opened) is checkpoints.model_class(built.config, "retrieve")
     assert equal(encoder(opened), encoder(built))
     if model == "mt5":
         assert type(opened) is transformers.MT5EncoderModel
@@ -99,9 +100,9 @@ def test_a_checkpoint_opens_with_the_class_of_its_encoder(published, model):
 
 def test_mt5s_encoder_is_the_published_one(published):
     root = Path(published.root("mt5").path)
-    own = models.load_weights(root)
+    own = checkpoints.load_weights(root)
     for name in ("classify", "mask", "retrieve"):
-        weights = encoder(models.fresh_head(root, name, ["a", "b"], False, 1))
+        weights = encoder(checkpoints.fresh_head(root, name, ["a", "b"], False, 1))
         for key, weight in weights.items():
             assert torch.equal(weight, own[key]), key
 
@@ -109,7 +110,7 @@ def test_mt5s_encoder_is_the_published_one(published):
 def test_a_mean_of_tokens_does_not_see_the_padding(published):
     root = Path(published.root("mt5").path)
     for name in ("classify", "choose"):
-        model = models.fresh_head(root, name, ["a", "b"], False, 1).eval()
+        model = checkpoints.fresh_head(root, name, ["a", "b"], False, 1).eval()
         ids = torch.tensor([[5, 6, 7, 1]])
         padded = torch.tensor([[5, 6, 7, 1, 0, 0]])
         shape = (1, 1, -1) if name == "choose" else (1, -1)
@@ -123,7 +124,7 @@ def test_a_mean_of_tokens_does_not_see_the_padding(published):
 
 def test_the_first_loss_of_a_language_head_is_that_of_a_guess(published):
     root = Path(published.root("mt5").path)
-    model = models.fresh_head(root, "mask", [], False, 1).eval()
+    model = checkpoints.fresh_head(root, "mask", [], False, 1).eval()
     with torch.no_grad():
         model.base_model.get_input_embeddings().weight.mul_(50)
     ids = torch.arange(3, 90).view(3, 29)
@@ -135,18 +136,18 @@ def test_the_first_loss_of_a_language_head_is_that_of_a_guess(published):
 
 def test_the_mask_of_t5_is_its_first_sentinel(published):
     folder = Path(published.root("mt5").path)
-    tokenizer = models.load_tokenizer(folder)
+    tokenizer = checkpoints.load_tokenizer(folder)
     assert tokenizer.mask_token_id is None
-    assert "extra_id_0" in tokenizer.convert_ids_to_tokens(models.mask_id(tokenizer))
-    xlmr = models.load_tokenizer(Path(published.root("xlmr").path))
-    assert models.mask_id(xlmr) == xlmr.mask_token_id
+    assert "extra_id_0" in tokenizer.convert_ids_to_tokens(checkpoints.mask_id(tokenizer))
+    xlmr = checkpoints.load_tokenizer(Path(published.root("xlmr").path))
+    assert checkpoints.mask_id(xlmr) == xlmr.mask_token_id
     xlmr.mask_token = None
     with pytest.raises(InputError, match="no mask token"):
-        models.mask_id(xlmr)
+        checkpoints.mask_id(xlmr)
 
 
 @pytest.mark.parametrize("model_type", ["mbart", "whisper"])
 def test_an_encoder_that_cannot_be_used_alone_is_named(model_type):
     config = transformers.AutoConfig.for_model(model_type)
     with pytest.raises(InputError, match=f"model_type '{model_type}': transformers has no encoder"):
-        models.model_class(config, "classify")
+        checkpoints.model_class(config, "classify")

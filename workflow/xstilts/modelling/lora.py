@@ -11,7 +11,7 @@ from torch import nn
 
 from xstilts.config.settings import Lora
 from xstilts.errors import InputError, nearest
-from xstilts.models import POOLER, Multitask
+from xstilts.modelling.checkpoints import POOLER, Multitask
 
 _DOWN, _UP, _BASE = ".lora_A.default.weight", ".lora_B.default.weight", ".base_layer."
 

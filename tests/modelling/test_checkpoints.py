@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.tiny_project import TASK_OF, architecture
-from xstilts import models
 from xstilts.errors import InputError
+from xstilts.modelling import checkpoints
 
 NLI = ["entailment", "neutral", "contradiction"]
 MODELS = ["xlmr", "bert", "deberta"]
@@ -38,7 +38,7 @@ def save(folder: Path, parent: Path, model) -> Path:
         for weight in head(model).values():
             weight.fill_(0.125)
     model.save_pretrained(folder)
-    models.load_tokenizer(parent).save_pretrained(folder)
+    checkpoints.load_tokenizer(parent).save_pretrained(folder)
     return folder
 
 
@@ -46,15 +46,17 @@ def save(folder: Path, parent: Path, model) -> Path:
 @pytest.mark.parametrize("name", list(TASK_OF))
 def test_the_encoder_is_the_parents_and_a_head_depends_on_the_seed(root, model, name):
     parent = root(model)
-    built = models.fresh_head(parent, name, NLI, False, 7)
+    built = checkpoints.fresh_head(parent, name, NLI, False, 7)
     weights = load_file(parent / "model.safetensors")
     prefix = built.base_model_prefix + "."
     for key, weight in encoder(built).items():
         assert torch.equal(weight, weights[prefix + key]), key
     torch.rand(5)  # what was drawn before plays no part
-    assert same(built.state_dict(), models.fresh_head(parent, name, NLI, False, 7).state_dict())
+    assert same(
+        built.state_dict(), checkpoints.fresh_head(parent, name, NLI, False, 7).state_dict()
+    )
     if name != "mask":
-        other = models.fresh_head(parent, name, NLI, False, 8)
+        other = checkpoints.fresh_head(parent, name, NLI, False, 8)
         assert not same(head(built), head(other))
         assert same(encoder(built), encoder(other))
 
@@ -62,10 +64,10 @@ def test_the_encoder_is_the_parents_and_a_head_depends_on_the_seed(root, model, 
 @pytest.mark.parametrize("name", ["classify", "choose", "tag", "answer"])
 def test_an_intermediate_head_is_not_carried_on(root, tmp_path, name):
     parent = root("xlmr")
-    expected = models.fresh_head(parent, name, NLI, False, 1)
-    trained = models.fresh_head(parent, name, NLI, False, 1)
+    expected = checkpoints.fresh_head(parent, name, NLI, False, 1)
+    trained = checkpoints.fresh_head(parent, name, NLI, False, 1)
     folder = save(tmp_path / "checkpoint", parent, trained)
-    again = models.fresh_head(folder, name, NLI, False, 1)
+    again = checkpoints.fresh_head(folder, name, NLI, False, 1)
     assert same(head(again), head(expected)), "same family, same number of labels"
     assert same(encoder(again), encoder(trained))
     assert again.config.id2label == dict(enumerate(NLI))
@@ -73,29 +75,31 @@ def test_an_intermediate_head_is_not_carried_on(root, tmp_path, name):
 
 def test_labels_are_those_of_the_step_not_of_the_parent(root, tmp_path):
     folder = save(
-        tmp_path / "c", root("xlmr"), models.fresh_head(root("xlmr"), "classify", NLI, False, 1)
+        tmp_path / "c",
+        root("xlmr"),
+        checkpoints.fresh_head(root("xlmr"), "classify", NLI, False, 1),
     )
     for labels in (["0", "1"], ["a", "b", "c", "d"]):
-        built = models.fresh_head(folder, "tag", labels, False, 1)
+        built = checkpoints.fresh_head(folder, "tag", labels, False, 1)
         assert built.config.id2label == dict(enumerate(labels))
         assert built.classifier.out_features == len(labels)
-    assert models.fresh_head(folder, "answer", [], False, 1).qa_outputs.out_features == 2
+    assert checkpoints.fresh_head(folder, "answer", [], False, 1).qa_outputs.out_features == 2
 
 
 @pytest.mark.parametrize("pretrained", [True, False])
 def test_a_pooler_is_a_head_unless_it_was_pretrained(root, tmp_path, pretrained):
-    trained = models.fresh_head(root("xlmr"), "choose", [], False, 1)
+    trained = checkpoints.fresh_head(root("xlmr"), "choose", [], False, 1)
     with torch.no_grad():
         trained.base_model.pooler.dense.weight.fill_(0.5)
     folder = save(tmp_path / "c", root("xlmr"), trained)
-    built = models.fresh_head(folder, "choose", [], pretrained, 1)
+    built = checkpoints.fresh_head(folder, "choose", [], pretrained, 1)
     kept = bool((built.base_model.pooler.dense.weight == 0.5).all())
     assert kept == pretrained
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_pretrained_language_modelling_head_goes_on(root, model):
-    built = models.fresh_head(root(model), "mask", [], False, 1)
+    built = checkpoints.fresh_head(root(model), "mask", [], False, 1)
     assert head(built)
     weights = load_file(root(model) / "model.safetensors")
     for key, weight in built.state_dict().items():
@@ -106,7 +110,7 @@ def test_a_pretrained_language_modelling_head_goes_on(root, model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_language_modelling_loss_is_the_models_own(root, model):
-    built = models.fresh_head(root(model), "mask", [], False, 1)
+    built = checkpoints.fresh_head(root(model), "mask", [], False, 1)
     ids = torch.arange(5, 65).view(4, 15)
     labels = torch.where(ids % 4 == 0, ids, -100)
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
@@ -123,8 +127,10 @@ def test_the_language_modelling_loss_is_the_models_own(root, model):
 
 
 def test_after_another_family_the_language_modelling_head_is_new(root, tmp_path):
-    trained = models.fresh_head(root("xlmr"), "classify", NLI, False, 1)
-    built = models.fresh_head(save(tmp_path / "c", root("xlmr"), trained), "mask", [], False, 1)
+    trained = checkpoints.fresh_head(root("xlmr"), "classify", NLI, False, 1)
+    built = checkpoints.fresh_head(
+        save(tmp_path / "c", root("xlmr"), trained), "mask", [], False, 1
+    )
     assert same(encoder(built), encoder(trained))
     embeddings = built.base_model.embeddings.word_embeddings.weight
     assert built.lm_head.decoder.weight is embeddings
@@ -132,25 +138,26 @@ def test_after_another_family_the_language_modelling_head_is_new(root, tmp_path)
 
 def test_a_checkpoint_that_does_not_name_its_architecture(root, tmp_path):
     # as that of microsoft/mdeberta-v3-base
-    models.load_tokenizer(root("deberta")).save_pretrained(tmp_path)
+    checkpoints.load_tokenizer(root("deberta")).save_pretrained(tmp_path)
     config = json.loads((root("deberta") / "config.json").read_text())
     del config["architectures"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     save_file(load_file(root("deberta") / "model.safetensors"), tmp_path / "model.safetensors")
-    one = models.fresh_head(tmp_path, "classify", NLI, False, 1)
+    one = checkpoints.fresh_head(tmp_path, "classify", NLI, False, 1)
     assert same(
-        one.state_dict(), models.fresh_head(root("deberta"), "classify", NLI, False, 1).state_dict()
+        one.state_dict(),
+        checkpoints.fresh_head(root("deberta"), "classify", NLI, False, 1).state_dict(),
     )
 
 
 def test_weights_in_several_files(root, tmp_path):
-    built = models.fresh_head(root("xlmr"), "classify", NLI, False, 1)
+    built = checkpoints.fresh_head(root("xlmr"), "classify", NLI, False, 1)
     built.save_pretrained(tmp_path, max_shard_size="5KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
-    assert same(models.load_weights(tmp_path), built.state_dict())
+    assert same(checkpoints.load_weights(tmp_path), built.state_dict())
     assert same(
-        models.fresh_head(tmp_path, "tag", NLI, False, 1).state_dict(),
-        models.fresh_head(root("xlmr"), "tag", NLI, False, 1).state_dict(),
+        checkpoints.fresh_head(tmp_path, "tag", NLI, False, 1).state_dict(),
+        checkpoints.fresh_head(root("xlmr"), "tag", NLI, False, 1).state_dict(),
     )
 
 
@@ -158,9 +165,9 @@ def test_weights_in_several_files(root, tmp_path):
 def several(root):
     """One encoder under four heads."""
     heads = {"nli": "classify", "completion": "choose", "reading": "answer", "text": "mask"}
-    return models.Multitask(
+    return checkpoints.Multitask(
         {
-            task: models.fresh_head(root("xlmr"), name, NLI if task == "nli" else [], False, 1)
+            task: checkpoints.fresh_head(root("xlmr"), name, NLI if task == "nli" else [], False, 1)
             for task, name in heads.items()
         }
     )
@@ -240,20 +247,22 @@ def test_the_state_of_several_heads_survives_safetensors(several, tmp_path):
 
 
 def test_initial_weights_depend_on_the_seed_alone(tokenizer):
-    one = models.initialise(architecture(), tokenizer, 1)
+    one = checkpoints.initialise(architecture(), tokenizer, 1)
     torch.rand(3)
-    assert same(one.state_dict(), models.initialise(architecture(), tokenizer, 1).state_dict())
-    assert not same(one.state_dict(), models.initialise(architecture(), tokenizer, 2).state_dict())
+    assert same(one.state_dict(), checkpoints.initialise(architecture(), tokenizer, 1).state_dict())
+    assert not same(
+        one.state_dict(), checkpoints.initialise(architecture(), tokenizer, 2).state_dict()
+    )
     assert one.config.vocab_size == len(tokenizer) == 200
 
 
 def test_an_initial_encoder_decoder_has_both_as_published_ones(tokenizer):
     small = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
-    model = models.initialise({"model_type": "mt5", **small}, tokenizer, 1)
+    model = checkpoints.initialise({"model_type": "mt5", **small}, tokenizer, 1)
     assert type(model).__name__ == "MT5ForConditionalGeneration"
     assert model.config.pad_token_id == tokenizer.pad_token_id
     with pytest.raises(InputError, match=r"init\.architecture.*num_heads"):
-        models.initialise({"model_type": "mt5", **small, "num_heads": "two"}, tokenizer, 1)
+        checkpoints.initialise({"model_type": "mt5", **small, "num_heads": "two"}, tokenizer, 1)
 
 
 @pytest.mark.parametrize(
@@ -262,13 +271,13 @@ def test_an_initial_encoder_decoder_has_both_as_published_ones(tokenizer):
 )
 def test_an_impossible_architecture_is_the_users_mistake(tokenizer, wrong):
     with pytest.raises(InputError, match=r"init\.architecture"):
-        models.initialise({**architecture(), **wrong}, tokenizer, 1)
+        checkpoints.initialise({**architecture(), **wrong}, tokenizer, 1)
 
 
 def test_a_tokenizer_is_xlmrs_kind_and_reproducible(tmp_path, rows):
     texts = [row["text"] for row in rows("text", "en", "train")]
-    one = models.train_tokenizer(texts, 150, tmp_path / "a")
-    models.train_tokenizer(texts, 150, tmp_path / "b")
+    one = checkpoints.train_tokenizer(texts, 150, tmp_path / "a")
+    checkpoints.train_tokenizer(texts, 150, tmp_path / "b")
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
     assert len(one) == 150
@@ -277,4 +286,4 @@ def test_a_tokenizer_is_xlmrs_kind_and_reproducible(tmp_path, rows):
     assert one.unk_token_id not in one(texts)["input_ids"][0]
     assert one.decode(one(texts[0])["input_ids"], skip_special_tokens=True) == texts[0]
     with pytest.raises(InputError, match="no text"):
-        models.train_tokenizer([], 150, tmp_path / "c")
+        checkpoints.train_tokenizer([], 150, tmp_path / "c")

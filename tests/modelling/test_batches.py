@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xstilts.batches import Supply, plan, split, subsample
+from xstilts.modelling.batches import Supply, plan, split, subsample
 from xstilts.recipe import Size
 
 counts = st.integers(1, 200)

@@ -8,10 +8,11 @@ import transformers
 from torch.nn.functional import log_softmax
 
 from tests.real_classes import TASK, grid, predictions_of, trained
-from xstilts import models, store
+from xstilts import store
 from xstilts.config.settings import Encode, Predict
 from xstilts.errors import InputError
 from xstilts.families import IGNORED, choose_text, classify_text
+from xstilts.modelling import checkpoints
 from xstilts.recipe import Recipe, parse
 from xstilts.stages import predict, train
 
@@ -34,7 +35,7 @@ def test_a_trained_model_predicts_the_same_after_it_is_saved(published, monkeypa
     opened = transformers.AutoModelForSeq2SeqLM.from_pretrained(found.checkpoint.path)
     assert type(opened).__name__ == "MT5ForConditionalGeneration"
     # the decoder goes on to the next step
-    child = models.fresh_head(Path(found.checkpoint.path), "choose_text", [], False, 2)
+    child = checkpoints.fresh_head(Path(found.checkpoint.path), "choose_text", [], False, 2)
     for key, weight in opened.state_dict().items():
         assert torch.equal(weight, child.state_dict()[key]), key
 
@@ -42,8 +43,8 @@ def test_a_trained_model_predicts_the_same_after_it_is_saved(published, monkeypa
 @pytest.mark.parametrize("module", [classify_text, choose_text])
 def test_a_score_is_the_log_likelihood_of_all_that_is_said(published, rows, module):
     root = Path(published.root("mt5").path)
-    model = models.load_trained(root, module.__name__.rsplit(".", 1)[1])
-    tokenizer = models.load_tokenizer(root)
+    model = checkpoints.load_trained(root, module.__name__.rsplit(".", 1)[1])
+    tokenizer = checkpoints.load_tokenizer(root)
     classify = module is classify_text
     data = rows("nli" if classify else "completion", "en", "test")[:3]
     labels = module.labels(data) if classify else []
@@ -66,7 +67,7 @@ def test_a_score_is_the_log_likelihood_of_all_that_is_said(published, rows, modu
 
 
 def test_training_says_the_right_label(published, rows):
-    tokenizer = models.load_tokenizer(Path(published.root("mt5").path))
+    tokenizer = checkpoints.load_tokenizer(Path(published.root("mt5").path))
     data = rows("nli", "en", "train")[:4]
     labels = classify_text.labels(data)
     features = classify_text.encode(data, tokenizer, ENCODE, labels, train=True)

@@ -12,10 +12,11 @@ import transformers
 from safetensors.torch import load_file
 
 from tests.tiny_project import MODELS, STUDY, TASKS
-from xstilts import distributed, models, store
+from xstilts import store
 from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
+from xstilts.modelling import checkpoints, distributed
 from xstilts.recipe import parse
 from xstilts.report.view import StudyView
 from xstilts.stages import initialise, train
@@ -120,7 +121,7 @@ def test_a_signal_reaches_all_processes_and_the_training_goes_on(workspace):
 @pytest.mark.parametrize("micro", [8, 3, 1])
 def test_every_process_gets_as_many_micro_batches(workspace, monkeypatch, count, micro):
     step = grid("nli").step("xlmr", parse("nli"), 1)
-    tokenizer = models.load_tokenizer(Path(step.parent.path))
+    tokenizer = checkpoints.load_tokenizer(Path(step.parent.path))
     materials = train._read(step, tokenizer)
     monkeypatch.setenv("WORLD_SIZE", str(count))
     batches = train.Batches(step, materials, tokenizer, micro)
@@ -165,5 +166,5 @@ def test_processes_are_shared_out_evenly():
 def test_the_units_of_sharding_are_the_layers(model_type, expected):
     config = transformers.AutoConfig.for_model(model_type, num_hidden_layers=3)
     with torch.device("meta"):
-        model = models.model_class(config, "classify")(config)
+        model = checkpoints.model_class(config, "classify")(config)
     assert distributed.layer_class(model) == expected

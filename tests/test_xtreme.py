@@ -14,7 +14,7 @@ from xstilts.grid.grid import Grid
 from xstilts.grid.raw_files import fingerprint
 from xstilts.report.view import StudyView
 from xstilts.stages import predict, prepare, score, train
-from xstilts.submission import FORMATS, export, score_files
+from xstilts.xtreme import FORMATS, export, score_files
 
 MOCK = Path(os.environ.get("XSTILTS_REAL_DATA", "absent")) / "xtreme_mock_test_data"
 OFFICIAL = {  # averages that XTREME's evaluate_test.py expects of its mock submission

@@ -7,9 +7,10 @@ from contextlib import suppress
 
 from transformers import TrainerCallback
 
-from xstilts import distributed, store
+from xstilts import store
 from xstilts.errors import InputError, Stopped
 from xstilts.grid.artefacts import Checkpoint
+from xstilts.modelling import distributed
 
 log = logging.getLogger("xstilts")
 

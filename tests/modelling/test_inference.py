@@ -3,9 +3,9 @@
 import pytest
 
 from tests.tiny_project import TASK_OF
-from xstilts import inference, models
 from xstilts.config.settings import Encode, Predict
 from xstilts.families import family
+from xstilts.modelling import checkpoints, inference
 
 ENCODE = Encode(max_length=40, stride=4, max_question_length=20)
 
@@ -26,13 +26,13 @@ def test_a_batchs_composition_plays_no_part(root, rows, bert, monkeypatch, model
     task = TASK_OF.get(name, "tatoeba")
     data = rows(task, "xa", "test")
     folder = bert.folder if model == "bert" else root(model)
-    tokenizer = models.load_tokenizer(folder)
+    tokenizer = checkpoints.load_tokenizer(folder)
     module = family(name)
     labels = module.labels(data)
     if name == "mine":
-        built = models.load_trained(folder, name)
+        built = checkpoints.load_trained(folder, name)
     else:
-        built = models.fresh_head(folder, name, labels, False, 1)
+        built = checkpoints.fresh_head(folder, name, labels, False, 1)
 
     def predict(rows):
         return inference.predict_rows(built, tokenizer, module, rows, labels, ENCODE, Predict())
@@ -63,7 +63,7 @@ def test_batches_are_bounded_and_lose_nothing(monkeypatch):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_model_stays_in_its_mode(root, rows, tokenizer, training):
-    built = models.fresh_head(root("dropout"), "classify", ["x", "y", "z"], False, 1)
+    built = checkpoints.fresh_head(root("dropout"), "classify", ["x", "y", "z"], False, 1)
     built.train(training)
     data = rows("nli", "en", "test")
     arguments = (tokenizer, family("classify"), data, ["x", "y", "z"], ENCODE, Predict())

@@ -27,7 +27,7 @@ from transformers import (
 
 from xstilts.errors import InputError
 from xstilts.families import class_index, family
-from xstilts.heads import with_head
+from xstilts.modelling.heads import with_head
 
 POOLER = "pooler."
 _SENTINEL = "<extra_id_0>"

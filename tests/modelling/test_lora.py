@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 from tests.real_classes import KINDS, grid
 from tests.real_classes import trained as train_and_look
 from tests.tiny_project import make_grid
-from xstilts import inference, lora, models, store
+from xstilts import store
 from xstilts.config.settings import Lora, Predict, Train
 from xstilts.errors import InputError
 from xstilts.families import family
+from xstilts.modelling import checkpoints, inference, lora
 from xstilts.recipe import Recipe, parse
 from xstilts.stages import predict
 
@@ -45,7 +46,7 @@ def test_only_matrices_and_head_are_trained_and_merging_changes_nothing(
     step, dataset = found.checkpoint, found.datasets[0]
     module = family(found.family)
     rows = store.read_rows(Path(dataset.path))
-    parent = models.load_weights(Path(step.parent.path))
+    parent = checkpoints.load_weights(Path(step.parent.path))
     looked = {}
 
     def look(built):
@@ -66,7 +67,7 @@ def test_only_matrices_and_head_are_trained_and_merging_changes_nothing(
         assert moved
         assert all(weight.abs().max() > 0 for weight in moved), "B begins at 0"
         labels = module.labels(store.read_rows(Path(step.parts[0].train[0].path)))
-        tokenizer = models.load_tokenizer(Path(step.parent.path))
+        tokenizer = checkpoints.load_tokenizer(Path(step.parent.path))
         looked["predictions"] = inference.predict_rows(
             built, tokenizer, module, rows, labels, found.encode, Predict()
         )
@@ -82,13 +83,13 @@ def test_only_matrices_and_head_are_trained_and_merging_changes_nothing(
             values = [list(v.values()) if isinstance(v, dict) else v for v in values]
             assert values[0] == pytest.approx(values[1], abs=2e-5)
     # an ordinary checkpoint
-    ordinary = models.fresh_head(Path(step.parent.path), found.family, ["a", "b"], False, 1)
+    ordinary = checkpoints.fresh_head(Path(step.parent.path), found.family, ["a", "b"], False, 1)
     ordinary.save_pretrained("ordinary")
     keys = load_file(Path(step.path) / "model.safetensors").keys()
     assert keys == load_file("ordinary/model.safetensors").keys()
     config = json.loads((Path(step.path) / "config.json").read_text())
     assert config["architectures"] == [type(ordinary).__name__]
-    models.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1)
+    checkpoints.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1)
 
 
 @pytest.mark.parametrize("model", ["xlmr", "mt5"])
@@ -100,10 +101,10 @@ def test_language_modelling_and_several_tasks(published, monkeypatch, model, rec
     [built] = states
     part = built.models["text"] if recipe != "text" else built
     embeddings = part.base_model.get_input_embeddings().weight
-    parent = models.load_weights(Path(step.parent.path))
+    parent = checkpoints.load_weights(Path(step.parent.path))
     assert any(torch.equal(embeddings, weight) for weight in parent.values()), "frozen"
     whole = lora.merged(part.base_model.state_dict(), Lora())
-    child = models.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1).base_model
+    child = checkpoints.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1).base_model
     for name, weight in child.state_dict().items():
         if "pooler" not in name:
             torch.testing.assert_close(weight, whole[name], rtol=0, atol=0)
@@ -121,7 +122,7 @@ def test_it_resumes_bitwise_and_depends_on_the_seed(workspace, monkeypatch):
 
 
 def test_a_target_module_that_is_not_there_is_named(root):
-    model = models.fresh_head(root("xlmr"), "classify", ["a", "b"], False, 1)
+    model = checkpoints.fresh_head(root("xlmr"), "classify", ["a", "b"], False, 1)
     with pytest.raises(InputError, match=r"target_modules: no linear module 'qery': .*query"):
         lora.adapt(model, Lora(target_modules=("qery",)), False, 1)
     lora.adapt(model, Lora(target_modules=("query", "value")), False, 1)

@@ -154,7 +154,7 @@ def whole_state(trainer: Any) -> dict[str, Any] | None:
     """
     if count() == 1:
         return None
-    from xstilts.models import first_names
+    from xstilts.modelling.checkpoints import first_names
 
     found = trainer.accelerator.get_state_dict(trainer.model)
     first = first_names(trainer.model)
