@@ -5,10 +5,14 @@ The Snakefile, `status`, `why` and `gc` all start here.
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from xstilts import store
+from xstilts.config.origins import FilesSplit, HubSplit
+from xstilts.config.project import LOCK, Project, assemble, load, used
+from xstilts.grid import raw_files
 from xstilts.grid.artefacts import Artefact, Cell, Dataset, Predictions
 from xstilts.grid.grid import Grid
 from xstilts.store import locks
@@ -17,6 +21,45 @@ RESULTS = Path("results")
 RAW_MEMORY = RESULTS / "scratch" / "raw.json"
 # read when the libraries are imported
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+
+def open_study(path: Path) -> tuple[Grid, list[str]]:
+    """A study's grid, from its YAML file or a run's `study.json`, and notices of missing files."""
+    project = load(path)
+    return (Grid(project), []) if path.suffix == ".json" else _with_raw_files(project)
+
+
+def open_values(study: Mapping[str, Any], definitions: Path) -> tuple[Grid, list[str]]:
+    """As `open_study`, from a study's values (Snakemake has read and merged the files)."""
+    return _with_raw_files(assemble(study, definitions))
+
+
+def _with_raw_files(project: Project) -> tuple[Grid, list[str]]:
+    needed = used(project, Grid(project).tasks())
+    needed, notices = raw_files.fingerprint(needed, RAW_MEMORY)
+    return Grid(needed), [*_hub_notices(needed), *notices]
+
+
+def _hub_notices(project: Project) -> list[str]:
+    """What of the Hub is not pinned, and what a study with `source: hub` reads from files."""
+    splits = [(name, s) for name, task in project.tasks.items() for s in task.splits.values()]
+    origins = [split for _, split in splits if isinstance(split, HubSplit)]
+    origins += [model.hub for model in project.models.values() if model.hub]
+    unpinned = sorted({origin.locked_name for origin in origins if not origin.revision})
+    notices = []
+    if unpinned:
+        notices.append(
+            f"not pinned: {', '.join(unpinned)}; before `fetch`, `xstilts pin --study …` writes "
+            f"their commits to {LOCK}"
+        )
+    if project.study.source == "hub":
+        local = dict.fromkeys(name for name, split in splits if isinstance(split, FilesSplit))
+        if local:
+            notices.append(
+                f"not, or not whole, on the Hub: {', '.join(local)}; read from files below "
+                f"{project.study.data}"
+            )
+    return notices
 
 
 def use_this_installation(folder: Path) -> None:
