@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from tests.tiny_project import MODELS, make_grid
-from xstilts.analyses.answer import GAIN_COLUMNS, Answer
+from xstilts.analyses.answer import Answer
 from xstilts.grid import state
 from xstilts.report.view import StudyView
+from xstilts.results.samples import GAIN_COLUMNS
 from xstilts.results.scores import MEAN
 from xstilts.stages import predict, score, summarise
 
