@@ -14,7 +14,7 @@ GRID = make_grid(models=["xlmr"], recipes=["none", "entities"], targets=["nli", 
 
 
 def write_benchmark(artefact, *seconds: float) -> Path:
-    path = measured.benchmark_file(artefact)
+    path = artefact.job.benchmark
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{value}\t0:00:01\t-\t-\t-\t-\t-\t-\t0\t0\n" for value in seconds]
     path.write_text(HEADER + "".join(lines))

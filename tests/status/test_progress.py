@@ -12,10 +12,8 @@ from rich.console import Console
 from tests import SMALL
 from xstilts import store
 from xstilts.cli import main
-from xstilts.costs import measured
 from xstilts.grid import state
 from xstilts.status import progress, watch
-from xstilts.store import locks
 
 STUDY = Path("config/config.yaml")
 
@@ -40,7 +38,7 @@ def make(*artefacts, seconds: float | None = None) -> None:
         for path in artefact.files:
             store.write_json(Path(path), {"rows": 40})
         if seconds is not None:
-            store.write_text(measured.benchmark_file(artefact), f"s\th:m:s\n{seconds}\t0:00:00\n")
+            store.write_text(artefact.job.benchmark, f"s\th:m:s\n{seconds}\t0:00:00\n")
 
 
 def lock(artefact, age: float = 0) -> None:
@@ -146,7 +144,7 @@ def test_hours_are_measured_and_the_rest_is_estimated_from_them(grid, capsys):
     make(*grid.artefacts().all(), seconds=3600)
     spent = len(steps) + len(grid.artefacts().predictions)
     assert f"predictions: {spent:.1f} spent, none to go" in status(capsys)
-    measured.benchmark_file(steps[0]).write_text("damaged", encoding="utf-8")
+    steps[0].job.benchmark.write_text("damaged", encoding="utf-8")
     assert "costs are not known: results/benchmarks/train/" in status(capsys)
 
 
@@ -156,7 +154,7 @@ def test_the_time_left_does_not_jump_when_a_place_is_empty_for_a_moment(grid):
         lock(step)
     busy = progress.look(grid)
     for step in steps:
-        locks.lock_file(step.id).unlink()
+        store.lock_file(step.id).unlink()
     idle = progress.look(grid, busy)
     assert not idle.running
     bills = [progress.costs_of(found) for found in (busy, idle, progress.look(grid))]

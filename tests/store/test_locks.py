@@ -54,7 +54,7 @@ def holder():
 def write(host: str, **others) -> None:
     """A lock of some process, of this host if `host` is empty."""
     holder = locks._me() | others | ({"host": host} if host else {})
-    store.write_json(locks.lock_file("x"), holder)
+    store.write_json(store.lock_file("x"), holder)
 
 
 def taken(caplog) -> str:
@@ -81,7 +81,7 @@ def waits(caplog) -> str:
         thread.join(0.3)
         assert thread.is_alive()
         assert not got
-    locks.lock_file("x").unlink()
+    store.lock_file("x").unlink()
     thread.join(5)
     assert got
     return caplog.text
@@ -104,19 +104,19 @@ def test_who_waits_says_for_whom(holder, caplog):
 def test_a_process_that_was_killed_holds_no_lock(holder, caplog):
     holder.kill()
     holder.wait()
-    assert locks.lock_file("x").exists()
+    assert store.lock_file("x").exists()
     assert f"took over the lock of process {holder.pid}" in taken(caplog)
 
 
 def test_a_process_that_stands_still_keeps_its_lock(holder, caplog):
     holder.send_signal(signal.SIGSTOP)
-    os.utime(locks.lock_file("x"), (0, 0))
+    os.utime(store.lock_file("x"), (0, 0))
     waits(caplog)
 
 
 def test_another_process_with_the_number_of_the_holder_is_not_the_holder(caplog):
     write("", started=time.time() - 86400)
-    os.utime(locks.lock_file("x"), (time.time() - 181,) * 2)
+    os.utime(store.lock_file("x"), (time.time() - 181,) * 2)
     taken(caplog)
 
 
@@ -127,37 +127,37 @@ def test_a_holder_is_known_though_the_clock_was_set(caplog):
 
 def test_who_could_not_touch_its_lock_while_the_file_server_was_away_keeps_it(monkeypatch):
     write("elsewhere")
-    os.utime(locks.lock_file("x"), (time.time() - 600,) * 2)
-    monkeypatch.setattr(locks.time, "sleep", lambda seconds: os.utime(locks.lock_file("x")))
-    assert not locks._stale(locks.lock_file("x"), locks._holder(locks.lock_file("x")))
+    os.utime(store.lock_file("x"), (time.time() - 600,) * 2)
+    monkeypatch.setattr(locks.time, "sleep", lambda seconds: os.utime(store.lock_file("x")))
+    assert not locks._stale(store.lock_file("x"), locks._holder(store.lock_file("x")))
 
 
 def test_a_lock_of_another_host_is_stale_when_it_was_not_touched(caplog):
     write("elsewhere", slurm_job="12")
-    os.utime(locks.lock_file("x"), (time.time() - 181,) * 2)
+    os.utime(store.lock_file("x"), (time.time() - 181,) * 2)
     assert "on elsewhere of SLURM job 12" in taken(caplog)
 
 
 @pytest.mark.parametrize("where", [{"host": "elsewhere"}, {"host": "", "processes": "container"}])
 def test_a_lock_of_another_host_or_container_is_kept_while_touched(caplog, where):
     write(**where, pid=1 << 22)
-    os.utime(locks.lock_file("x"), (time.time() - 100,) * 2)
+    os.utime(store.lock_file("x"), (time.time() - 100,) * 2)
     waits(caplog)
 
 
 def test_a_lock_that_is_not_written_yet_is_kept(caplog):
-    locks.lock_file("x").touch()
+    store.lock_file("x").touch()
     assert "another process is making it" in waits(caplog)
 
 
 def test_the_holder_touches_its_lock(monkeypatch):
     monkeypatch.setattr(locks, "_TOUCH_SECONDS", 0.02)
     with locks.held(["x"]):
-        os.utime(locks.lock_file("x"), (0, 0))
+        os.utime(store.lock_file("x"), (0, 0))
         deadline = time.monotonic() + 5
-        while locks.lock_file("x").stat().st_mtime == 0 and time.monotonic() < deadline:
+        while store.lock_file("x").stat().st_mtime == 0 and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert locks.lock_file("x").stat().st_mtime > 0
+        assert store.lock_file("x").stat().st_mtime > 0
 
 
 def test_a_holder_that_lost_its_lock_ends(tmp_path):
@@ -170,7 +170,7 @@ def test_a_holder_that_lost_its_lock_ends(tmp_path):
     _, said = process.communicate(timeout=20)
     assert process.returncode == locks.LOST
     assert "x.lock: lost to another process" in said
-    assert json.loads(locks.lock_file("x").read_text())["token"] == "another"
+    assert json.loads(store.lock_file("x").read_text())["token"] == "another"
 
 
 def test_a_full_disk_leaves_no_empty_lock(monkeypatch):
@@ -180,4 +180,4 @@ def test_a_full_disk_leaves_no_empty_lock(monkeypatch):
     monkeypatch.setattr(locks.json, "dumps", full)
     with pytest.raises(OSError, match="No space left"), locks.held(["x"]):
         pass
-    assert not locks.lock_file("x").exists()
+    assert not store.lock_file("x").exists()

@@ -61,7 +61,7 @@ def needed(artefacts):
     files = {}
     for artefact in artefacts:
         if path := artefact.files[-1] if shows_everything() else missing(artefact):
-            files[artefact.made_with] = ancient(path)
+            files[artefact.job] = ancient(path)
     return list(files.values())
 
 

@@ -9,15 +9,12 @@ from functools import cached_property
 
 from xstilts.costs.choice import Pair, Problem, spreads
 from xstilts.costs.estimates import Estimator
-from xstilts.costs.measured import PHASES, Cost, Evidence, benchmark_file
+from xstilts.costs.measured import PHASES, Cost, Evidence
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import (
     Artefact,
     Artefacts,
     Cell,
-    Checkpoint,
-    Dataset,
-    Predictions,
     Score,
 )
 from xstilts.grid.grid import Grid
@@ -139,11 +136,8 @@ def _line(total: int, costs: Sequence[Cost]) -> Line:
 
 
 def _needed(score: Score) -> dict[str, None]:
-    """The ids of all that a score is made from, itself included; downloads of data come first."""
-    lineage = score.predictions.checkpoint.lineage()
-    data = [*score.predictions.datasets, *(d for node in lineage for d in node.datasets)]
-    found: list[Artefact] = [d.download for d in data if d.download]
-    return dict.fromkeys(a.id for a in (*found, *data, *lineage, score.predictions, score))
+    """Ids of a score and of all its ancestors."""
+    return dict.fromkeys((*score.ancestors(), score.id))
 
 
 def make(
@@ -228,14 +222,15 @@ def wall_seconds(plan: Plan, gpus: int | None = None) -> float:
 
 def _jobs(plan: Plan) -> dict[str, _Job]:
     jobs: dict[str, _Job] = {}
-    job_of = {artefact.id: str(benchmark_file(artefact)) for artefact in plan.to_do}
+    job_of = {artefact.id: artefact.job for artefact in plan.to_do}
     for artefact in plan.to_do:
         name, cost = job_of[artefact.id], plan.costs[artefact.id]
         job = jobs.setdefault(name, _Job())
         job.seconds += cost.seconds
         if artefact.identity.phase in COMPUTING:
             job.places = max(1, cost.gpus)
-        job.after |= {job_of[parent] for parent in _inputs(artefact) if parent in job_of} - {name}
+        parents = {job_of[parent.id] for parent in artefact.inputs if parent.id in job_of}
+        job.after |= parents - {name}
     for name, job in jobs.items():
         for parent in job.after:
             jobs[parent].before.add(name)
@@ -243,21 +238,6 @@ def _jobs(plan: Plan) -> dict[str, _Job]:
         job = jobs[name]
         job.rest = job.seconds + max((jobs[after].rest for after in job.before), default=0)
     return jobs
-
-
-def _inputs(artefact: Artefact) -> list[str]:
-    match artefact:
-        case Dataset():
-            found = [artefact.download]
-        case Checkpoint():
-            found = [artefact.parent, *artefact.datasets]
-        case Predictions():
-            found = [*artefact.checkpoints, *artefact.datasets]
-        case Score():
-            found = [artefact.predictions, *artefact.predictions.datasets]
-        case _:
-            found = []
-    return [parent.id for parent in found if parent]
 
 
 def problem(

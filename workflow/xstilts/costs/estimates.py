@@ -18,7 +18,7 @@ from xstilts.config.project import Project, validate
 from xstilts.config.schema import Model
 from xstilts.config.settings import Train
 from xstilts.config.yaml import read_yaml
-from xstilts.costs.measured import Cost, Evidence, benchmark_file, gpus, model_of
+from xstilts.costs.measured import Cost, Evidence, gpus, model_of
 from xstilts.errors import InputError, nearest
 from xstilts.grid.artefacts import (
     Artefact,
@@ -93,10 +93,10 @@ class Estimator:
             if cost := evidence.costs.get(artefact.id):
                 work, rows = self.work(artefact, evidence), self.held(artefact, evidence)
                 like.add(_likes(artefact, cost.gpus), work, rows, cost)
-        sharers = Counter(benchmark_file(artefact) for artefact in artefacts)
+        sharers = Counter(artefact.job.benchmark for artefact in artefacts)
         return {
             artefact.id: evidence.costs.get(artefact.id)
-            or self._expected(artefact, evidence, like, sharers[benchmark_file(artefact)])
+            or self._expected(artefact, evidence, like, sharers[artefact.job.benchmark])
             for artefact in artefacts
         }
 

@@ -11,9 +11,8 @@ from xstilts import store
 from xstilts.config.project import Project
 from xstilts.config.resources import Site, amount
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefact, Checkpoint, Dataset, Download, Predictions, Score
+from xstilts.grid.artefacts import Artefact, Checkpoint, Dataset, Predictions, Score
 
-BENCHMARKS = Path("results/benchmarks")
 PHASES = ("fetch", "prepare", "initialise", "train", "predict", "score")
 MEASURED = "measured"
 
@@ -52,7 +51,7 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
     by_file: dict[Path, list[Artefact]] = defaultdict(list)
     for artefact in artefacts:
         if Path(artefact.path).exists():
-            by_file[benchmark_file(artefact)].append(artefact)
+            by_file[artefact.job.benchmark].append(artefact)
     costs, rows = {}, {}
     for path, found in by_file.items():
         seconds = _seconds(path)
@@ -67,12 +66,6 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
                     size(artefact),
                 )
     return Evidence(costs, rows)
-
-
-def benchmark_file(artefact: Artefact) -> Path:
-    """Where Snakemake writes what a job took; data sets and downloads of a task share a job."""
-    name = artefact.task if isinstance(artefact, Dataset | Download) else artefact.id
-    return BENCHMARKS / artefact.identity.phase / f"{name}.tsv"
 
 
 def gpus(project: Project, artefact: Artefact) -> int:

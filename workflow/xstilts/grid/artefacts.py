@@ -1,4 +1,4 @@
-"""Artefacts: what the phases leave, and what determines each.
+"""Artefacts: the results of the phases, and what determines each of them.
 
 Download ─▶ Dataset ─┬─▶ Checkpoint (init) ─▶ Checkpoint (a step) ─▶ … ─▶ Predictions ─▶ Score
                      └──── training data ──────────┘                        gold data ────┘
@@ -7,6 +7,7 @@ Download ─▶ Dataset ─┬─▶ Checkpoint (init) ─▶ Checkpoint (a step
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,14 +16,39 @@ from xstilts.config.origins import FilesSplit, Hub, HubSplit, Init, LabSplit
 from xstilts.config.settings import Train
 from xstilts.identity import Identity
 from xstilts.recipe import Size
-from xstilts.store import MANIFEST
+from xstilts.store import paths
 
-# training settings that stay with each task of a step with several
+# training settings that each task of a multi-task step keeps for itself
 PART_SETTINGS = {"epochs", "examples_cap", "language_temperature", "mask_rate"}
 
 
+@dataclass(frozen=True)
+class Job:
+    """A job of the workflow. Its name is that of its log and its benchmark file."""
+
+    phase: str
+    rule: str
+    name: str  # the task, or the artefact's id
+
+    @property
+    def log(self) -> Path:
+        """Path of its log."""
+        return paths.log_file(self.phase, self.name)
+
+    @property
+    def benchmark(self) -> Path:
+        """Path of the file with its duration."""
+        return paths.benchmark_file(self.phase, self.name)
+
+    @property
+    def comment(self) -> str:
+        """Comment that Snakemake's SLURM plugin gives the job: its rule and wildcards."""
+        wildcards = "" if self.rule.endswith(f"_{self.name}") else f"_wildcards_{self.name}"
+        return f"rule_{self.rule}{wildcards}"
+
+
 class Artefact:
-    """What a phase leaves; its path is its identity."""
+    """A result of a phase; its path is its identity."""
 
     path_pattern = ""  # with {id}
     identity: Identity
@@ -34,51 +60,59 @@ class Artefact:
 
     @property
     def path(self) -> str:
-        """File or folder, relative to the working directory."""
+        """Path of the file or folder, relative to the working directory."""
         return self.path_pattern.format(id=self.id)
 
     @property
     def files(self) -> list[str]:
-        """What is there when the artefact is whole."""
-        return [f"{self.path}/{MANIFEST}"]
+        """Files of a complete artefact, the last written last."""
+        return [f"{self.path}/{paths.MANIFEST}"]
 
     @property
     def inputs(self) -> tuple["Artefact", ...]:
-        """What it is made from."""
+        """Artefacts that this one is made from."""
         return ()
 
+    def ancestors(self) -> dict[str, "Artefact"]:
+        """Everything that this artefact needs, by id: inputs before what is made from them."""
+        found: dict[str, Artefact] = {}
+        for artefact in self.inputs:
+            if artefact.id not in found:
+                found |= artefact.ancestors() | {artefact.id: artefact}
+        return found
+
     @property
-    def made_with(self) -> str:
-        """What one job makes together: alone, by its id, unless a kind says otherwise."""
-        return self.id
+    def job(self) -> Job:
+        """The job that makes this artefact; artefacts with equal jobs are made together."""
+        return Job(self.identity.phase, self.identity.phase, self.id)
 
 
 @dataclass(frozen=True, eq=False)
 class Download(Artefact):
-    """The files of one split of a data set on the Hub, as they are there."""
+    """The files of one split of a data set, unchanged from the Hub."""
 
-    path_pattern = "results/hub/{id}"
+    path_pattern = paths.HUB
 
     task: str
-    origin: Mapping[str, str]  # keys of a HubSplit: which files; with the language filled in
+    origin: Mapping[str, str]  # keys of a HubSplit that select files; the language is filled in
 
     @cached_property
     def identity(self) -> Identity:
-        """What determines the content."""
+        """Identity: everything that determines the content."""
         name = f"{self.task}.{self.origin['config'] or 'default'}.{self.origin['split']}"
         return Identity("fetch", name, {key: text for key, text in self.origin.items() if text})
 
     @property
-    def made_with(self) -> str:
+    def job(self) -> Job:
         """One job downloads all splits of a task."""
-        return f"fetch {self.task}"
+        return Job("fetch", f"fetch_data_{self.task}", self.task)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset(Artefact):
     """Canonical examples of one task in one language and split."""
 
-    path_pattern = "results/data/{id}"
+    path_pattern = paths.DATA
 
     task: str
     language: str
@@ -89,11 +123,11 @@ class Dataset(Artefact):
 
     @cached_property
     def identity(self) -> Identity:
-        """What determines the content."""
+        """Identity: everything that determines the content."""
         spec = self.spec.model_dump(exclude_defaults=True, exclude={"rows", "pairs", "branch"})
         raw = list(self.raw)
         if self.raw:
-            del spec["path"]  # the content of the files identifies them, wherever they lie
+            del spec["path"]  # the content of the files identifies them, not their place
         if self.download:
             raw = [self.download.identity.digest]
         content = {"language": self.language, "spec": spec, "raw": raw}
@@ -101,18 +135,18 @@ class Dataset(Artefact):
 
     @property
     def inputs(self) -> tuple[Artefact, ...]:
-        """What it is made from."""
+        """Artefacts that this one is made from."""
         return (self.download,) if self.download else ()
 
     @property
-    def made_with(self) -> str:
+    def job(self) -> Job:
         """One job prepares all languages and splits of a task."""
-        return f"prepare {self.task}"
+        return Job("prepare", f"prepare_{self.task}", self.task)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainPart:
-    """The training data of one task in a step, with how it is encoded."""
+    """The training data of one task in a step, and their encoding."""
 
     name: str  # as written in the recipe
     task: str
@@ -123,10 +157,10 @@ class TrainPart:
     train: tuple[Dataset, ...]
     validation: Dataset | None
     encode: BaseModel
-    settings: Train  # PART_SETTINGS are the part's; the rest is the step's
+    settings: Train  # PART_SETTINGS apply to the part, the others to the step
 
     def content(self, validated: bool) -> dict[str, Any]:
-        """What of this part determines the trained weights."""
+        """Return the properties of this part that determine the trained weights."""
         validation = self.validation if validated else None
         return {
             "family": self.family,
@@ -145,7 +179,7 @@ class TrainPart:
 class Checkpoint(Artefact):
     """A node of the tree: weights, fine-tuned from the parent's, or initial when there is none."""
 
-    path_pattern = "results/checkpoints/{id}"
+    path_pattern = paths.CHECKPOINT
 
     model: str
     chain: str
@@ -154,11 +188,11 @@ class Checkpoint(Artefact):
     parts: tuple[TrainPart, ...] = ()
     settings: Train | None = None
     origin: Init | Hub | None = None
-    texts: tuple[Dataset, ...] = ()  # what the tokenizer of an initial model is trained on
+    texts: tuple[Dataset, ...] = ()  # training text of the tokenizer of an initial model
 
     @cached_property
     def identity(self) -> Identity:
-        """What determines the content."""
+        """Identity: everything that determines the content."""
         if self.parent is None:
             phase = "fetch" if isinstance(self.origin, Hub) else "initialise"
             content = self.origin.model_dump(
@@ -188,11 +222,11 @@ class Checkpoint(Artefact):
 
     @property
     def inputs(self) -> tuple[Artefact, ...]:
-        """What it is made from."""
+        """Artefacts that this one is made from."""
         return (*([self.parent] if self.parent else []), *self.datasets)
 
     def lineage(self) -> list["Checkpoint"]:
-        """From the initial model to this checkpoint."""
+        """Return the checkpoints from the initial model to this one."""
         return [*(self.parent.lineage() if self.parent else []), self]
 
 
@@ -200,7 +234,7 @@ class Checkpoint(Artefact):
 class Predictions(Artefact):
     """A checkpoint's predictions for one target task: a file per language and split."""
 
-    path_pattern = "results/predictions/{id}"
+    path_pattern = paths.PREDICTIONS
 
     checkpoint: Checkpoint
     target: str
@@ -208,31 +242,31 @@ class Predictions(Artefact):
     encode: BaseModel
     settings: BaseModel
     datasets: tuple[Dataset, ...]
-    head: Checkpoint | None = None  # has the head, where a later step dropped it
+    head: Checkpoint | None = None  # the checkpoint with the head, if a later step dropped it
 
     @property
     def candidates(self) -> Dataset | None:
-        """What the questions of all languages rank, where that is a data set of its own."""
+        """Data set that the questions of all languages rank, if it is a split of its own."""
         return next((d for d in self.datasets if d.split == "candidates"), None)
 
     @property
     def predicted(self) -> tuple[Dataset, ...]:
-        """The data sets that have predictions."""
+        """Data sets that have predictions."""
         return tuple(dataset for dataset in self.datasets if dataset is not self.candidates)
 
     @property
     def scored(self) -> tuple[Dataset, ...]:
-        """The data sets that the score is of, one per language: test data if there are any."""
+        """Data sets that are scored, one per language: the test data, if any."""
         tests = tuple(dataset for dataset in self.datasets if dataset.split == "test")
         return tests or self.datasets
 
     @property
     def checkpoints(self) -> tuple[Checkpoint, ...]:
-        """What makes them: the checkpoint, and another's head."""
+        """Checkpoints that predict: the encoder's, and the head's if it is another."""
         return (self.checkpoint, self.head) if self.head else (self.checkpoint,)
 
     def tuning(self, test: Dataset) -> Dataset | None:
-        """The data set that a threshold for `test` is tuned on, if predictions have one."""
+        """Return the data set that the threshold for `test` is tuned on, if there is one."""
         if self.settings.retrieval != "margin":
             return None
         wanted = (test.language, "validation")
@@ -240,14 +274,14 @@ class Predictions(Artefact):
 
     @property
     def validation(self) -> Dataset | None:
-        """The source language's validation data, unless a threshold is tuned on that split."""
+        """Validation data of the source language, unless a threshold is tuned on that split."""
         if self.settings.retrieval == "margin":
             return None
         return next((d for d in self.datasets if d.split == "validation"), None)
 
     @cached_property
     def identity(self) -> Identity:
-        """What determines the content."""
+        """Identity: everything that determines the content."""
         content = {
             "checkpoint": self.checkpoint.identity.digest,
             "family": self.family,
@@ -260,23 +294,31 @@ class Predictions(Artefact):
             content["candidates"] = self.candidates.identity.digest
         return Identity("predict", f"{self.checkpoint.identity.name}.{self.target}", content)
 
+    @property
+    def job(self) -> Job:
+        """One job predicts all languages; there is a rule for each target."""
+        return Job("predict", f"predict_{self.target}", self.id)
+
     def file(self, dataset: Dataset) -> str:
-        """One language's predictions; the data's digest is in the name, so a language can join."""
+        """Return the path of one language's predictions.
+
+        The name contains the data's digest, so a language can be added later.
+        """
         return f"{self.path}/{prediction_file(dataset)}"
 
     @property
     def files(self) -> list[str]:
-        """A file of each language and split."""
+        """One file for each language and split."""
         return [self.file(dataset) for dataset in self.predicted]
 
     @property
     def inputs(self) -> tuple[Artefact, ...]:
-        """What it is made from."""
+        """Artefacts that this one is made from."""
         return (*self.checkpoints, *self.datasets)
 
 
 def prediction_file(dataset: Dataset) -> str:
-    """Name of a language's prediction file, the same under every checkpoint."""
+    """Name of a language's prediction file, equal for all checkpoints."""
     return f"{dataset.language}.{dataset.split}.{dataset.identity.digest}.jsonl"
 
 
@@ -295,10 +337,9 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Score(Artefact):
-    """A cell's score JSON."""
+    """The score file of a cell."""
 
-    path_pattern = "results/scores/{id}.json"
-    examples_pattern = "results/scores/{id}.parquet"  # beside it, of the main metric
+    path_pattern = paths.SCORE
 
     cell: Cell
     predictions: Predictions
@@ -307,17 +348,17 @@ class Score(Artefact):
 
     @property
     def examples_path(self) -> str:
-        """The file of what the main metric adds up, example by example."""
-        return self.examples_pattern.format(id=self.id)
+        """Path of the terms that the main metric sums, one row per example."""
+        return paths.SCORE_EXAMPLES.format(id=self.id)
 
     @property
     def files(self) -> list[str]:
-        """Both files, the score last: it is there when both are."""
+        """Both files; the score is written last, so it exists only if both do."""
         return [self.examples_path, self.path]
 
     @cached_property
     def identity(self) -> Identity:
-        """What determines the content."""
+        """Identity: everything that determines the content."""
         content = {
             "predictions": self.predictions.identity.digest,
             "data": [dataset.identity.digest for dataset in self.predictions.datasets],
@@ -329,7 +370,7 @@ class Score(Artefact):
 
     @property
     def inputs(self) -> tuple[Artefact, ...]:
-        """What it is made from."""
+        """Artefacts that this one is made from."""
         return (self.predictions, *self.predictions.datasets)
 
 
@@ -344,13 +385,13 @@ class Artefacts:
 
     @cached_property
     def downloads(self) -> dict[str, Download | Checkpoint]:
-        """What comes from the Hub: splits of data sets, and pretrained models."""
+        """Artefacts from the Hub: splits of data sets, and pretrained models."""
         splits = [data.download for data in self.datasets.values() if data.download]
         models = [node for node in self.checkpoints.values() if isinstance(node.origin, Hub)]
         return {artefact.id: artefact for artefact in (*splits, *models)}
 
     def all(self) -> list[Artefact]:
-        """All of them, in the order of the phases."""
+        """Return all artefacts, in the order of the phases."""
         return list(
             {
                 **self.downloads,

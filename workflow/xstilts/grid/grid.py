@@ -26,7 +26,7 @@ from xstilts.grid.artefacts import (
     TrainPart,
 )
 from xstilts.languages.codes import fill
-from xstilts.recipe import ALL, NONE, Part, Recipe, Step, parse
+from xstilts.recipe import NONE, Part, Recipe, Step, parse
 
 # what of a split on the Hub says which files it is
 _ORIGIN = ("repository", "revision", "config", "split", "files")
@@ -215,9 +215,6 @@ class Grid:
 
     def _part(self, part: Part, model: str) -> TrainPart:
         task = self._task(part.task)
-        languages = [part.language or task.source_language]
-        if part.language == ALL or (task.family == "mask" and not part.language):
-            languages = list(task.languages)
         validation = None
         if "validation" in task.splits:
             validation = self.dataset(part.task, task.source_language, "validation")
@@ -230,7 +227,7 @@ class Grid:
             size=part.size,
             train=tuple(
                 dataset
-                for language in languages
+                for language in task.languages_of(part)
                 for dataset in self.datasets(part.task, language, "train")
             ),
             validation=validation,

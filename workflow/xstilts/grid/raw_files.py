@@ -15,7 +15,7 @@ from xstilts.config.schema import StudyTask
 from xstilts.errors import InputError
 from xstilts.grid.grid import raw_key
 from xstilts.identity import file_sha256
-from xstilts.recipe import ALL, Part, parse
+from xstilts.recipe import Part, parse
 from xstilts.sources.files import locate
 from xstilts.store import write_text
 
@@ -61,7 +61,7 @@ def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:
     targets, recipes = [], []
     for target in project.study.targets:
         task, entry = project.tasks[target], entries.get(target, StudyTask())
-        lacking = _missing_training_data(project, target) if "train" in task.splits else None
+        lacking = _missing_training_data(project, Part(target)) if "train" in task.splits else None
         if lacking:
             notices.append(f"{target}: no files {lacking}: target left out")
             continue
@@ -87,14 +87,14 @@ def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:
         )
     for recipe in project.study.recipes:
         text = recipe if isinstance(recipe, str) else next(iter(recipe.values()))
-        found = (_missing_training_data(project, part.task, part) for part in parse(text).parts)
+        found = (_missing_training_data(project, part) for part in parse(text).parts)
         if lacking := next(filter(None, found), None):
             notices.append(f"recipe {text}: no files {lacking}: left out")
         else:
             recipes.append(recipe)
     orders = project.study.orders
     for part in [part for text in orders.tasks for part in parse(text).parts] if orders else []:
-        if lacking := _missing_training_data(project, part.task, part):
+        if lacking := _missing_training_data(project, part):
             notices.append(f"orders: no files {lacking}: all orders left out")
             orders = None
     changes = {"tasks": entries, "targets": targets, "recipes": recipes, "orders": orders}
@@ -102,15 +102,12 @@ def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:
     return project.model_copy(update={"study": study}), notices
 
 
-def _missing_training_data(project: Project, name: str, part: Part | None = None) -> str | None:
-    """Path and language of the first of a task's training files that are not there."""
-    task = project.tasks[name]
-    languages = [part.language if part and part.language else task.source_language]
-    if languages == [ALL] or (task.family == "mask" and not (part and part.language)):
-        languages = task.languages
-    for other in task.references("train") or [name]:
+def _missing_training_data(project: Project, part: Part) -> str | None:
+    """Path and language of the first of a part's training files that are missing."""
+    task = project.tasks[part.task]
+    for other in task.references("train") or [part.task]:
         spec = project.tasks[other].splits["train"]
-        for language in languages:
+        for language in task.languages_of(part):
             if not _is_there(project, spec, language):
                 first = spec.path if isinstance(spec.path, str) else spec.path[0]
                 return f"{first} for {language}"

@@ -15,16 +15,13 @@ from xstilts.config.project import LOCK, Project, assemble, load, used
 from xstilts.grid import raw_files
 from xstilts.grid.artefacts import Artefact, Cell, Dataset, Predictions
 from xstilts.grid.grid import Grid
-from xstilts.store import locks
 
-RESULTS = Path("results")
-RAW_MEMORY = RESULTS / "scratch" / "raw.json"
-# read when the libraries are imported
+# the Hub's libraries read these when they are imported
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
 def open_study(path: Path) -> tuple[Grid, list[str]]:
-    """A study's grid, from its YAML file or a run's `study.json`, and notices of missing files."""
+    """Return a study's grid and notices, from its YAML file or a run's `study.json`."""
     project = load(path)
     return (Grid(project), []) if path.suffix == ".json" else _with_raw_files(project)
 
@@ -41,7 +38,7 @@ def _with_raw_files(project: Project) -> tuple[Grid, list[str]]:
 
 
 def _hub_notices(project: Project) -> list[str]:
-    """What of the Hub is not pinned, and what a study with `source: hub` reads from files."""
+    """Return notices of repositories without a commit, and of tasks that are not on the Hub."""
     splits = [(name, s) for name, task in project.tasks.items() for s in task.splits.values()]
     origins = [split for _, split in splits if isinstance(split, HubSplit)]
     origins += [model.hub for model in project.models.values() if model.hub]
@@ -56,16 +53,16 @@ def _hub_notices(project: Project) -> list[str]:
         local = dict.fromkeys(name for name, split in splits if isinstance(split, FilesSplit))
         if local:
             notices.append(
-                f"not, or not whole, on the Hub: {', '.join(local)}; read from files below "
+                f"not (completely) on the Hub: {', '.join(local)}; read from files below "
                 f"{project.study.data}"
             )
     return notices
 
 
 def use_this_installation(folder: Path) -> None:
-    """Let jobs run the `python` that runs Snakemake, and the package that lies in `folder`.
+    """Set the environment of jobs: this `python`, the package in `folder`, and no network.
 
-    Without a network: `fetch` alone turns it on again.
+    Only `fetch` turns the network on again.
     """
     os.environ |= OFFLINE
     here = {"PATH": Path(sys.executable).parent, "PYTHONPATH": folder / "workflow"}
@@ -76,42 +73,43 @@ def use_this_installation(folder: Path) -> None:
 
 
 def missing(artefact: Artefact) -> str | None:
-    """The last of an artefact's files that is not there; None if it is whole."""
+    """Return the last of an artefact's files that is missing; None if it is complete."""
     files = reversed(artefact.files)
     if not isinstance(artefact, Predictions):
         return next((path for path in files if not os.path.exists(path)), None)
     try:
-        present = set(os.listdir(artefact.path))  # one look, however many languages
+        present = set(os.listdir(artefact.path))  # one call for all languages
     except FileNotFoundError:
         present = set()
     return next((path for path in files if os.path.basename(path) not in present), None)
 
 
 def is_done(artefact: Artefact) -> bool:
-    """Whether an artefact is there, whole: its last file has been published."""
+    """Whether an artefact is complete, that is, its last file has been published."""
     return missing(artefact) is None
 
 
 def loose_ends(artefacts: Iterable[Artefact]) -> list[Artefact]:
-    """What is missing and is no input of another that is missing: to ask for these is enough."""
+    """Return missing artefacts that no other missing one needs; requesting these is enough."""
     absent = [artefact for artefact in artefacts if not is_done(artefact)]
     asked_for = {artefact for other in absent for artefact in other.inputs}
     return [artefact for artefact in absent if artefact not in asked_for]
 
 
 def chain(grid: Grid, cell: Cell) -> list[Artefact]:
-    """Everything that a cell needs, in the order in which it is made."""
+    """Return a cell's score and its ancestors, inputs first; no download of prepared data."""
     score = grid.score(cell)
-    lineage = score.predictions.checkpoint.lineage()
-    data: dict[str, Dataset] = {}
-    for dataset in (*score.predictions.datasets, *(d for node in lineage for d in node.datasets)):
-        data[dataset.id] = dataset
-    downloads = {d.download.id: d.download for d in data.values() if d.download and not is_done(d)}
-    return [*downloads.values(), *data.values(), *lineage, score.predictions, score]
+    needed = [*score.ancestors().values(), score]
+    prepared = {
+        data.download.id
+        for data in needed
+        if isinstance(data, Dataset) and data.download and is_done(data)
+    }
+    return [artefact for artefact in needed if artefact.id not in prepared]
 
 
 def failure(artefact: Artefact) -> str | None:
-    """The message of an artefact's last failed run, if no run has succeeded since."""
+    """Return the message of an artefact's last failed run, if it is still missing."""
     path = store.failure_file(artefact.id)
     if is_done(artefact) or not path.exists():
         return None
@@ -119,19 +117,18 @@ def failure(artefact: Artefact) -> str | None:
 
 
 def unreferenced(grids: list[Grid]) -> list[Path]:
-    """Files and folders of the store that none of the studies refers to."""
-    wanted: set[Path] = {RAW_MEMORY}
+    """Return files and folders of the results that none of the studies refers to."""
+    wanted: set[Path] = {paths.RAW_MEMORY}
     for grid in grids:
         found = grid.artefacts()
         for artefact in found.all():
             wanted |= {Path(artefact.path), store.SCRATCH / artefact.id}
-            wanted |= {store.failure_file(artefact.id), locks.lock_file(artefact.id)}
+            wanted |= {store.failure_file(artefact.id), store.lock_file(artefact.id)}
         wanted |= {Path(path) for score in found.scores.values() for path in score.files}
         for predictions in found.predictions.values():
             wanted |= {Path(file) for file in predictions.files}
             wanted.add(Path(predictions.path) / store.ABOUT)
-    folders = [RESULTS / name for name in ("hub", "data", "checkpoints", "predictions", "scores")]
-    present = [path for folder in [*folders, store.SCRATCH] for path in folder.glob("*")]
-    present += (RESULTS / "predictions").glob("*/*")
+    present = [path for folder in [*paths.FOLDERS, paths.SCRATCH] for path in folder.glob("*")]
+    present += (paths.RESULTS / "predictions").glob("*/*")
     stray = sorted(set(present) - wanted)
     return [path for path in stray if path.parent not in stray]

@@ -19,7 +19,6 @@ from xstilts.grid.grid import Grid
 from xstilts.grid.state import failure, is_done
 from xstilts.identity import canonical
 
-LOGS = Path("results/logs")
 LOG_LINES, LOG_BUDGET = 8, 1_000_000  # characters of all logs together
 CURVE_POINTS = 60
 
@@ -64,7 +63,7 @@ class Record:
         found: dict[str, measured.Cost] = {}
         by_file: dict[Path, list[Artefact]] = {}
         for artefact in self.artefacts.all():
-            by_file.setdefault(measured.benchmark_file(artefact), []).append(artefact)
+            by_file.setdefault(artefact.job.benchmark, []).append(artefact)
         for some in by_file.values():
             try:
                 found |= measured.read(self.grid.project, some).costs
@@ -153,7 +152,7 @@ class Record:
 
     def _common(self, artefact: Artefact, phase: str) -> dict:
         failed = failure(artefact)
-        log, cost = LOGS / phase / f"{artefact.id}.log", self.costs.get(artefact.id)
+        log, cost = artefact.job.log, self.costs.get(artefact.id)
         return {
             "id": artefact.id,
             "state": "done" if is_done(artefact) else "failed" if failed else "missing",

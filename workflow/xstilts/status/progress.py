@@ -20,7 +20,6 @@ from xstilts.grid.state import failure, is_done, missing
 from xstilts.status import slurm
 from xstilts.store import locks
 
-LOGS = Path("results/logs")
 _PROFILE = Path("profiles/slurm")  # of jobs, where its file of the site was made
 STATES = ("done", "running", "queued", "failed", "to do")
 _RECENT = 12  # looks: between two jobs a place is empty for a moment, and the time left would jump
@@ -74,11 +73,9 @@ class Look:
         if score.id in self.done:
             return "done"
         predictions = score.predictions
-        lineage = predictions.checkpoint.lineage()
-        needed = (score, predictions, *lineage, *predictions.datasets)
-        if any(artefact.id in self.failed for artefact in needed):
+        if score.id in self.failed or self.failed & score.ancestors().keys():
             return "failed"
-        own = [self.state(artefact.id) for artefact in (score, predictions, lineage[-1])]
+        own = [self.state(artefact.id) for artefact in (score, predictions, predictions.checkpoint)]
         return next((state for state in ("running", "queued") if state in own), "to do")
 
 
@@ -97,17 +94,17 @@ def look(grid: Grid, before: Look | None = None) -> Look:
     names = {store.failure_file(id).name: id for id in known}
     queued = {id: reason for id, reason in queued.items() if id not in done | running.keys()}
     failed = {names[name] for name in scratch & names.keys()}
-    failed |= {id for id in known if locks.lock_file(id).name in scratch}  # and nobody holds it
+    failed |= {id for id in known if store.lock_file(id).name in scratch}  # and nobody holds it
     failed -= done | running.keys() | queued.keys()
     recent = (*(before.recent if before else ()), frozenset(running))[-_RECENT:]
     return Look(grid, done, running, queued, frozenset(failed), recent)
 
 
 def _is_locked(id: str, scratch: set[str]) -> bool:
-    if locks.lock_file(id).name not in scratch:
+    if store.lock_file(id).name not in scratch:
         return False
     try:
-        touched = locks.lock_file(id).stat().st_mtime
+        touched = store.lock_file(id).stat().st_mtime
     except FileNotFoundError:
         return False
     return time.time() - touched < locks.STALE_SECONDS
@@ -125,11 +122,7 @@ def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
     """What SLURM's jobs of this folder make: ids that it runs, and ids that wait -> its reason."""
     by_comment: dict[str, list[str]] = {}
     for artefact in known.values():
-        phase, task = artefact.identity.phase, getattr(artefact, "task", None)
-        target = getattr(artefact, "target", None)
-        rule = f"{phase}_{task or target}" if task or target else phase
-        comment = f"rule_{rule}" if task else f"rule_{rule}_wildcards_{artefact.id}"
-        by_comment.setdefault(comment, []).append(artefact.id)
+        by_comment.setdefault(artefact.job.comment, []).append(artefact.id)
     running, queued = set(), {}
     for job in slurm.jobs(Path.cwd()):
         for id in by_comment.get(job.comment, []):
@@ -147,11 +140,10 @@ def failures(grid: Grid, found: Look, study: Path) -> list[Failure]:
         options += ["--workflow-profile", str(_PROFILE)]
     told: dict[str, Failure] = {}
     for artefact in grid.artefacts().all():
-        if artefact.id not in found.failed or artefact.made_with in told:
+        if artefact.id not in found.failed or artefact.job in told:
             continue
-        path = LOGS / measured.benchmark_file(artefact).relative_to(measured.BENCHMARKS)
-        log = path.with_suffix(".log")
-        told[artefact.made_with] = Failure(
+        log = artefact.job.log
+        told[artefact.job] = Failure(
             artefact.id,
             failure(artefact) or _KILLED,
             log,

@@ -1,12 +1,7 @@
 """The results folder: whole files, locks and provenance."""
 
 from xstilts.store.files import (
-    ABOUT,
-    MANIFEST,
-    SCRATCH,
     check_writable,
-    failure_file,
-    progress_file,
     publish,
     read_json,
     read_lines,
@@ -19,6 +14,14 @@ from xstilts.store.files import (
     write_rows,
     write_text,
 )
+from xstilts.store.paths import (
+    ABOUT,
+    MANIFEST,
+    SCRATCH,
+    failure_file,
+    lock_file,
+    progress_file,
+)
 
 __all__ = [
     "ABOUT",
@@ -26,6 +29,7 @@ __all__ = [
     "SCRATCH",
     "check_writable",
     "failure_file",
+    "lock_file",
     "progress_file",
     "publish",
     "read_json",

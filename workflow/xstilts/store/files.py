@@ -1,7 +1,7 @@
-"""The results store: reading artefacts with their manifests checked, and publishing them whole.
+"""Files of the results folder: atomic writing, checked reading, publication of complete artefacts.
 
-A folder artefact holds `manifest.json`, written last, with the sha256 of every other file. What is
-half made lies in `results/scratch/`, never under a name that a later run would take for whole.
+A folder artefact contains `manifest.json`, written last, with the sha256 of every other file.
+Unfinished artefacts are kept in `results/scratch/`, so that no run takes one for complete.
 """
 
 import json
@@ -13,15 +13,13 @@ from typing import Any
 
 from xstilts.errors import InputError
 from xstilts.identity import file_sha256
+from xstilts.store.paths import MANIFEST, SCRATCH
 
-MANIFEST = "manifest.json"
-ABOUT = "about.json"  # beside predictions: what determined them
-SCRATCH = Path("results/scratch")
 _PROBE = 1_000_000  # bytes
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically: readers see the old content or the new, never a part."""
+    """Write a file atomically: readers see the old content or the new content, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with open(temporary, "wb") as file:
@@ -42,7 +40,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises InputError naming it if it is missing or damaged."""
+    """Read a JSON file. Raise InputError naming it if it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -57,7 +55,7 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_lines(path: Path) -> list[dict]:
-    """Read JSON lines. Raises InputError naming file and line."""
+    """Read JSON lines. Raise InputError naming file and line."""
     rows: list[dict] = []
     try:
         with open(path, encoding="utf-8") as file:
@@ -72,7 +70,7 @@ def read_lines(path: Path) -> list[dict]:
 
 
 def publish(made: Path, folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Move the files of `made` into `folder`; the manifest with their hashes comes last."""
+    """Move the files of `made` into `folder`, then write the manifest with their hashes."""
     names = sorted(path.name for path in made.iterdir())
     hashes = {name: file_sha256(made / name) for name in names}
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,22 +81,22 @@ def publish(made: Path, folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def verify(folder: Path, again: str) -> dict:
-    """The manifest of an artefact whose files are all as they were published.
+    """Return the manifest of an artefact after checking all its files against it.
 
-    Raises InputError naming the file that is missing or damaged, and what to do: `again`.
+    Raise InputError naming a missing or damaged file and the remedy, `again`.
     """
     manifest = read_json(folder / MANIFEST)
     for name, expected in manifest["files"].items():
         path = folder / name
         if not path.is_file():
-            raise InputError(f"{path}: missing, though {folder / MANIFEST} lists it; {again}")
+            raise InputError(f"{path}: missing, but listed in {folder / MANIFEST}; {again}")
         if file_sha256(path) != expected:
-            raise InputError(f"{path}: damaged, its sha256 is not the manifest's; {again}")
+            raise InputError(f"{path}: damaged: its sha256 differs from the manifest; {again}")
     return manifest
 
 
 def scratch(artefact: str, keep: bool = False) -> Path:
-    """The folder for an artefact's half-made files; emptied first unless `keep`."""
+    """Return the folder for an artefact's unfinished files, emptied unless `keep`."""
     folder = SCRATCH / artefact
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
@@ -107,7 +105,7 @@ def scratch(artefact: str, keep: bool = False) -> Path:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise InputError if nothing can be written below `folder`, or there is no room left."""
+    """Raise InputError if `folder` is read-only or the disk is full."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable.{os.getpid()}"
@@ -117,8 +115,8 @@ def check_writable(folder: Path) -> None:
             probe.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"{folder}: cannot write here: {error.strerror}; once that is mended, run again: "
-            "what is finished is kept"
+            f"{folder}: cannot write here: {error.strerror}. Fix this and run again; "
+            "finished results are kept"
         ) from None
 
 
@@ -131,19 +129,9 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Any) -> N
 
 
 def read_rows(folder: Path) -> list[dict]:
-    """The canonical rows of a prepared dataset, checked against its manifest."""
+    """Read the canonical rows of a prepared dataset, checked against its manifest."""
     import pyarrow.parquet
 
-    verify(folder, "delete the folder and run again to prepare it anew")
+    verify(folder, "delete the folder and run again to prepare it")
     # read_table would import pyarrow.dataset and with it pandas: half a second in every job
     return pyarrow.parquet.ParquetFile(folder / "data.parquet").read().to_pylist()
-
-
-def failure_file(artefact: str) -> Path:
-    """Where the message of an artefact's last failed run is kept."""
-    return SCRATCH / f"{artefact}.failed"
-
-
-def progress_file(artefact: str) -> Path:
-    """Where a training says how far it is."""
-    return SCRATCH / artefact / "progress.json"

@@ -1,14 +1,14 @@
 """Locks: one process at a time makes an artefact, on however many hosts share the results folder.
 
 A lock is the file `results/scratch/<id>.lock`, created exclusively (which NFS and the file systems
-of clusters do atomically, while some lack flock). It says who holds it, and its holder touches it
-while it works. A lock is stale, and a waiting process takes it over,
+of clusters do atomically, while some lack flock). It names its holder, which touches it while it
+works. A waiting process takes over a stale lock. A lock is stale
 
-- on the holder's host as soon as its process has ended;
-- elsewhere when it was not touched for three minutes of the file server's clock, nor for half a
-  minute more: a server that was away lets the waiting and the holder go on at the same moment.
+- on the holder's host as soon as the holder's process has ended;
+- on another host when it was not touched for three minutes of the file server's clock, nor for half
+  a minute after that: when a file server returns from an outage, both processes resume together.
 
-A holder that finds its lock gone, because it was suspended for so long, ends at once.
+A holder that was suspended for that long finds its lock lost, and ends immediately.
 """
 
 import json
@@ -23,7 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from xstilts import store
+from xstilts.store.files import write_json
+from xstilts.store.paths import lock_file
 
 log = logging.getLogger("xstilts")
 
@@ -33,21 +34,16 @@ _TOUCH_SECONDS = 20
 STALE_SECONDS = 180
 
 
-def lock_file(artefact: str) -> Path:
-    """Where the lock of an artefact is while somebody makes it."""
-    return store.SCRATCH / f"{artefact}.lock"
-
-
 @contextmanager
 def held(artefacts: Iterable[str]) -> Iterator[None]:
-    """Hold the locks of artefacts; waits, and says for whom, while another process has one."""
+    """Hold the locks of artefacts; while another process holds one, log its name and wait."""
     me = _me()
     taken: list[Path] = []
     done = threading.Event()
     keeper = threading.Thread(target=_keep, args=(taken, me, done), daemon=True)
     keeper.start()
     try:
-        for artefact in sorted(artefacts):  # in one order: no two processes wait for each other
+        for artefact in sorted(artefacts):  # sorted: two processes cannot wait for each other
             _take(artefact, me)
             taken.append(lock_file(artefact))
         yield
@@ -71,7 +67,7 @@ def _me() -> dict[str, Any]:
 
 
 def _process_space() -> str:
-    """What a process's number is of: this start of the machine, and the container."""
+    """Scope of process numbers: this boot of the machine, and the container."""
     try:
         start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{start} {os.readlink('/proc/self/ns/pid')}"
@@ -80,7 +76,7 @@ def _process_space() -> str:
 
 
 def _started(pid: int) -> float | None:
-    """When a process of this host started; None if it has ended."""
+    """Start time of a process on this host; None if it has ended."""
     import psutil
 
     try:
@@ -96,8 +92,8 @@ def _take(artefact: str, me: dict[str, Any]) -> None:
     while not _create(path, me):
         holder = _holder(path)
         if _stale(path, holder):
-            store.write_json(path, me)
-            time.sleep(_LOOK_SECONDS)  # of several that take it over, the last to write has it
+            write_json(path, me)
+            time.sleep(_LOOK_SECONDS)  # the last process that takes it over wins
             if _holder(path) == me:
                 log.info(f"{artefact}: took over the lock of {_name(holder)}, which has ended")
                 return
@@ -108,7 +104,7 @@ def _take(artefact: str, me: dict[str, Any]) -> None:
 
 
 def _create(path: Path, me: dict[str, Any]) -> bool:
-    """Create the lock; False if it is there."""
+    """Create the lock; return False if it exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(path, "x", encoding="utf-8") as file:
@@ -122,7 +118,7 @@ def _create(path: Path, me: dict[str, Any]) -> bool:
 
 
 def _holder(path: Path) -> dict[str, Any] | None:
-    """Who has a lock; None if nobody does, or it is not written yet."""
+    """Holder of a lock; None if there is none, or it is not written yet."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -130,7 +126,7 @@ def _holder(path: Path) -> dict[str, Any] | None:
 
 
 def _stale(path: Path, holder: dict[str, Any] | None) -> bool:
-    """Whether the holder of a lock has ended, as far as can be known."""
+    """Whether the holder of a lock has ended, as far as this host can tell."""
     here = _me()
     if holder and all(holder[key] == here[key] for key in ("host", "processes")):
         started = _started(holder["pid"])
@@ -138,7 +134,7 @@ def _stale(path: Path, holder: dict[str, Any] | None) -> bool:
             return True
         if abs(started - holder["started"]) < 5:
             return False
-        # another process has the number by now, or the clock was set: touching tells
+        # the number was reused, or the clock was set: only touching decides
     if not _untouched(path):
         return False
     time.sleep(1.5 * _TOUCH_SECONDS)
@@ -146,13 +142,13 @@ def _stale(path: Path, holder: dict[str, Any] | None) -> bool:
 
 
 def _untouched(path: Path) -> bool:
-    """Whether a lock was not touched for long, by the clock of the file server."""
+    """Whether a lock was last touched long ago, by the clock of the file server."""
     probe = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     probe.touch()
     try:
         return probe.stat().st_mtime - path.stat().st_mtime > STALE_SECONDS
     except FileNotFoundError:
-        return False  # given back just now
+        return False  # released just now
     finally:
         probe.unlink(missing_ok=True)
 
@@ -165,11 +161,11 @@ def _name(holder: dict[str, Any] | None) -> str:
 
 
 def _keep(taken: list[Path], me: dict[str, Any], done: threading.Event) -> None:
-    """Touch the locks until `done`; end the process if one is no longer its own."""
+    """Touch the locks until `done`; end the process if it has lost one of them."""
     while not done.wait(_TOUCH_SECONDS):
         for path in list(taken):
-            with suppress(OSError):  # the file server is away for a moment
+            with suppress(OSError):  # the file server is unreachable for a moment
                 if _holder(path) != me:
-                    log.error(f"{path}: lost to another process; this one ends without a result")
+                    log.error(f"{path}: lost to another process; this one stops without a result")
                     os._exit(LOST)
                 os.utime(path)

@@ -1,0 +1,56 @@
+"""Where everything is in the results folder: the one list of its paths.
+
+All paths are relative to the working directory, where `results/` is.
+"""
+
+from pathlib import Path
+
+RESULTS = Path("results")
+SCRATCH = RESULTS / "scratch"  # unfinished artefacts, locks, messages of failed jobs
+LOGS = RESULTS / "logs"
+BENCHMARKS = RESULTS / "benchmarks"
+STUDIES = RESULTS / "studies"
+RAW_MEMORY = SCRATCH / "raw.json"  # hashes of raw files that are already known
+
+MANIFEST = "manifest.json"  # of a folder artefact: written last, so the folder is complete
+ABOUT = "about.json"  # next to predictions: what determined them
+SNAPSHOT = "study.json"  # of a study: what its jobs read
+
+# Kind of artefact -> pattern of its path
+HUB = f"{RESULTS}/hub/{{id}}"
+DATA = f"{RESULTS}/data/{{id}}"
+CHECKPOINT = f"{RESULTS}/checkpoints/{{id}}"
+PREDICTIONS = f"{RESULTS}/predictions/{{id}}"
+SCORE = f"{RESULTS}/scores/{{id}}.json"
+SCORE_EXAMPLES = f"{RESULTS}/scores/{{id}}.parquet"
+FOLDERS = [RESULTS / name for name in ("hub", "data", "checkpoints", "predictions", "scores")]
+
+
+def log_file(phase: str, job: str) -> Path:
+    """Path of a job's log."""
+    return LOGS / phase / f"{job}.log"
+
+
+def benchmark_file(phase: str, job: str) -> Path:
+    """Path of the file in which Snakemake records a job's duration."""
+    return BENCHMARKS / phase / f"{job}.tsv"
+
+
+def failure_file(id: str) -> Path:
+    """Path of the message of an artefact's last failed job."""
+    return SCRATCH / f"{id}.failed"
+
+
+def lock_file(id: str) -> Path:
+    """Path of the lock of the job that makes an artefact."""
+    return SCRATCH / f"{id}.lock"
+
+
+def progress_file(id: str) -> Path:
+    """Path of the file in which a training reports its progress."""
+    return SCRATCH / id / "progress.json"
+
+
+def study_folder(name: str) -> Path:
+    """Path of a study's tables, figures and report."""
+    return STUDIES / name
