@@ -9,7 +9,7 @@ import pytest
 from tests import CONFIG
 from xstilts.cli import main
 from xstilts.config import origins
-from xstilts.config.project import assemble, load, read_entries
+from xstilts.config.project import assemble, load, read_definitions, read_entries
 from xstilts.config.schema import MODEL, Model, Task
 from xstilts.config.settings import SETTINGS
 from xstilts.config.yaml import read_yaml
@@ -35,7 +35,7 @@ STUDY = {
 
 
 def project(**changes):
-    return assemble({**STUDY, **changes}, CONFIG)
+    return assemble({**STUDY, **changes}, read_definitions([CONFIG]))
 
 
 def test_each_task_of_a_release_says_whose_it_is():
@@ -172,7 +172,9 @@ def test_mewsli_x_has_one_set_of_candidates_for_all_languages():
 
 def test_what_is_not_pinned_is_said_and_stops_no_plan(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    grid, notices = open_values({**STUDY, "models": ["xlmr-xl"], "source": "hub"}, CONFIG)
+    grid, notices = open_values(
+        {**STUDY, "models": ["xlmr-xl"], "source": "hub"}, CONFIG / "x.yaml"
+    )
     assert notices == [
         "not pinned: facebook/xlm-roberta-xl; before `fetch`, `xstilts pin --study …` writes their "
         "commits to hub.lock.yaml"
@@ -183,7 +185,7 @@ def test_what_is_not_pinned_is_said_and_stops_no_plan(tmp_path, monkeypatch):
 def test_what_the_hub_lacks_is_read_from_files_and_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = CONFIG / "studies" / "phang2020.yaml"
-    _, notices = open_values(read_yaml(path) | {"source": "hub"}, CONFIG)
+    _, notices = open_values(read_yaml(path) | {"source": "hub"}, path)
     assert "not, or not whole, on the Hub: bucc2018, ccg; read from files below data" in notices
 
 

@@ -94,6 +94,16 @@ def test_orders_by_size_take_what_the_entries_state():
         grid(orders={"tasks": ["mnl", "mnli"], "steps": 2, "given": ["size_up"]})
 
 
+def test_size_counts_all_languages_of_a_part():
+    """`lab_text` has 5 x 8,000 examples, `lab_nli@all` 5 x 2,500, `lab_text@xb` 8,000."""
+    tasks = ["lab_nli@all", "lab_text@xb", "lab_text", "lab_nli@xb"]
+    orders = {"tasks": tasks, "steps": 4, "given": ["size_up", "size_down"]}
+    recipes = grid(orders=orders).recipes
+    order = ["lab_nli@xb", "lab_text@xb", "lab_nli@all", "lab_text"]
+    assert [str(part) for part in recipes["size_up"].parts] == order
+    assert [str(part) for part in recipes["size_down"].parts] == order[::-1]
+
+
 def test_forgetting_is_scored_by_the_head_of_the_task_s_own_step():
     orders = {**ORDERS, "random": 2, "forgetting": True}
     found = grid(recipes=["none"], orders=orders, targets=["lab_entities"], controls=[], seeds=[1])

@@ -3,7 +3,7 @@
 import pytest
 
 from tests import CONFIG
-from xstilts.config.project import assemble, load, read_entries
+from xstilts.config.project import assemble, load, read_definitions, read_entries
 from xstilts.config.schema import MODEL, Model, Task
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
@@ -20,7 +20,7 @@ STUDY = {
 
 
 def project(**changes):
-    return assemble({**STUDY, **changes}, CONFIG)
+    return assemble({**STUDY, **changes}, read_definitions([CONFIG]))
 
 
 @pytest.mark.parametrize(

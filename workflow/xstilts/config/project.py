@@ -1,14 +1,16 @@
-"""How the configuration is read: a study with every task and model that it refers to.
+"""Reading the configuration: a study with every task and model that it refers to.
 
-A study is one YAML file; tasks and models are entries in `config/tasks/*.yaml` and
-`config/models/*.yaml`. The workflow writes a `Project` beside the results as `study.json`, and
-every stage reads that one file.
+A study is one YAML file; tasks and models are entries in `tasks/*.yaml` and `models/*.yaml` of the
+folders that `folders` lists. Snakemake and the command line both read them here. The workflow
+writes a `Project` next to the results as `study.json`, and every stage reads that file.
 """
 
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError, check_known, nearest
 from xstilts.recipe import NONE, TASK, Part, Recipe, parse
 
-LOCK = "hub.lock.yaml"  # beside the folders of tasks and models
+LOCK = "hub.lock.yaml"  # next to the folders of tasks and models
+PACKAGE_CONFIG = Path(__file__).parents[3] / "config"  # of the checkout that is installed
 _RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # of a path, too
 
 
@@ -41,14 +44,17 @@ class Project(Strict):
         return self
 
     def data_folder(self) -> Path:
-        """The folder of the original files, with environment variables filled in."""
+        """Return the folder of the original files, with environment variables filled in.
+
+        Raise InputError naming a variable that is not set.
+        """
         folder = os.path.expandvars(self.study.data)
         if "$" in folder:
             raise InputError(f"study {self.study.study!r}, data: {folder} is not set")
         return Path(folder)
 
     def named_recipes(self) -> dict[str, Recipe]:
-        """Short name to recipe; a recipe without a short name is called by its notation."""
+        """Return the recipes by short name; without one, a recipe is called by its notation."""
         entries = [
             pair
             for entry in self.study.recipes
@@ -73,8 +79,7 @@ class Project(Strict):
         entry = self.tasks[part.task]
         specs = [self.tasks[other].splits["train"] for other in entry.references("train")]
         total = 0
-        for spec in specs or [entry.splits["train"]]:
-            language = part.language or entry.source_language
+        for spec, language in product(specs or [entry.splits["train"]], entry.languages_of(part)):
             count = spec.size if isinstance(spec, LabSplit) else spec.expected("rows", language)
             if count is None:
                 raise ValueError(
@@ -85,10 +90,10 @@ class Project(Strict):
         return part.size.of(total) if part.size else total
 
     def settings(self, group: str, task: str, model: str) -> BaseModel:
-        """Resolved settings of a model, or of one under an arm; later ones win.
+        """Return the resolved settings of a task under a model, or under a model and an arm.
 
-        The task's, those of its named set, the model's, the study's, the study's for the task, the
-        arm's, the arm's for the task.
+        Later layers win: the task, its preset, the model, the study, the study for the task, the
+        arm, the arm for the task.
         """
         entry, study = self.tasks[task], self.study
         named = entry.settings.get(study.hyperparameters or "")
@@ -118,7 +123,7 @@ def validate(model: type[BaseModel], values: Any, where: str) -> Any:
 
 
 def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dict[str, Any]:
-    """All entries of the YAML files in a folder: name to validated entry."""
+    """Return the validated entries of all YAML files in a folder, by name."""
     entries, origin = {}, {}
     for path in sorted(folder.glob("*.yaml")):
         for name, values in read_yaml(path).items():
@@ -132,44 +137,120 @@ def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dic
 
 
 def read_site(path: Path) -> Site:
-    """What a cluster's users wrote of it; the defaults of SLURM if there is no such file."""
+    """Read the description of a cluster; without the file, the defaults of SLURM apply."""
     return validate(Site, read_yaml(path), str(path)) if path.exists() else Site()
 
 
-def read_lock(definitions: Path) -> Lock:
-    """The lock file of a folder of definitions; without one, nothing is locked."""
-    path = definitions / LOCK
-    return validate(Lock, read_yaml(path), str(path)) if path.exists() else Lock()
+@dataclass(frozen=True)
+class Definitions:
+    """Tasks, models and locked commits that a study may refer to."""
+
+    tasks: dict[str, Task]
+    models: dict[str, Model]
+    lock: Lock
+    notices: list[str]  # definitions that others override
 
 
-def assemble(
-    study: Mapping[str, Any], definitions: Path, where: str = "study", locked: bool = True
-) -> Project:
-    """A study's values with the tasks and models defined below the folder `definitions`.
+def folders(study: Path) -> list[Path]:
+    """Folders with definitions, in order of precedence.
 
-    Tasks have the splits of the study's source; commits are those of the lock file, if `locked`.
+    They are next to the study's file, in the working directory, and in the package.
     """
-    tasks = read_entries(definitions / "tasks", Task, TASK)
+    beside = study.resolve().parent
+    if beside.name == "studies":
+        beside = beside.parent
+    candidates = (beside, Path("config").resolve(), PACKAGE_CONFIG)
+    return [folder for folder in dict.fromkeys(candidates) if folder.is_dir()]
+
+
+def read_definitions(places: Sequence[Path]) -> Definitions:
+    """Read the tasks, models and lock files of several folders; the first definition wins.
+
+    Raise InputError naming the file, key and value of a mistake.
+    """
+    tasks, notices = _first_of_each(places, "tasks", Task, TASK)
+    models, more = _first_of_each(places, "models", Model, MODEL)
     for name, task in tasks.items():
         for other in task.same_data:
             if other not in tasks:
                 hint = nearest(other, tasks)
                 raise InputError(f"task {name!r}, same_data: unknown task {other!r}: {hint}")
-    models = read_entries(definitions / "models", Model, MODEL)
+    datasets: dict[str, str] = {}
+    weights: dict[str, str] = {}
+    for lock in map(read_lock, places):
+        datasets, weights = lock.datasets | datasets, lock.models | weights
+    return Definitions(tasks, models, Lock(datasets=datasets, models=weights), [*notices, *more])
+
+
+def _first_of_each(
+    places: Sequence[Path], kind: str, model: type[BaseModel], pattern: str
+) -> tuple[dict[str, Any], list[str]]:
+    entries: dict[str, Any] = {}
+    notices = []
+    for place in places:
+        found = read_entries(place / kind, model, pattern)
+        overridden = [name for name in found if name in entries and entries[name] != found[name]]
+        if overridden:
+            notices.append(
+                f"{kind} {', '.join(overridden)} of {_shown(place)} are overridden by those of "
+                f"{' and '.join(map(_shown, places[: places.index(place)]))}"
+            )
+        entries = found | entries
+    return entries, notices
+
+
+def _shown(folder: Path) -> str:
+    here = Path.cwd()
+    return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(folder)
+
+
+def read_lock(folder: Path) -> Lock:
+    """Read the lock file of a folder of definitions; without one, nothing is locked."""
+    path = folder / LOCK
+    return validate(Lock, read_yaml(path), str(path)) if path.exists() else Lock()
+
+
+def assemble(
+    study: Mapping[str, Any], definitions: Definitions, where: str = "study", locked: bool = True
+) -> Project:
+    """Return the project of a study's values.
+
+    Tasks take the splits of the study's source, and commits are those of the lock if `locked`.
+    """
     validated = validate(Study, dict(study), where)
-    lock = read_lock(definitions) if locked else Lock()
-    tasks = {name: task.taken_from(validated.source, lock.datasets) for name, task in tasks.items()}
+    lock = definitions.lock if locked else Lock()
+    tasks = {
+        name: task.taken_from(validated.source, lock.datasets)
+        for name, task in definitions.tasks.items()
+    }
     models = {
         name: model.model_copy(update={"hub": model.hub.pinned(lock.models)})
         if model.hub
         else model
-        for name, model in models.items()
+        for name, model in definitions.models.items()
     }
     return validate(Project, {"study": validated, "tasks": tasks, "models": models}, where)
 
 
+def read_study(files: Sequence[Path], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the values of a study: its files merged in order, then `changes`.
+
+    Keys of nested mappings are merged too; of two values, the later one wins.
+    """
+    values: dict[str, Any] = {}
+    for layer in [*map(read_yaml, files), changes or {}]:
+        values = _merged(values, layer)
+    return values
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        return new
+    return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
+
+
 def load(path: Path) -> Project:
-    """A project from a study's YAML file, or from the `study.json` that a run has written."""
+    """Return the project of a study's YAML file, or of the `study.json` of a run."""
     if path.suffix == ".json":
         try:
             return validate(Project, json.loads(path.read_text(encoding="utf-8")), str(path))
@@ -177,17 +258,11 @@ def load(path: Path) -> Project:
             raise InputError(f"{path}: no such file") from None
         except json.JSONDecodeError as error:
             raise InputError(f"{path}: not valid JSON: {error}") from None
-    return assemble(read_yaml(path), definitions(path), str(path))
-
-
-def definitions(study: Path) -> Path:
-    """The folder with the `tasks` and `models` of a study's YAML file."""
-    folder = study.resolve().parent
-    return folder.parent if folder.name == "studies" else folder
+    return assemble(read_study([path]), read_definitions(folders(path)), str(path))
 
 
 def used(project: Project, tasks: Iterable[str]) -> Project:
-    """The project without the definitions that it does not use."""
+    """Return the project without the definitions that it does not use."""
     models = {*project.study.models, *project.study.controls}
     return project.model_copy(
         update={

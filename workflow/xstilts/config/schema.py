@@ -14,7 +14,7 @@ from xstilts.config.resources import ModelNeeds
 from xstilts.config.settings import Overrides, Train
 from xstilts.config.subsets import Subset
 from xstilts.errors import nearest
-from xstilts.recipe import LANGUAGE, TASK
+from xstilts.recipe import ALL, LANGUAGE, TASK, Part
 
 Analysis = Literal["helps", "order", "scale", "language", "size"]
 SplitName = Literal["train", "validation", "test", "candidates"]
@@ -65,6 +65,15 @@ class Task(Overrides):
         """The tasks whose split this task's split is; none if it is its own."""
         spec = self.splits[split]
         return [spec] if isinstance(spec, str) else spec if isinstance(spec, list) else []
+
+    def languages_of(self, part: Part) -> list[str]:
+        """Languages that a recipe's part, of this task, trains on.
+
+        `@all` stands for all languages of the task. The mask family takes all without being asked.
+        """
+        if part.language == ALL or (self.family == "mask" and not part.language):
+            return list(self.languages)
+        return [part.language or self.source_language]
 
     def predicted_splits(self) -> list[str]:
         """The splits that a target is predicted on in every language.
