@@ -326,10 +326,10 @@ def _require_gpu(artefact, grid) -> None:
     """Raise InputError where a job's GPU is there but torch cannot use it, lest it take weeks."""
     import torch
 
-    from xstilts.costs.measured import gpus
+    from xstilts.grid.artefacts import gpus_of
 
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
-    if hidden or not gpus(grid.project, artefact) or torch.cuda.is_available():
+    if hidden or not gpus_of(artefact, grid.project) or torch.cuda.is_available():
         return
     if _NVIDIA.exists():
         built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"

@@ -18,7 +18,7 @@ from xstilts.config.project import Project, validate
 from xstilts.config.schema import Model
 from xstilts.config.settings import Train
 from xstilts.config.yaml import read_yaml
-from xstilts.costs.measured import Cost, Evidence, gpus, model_of
+from xstilts.costs.measured import Cost, Evidence
 from xstilts.errors import InputError, nearest
 from xstilts.grid.artefacts import (
     Artefact,
@@ -28,6 +28,8 @@ from xstilts.grid.artefacts import (
     Predictions,
     Score,
     TrainPart,
+    gpus_of,
+    model_of,
 )
 
 HARDWARE = Path(__file__).parent / "hardware.yaml"
@@ -113,7 +115,7 @@ class Estimator:
     def _expected(
         self, artefact: Artefact, evidence: Evidence, like: "_Likeness", sharers: int
     ) -> Cost:
-        asked = gpus(self.project, artefact)
+        asked = gpus_of(artefact, self.project)
         likes = _likes(artefact, asked)
         work, rows = self.work(artefact, evidence), self.held(artefact, evidence)
         group = like.nearest(likes)
@@ -135,11 +137,11 @@ class Estimator:
         """Seconds of the floating-point operations of a training or a prediction."""
         if not isinstance(artefact, Predictions) and not getattr(artefact, "parts", ()):
             return 0
-        name = self.gpu if gpus(self.project, artefact) else "cpu"
+        name = self.gpu if gpus_of(artefact, self.project) else "cpu"
         hardware = self.table.hardware[name]
         settings = getattr(artefact, "settings", None)
         peak = getattr(hardware, getattr(settings, "precision", "fp32"))
-        return work / (peak * 1e12 * hardware.utilisation * max(1, gpus(self.project, artefact)))
+        return work / (peak * 1e12 * hardware.utilisation * max(1, gpus_of(artefact, self.project)))
 
     def work(self, artefact: Artefact, evidence: Evidence) -> float:
         """What a job's time grows with: FLOPs of a model's job, rows of the others.

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from xstilts import store
 from xstilts.config.project import Project
-from xstilts.config.resources import Site, amount
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefact, Checkpoint, Dataset, Predictions, Score
+from xstilts.grid.artefacts import Artefact, Checkpoint, Dataset, Score, gpus_of
 
 PHASES = ("fetch", "prepare", "initialise", "train", "predict", "score")
 MEASURED = "measured"
@@ -62,18 +61,10 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
             if seconds is not None:
                 costs[artefact.id] = Cost(
                     max(seconds / len(found), _all_attempts(artefact, manifest)),
-                    gpus(project, artefact),
+                    gpus_of(artefact, project),
                     size(artefact),
                 )
     return Evidence(costs, rows)
-
-
-def gpus(project: Project, artefact: Artefact) -> int:
-    """How many GPUs the artefact's job asks for."""
-    phase = artefact.identity.phase
-    if phase not in ("train", "predict"):
-        return 0
-    return amount("gpu", phase, project.models[model_of(artefact)].resources, Site())
 
 
 def _seconds(path: Path) -> float | None:
@@ -105,13 +96,3 @@ def size(artefact: Artefact) -> int:
         return sum(os.stat(path).st_size for path in artefact.files if os.path.exists(path))
     with os.scandir(artefact.path) as entries:
         return sum(entry.stat().st_size for entry in entries if entry.is_file())
-
-
-def model_of(artefact: Artefact) -> str:
-    """The model that an artefact is of."""
-    match artefact:
-        case Predictions():
-            return artefact.checkpoint.model
-        case Score():
-            return artefact.predictions.checkpoint.model
-    return artefact.model

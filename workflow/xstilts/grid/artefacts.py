@@ -13,6 +13,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from xstilts.config.origins import FilesSplit, Hub, HubSplit, Init, LabSplit
+from xstilts.config.project import Project
+from xstilts.config.resources import Site, amount
 from xstilts.config.settings import Train
 from xstilts.identity import Identity
 from xstilts.recipe import Size
@@ -372,6 +374,24 @@ class Score(Artefact):
     def inputs(self) -> tuple[Artefact, ...]:
         """Artefacts that this one is made from."""
         return (self.predictions, *self.predictions.datasets)
+
+
+def model_of(artefact: Artefact) -> str:
+    """Name of the model of a checkpoint, predictions or a score."""
+    match artefact:
+        case Predictions():
+            return artefact.checkpoint.model
+        case Score():
+            return artefact.predictions.checkpoint.model
+    return artefact.model
+
+
+def gpus_of(artefact: Artefact, project: Project) -> int:
+    """Number of GPUs that the job of an artefact requests."""
+    phase = artefact.identity.phase
+    if phase not in ("train", "predict"):
+        return 0
+    return amount("gpu", phase, project.models[model_of(artefact)].resources, Site())
 
 
 @dataclass(frozen=True)

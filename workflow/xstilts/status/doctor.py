@@ -21,6 +21,7 @@ from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.costs.units import size
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import gpus_of
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import RESULTS, is_done
 
@@ -221,7 +222,7 @@ def _wants_gpus(grid: Grid) -> int:
     """GPUs of the largest job."""
     artefacts = grid.artefacts()
     nodes = [*artefacts.checkpoints.values(), *artefacts.predictions.values()]
-    return max((measured.gpus(grid.project, node) for node in nodes), default=0)
+    return max((gpus_of(node, grid.project) for node in nodes), default=0)
 
 
 def _run(*command: str) -> tuple[int, str]:
