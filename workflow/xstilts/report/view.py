@@ -1,69 +1,91 @@
 """The folder of a study: its name, its snapshot, its stamp, and the names that readers see."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
 
 from xstilts import identity, store
+from xstilts.config.resources import Needs
 from xstilts.config.schema import ARM, Task
+from xstilts.config.settings import SETTINGS, Overrides
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import RESULTS
+from xstilts.store import paths
 
-_PACKAGE = Path(identity.__file__).parent
-# Code and data that decide what tables, figures and page show.
-_CODE = (
-    *("results/*.py", "analyses/*.py", "report/*.py", "report/templates/*", "languages/*.*"),
-    *("costs/measured.py", "stages/summarise.py"),
+PACKAGE = Path(identity.__file__).parent
+# Code and data that decide what the tables, the figures and the page show. Their bytes are hashed:
+# parsing the code, to ignore comments, takes half a second at each start of Snakemake.
+DRAWN_BY = (
+    *("analyses", "costs", "families", "languages", "report", "results"),
+    "stages/summarise.py",
 )
 
 
 @dataclass(frozen=True)
 class StudyView:
-    """The folder of a study, for people: tables, figures, report and a stamp that says of what."""
+    """The folder of a study: tables, figures, page, snapshot, and the stamp of a complete study."""
 
     grid: Grid
 
     @property
     def folder(self) -> Path:
         """`results/studies/<study>`."""
-        return RESULTS / "studies" / self.grid.study.study
+        return paths.study_folder(self.grid.study.study)
 
     @property
     def snapshot(self) -> Path:
-        """The study with everything that it refers to, as the stages read it."""
-        return self.folder / "study.json"
+        """Path of the snapshot: the study and all definitions it uses, as the stages read them."""
+        return self.folder / paths.SNAPSHOT
 
     @cached_property
     def stamp(self) -> Path:
-        """Named by the scores, labels and drawing code: present is up to date, as everywhere."""
-        project = self.grid.project
-        code = sorted(path for place in _CODE for path in _PACKAGE.glob(place) if path.is_file())
+        """Path of the stamp, named after everything that the study's folder shows.
+
+        If it exists, the folder is up to date. The name covers the project, the ids of the scores,
+        and the code that draws. Settings and data act through the ids; resources change no result.
+        """
         content = {
+            "project": json.dumps(visible(self.grid.project)),  # in the given order: tables keep it
             "scores": [score.id for score in (*self.grid.scores(), *self.grid.aside())],
-            "subsets": [
-                [name, subset.model_dump(), project.raw.get(subset.ids or "")]
-                for name, subset in self.grid.study.subsets.items()
-            ],
-            "analysis": self.grid.study.analysis,
-            "labels": labels(self.grid),
-            "recipes": {name: str(recipe) for name, recipe in self.grid.recipes.items()},
-            "notes": notes(self.grid),
-            "families": {name: project.tasks[name].family for name in self.grid.study.targets},
-            "published": self.grid.study.published,
-            "code": identity.code_hash(*(path for path in code if path.suffix == ".py")),
-            "data": [identity.file_sha256(path) for path in code if path.suffix != ".py"],
+            "code": [identity.file_sha256(path) for path in drawing_files()],
         }
         return self.folder / f"made-of.{identity.digest(content)}.txt"
 
     def write_snapshot(self) -> None:
-        """Write `study.json`; a run's stages read this file and nothing of the configuration."""
+        """Write the snapshot; the stages of a run read this file and no other configuration."""
         project = self.grid.project
         store.write_text(self.snapshot, project.model_dump_json(indent=1, exclude_defaults=True))
 
 
+def drawing_files() -> list[Path]:
+    """Return the files of the package that decide what a study's folder shows."""
+    places = [PACKAGE / name for name in DRAWN_BY]
+    files = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
+    return sorted(path for path in files if path.suffix != ".pyc")
+
+
+def visible(value: Any) -> Any:
+    """Return a project's values as JSON, defaults included, without settings and resources.
+
+    Every other key stays, so that no key that the page shows can be forgotten here.
+    """
+    if isinstance(value, BaseModel):
+        hidden = set(SETTINGS) if isinstance(value, Overrides) else set()
+        fields = {key: getattr(value, key) for key in type(value).model_fields if key not in hidden}
+        return {key: visible(v) for key, v in fields.items() if not isinstance(v, Needs)}
+    if isinstance(value, dict):
+        return {key: visible(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [visible(v) for v in value]
+    return value
+
+
 def labels(grid: Grid) -> dict[str, str]:
-    """Names that tables and figures show for models, tasks and recipes."""
+    """Return the names that tables and figures show for models, tasks and recipes."""
     entries = [*grid.project.tasks.items(), *grid.project.models.items()]
     named = {name: entry.label for name, entry in entries if entry.label}
     named |= {ARM + name: arm.label or name for name, arm in grid.study.arms.items()}
@@ -84,28 +106,29 @@ def labels(grid: Grid) -> dict[str, str]:
 
 
 def notes(grid: Grid) -> list[str]:
-    """What the tables say about the study: its question, and the settings in force."""
-    title = [grid.study.title] if grid.study.title else []
+    """Return the notes below the tables: the study's question and its hyperparameters."""
+    lines = [grid.study.title] if grid.study.title else []
     if grid.study.orders:
         alone, tree = grid.trainings()
-        title.append(f"A tree of {tree} trainings; each cell for itself would take {alone}.")
+        lines.append(f"Shared steps: {tree} trainings instead of {alone}.")
     name = grid.study.hyperparameters
     if not name:
-        return title
+        return lines
     trained = [*(part.task for recipe in grid.recipes.values() for part in recipe.parts)]
     trained += [task for task in grid.study.targets if "train" in grid.project.tasks[task].splits]
-    shown = labels(grid)
+    names = labels(grid)
     others = [
-        shown.get(task, task)
+        names.get(task, task)
         for task in dict.fromkeys(trained)
         if name not in grid.project.tasks[task].settings
     ]
-    but = f"; {', '.join(others)} have no such set and take their defaults" if others else ""
-    return [*title, f"Hyperparameters: {name}{but}. Settings of the model and the study go before."]
+    exceptions = f" (defaults for {', '.join(others)}, without this preset)" if others else ""
+    override = "Settings of the model and of the study override them."
+    return [*lines, f"Hyperparameters: preset {name}{exceptions}. {override}"]
 
 
 def same_data(grid: Grid) -> list[tuple[str, str]]:
-    """(intermediate task, target) pairs that train on the same examples: not transfer."""
+    """Return the pairs (intermediate task, target) that train on the same examples."""
     used = dict.fromkeys(p.task for recipe in grid.recipes.values() for p in recipe.parts)
     tasks = grid.project.tasks
     return [
@@ -118,7 +141,7 @@ def same_data(grid: Grid) -> list[tuple[str, str]]:
 
 
 def _training_data(name: str, tasks: Mapping[str, Task]) -> set[str]:
-    """The tasks whose training split a task trains on: itself, or those that it refers to."""
+    """Return the tasks whose training examples a task uses: its own, or those it refers to."""
     if "train" not in tasks[name].splits:
         return set()
     return {*tasks[name].references("train")} or {name}
