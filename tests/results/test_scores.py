@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
+from xstilts.results.score_file import ScoreFile
 from xstilts.results.scores import (
     CSV_COLUMNS,
     MEAN,
@@ -18,7 +19,6 @@ from xstilts.results.scores import (
     collect,
     majority,
     plain,
-    read_score,
     scores_csv,
     summarise,
 )
@@ -199,7 +199,7 @@ LANGUAGE = {"n": 3, "metrics": {"f1": 1.0}}
 def test_a_damaged_score_names_file_and_key(tmp_path, changes, named):
     (path,) = write(tmp_path, damaged(**changes))
     with pytest.raises(InputError) as error:
-        read_score(path)
+        ScoreFile.read(path)
     assert str(path) in str(error.value)
     assert named in str(error.value)
     assert "\n" not in str(error.value)
@@ -210,7 +210,7 @@ def test_a_file_that_is_no_score_is_an_input_error(tmp_path, content):
     path = tmp_path / "score.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"score\.json: damaged score file"):
-        read_score(path)
+        ScoreFile.read(path)
 
 
 def test_two_files_of_one_cell_name_both(tmp_path):

@@ -13,20 +13,13 @@ from xstilts.config.schema import ARM
 from xstilts.config.subsets import EVERYWHERE, check_ids, read_ids
 from xstilts.costs import measured
 from xstilts.costs.estimates import weights
-from xstilts.grid.artefacts import Cell, Score, TrainPart
+from xstilts.families import family
+from xstilts.grid.artefacts import Score, TrainPart
 from xstilts.grid.grid import Grid
 from xstilts.results.samples import Examples, Subset, read_examples
-from xstilts.results.scores import Results, read_score
+from xstilts.results.score_file import ScoreFile
+from xstilts.results.scores import Results
 
-# as XTREME groups its tasks
-CATEGORIES = {
-    "classify": "Classification",
-    "choose": "Classification",
-    "tag": "Structured prediction",
-    "answer": "Question answering",
-    "mine": "Sentence retrieval",
-    "retrieve": "Answer retrieval",
-}
 QUESTIONS = {
     "helps": "Which intermediate tasks help zero-shot transfer?",
     "order": "Does the order of intermediate tasks matter?",
@@ -50,15 +43,15 @@ def gather(grid: Grid, results: Results, gains: pd.DataFrame) -> Facts:
         question=study.title or QUESTIONS[study.analysis],
         recipes=grid.recipes,
         gains=gains,
-        validation=_validation(grid, results),
+        validation=_validation(results),
         published=study.published,
-        categories={t: CATEGORIES[project.tasks[t].family] for t in study.targets},
+        categories={t: family(project.tasks[t].family).CATEGORY for t in study.targets},
         parameters={name: int(count) for name, count in known.items() if count},
         gpu_hours=_hours(grid),
         examples=_examples(grid),
         adversarial={name: (s.target, s.whole) for name, s in study.subsets.items()},
         retained={
-            key: read_score(Path(score.path)).averages["avg"][score.metrics[0]]
+            key: ScoreFile.read(Path(score.path)).averages["avg"][score.metrics[0]]
             for key, score in grid.retained().items()
             if Path(score.path).exists()
         },
@@ -95,16 +88,14 @@ def _wrong(score: Score) -> set[str]:
     return set(own.loc[own["top"] < own["bottom"], "id"])
 
 
-def _validation(grid: Grid, results: Results) -> Mapping[tuple[str, str, str], list[float]]:
-    """(model, recipe, target) -> validation scores of the seeds that are scored."""
-    found = defaultdict(list)
-    for key in results.scored.itertuples(index=False):
-        cell = Cell(*key[:4])
-        score = store.read_json(Path(grid.score(cell).path))
-        if validation := score.get("validation"):
-            value = validation["metrics"][score["main_metric"]]
-            found[cell.model, cell.recipe, cell.target].append(value)
-    return dict(found)
+def _validation(results: Results) -> Mapping[tuple[str, str, str], list[float]]:
+    """Return (model, recipe, target) -> validation scores of the seeds that are scored."""
+    scores = defaultdict(list)
+    for cell, score in results.scores.items():
+        if score.validation:
+            value = score.validation.metrics[score.main_metric]
+            scores[cell.model, cell.recipe, cell.target].append(value)
+    return dict(scores)
 
 
 def _hours(grid: Grid) -> dict[tuple[str, str], float]:

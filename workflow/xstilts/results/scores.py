@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xstilts.errors import InputError, nearest
 from xstilts.grid.artefacts import Cell
 from xstilts.recipe import NONE
+from xstilts.results.score_file import ScoreFile
 
 BASELINE = NONE
 MEAN = "mean"  # stands for a target in statistics: the mean over targets
@@ -26,37 +25,6 @@ AVERAGES = {
     "zero_shot": "Zero-shot: average over all languages but the source",
 }
 CSV_COLUMNS = ["model", "recipe", "target", "seed", "language", "metric", "value", "n", "cell"]
-
-Percentage = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-Metrics = dict[str, Percentage]
-
-
-class _Language(BaseModel):
-    n: Annotated[int, Field(ge=0)]
-    metrics: Metrics
-    majority: Metrics | None = None
-
-
-class ScoreFile(BaseModel):
-    """A `score.json`: the scores of one cell, in percent."""
-
-    model_config = ConfigDict(strict=True)
-
-    version: Literal[1] = Field(alias="schema")
-    model: str
-    recipe: str
-    target: str
-    seed: int
-    source_language: str | None
-    main_metric: str
-    languages: Annotated[dict[str, _Language], Field(min_length=1)]
-    averages: dict[Literal["avg", "zero_shot"], Metrics]
-    degenerate: bool
-
-    @property
-    def cell(self) -> Cell:
-        """The cell of the study."""
-        return Cell(self.model, self.recipe, self.target, self.seed)
 
 
 @dataclass(frozen=True)
@@ -125,6 +93,7 @@ class Results:
     metrics: dict[str, str]  # target -> main metric; only targets that have a score
     sources: dict[str, str | None]  # target -> source language
     warnings: tuple[str, ...]
+    scores: Mapping[Cell, ScoreFile]  # in study order
 
     def headline(self, language: str | None = None) -> pd.DataFrame:
         """The rows of the main metric: of one language or average, or of every language."""
@@ -167,31 +136,6 @@ def plain(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def read_score(path: Path) -> ScoreFile:
-    """Read and check one score file.
-
-    Raises:
-        InputError: not JSON, or a key is absent or wrong; the message names file and key.
-    """
-    try:
-        score = ScoreFile.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        where = f"key {key!r}: " if key else ""
-        raise InputError(f"{path}: damaged score file: {where}{first['msg']}") from None
-    for name, metrics in [
-        *((f"languages.{name}.metrics", entry.metrics) for name, entry in score.languages.items()),
-        *((f"averages.{name}", metrics) for name, metrics in score.averages.items()),
-    ]:
-        if score.main_metric not in metrics:
-            lack = f"key {name!r} lacks the main metric {score.main_metric!r}"
-            raise InputError(f"{path}: damaged score file: {lack}")
-    if "avg" not in score.averages:
-        raise InputError(f"{path}: damaged score file: key 'averages' lacks 'avg'")
-    return score
-
-
 def collect(paths: Iterable[Path], context: Context) -> Results:
     """Read the score files of a study; paths that do not exist are cells not done yet.
 
@@ -204,7 +148,7 @@ def collect(paths: Iterable[Path], context: Context) -> Results:
     origin: dict[Cell, Path] = {}
     first_of: dict[str, Cell] = {}  # target -> the first cell read
     for path in filter(Path.exists, paths):
-        score = read_score(path)
+        score = ScoreFile.read(path)
         cell = score.cell
         if cell not in wanted:
             hint = nearest(str(cell), map(str, wanted))
@@ -218,7 +162,8 @@ def collect(paths: Iterable[Path], context: Context) -> Results:
                 f"{path}: key 'main_metric': target {score.target!r} has {score.main_metric!r} "
                 f"here and {scores[first].main_metric!r} in {origin[first]}"
             )
-    ordered = [scores[cell] for cell in context.cells if cell in scores]
+    scores = {cell: scores[cell] for cell in context.cells if cell in scores}
+    ordered = list(scores.values())
     rows = [row for score in ordered for row in _rows(score)]
     flags = ["headline", "majority", "degenerate"]
     frame = pd.DataFrame(rows, columns=[*CSV_COLUMNS, *flags]).astype(
@@ -230,6 +175,7 @@ def collect(paths: Iterable[Path], context: Context) -> Results:
         metrics={score.target: score.main_metric for score in ordered},
         sources={score.target: score.source_language for score in ordered},
         warnings=(*context.warnings, *_language_warnings(ordered, context)),
+        scores=scores,
     )
 
 

@@ -1,4 +1,4 @@
-"""score: a cell's predictions against the gold data, and beside it the scores of the examples."""
+"""score: a cell's predictions against the gold data, in total and per example."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,77 +10,76 @@ from xstilts.families import check_metrics, family
 from xstilts.grid.artefacts import Dataset, Predictions, Score
 from xstilts.identity import VERSIONS
 from xstilts.metrics import majority
+from xstilts.results.score_file import Language, ScoreFile, Validation
 from xstilts.store.provenance import provenance
 
 
 def run(score: Score) -> None:
-    """Score every language and their averages. Raises InputError for damaged or missing inputs."""
+    """Score all languages and their averages. Raises InputError for damaged or missing inputs."""
     started = time.monotonic()
     predictions = score.predictions
     check_metrics(predictions.family, score.metrics, score.cell.target)
     languages, examples = {}, []
     for dataset in predictions.scored:
-        languages[dataset.language], found = _score_language(score, dataset)
-        examples += [(dataset.language, *example) for example in found]
+        languages[dataset.language], of_language = _score_language(score, dataset)
+        examples += [(dataset.language, *example) for example in of_language]
     _write_examples(Path(score.examples_path), examples)
-    cell = score.cell
-    store.write_json(
-        Path(score.path),
-        {
-            "schema": 1,
-            "cell": str(cell),
-            "model": cell.model,
-            "recipe": cell.recipe,
-            "target": cell.target,
-            "seed": cell.seed,
-            "source_language": score.source_language,
-            "main_metric": score.metrics[0],
-            "languages": languages,
-            "validation": _validation(score),
-            "averages": _averages(languages, score.source_language),
-            "degenerate": _degenerate(languages, score),
-            "provenance": {
-                "id": score.id,
-                "content": score.identity.content,
-                "predictions": predictions.id,
-                "lineage": [node.id for node in predictions.checkpoint.lineage()],
-                "data": {dataset.language: dataset.id for dataset in predictions.scored},
-                "versions": VERSIONS,
-                **provenance(started),
-            },
+    cell, source = score.cell, score.source_language
+    ScoreFile(
+        version=1,
+        name=str(cell),
+        model=cell.model,
+        recipe=cell.recipe,
+        target=cell.target,
+        seed=cell.seed,
+        source_language=source,
+        main_metric=score.metrics[0],
+        languages=languages,
+        validation=_validation(score),
+        averages=_averages(languages, source),
+        degenerate=_degenerate(languages, score),
+        provenance={
+            "id": score.id,
+            "content": score.identity.content,
+            "predictions": predictions.id,
+            "lineage": [node.id for node in predictions.checkpoint.lineage()],
+            "data": {dataset.language: dataset.id for dataset in predictions.scored},
+            "versions": VERSIONS,
+            **provenance(started),
         },
-    )
+    ).write(Path(score.path))
 
 
-def _score_language(score: Score, dataset: Dataset) -> tuple[dict, list[tuple]]:
-    """A language's entry in the score file, and the (id, top, bottom) of its examples."""
+def _score_language(score: Score, dataset: Dataset) -> tuple[Language, list[tuple]]:
+    """Return the scores of one language, and (id, top, bottom) of each of its examples."""
     module, main = family(score.predictions.family), score.metrics[0]
     rows, predictions, threshold = read_language(score.predictions, dataset)
     examples = []
     if main in module.EXAMPLES:
         examples = module.EXAMPLES[main](rows, predictions, dataset.language)
-    return {
-        "n": len(predictions),
-        "metrics": {
+    entry = Language(
+        n=len(predictions),
+        metrics={
             metric: module.METRICS[metric](rows, predictions, dataset.language)
             for metric in score.metrics
         },
-        "majority": _majority(rows, main),
+        majority=_majority(rows, main),
         **({} if threshold is None else {"threshold": threshold}),
-    }, examples
+    )
+    return entry, examples
 
 
-def _validation(score: Score) -> dict | None:
-    """The scores on the source language's validation split, by which recipes may be chosen."""
+def _validation(score: Score) -> Validation | None:
+    """Return the scores on the source language's validation split, if the target has one."""
     dataset = score.predictions.validation
     if dataset is None:
         return None
     entry, _ = _score_language(score, dataset)
-    return {"language": dataset.language, "n": entry["n"], "metrics": entry["metrics"]}
+    return Validation(language=dataset.language, n=entry.n, metrics=entry.metrics)
 
 
 def _write_examples(path: Path, examples: Sequence[tuple]) -> None:
-    """The main metric's sums, example by example: it is 100 Σ top / Σ bottom of a language."""
+    """Write the terms of the main metric, which is 100 Σ top / Σ bottom over a language."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -101,7 +100,7 @@ def _write_examples(path: Path, examples: Sequence[tuple]) -> None:
 def read_language(
     predictions: Predictions, dataset: Dataset
 ) -> tuple[list[dict], list[dict], float | None]:
-    """A language's rows, its predictions, and the threshold that was tuned for them, if any.
+    """Return a language's rows, its predictions and, for bitext mining, the tuned threshold.
 
     Predictions below the threshold are empty. Raises InputError for damaged or missing inputs.
     """
@@ -118,8 +117,7 @@ def _read(predictions: Predictions, dataset: Dataset) -> tuple[list[dict], list[
     rows = store.read_rows(Path(dataset.path))
     path = Path(predictions.file(dataset))
     found = store.read_lines(path)
-    module = family(predictions.family)
-    asked = module.asked(rows, predictions.settings) if hasattr(module, "asked") else rows
+    asked = family(predictions.family).asked(rows, predictions.settings)
     expected, given = {row["id"] for row in asked}, {prediction["id"] for prediction in found}
     if expected != given or len(given) != len(found):
         example = sorted(expected ^ given)[:1] or ["a repeated id"]
@@ -128,29 +126,29 @@ def _read(predictions: Predictions, dataset: Dataset) -> tuple[list[dict], list[
 
 
 def _majority(rows: Sequence[Mapping], metric: str) -> dict[str, float] | None:
-    """What the most frequent label would score; None where the metric has no such floor."""
+    """Return the score of the most frequent label; None if the metric is not accuracy."""
     if metric != "accuracy" or "label" not in rows[0]:
         return None
     return {metric: majority([row["label"] for row in rows])}
 
 
-def _averages(languages: Mapping[str, dict], source: str) -> dict[str, dict[str, float]]:
-    """Unweighted means: over all languages as XTREME averages, and without the source language."""
+def _averages(languages: Mapping[str, Language], source: str) -> dict[str, dict[str, float]]:
+    """Return unweighted means: over all languages, as XTREME does, and without the source."""
     groups = {"avg": list(languages), "zero_shot": [code for code in languages if code != source]}
     return {
         name: {
-            metric: sum(languages[code]["metrics"][metric] for code in codes) / len(codes)
-            for metric in languages[codes[0]]["metrics"]
+            metric: sum(languages[code].metrics[metric] for code in codes) / len(codes)
+            for metric in languages[codes[0]].metrics
         }
         for name, codes in groups.items()
         if codes
     }
 
 
-def _degenerate(languages: Mapping[str, dict], score: Score) -> bool:
-    """Whether the run learnt nothing: in the source language it does not beat the majority."""
+def _degenerate(languages: Mapping[str, Language], score: Score) -> bool:
+    """Whether the run learned nothing: in the source language it is not above the majority."""
     source = languages.get(score.source_language)
-    if source is None or source["majority"] is None:
+    if source is None or source.majority is None:
         return False
     main = score.metrics[0]
-    return source["metrics"][main] <= source["majority"][main]
+    return source.metrics[main] <= source.majority[main]

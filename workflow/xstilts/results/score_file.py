@@ -1,0 +1,91 @@
+"""The score file of one cell: its schema, written by `score` and read by everything after it."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xstilts import store
+from xstilts.errors import InputError
+from xstilts.grid.artefacts import Cell
+
+Percentage = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+Metrics = dict[str, Percentage]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, populate_by_name=True)
+
+
+class Language(_Strict):
+    """The scores of one language, in percent."""
+
+    n: Annotated[int, Field(ge=0, description="Number of examples.")]
+    metrics: Metrics
+    majority: Metrics | None = Field(None, description="Score of the most frequent label.")
+    threshold: float | None = Field(None, description="Tuned on validation data, if the task is.")
+
+
+class Validation(_Strict):
+    """The scores on the validation split of the source language, for choosing a recipe."""
+
+    language: str
+    n: int
+    metrics: Metrics
+
+
+class ScoreFile(_Strict):
+    """The content of a score file; the order of the fields is their order in the file."""
+
+    version: Literal[1] = Field(alias="schema")
+    name: str = Field(alias="cell")
+    model: str
+    recipe: str
+    target: str
+    seed: int
+    source_language: str | None
+    main_metric: str
+    languages: Annotated[dict[str, Language], Field(min_length=1)]
+    validation: Validation | None = None
+    averages: dict[Literal["avg", "zero_shot"], Metrics]
+    degenerate: bool
+    provenance: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _has_main_metric(self) -> Self:
+        if "avg" not in self.averages:
+            raise ValueError("key 'averages' lacks 'avg'")
+        groups = {f"languages.{x}.metrics": entry.metrics for x, entry in self.languages.items()}
+        groups |= {f"averages.{x}": metrics for x, metrics in self.averages.items()}
+        for name, metrics in groups.items():
+            if self.main_metric not in metrics:
+                raise ValueError(f"key {name!r} lacks the main metric {self.main_metric!r}")
+        return self
+
+    @property
+    def cell(self) -> Cell:
+        """The cell of the study."""
+        return Cell(self.model, self.recipe, self.target, self.seed)
+
+    @property
+    def headline(self) -> float:
+        """The main metric's zero-shot average; over all languages if there is no other one."""
+        return self.averages.get("zero_shot", self.averages["avg"])[self.main_metric]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and check a score file. Raises InputError that names the file and the key."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        place = f"key {key!r}: " if key else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(
+            f"{path}: damaged score file: {place}{message}; delete it and run the workflow again"
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the file atomically; keys that were not given are left out."""
+        store.write_json(path, self.model_dump(by_alias=True, exclude_unset=True))
