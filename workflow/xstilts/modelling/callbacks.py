@@ -7,10 +7,11 @@ from contextlib import suppress
 
 from transformers import TrainerCallback
 
-from xstilts import store
-from xstilts.errors import InputError, Stopped
+from xstilts.costs.units import duration, rate
+from xstilts.errors import Stopped
 from xstilts.grid.artefacts import Checkpoint
 from xstilts.modelling import distributed
+from xstilts.store import progress
 
 log = logging.getLogger("xstilts")
 
@@ -37,24 +38,24 @@ class Progress(TrainerCallback):
         if now - self.last < _PROGRESS_SECONDS:
             return
         self.last = now
-        rate = (state.global_step - self.first_step) / (now - self.start)
-        left = (state.max_steps - state.global_step) / rate
+        speed = (state.global_step - self.first_step) / (now - self.start)
+        left = (state.max_steps - state.global_step) / speed
         loss = "" if self.loss is None else f", loss {self.loss:.3f}"
         log.info(
             f"{self.step.identity.name}: step {state.global_step}/{state.max_steps}{loss}, "
-            f"{rate:.1f} steps/s, {left / 60:.1f} min left"
+            f"{rate(speed, 'step')}, {duration(left)} left"
         )
-        told = {
-            "step": state.global_step,
-            "steps": state.max_steps,
-            "loss": self.loss,
-            "examples_per_second": round(rate * self.step.settings.batch_size, 1),
-            "seconds_left": round(left),
-            "seconds_spent": round(now - self.started),
-        }
+        report = progress.Progress(
+            step=state.global_step,
+            steps=state.max_steps,
+            loss=self.loss,
+            examples_per_second=round(speed * self.step.settings.batch_size, 1),
+            seconds_left=round(left),
+            seconds_spent=round(now - self.started),
+        )
         if state.is_world_process_zero:
-            with suppress(OSError):  # nothing to end a training for
-                store.write_json(store.progress_file(self.step.id), told)
+            with suppress(OSError):  # a full disk here is no reason to end a training
+                report.write(self.step.id)
 
 
 class StopOnSignal(TrainerCallback):
@@ -97,9 +98,7 @@ class Patience(TrainerCallback):
             control.should_training_stop = True
 
 
-def spent_before(id: str) -> float:
-    """Seconds of the attempts that were stopped or killed, as the last of them has told."""
-    try:
-        return float(store.read_json(store.progress_file(id))["seconds_spent"])
-    except (InputError, KeyError, TypeError, ValueError):
-        return 0.0
+def spent_before(id: str) -> int:
+    """Seconds spent in earlier, interrupted attempts (from the progress file)."""
+    report = progress.Progress.read(id)
+    return report.seconds_spent if report else 0
