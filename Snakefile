@@ -1,8 +1,8 @@
 """xstilts: does intermediate-task training improve zero-shot cross-lingual transfer?
 
 A study (the configuration) is expanded to cells and to the tree of artefacts that they need; one
-file of rules per phase makes them. Every path ends in a digest of what determines its content, so
-present is up to date and absent is to do; inputs are ancient(): modification times decide nothing.
+file of rules per phase makes them. `workflow/rules/common.smk` says how digests in paths and
+Snakemake share the work.
 """
 
 from pathlib import Path
@@ -10,9 +10,13 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-if not workflow.overwrite_configfiles:
+DEFAULT_STUDY = "config/config.yaml"  # of the working directory, else of this workflow
 
-    configfile: workflow.source_path("config/config.yaml")
+if not workflow.overwrite_configfiles:
+    if not Path(DEFAULT_STUDY).exists():
+        DEFAULT_STUDY = workflow.source_path(DEFAULT_STUDY)
+
+    configfile: DEFAULT_STUDY
 
 
 report: "workflow/report/workflow.rst"
@@ -34,23 +38,29 @@ rule all:
     default_target: True
     input:
         rules.study.output,
-        everything,
+        lambda wildcards: ancient(REQUESTS.goal("all")),
     localrule: True
 
 
+# fetch_all, prepare_all, train_all, predict_all, score_all: everything up to a phase
+for _goal in [name for name in GOALS if name != "all"]:
+
+    rule:
+        name:
+            _goal
+        input:
+            lambda wildcards, goal=_goal: ancient(REQUESTS.goal(goal)),
+        localrule: True
+
+
 onstart:
-    if found := unwritable_results():
-        raise WorkflowError(found)
+    if message := unwritable_results():
+        raise WorkflowError(message)
     VIEW.write_snapshot()
-
-
-onsuccess:
-    if any(is_done(score) for score in GRID.scores()):
-        shell(f"python -m xstilts study --study {VIEW.snapshot}")
 
 
 onerror:
     print(
         unwritable_results()
-        or f"Some jobs failed; the logs are in {LOGS}/. What they left out runs next time."
+        or f"Some jobs failed; their logs are in {paths.LOGS}/. The next run does what is missing."
     )

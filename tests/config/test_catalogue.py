@@ -111,7 +111,7 @@ def test_the_caption_names_the_set_and_who_lacks_it():
     assert notes(Grid(project())) == []
     grid = Grid(project(hyperparameters="phang2020", targets=["xnli", "xcopa", "tatoeba"]))
     [note] = notes(grid)
-    assert "phang2020; XCOPA have no such set" in note
+    assert "phang2020 (defaults for XCOPA, without this preset)" in note
     assert "XNLI" not in note
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests import CONFIG
-from xstilts.config.project import assemble
+from xstilts.config.project import assemble, read_definitions
 from xstilts.config.resources import ModelNeeds
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
@@ -21,7 +21,7 @@ STUDY = {
 
 
 def grid(**changes) -> Grid:
-    return Grid(assemble({**STUDY, **changes}, CONFIG))
+    return Grid(assemble({**STUDY, **changes}, read_definitions([CONFIG])))
 
 
 def ids(found: Grid) -> set[str]:

@@ -74,10 +74,10 @@ class Project:
         return [tuple(told) for told in json.loads(done.stdout)]
 
     def grid(self, **study):
-        from xstilts.config.project import assemble
+        from xstilts.config.project import assemble, read_definitions
         from xstilts.grid.grid import Grid
 
-        return Grid(assemble({**STUDY, **study}, self.folder / "config"))
+        return Grid(assemble({**STUDY, **study}, read_definitions([self.folder / "config"])))
 
     def published(self) -> dict[str, Path]:
         """The folders of what was fetched, by the name without its digest."""

@@ -9,7 +9,7 @@ from tests.hub import catalogue
 from tests.hub.project import ROOT, STUDY, Project, model_files
 from tests.hub.server import Hub
 from xstilts import store
-from xstilts.config.project import assemble, read_entries, read_lock
+from xstilts.config.project import assemble, read_definitions, read_entries, read_lock
 from xstilts.config.schema import Task
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
@@ -211,7 +211,7 @@ def test_a_damaged_lock_file_is_one_message(tmp_path, text):
 @pytest.mark.parametrize("source", ["files", "hub"])
 def test_pairs_that_train_on_the_same_data_are_found_in_both_sources(source):
     study = GRID | {"source": source, "models": ["xlmr-large"]}
-    grid = Grid(assemble(study, ROOT / "config"))
+    grid = Grid(assemble(study, read_definitions([ROOT / "config"])))
     assert {("mnli", "xnli"), ("anli_plus", "xnli"), ("squad", "xquad"), ("squad", "mlqa")} <= set(
         same_data(grid)
     )
@@ -222,7 +222,9 @@ def test_pairs_that_train_on_the_same_data_are_found_in_both_sources(source):
 def test_the_source_is_part_of_the_identity_of_what_is_read_from_it_alone():
     study = STUDY | {"models": ["xlmr-large"], "targets": ["lab_nli", "xnli"]}
     files, hub = (
-        Grid(assemble(study | {"source": source}, ROOT / "config")).artefacts().checkpoints
+        Grid(assemble(study | {"source": source}, read_definitions([ROOT / "config"])))
+        .artefacts()
+        .checkpoints
         for source in ("files", "hub")
     )
     shared = {id.rpartition(".")[0] for id in files.keys() & hub.keys()}

@@ -14,6 +14,8 @@ from xstilts.config.origins import HubSplit
 from xstilts.config.project import Project, validate
 from xstilts.config.schema import Task
 from xstilts.errors import InputError
+from xstilts.families import family as family_of
+from xstilts.families import mask
 from xstilts.grid.grid import Grid
 from xstilts.sources.hub import read
 
@@ -32,7 +34,7 @@ def load(tmp_path):
             path.write_bytes(parquet(records))
         else:
             path.write_text("".join(json.dumps(record) + "\n" for record in records))
-        return read(HubSplit(**PLACE, **split), family, [path], language)
+        return read(HubSplit(**PLACE, **split), family_of(family).hub_items, [path], language)
 
     return rows
 
@@ -92,7 +94,7 @@ def test_text_files_are_read_packed_or_not(tmp_path, name, packed):
     data = TEXTS[name].encode()
     path.write_bytes(gzip.compress(data) if packed else data)
     columns = {"text": "text"} if name == "data.txt" else {"text": "text", "id": "id"}
-    table = read(HubSplit(**PLACE, columns=columns), "mask", [path], "en")
+    table = read(HubSplit(**PLACE, columns=columns), mask.hub_items, [path], "en")
     assert [row["text"] for row in table.rows] == ["a, b"]
 
 
@@ -115,7 +117,7 @@ def test_a_damaged_text_file_is_one_message(tmp_path, name, content, message):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=message):
-        read(HubSplit(**PLACE, columns={"text": "text"}), "mask", [path], "en")
+        read(HubSplit(**PLACE, columns={"text": "text"}), mask.hub_items, [path], "en")
 
 
 def test_lines_and_limit(load):
@@ -228,7 +230,7 @@ def test_a_file_that_is_cut_is_named(tmp_path):
     path = tmp_path / "data.parquet"
     path.write_bytes(parquet([{"text": "a"}])[:40])
     with pytest.raises(InputError, match=r"data\.parquet: not valid Parquet, or cut"):
-        read(HubSplit(**PLACE, columns={"text": "text"}), "mask", [path], "en")
+        read(HubSplit(**PLACE, columns={"text": "text"}), mask.hub_items, [path], "en")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,7 @@ def test_a_file_that_is_cut_is_named(tmp_path):
         ("classify", {"columns": PAIR, "labels": {0: 1}}, "labels.0: 1, expected text"),
         ("choose", {"columns": CHOICES}, "labels: family choose needs"),
         ("choose", {"columns": CHOICES, "labels": {"A": "0"}}, "labels.A: '0', expected a choice"),
-        ("retrieve", {"columns": {}}, "source: not for family retrieve, only classify, choose"),
+        ("retrieve", {"columns": {}}, "source: not for family retrieve, only answer, choose, classify"),
         ("mask", {"columns": {"text": "t"}, "revision": "main"}, "'main' is no commit: expected"),
         ("tag", {"columns": {"words": "w", "tags": "t", "heads": "h"}}, "go together"),
         ("classify", {"columns": PAIR, "lines": True}, "lines: not for family classify"),

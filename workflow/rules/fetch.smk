@@ -1,28 +1,23 @@
 # The only rules with a network: `snakemake fetch_all` on a login node, then everything is offline.
-DOWNLOADS = {}
-for split in SHARED.downloads.values():
-    if isinstance(split, Download):
-        DOWNLOADS.setdefault(split.task, []).append(split)
-
-# A rule per task, as in prepare.smk; splits that are there already are kept.
-for task, splits in DOWNLOADS.items():
+# A rule for each task, as in prepare.smk; update() keeps splits that exist.
+for _task, _splits in REQUESTS.downloads_by_task().items():
 
     rule:
         name:
-            f"fetch_data_{task}"
+            f"fetch_data_{_task}"
         output:
-            update([f"{download.path}/manifest.json" for download in splits]),
+            update([split.files[-1] for split in _splits]),
         log:
-            f"{LOGS}/fetch/{task}.log",
+            paths.log_file("fetch", _task),
         benchmark:
-            f"{BENCHMARKS}/fetch/{task}.tsv"
+            paths.benchmark_file("fetch", _task)
         localrule: True
         conda:
             "../../envs/xstilts.yaml"
         params:
-            ids=[download.id for download in splits],
+            ids=[split.id for split in _splits],
         message:
-            f"fetch {task}: {len(splits)} splits"
+            f"fetch {_task}: {len(_splits)} splits"
         shell:
             command("fetch") + "{params.ids:q}"
 
@@ -30,11 +25,11 @@ for task, splits in DOWNLOADS.items():
 rule fetch:
     """Download a pretrained model at its pinned commit."""
     output:
-        update("results/checkpoints/{node}/manifest.json"),
+        update(MANIFEST),
     log:
-        f"{LOGS}/fetch/{{node}}.log",
+        paths.log_file("fetch", "{node}"),
     benchmark:
-        f"{BENCHMARKS}/fetch/{{node}}.tsv"
+        paths.benchmark_file("fetch", "{node}")
     wildcard_constraints:
         node=r"[^/]+\.hub\.[0-9a-f]{12}",
     localrule: True
@@ -46,29 +41,22 @@ rule fetch:
         command("fetch") + "{wildcards.node:q}"
 
 
-rule fetch_all:
-    """All that the study needs of the Hub."""
-    input:
-        lambda wildcards: needed(SHARED.downloads.values()),
-    localrule: True
-
-
 rule initialise:
-    """Make a model with random weights, and train its tokenizer."""
+    """Create a model with random weights and train its tokenizer."""
     input:
         inputs("checkpoints"),
     output:
-        update("results/checkpoints/{node}/manifest.json"),
+        update(MANIFEST),
     log:
-        f"{LOGS}/initialise/{{node}}.log",
+        paths.log_file("initialise", "{node}"),
     benchmark:
-        f"{BENCHMARKS}/initialise/{{node}}.tsv"
+        paths.benchmark_file("initialise", "{node}")
     wildcard_constraints:
         node=r"[^/]+\.init\.[0-9a-f]{12}",
     conda:
         "../../envs/xstilts.yaml"
     resources:
-        **needs("initialise"),
+        **resources("initialise"),
     message:
         "initialise {wildcards.node}"
     shell:

@@ -1,24 +1,26 @@
-# A rule per target: one job predicts all languages that are missing; update() keeps the others.
-for target, files in prediction_files().items():
+FOLDER = paths.PREDICTIONS.format(id="{node}")
+
+# A rule for each target: one job predicts all missing languages; update() keeps the others.
+for _target, _names in REQUESTS.prediction_files().items():
 
     rule:
         name:
-            f"predict_{target}"
+            f"predict_{_target}"
         input:
             inputs("predictions"),
         output:
-            update([f"results/predictions/{{node}}/{name}" for name in files]),
+            update([f"{FOLDER}/{name}" for name in _names]),
         log:
-            f"{LOGS}/predict/{{node}}.log",
+            paths.log_file("predict", "{node}"),
         benchmark:
-            f"{BENCHMARKS}/predict/{{node}}.tsv"
+            paths.benchmark_file("predict", "{node}")
         wildcard_constraints:
-            node=rf"[^/]+\.{target}\.[0-9a-f]{{12}}",
+            node=rf"[^/]+\.{_target}\.[0-9a-f]{{12}}",
         conda:
             "../../envs/xstilts.yaml"
         threads: processors("predict")
         resources:
-            **needs("predict", f"predict_{target}"),
+            **resources("predict", f"predict_{_target}"),
         message:
             "predict {wildcards.node}"
         shell:

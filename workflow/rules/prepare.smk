@@ -1,28 +1,24 @@
-DATASETS = {}
-for dataset in SHARED.datasets.values():
-    DATASETS.setdefault(dataset.task, []).append(dataset)
-
-# A rule per task, so that one job prepares all languages and splits; those there already are kept.
-for task, datasets in DATASETS.items():
+# A rule for each task: one job prepares all languages and splits; update() keeps those that exist.
+for _task, _datasets in REQUESTS.datasets_by_task().items():
 
     rule:
         name:
-            f"prepare_{task}"
+            f"prepare_{_task}"
         input:
-            downloads(datasets),
+            lambda _, datasets=_datasets: ancient(REQUESTS.downloads(datasets)),
         output:
-            update([f"{dataset.path}/manifest.json" for dataset in datasets]),
+            update([dataset.files[-1] for dataset in _datasets]),
         log:
-            f"{LOGS}/prepare/{task}.log",
+            paths.log_file("prepare", _task),
         benchmark:
-            f"{BENCHMARKS}/prepare/{task}.tsv"
+            paths.benchmark_file("prepare", _task)
         conda:
             "../../envs/xstilts.yaml"
         resources:
-            **needs("prepare", f"prepare_{task}"),
+            **resources("prepare", f"prepare_{_task}"),
         params:
-            ids=[dataset.id for dataset in datasets],
+            ids=[dataset.id for dataset in _datasets],
         message:
-            f"prepare {task}: {len(datasets)} data sets"
+            f"prepare {_task}: {len(_datasets)} data sets"
         shell:
             command("prepare") + "{params.ids:q}"

@@ -1,19 +1,21 @@
 rule score:
-    """A cell's predictions against the gold data, all languages in one JSON file, and by example."""
+    """Score a cell's predictions: one JSON file for all languages, and one table by example."""
     input:
         inputs("scores"),
     output:
         score=report(
-            "results/scores/{node}.json",
+            paths.SCORE.format(id="{node}"),
             category="Cells",
-            subcategory=lambda wildcards: cell(wildcards).target,
-            labels=cell_labels,
+            subcategory=lambda wildcards: REQUESTS.artefact(
+                "scores", wildcards.node
+            ).cell.target,
+            labels=labels,
         ),
-        examples="results/scores/{node}.parquet",
+        examples=paths.SCORE_EXAMPLES.format(id="{node}"),
     log:
-        f"{LOGS}/score/{{node}}.log",
+        paths.log_file("score", "{node}"),
     benchmark:
-        f"{BENCHMARKS}/score/{{node}}.tsv"
+        paths.benchmark_file("score", "{node}")
     wildcard_constraints:
         node=ID,
     localrule: True

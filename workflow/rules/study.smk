@@ -1,7 +1,7 @@
 rule study:
-    """Tables, figures and page of the study; the stamp's name says of which scores and code."""
+    """Draw the study's tables, figures and page; the stamp's name is a digest of all they show."""
     input:
-        lambda wildcards: needed(GRID.artefacts().scores.values()),
+        lambda wildcards: ancient(REQUESTS.files(GRID.artefacts().scores.values())),
     output:
         scores=report(
             f"{VIEW.folder}/scores.csv",
@@ -26,15 +26,15 @@ rule study:
             caption="../report/languages.rst",
         ),
         page=f"{VIEW.folder}/report.html",
-        stamp=VIEW.stamp if workflow.is_main_process else [],
+        stamp=VIEW.stamp if PLANNING else [],  # costs an expansion of all cells
     log:
-        f"{LOGS}/study/{STUDY.study}.log",
+        paths.log_file("study", GRID.study.study),
     benchmark:
-        f"{BENCHMARKS}/study/{STUDY.study}.tsv"
+        paths.benchmark_file("study", GRID.study.study)
     localrule: True
     conda:
         "../../envs/xstilts.yaml"
     message:
-        f"tables and figures of study {STUDY.study}"
+        f"tables and figures of study {GRID.study.study}"
     shell:
-        command("study") + "> /dev/null"
+        command("study")

@@ -3,20 +3,20 @@ rule train:
     input:
         inputs("checkpoints"),
     output:
-        update("results/checkpoints/{node}/manifest.json"),
+        update(MANIFEST),
     log:
-        f"{LOGS}/train/{{node}}.log",
+        paths.log_file("train", "{node}"),
     benchmark:
-        f"{BENCHMARKS}/train/{{node}}.tsv"
+        paths.benchmark_file("train", "{node}")
     wildcard_constraints:
         node=r"[^/]+\.s[0-9]+\.[0-9a-f]{12}",
     conda:
         "../../envs/xstilts.yaml"
     threads: processors("train")
     resources:
-        **needs("train"),
+        **resources("train"),
     params:
-        options=train_options,
+        options=lambda wildcards: RESOURCES.train_options(wildcards.node),
     message:
         "train {wildcards.node}"
     shell:

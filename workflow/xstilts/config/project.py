@@ -136,9 +136,10 @@ def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dic
     return entries
 
 
-def read_site(path: Path) -> Site:
-    """Read the description of a cluster; without the file, the defaults of SLURM apply."""
-    return validate(Site, read_yaml(path), str(path)) if path.exists() else Site()
+def read_site(*paths: Path) -> Site:
+    """Read the description of a cluster, the first file that exists; without one, the defaults."""
+    path = next(filter(Path.exists, paths), None)
+    return validate(Site, read_yaml(path), str(path)) if path else Site()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
-"""What a job may use: processors, GPUs, memory and time, by phase, model, attempt and site.
+"""Resources of jobs: processors, GPUs, memory and time, by phase, model, attempt and site.
 
-None of it changes a result, so none of it is part of an artefact's identity.
+They change no result, so they are not part of an artefact's identity.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -13,70 +15,74 @@ Phase = Literal["prepare", "initialise", "train", "predict"]
 
 
 class Needs(Strict):
-    """What a job may use at its first attempt; memory and time grow with each further one."""
+    """Resources of a job's first attempt; memory and time grow with each further attempt."""
 
     threads: int | None = Field(
         None,
         gt=0,
-        description="Processors, for each GPU where a job has several; only one gives the same "
-        "bits every time.",
+        description="Processors; per GPU, if a job has several. Only with one are results equal to "
+        "the last bit.",
     )
     gpu: int | None = Field(
         None,
         ge=0,
-        description="GPUs, of all nodes; a training by several shares out the model (FSDP), "
-        "predictions take one.",
+        description="GPUs on all nodes together. With several, the model is sharded across them "
+        "(FSDP); predictions use one.",
     )
     mem_mb: int | None = Field(None, gt=0, description="Main memory, on each node.")
     runtime: int | None = Field(None, gt=0, description="Minutes.")
 
 
 class ModelNeeds(Needs):
-    """Of a model's training steps, and of its predictions where `predict` says nothing else."""
+    """Resources of a model's training jobs; predictions use them too unless `predict` differs."""
 
     micro_batch: int | None = Field(
-        None, gt=0, description="Examples in memory at a time; the batch size stays."
+        None,
+        gt=0,
+        description="Examples in memory at the same time; the batch size stays.",
     )
     nodes: int = Field(
-        1, gt=0, description="Nodes of a cluster that a training's GPUs are on, as many on each."
+        1, gt=0, description="Nodes of a cluster for the GPUs of a training, equally many on each."
     )
-    predict: Needs = Field(Needs(), description="The same keys for the jobs that predict.")
+    predict: Needs = Field(Needs(), description="The same keys, for prediction jobs.")
 
     @model_validator(mode="after")
     def _even_nodes(self) -> "ModelNeeds":
         if self.nodes > 1 and ((self.gpu or 0) % self.nodes or (self.gpu or 0) < 2 * self.nodes):
             raise ValueError(
-                f"gpu: {self.gpu or 0}, expected a multiple of nodes, {self.nodes}, and at least "
+                f"gpu: {self.gpu or 0}, expected a multiple of nodes ({self.nodes}) with at least "
                 "two on each"
             )
         return self
 
 
 class Limits(Strict):
-    """What no job of a site may ask for more of."""
+    """Upper limits of a site's jobs."""
 
     mem_mb: int | None = Field(None, gt=0)
     runtime: int | None = Field(None, gt=0)
 
 
 class Partitions(Strict):
-    """Partitions by what a job needs."""
+    """Partitions for jobs with and without GPUs."""
 
-    cpu: str | None = Field(None, description="Of jobs without GPUs.")
-    gpu: str | None = Field(None, description="Of jobs with GPUs.")
+    cpu: str | None = Field(None, description="For jobs without GPUs.")
+    gpu: str | None = Field(None, description="For jobs with GPUs.")
 
 
 class Site(Strict):
-    """A cluster: whom jobs are charged to, where they run, and what they may ask for."""
+    """A cluster: account, partitions and limits of its jobs."""
 
-    account: str | None = Field(None, description="Charged with the jobs.")
+    account: str | None = Field(None, description="Account that pays for the jobs.")
     partitions: Partitions = Partitions()
-    gpu_model: str | None = Field(None, description="As `sinfo -o %G` names it.")
-    constraint: str | None = Field(None, description="Features of nodes that jobs with GPUs want.")
+    gpu_model: str | None = Field(None, description="Name of the GPU in `sinfo -o %G`.")
+    constraint: str | None = Field(None, description="Node features required by jobs with GPUs.")
     qos: str | None = Field(None, description="Quality of service of jobs with GPUs.")
     limits: Limits = Limits()
-    phases: dict[Phase, Needs] = Field({}, description="Where a phase needs more or less.")
-    save_seconds: int = Field(120, gt=0, description="A training saves so long before its limit.")
+    phases: dict[Phase, Needs] = Field({}, description="Phases that need more or less.")
+    save_seconds: int = Field(
+        120, gt=0, description="Seconds before its time limit that a training saves."
+    )
     sbatch: str = Field("", description="Further options of sbatch.")
 
 
@@ -91,10 +97,10 @@ _DEFAULTS: dict[Phase, Needs] = {
 def amount(
     resource: str, phase: Phase, model: ModelNeeds | None, site: Site, attempt: int = 1
 ) -> int:
-    """How much of a resource a job may use at an attempt.
+    """Return the amount of a resource for an attempt of a job.
 
-    What the model says of its trainings and predictions goes before what the site says of the
-    phase, and that before the defaults.
+    The model's resources for trainings and predictions take precedence over the site's resources
+    for the phase, and these over the defaults.
     """
     stated: list[Needs | None] = [site.phases.get(phase), _DEFAULTS[phase]]
     if model and phase == "predict":
@@ -115,10 +121,10 @@ def amount(
 def request(
     phase: Phase, model: ModelNeeds | None, site: Site, attempt: int = 1
 ) -> dict[str, int | str | None]:
-    """What a job asks of SLURM, by the names of Snakemake's plugin; None leaves it to SLURM.
+    """Return a job's resources by the names of Snakemake's SLURM plugin; None leaves it to SLURM.
 
-    Of a training on several nodes SLURM is told tasks and GPUs of each node, and the command itself
-    calls srun; one node is stated too: else SLURM may take the GPUs of a job from several.
+    For a training on several nodes, SLURM gets the tasks and GPUs per node, and the command itself
+    calls srun. A single node is stated too: otherwise SLURM may spread a job's GPUs over nodes.
     """
     gpus = amount("gpu", phase, model, site)
     nodes = model.nodes if model and phase == "train" else 1
@@ -142,3 +148,45 @@ def request(
     if gpus > 1:
         found["cpus_per_task"] = gpus * amount("threads", phase, model, site)
     return found
+
+
+class JobResources:
+    """Resources of the jobs of a study's models at a site."""
+
+    def __init__(self, models: Mapping[str, ModelNeeds], site: Site):
+        self.models = models
+        self.site = site
+        self.request = cache(self._request)
+
+    def model_of(self, node: str) -> str:
+        """Name of the model in an artefact's id; empty for data."""
+        name = node.split(".")[0]
+        return name if name in self.models else ""
+
+    def _request(self, phase: Phase, model: str, attempt: int) -> dict[str, int | str | None]:
+        return request(phase, self.models.get(model), self.site, attempt)
+
+    def constant(self, phase: Phase) -> dict[str, int | str | None]:
+        """Return the resources that are equal for all models and attempts.
+
+        Snakemake calls a function for each job, but not for a constant.
+        """
+        requests = [self.request(phase, name, n) for name in ("", *self.models) for n in (1, 2)]
+        first = requests[0]
+        return {
+            name: value
+            for name, value in first.items()
+            if all(other[name] == value for other in requests)
+        }
+
+    def threads(self, phase: Phase, node: str) -> int:
+        """Return the processors of a job; of each process, if several train."""
+        return amount("threads", phase, self.models.get(self.model_of(node)), self.site)
+
+    def train_options(self, node: str) -> str:
+        """Return the options of a training command that do not change its result."""
+        needs = self.models[self.model_of(node)]
+        options = {"micro-batch": needs.micro_batch}
+        if (needs.gpu or 0) > 1:
+            options |= {"processes": needs.gpu, "nodes": needs.nodes}
+        return " ".join(f"--{name} {value}" for name, value in options.items() if value)

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xstilts import store
-from xstilts.config.project import definitions
+from xstilts.config.project import folders
 from xstilts.config.schema import STUDY
 from xstilts.config.yaml import read_yaml
 from xstilts.costs import measured
@@ -41,6 +41,7 @@ from xstilts.errors import InputError
 from xstilts.grid import state
 from xstilts.grid.artefacts import Artefact, Cell
 from xstilts.grid.grid import Grid
+from xstilts.results.score_file import ScoreFile
 
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
 _WIDTH = 110  # where there is no terminal that has one
@@ -105,23 +106,9 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
 
 
 def _scores(grid: Grid) -> dict[Cell, float]:
-    """The headline of each cell that has a score: zero-shot where the target has other languages.
-
-    In percent, of the main metric. Raises InputError naming a damaged file.
-    """
-    found = {}
-    for score in grid.scores():
-        path = Path(score.path)
-        if not path.exists():
-            continue
-        content = store.read_json(path)
-        try:
-            averages = content["averages"]
-            headline = averages.get("zero_shot") or averages["avg"]
-            found[score.cell] = float(headline[content["main_metric"]])
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise InputError(f"{path}: damaged score file: no average of its metric") from None
-    return found
+    """Return the headline of each cell that has a score. Raises InputError for a damaged file."""
+    paths = {score.cell: Path(score.path) for score in grid.scores()}
+    return {cell: ScoreFile.read(path).headline for cell, path in paths.items() if path.exists()}
 
 
 def _bytes(text: str) -> float:
@@ -144,10 +131,10 @@ def _writable(study: Path, path: Path) -> dict:
         raise InputError(f"--write {path}: exists; delete it or take another name")
     if path.suffix != ".yaml" or not re.fullmatch(STUDY, path.stem):
         raise InputError(f"--write {path}: expected NAME.yaml, NAME as {STUDY}")
-    if definitions(path) != definitions(study):
+    if folders(path) != folders(study):
         raise InputError(
             f"--write {path}: a study finds tasks and models beside it; write it to "
-            f"{study.parent} or {definitions(study) / 'studies'}"
+            f"{study.parent} or {folders(study)[0] / 'studies'}"
         )
     return read_yaml(study)
 

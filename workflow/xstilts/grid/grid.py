@@ -10,9 +10,10 @@ from functools import cache, partial
 
 from xstilts.config.origins import FilesSplit, HubSplit, LabSplit
 from xstilts.config.project import Project, validate
-from xstilts.config.schema import ARM, TEXT_TO_TEXT, Arm, Task
+from xstilts.config.schema import ARM, Arm, Task
 from xstilts.config.settings import Train
 from xstilts.errors import InputError, nearest
+from xstilts.families import family, names
 from xstilts.grid.artefacts import (
     PART_SETTINGS,
     Artefact,
@@ -206,12 +207,12 @@ class Grid:
         name = self._task(task).family
         if not self._is_text_to_text(model):
             return name
-        if name not in TEXT_TO_TEXT:
+        if not family(name).TEXT_TO_TEXT:
             raise InputError(
                 f"model {model!r} is text-to-text: task {task!r} is of family {name}, expected "
-                f"{' or '.join(TEXT_TO_TEXT)}"
+                f"{' or '.join(names('TEXT_TO_TEXT'))}"
             )
-        return TEXT_TO_TEXT[name]
+        return family(name).TEXT_TO_TEXT
 
     def _part(self, part: Part, model: str) -> TrainPart:
         task = self._task(part.task)

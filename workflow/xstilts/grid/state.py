@@ -5,36 +5,65 @@ The Snakefile, `status`, `why` and `gc` all start here.
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xstilts import store
 from xstilts.config.origins import FilesSplit, HubSplit
-from xstilts.config.project import LOCK, Project, assemble, load, used
+from xstilts.config.project import (
+    LOCK,
+    Project,
+    assemble,
+    folders,
+    load,
+    read_definitions,
+    read_study,
+    used,
+)
+from xstilts.errors import InputError
 from xstilts.grid import raw_files
 from xstilts.grid.artefacts import Artefact, Cell, Dataset, Predictions
 from xstilts.grid.grid import Grid
+from xstilts.store import paths
 
+DEFAULT_STUDY = Path("config/config.yaml")
 # the Hub's libraries read these when they are imported
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
-def open_study(path: Path) -> tuple[Grid, list[str]]:
-    """Return a study's grid and notices, from its YAML file or a run's `study.json`."""
-    project = load(path)
-    return (Grid(project), []) if path.suffix == ".json" else _with_raw_files(project)
+def open_study(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[Grid, list[str]]:
+    """Return a study's grid and notices, from its YAML file or a run's `study.json`.
+
+    `changes` override keys of a YAML file. Raise InputError for a mistake in the configuration.
+    """
+    if path.suffix == ".json":
+        if changes:
+            raise InputError(f"{path}: a run's snapshot cannot be changed; name the study's file")
+        return Grid(load(path)), []
+    return open_values(read_study([path], changes), path)
 
 
-def open_values(study: Mapping[str, Any], definitions: Path) -> tuple[Grid, list[str]]:
-    """As `open_study`, from a study's values (Snakemake has read and merged the files)."""
-    return _with_raw_files(assemble(study, definitions))
+def open_rules(
+    files: Sequence[Path], changes: Mapping[str, Any], module_config: Mapping[str, Any] | None
+) -> tuple[Grid, list[str]]:
+    """Return the grid and notices of the study that Snakemake runs.
+
+    `files` are Snakemake's configuration files, `changes` the values of its option `--config`.
+    A workflow that uses this one as a module passes the study's values as `module_config`.
+    """
+    values = read_study(files, changes)  # strictly: Snakemake itself accepts repeated keys
+    path = files[-1] if files else DEFAULT_STUDY
+    return open_values(values if module_config is None else module_config, path)
 
 
-def _with_raw_files(project: Project) -> tuple[Grid, list[str]]:
+def open_values(study: Mapping[str, Any], path: Path) -> tuple[Grid, list[str]]:
+    """Return a study's grid and notices, from the values of its file `path`."""
+    definitions = read_definitions(folders(path))
+    project = assemble(study, definitions, str(path))
     needed = used(project, Grid(project).tasks())
-    needed, notices = raw_files.fingerprint(needed, RAW_MEMORY)
-    return Grid(needed), [*_hub_notices(needed), *notices]
+    needed, notices = raw_files.fingerprint(needed, paths.RAW_MEMORY)
+    return Grid(needed), [*definitions.notices, *_hub_notices(needed), *notices]
 
 
 def _hub_notices(project: Project) -> list[str]:
@@ -59,13 +88,14 @@ def _hub_notices(project: Project) -> list[str]:
     return notices
 
 
-def use_this_installation(folder: Path) -> None:
-    """Set the environment of jobs: this `python`, the package in `folder`, and no network.
+def use_this_installation() -> None:
+    """Set the environment of jobs: this `python`, this package, and no network.
 
     Only `fetch` turns the network on again.
     """
     os.environ |= OFFLINE
-    here = {"PATH": Path(sys.executable).parent, "PYTHONPATH": folder / "workflow"}
+    package = Path(__file__).parents[1]
+    here = {"PATH": Path(sys.executable).parent, "PYTHONPATH": package.parent}
     for name, first in here.items():
         others = os.environ.get(name, "").split(os.pathsep)
         kept = [path for path in others if path and path != str(first)]

@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 
 from xstilts import store
 from xstilts.config.origins import Hub, HubSplit
-from xstilts.config.project import LOCK, Project, assemble, definitions, read_lock, used
+from xstilts.config.project import (
+    LOCK,
+    Project,
+    assemble,
+    folders,
+    read_definitions,
+    read_lock,
+    read_study,
+    used,
+)
 from xstilts.config.schema import Lock
-from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
 from xstilts.stages import fetch
@@ -34,8 +42,9 @@ def run(study: Path, update: bool = False) -> Path:
     """
     if study.suffix == ".json":
         raise InputError(f"{study}: a run's copy; expected the YAML file of the study")
-    folder = definitions(study)
-    project = assemble(read_yaml(study), folder, str(study), locked=False)
+    places = folders(study)
+    folder = places[0]
+    project = assemble(read_study([study]), read_definitions(places), str(study), locked=False)
     project = used(project, Grid(project).tasks())
     lock = read_lock(folder)
     problems = []

@@ -1,0 +1,109 @@
+"""What Snakemake is asked to make: the files of a study's artefacts that a rule or a goal requests.
+
+Identity in the path and Snakemake share the work: every input is a function of a digest, so an
+existing file is current; Snakemake orders, runs and retries the jobs of the missing ones. It
+creates a job for every requested file, even an existing one, so requesting only missing files keeps
+planning proportional to the work left. Reports, drawings and forced runs request everything.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+from xstilts.grid.artefacts import Artefact, Dataset, Download
+from xstilts.grid.grid import Grid
+from xstilts.grid.state import loose_ends, missing
+
+# Named goal -> groups of `Artefacts` that it makes
+GOALS = {
+    "fetch_all": ("downloads",),
+    "prepare_all": ("datasets",),
+    "train_all": ("checkpoints",),
+    "predict_all": ("predictions",),
+    "score_all": ("scores",),
+    "all": ("datasets", "checkpoints", "predictions", "scores"),
+}
+
+
+class Requests:
+    """Files to request for a study's artefacts.
+
+    `planning`: this process plans all jobs; the process of a single job must not expand all cells.
+    `everything`: whether existing files are requested too; called after Snakemake has parsed.
+    """
+
+    def __init__(self, grid: Grid, planning: bool, everything: Callable[[], bool]):
+        self.grid = grid
+        self.planning = planning
+        self._everything = everything
+        self._missing = cache(missing)  # the state when the jobs were planned
+
+    @property
+    def everything(self) -> bool:
+        """Whether existing files are requested too."""
+        return self.planning and self._everything()
+
+    def files(self, artefacts: Iterable[Artefact]) -> list[str]:
+        """Return one file for each job that must make one of the artefacts: its last missing."""
+        by_job = {}
+        for artefact in artefacts:
+            path = artefact.files[-1] if self.everything else self._missing(artefact)
+            if path:
+                by_job[artefact.job] = path
+        return list(by_job.values())
+
+    def goal(self, name: str) -> list[str]:
+        """Return the files of a goal, of `GOALS`."""
+        shared = name == "fetch_all"  # needs a few cells only
+        expanded = self.grid.shared() if shared else self.grid.artefacts()
+        groups = (getattr(expanded, group).values() for group in GOALS[name])
+        artefacts = [artefact for group in groups for artefact in group]
+        return self.files(artefacts if self.everything or shared else loose_ends(artefacts))
+
+    def artefact(self, group: str, id: str) -> Artefact:
+        """Return the artefact with this id, of a group of `Artefacts`."""
+        known = getattr(self.grid.artefacts(), group) if self.planning else {}
+        return known.get(id) or self.grid.find(group, id)
+
+    def inputs(self, group: str, id: str) -> list[str]:
+        """Return the files that the job of an artefact waits for."""
+        return self.files(self.artefact(group, id).inputs)
+
+    def downloads(self, datasets: Iterable[Dataset]) -> list[str]:
+        """Return the downloads that the job preparing these data sets waits for."""
+        return self.files(
+            dataset.download
+            for dataset in datasets
+            if dataset.download and (self.everything or self._missing(dataset))
+        )
+
+    def datasets_by_task(self) -> dict[str, list[Dataset]]:
+        """Return the data sets that one job prepares, by task."""
+        return _by_task(self.grid.shared().datasets.values())
+
+    def downloads_by_task(self) -> dict[str, list[Download]]:
+        """Return the splits on the Hub that one job downloads, by task."""
+        shared = self.grid.shared().downloads.values()
+        return _by_task(download for download in shared if isinstance(download, Download))
+
+    def prediction_files(self) -> dict[str, list[str]]:
+        """Return the names of the files that a job of a target may be asked for, by target.
+
+        Snakemake checks each output of each job. Two names instead of one per language halve the
+        time of planning; the process of a single job needs all names.
+        """
+        names: dict[str, dict[str, None]] = {}
+        expanded = self.grid.artefacts() if self.planning else self.grid.shared()
+        for predictions in expanded.predictions.values():
+            files = predictions.files
+            if self.planning:
+                files = [files[-1], self._missing(predictions) or files[-1]]
+            names.setdefault(predictions.target, {}).update((Path(p).name, None) for p in files)
+        return {target: list(found) for target, found in names.items()}
+
+
+def _by_task(artefacts: Iterable) -> dict[str, list]:
+    groups: dict[str, list] = {}
+    for artefact in artefacts:
+        groups.setdefault(artefact.task, []).append(artefact)
+    return groups
