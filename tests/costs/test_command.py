@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from tests.costs.test_measured import make, write_benchmark
+from tests.results.test_scores import score as score_content
 from tests.tiny_project import MODELS, STUDY, TASKS
 from xstilts.cli import main
 from xstilts.costs import command
@@ -72,8 +73,8 @@ def _training_data(score):
 
 
 def write_score(score, value: float) -> None:
-    averages = {"avg": {"accuracy": value}, "zero_shot": {"accuracy": value}}
-    write_json(Path(score.path), {"main_metric": "accuracy", "averages": averages})
+    content = score_content(score.cell, {"en": value, "xa": value}, metric="accuracy")
+    write_json(Path(score.path), content)
 
 
 def test_before_any_run(study, capsys):
