@@ -1,6 +1,6 @@
 """The tiny project, with its data prepared and its initial models made once."""
 
-import os
+import contextlib
 import shutil
 import signal
 from pathlib import Path
@@ -8,35 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.tiny_project import MODELS, TASKS, Workspace, architecture, make_grid
+from tests.tiny_project import Workspace, architecture, fill, make_grid
 
 
 @pytest.fixture(scope="session")
 def _prepared(tmp_path_factory) -> Path:
-    import torch
-    import transformers
-
-    from xstilts.stages import initialise, prepare
-
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     folder = tmp_path_factory.mktemp("prepared")
-    back = os.getcwd()
-    os.chdir(folder)
-    try:
-        grid = make_grid()
-        datasets = [
-            grid.dataset(name, language, split)
-            for name, task in TASKS.items()
-            for language in task["languages"]
-            for split in task["splits"]
-        ]
-        prepare.run(datasets, grid.project)
-        for model in MODELS:
-            initialise.run(grid.root(model))
-    finally:
-        os.chdir(back)
+    with contextlib.chdir(folder):
+        fill()
     return folder
 
 
@@ -59,12 +38,10 @@ def published(_prepared, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("classes") / "store"
     shutil.copytree(_prepared, folder)
-    back = os.getcwd()
-    os.chdir(folder)
-    grid = real_classes.grid()
-    real_classes.fill(grid)
-    yield grid
-    os.chdir(back)
+    with contextlib.chdir(folder):
+        grid = real_classes.grid()
+        real_classes.fill(grid)
+        yield grid
 
 
 @pytest.fixture(scope="session")

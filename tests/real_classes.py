@@ -1,6 +1,7 @@
 """Every real class of model, tiny and with tokenizer files as published, in the results store."""
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +70,7 @@ SENTENCEPIECE = {
     "t5": (
         "spiece.model",
         {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
-        | {"user_defined_symbols": ["<extra_id_0>"]},
+        | {"user_defined_symbols": ["<extra_id_0>", "1", "2", "3", "4"]},
     ),
     "deberta": (
         "spm.model",
@@ -154,11 +155,11 @@ def publish(root, texts: list[str]) -> None:
     store.publish(made, Path(root.path), {"id": root.id, **told})
 
 
-def fill(project: Grid) -> None:
-    """Leave every class and data of retrieval in the store."""
+def fill(project: Grid, models: Iterable[str] = KINDS) -> None:
+    """Publish models of the given classes, and retrieval data, in the results store."""
     text = [store.read_rows(Path(project.dataset("text", x, "train").path)) for x in ("en", "xa")]
     texts = [row["text"] for rows in text for row in rows]
-    for model in KINDS:
+    for model in models:
         publish(project.root(model), texts)
     questions = [
         {"id": f"q{n}", "question": t, "text": t[:20], "context": t, "matches": [f"a{n}"]}

@@ -110,6 +110,28 @@ def make_grid(**study):
     return Grid(Project.model_validate(values))
 
 
+def fill() -> None:
+    """Prepare all data and initialise all models in the working directory, on one thread."""
+    import torch
+    import transformers
+
+    from xstilts.stages import initialise, prepare
+
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    grid = make_grid()
+    datasets = [
+        grid.dataset(name, language, split)
+        for name, task in TASKS.items()
+        for language in task["languages"]
+        for split in task["splits"]
+    ]
+    prepare.run(datasets, grid.project)
+    for model in MODELS:
+        initialise.run(grid.root(model))
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A working directory with a results store; tests run inside of it."""
