@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xstilts.modelling.batches import Supply, plan, split, subsample
+from xstilts.modelling.steps import ceil_div
 from xstilts.recipe import Size
 
 counts = st.integers(1, 200)
@@ -31,7 +32,7 @@ def test_subsamples_differ_between_seeds_and_a_whole_is_in_order():
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=300), st.integers(1, 40), seeds)
 def test_every_pass_sees_every_example_once(lengths, batch_size, seed):
     steps = plan({"a": Supply(lengths, 2)}, batch_size, seed)
-    per_pass = -(-len(lengths) // batch_size)
+    per_pass = ceil_div(len(lengths), batch_size)
     assert len(steps) == 2 * per_pass
     for start in (0, per_pass):
         seen = [example for _, batch in steps[start : start + per_pass] for example in batch]

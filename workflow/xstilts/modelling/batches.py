@@ -1,15 +1,16 @@
 """The batches of a training: which examples each optimiser step sees, known before it starts.
 
-A training is a list of micro-batches, and what micro-batch number i holds depends on the seed and
-on i alone. A run that resumes at step i therefore sees exactly what an uninterrupted one sees.
+A training is a list of micro-batches. The content of micro-batch i depends only on the seed and
+on i, so a resumed training sees exactly what an uninterrupted one sees.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from xstilts.modelling.steps import Stream, shares, steps_of
 from xstilts.recipe import Size
 
 _POOL = 50  # batches that are sorted by length together: little padding, still random
@@ -17,7 +18,7 @@ _POOL = 50  # batches that are sorted by length together: little padding, still 
 
 @dataclass(frozen=True)
 class Supply:
-    """What a task brings to a step: the length of each example, in tokens, and its settings."""
+    """A task's examples in a step: the length of each, in tokens, and the task's settings."""
 
     lengths: Sequence[int]
     epochs: float
@@ -25,12 +26,20 @@ class Supply:
     groups: Sequence[int] = ()  # examples of each language, in this order; () is one pool
     temperature: float = 1.0  # of drawing among the groups
 
+    @property
+    def size(self) -> float:
+        """Number of examples, at most the cap."""
+        return min(len(self.lengths), self.cap or math.inf)
+
 
 def subsample(count: int, size: Size | None, seed: int) -> list[int]:
-    """Positions of a subsample of `count` examples; for one seed a small one is in a larger one."""
+    """Return positions of a subsample of `count` examples, in order.
+
+    With one seed, a smaller subsample is part of a larger one.
+    """
     if size is None:
         return list(range(count))
-    order = np.random.default_rng([seed, 1]).permutation(count)
+    order = np.random.default_rng([seed, Stream.SUBSAMPLE]).permutation(count)
     return sorted(order[: size.of(count)].tolist())
 
 
@@ -42,38 +51,26 @@ def plan(
     max_steps: int | None = None,
     temperature: float | None = None,
 ) -> list[tuple[str, list[int]]]:
-    """The task and the examples of every optimiser step.
+    """Return the task and the examples of every optimiser step.
 
-    Steps as in jiant, whose multi-task training draws one task per step: sum over the tasks of
-    epochs x ceil(min(examples, cap) / batch size). A task is drawn with a probability proportional
-    to min(examples, cap), to its 1/temperature power (Raffel et al. 2020), or uniformly.
+    `steps_of` gives the number of steps, unless `max_steps` does; `shares` gives the probability
+    with which a step draws each task.
     """
-    sizes = {
-        task: min(len(supply.lengths), supply.cap or math.inf) for task, supply in supplies.items()
-    }
-    steps = max_steps or sum(
-        max(1, round(supply.epochs * math.ceil(sizes[task] / batch_size)))
-        for task, supply in supplies.items()
-    )
-    random = np.random.default_rng([seed, 2])
-    streams = {
-        task: _stream_of(supply, batch_size, np.random.default_rng([seed, 3, number]))
-        for number, (task, supply) in enumerate(supplies.items())
-    }
     tasks = list(supplies)
-    power = {"proportional": 1.0, "temperature": 1 / (temperature or 1.0), "uniform": 0.0}[mixing]
-    drawn = random.choice(len(tasks), size=steps, p=_shares([sizes[t] for t in tasks], power))
-    return [(tasks[number], next(streams[tasks[number]])) for number in drawn]
+    sizes = [supply.size for supply in supplies.values()]
+    epochs = [supply.epochs for supply in supplies.values()]
+    steps = max_steps or steps_of(zip(sizes, epochs, strict=True), batch_size)
+    random = np.random.default_rng([seed, Stream.MIXING])
+    streams = [
+        _stream_of(supply, batch_size, np.random.default_rng([seed, Stream.ORDER, number]))
+        for number, supply in enumerate(supplies.values())
+    ]
+    drawn = random.choice(len(tasks), size=steps, p=shares(sizes, mixing, temperature))
+    return [(tasks[number], next(streams[number])) for number in drawn]
 
 
-def _shares(sizes: Sequence[float], power: float) -> np.ndarray:
-    """Probabilities in proportion to sizes^power."""
-    weights = np.array(sizes, dtype=float) ** power
-    return weights / weights.sum()
-
-
-def _stream_of(supply: Supply, batch_size: int, random: np.random.Generator):
-    """Batches without end; with groups, each of one group that is drawn by the temperature."""
+def _stream_of(supply: Supply, batch_size: int, random: np.random.Generator) -> Iterator[list[int]]:
+    """Yield batches without end; each is of one group, drawn by the temperature."""
     if not supply.groups:
         yield from _stream(supply.lengths, batch_size, random)
     starts = np.cumsum([0, *supply.groups])[:-1]
@@ -81,14 +78,19 @@ def _stream_of(supply: Supply, batch_size: int, random: np.random.Generator):
         _stream(supply.lengths[start : start + size], batch_size, random.spawn(1)[0])
         for start, size in zip(starts, supply.groups, strict=True)
     ]
-    shares = _shares(supply.groups, 1 / supply.temperature)
+    probabilities = shares(supply.groups, "temperature", supply.temperature)
     while True:
-        number = random.choice(len(streams), p=shares)
+        number = random.choice(len(streams), p=probabilities)
         yield [int(starts[number]) + example for example in next(streams[number])]
 
 
-def _stream(lengths: Sequence[int], batch_size: int, random: np.random.Generator):
-    """Batches without end: every pass sees each example once, batches of like length shuffled."""
+def _stream(
+    lengths: Sequence[int], batch_size: int, random: np.random.Generator
+) -> Iterator[list[int]]:
+    """Yield batches without end: each pass sees every example once.
+
+    A batch holds examples of similar length, so that little is padded; batches are shuffled.
+    """
     while True:
         order = random.permutation(len(lengths))
         batches = []
@@ -100,5 +102,8 @@ def _stream(lengths: Sequence[int], batch_size: int, random: np.random.Generator
 
 
 def split(examples: Sequence[int], parts: int) -> list[list[int]]:
-    """A step's examples as `parts` micro-batches of like size; an empty one repeats the first."""
+    """Return a step's examples as `parts` micro-batches of similar size.
+
+    If there are fewer examples than parts, the first example fills the empty micro-batches.
+    """
     return [list(examples[part::parts]) or list(examples[:1]) for part in range(parts)]
