@@ -1,4 +1,4 @@
-# `make demo` and `make test` are all that a fresh machine needs; both create .venv first.
+# On a fresh machine start with `make demo` or `make test`; both create .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= config/config.yaml
@@ -11,45 +11,45 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 .venv/made: envs/requirements.lock pyproject.toml
-	@echo "Installing xstilts into .venv: a few minutes the first time"
+	@echo "Installing xstilts into .venv; this takes a few minutes the first time"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement envs/requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-install: .venv/made ## make the environment in .venv, and nothing else
+install: .venv/made ## create the environment in .venv
 
 demo: .venv/made ## run the lab study on this machine: about ten minutes on two cores
 	snakemake
 	snakemake --report results/studies/lab/snakemake-report.html
 
-report: .venv/made ## write STUDY's tables, figures and report.html from what is there
+report: .venv/made ## rewrite STUDY's tables, figures and report.html from the existing scores
 	python -m xstilts study --study $(STUDY)
 
 STUDIES := config/config.yaml $(patsubst %,config/studies/lab_%.yaml,order scale language size)
 
-studies: .venv/made ## run the five studies of the lab, one after another
+studies: .venv/made ## run the five studies of the lab, one after the other
 	for study in $(STUDIES); do snakemake --configfile $$study || exit 1; done
 
-pin: .venv/made ## write the commits of the repositories that STUDY needs to config/hub.lock.yaml
+pin: .venv/made ## write the commits that STUDY needs of the Hub to config/hub.lock.yaml
 	xstilts pin --study $(STUDY)
 
-fetch: .venv/made ## download all that STUDY needs; after it no job needs a network
+fetch: .venv/made ## download everything that STUDY needs; no other job needs a network
 	snakemake fetch_all --configfile $(STUDY)
 
 test: .venv/made ## run all tests but those on SLURM and in a browser
 	pytest --numprocesses auto --dist loadscope
 
-test-slurm: .venv/made ## run the tests on a SLURM cluster, which they start and stop
+test-slurm: .venv/made ## run the workflow on a SLURM cluster that the tests start and stop
 	pytest --override-ini addopts=-q tests/slurm
 
 test-browser: .venv/made ## test the report in Chromium (Debian: apt-get install chromium)
 	pytest --override-ini addopts=-q tests/browser
 
-check-demo: .venv/made ## check what the finished demo must show
+check-demo: .venv/made ## check the results of a finished demo
 	pytest --override-ini addopts=-q tests/demo
 
-lint: .venv/made ## check style, formatting, the Snakefile, and that generated files are in step
+lint: .venv/made ## check style, formatting, the Snakefile and that generated files are up to date
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
@@ -57,14 +57,14 @@ lint: .venv/made ## check style, formatting, the Snakefile, and that generated f
 	pytest tests/config/test_reference.py
 	python -m tests.phase_code
 
-reference: .venv/made ## write the configuration's schemas and tables anew
+reference: .venv/made ## regenerate the configuration's schemas and tables
 	python -m xstilts.config.reference
 
-lock: ## resolve the pinned requirements anew, into envs/requirements.lock
+lock: ## resolve the pinned requirements again, into envs/requirements.lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet '.[dev]'
 	.venv-lock/bin/pip freeze --all --exclude pip --exclude xstilts | sed 's/+cpu$$//' > envs/requirements.lock
 	rm -rf .venv-lock
 
-clean: ## remove the environment (results stay)
+clean: ## remove the environment (results are kept)
 	rm -rf .venv
