@@ -1,29 +1,47 @@
-"""The exceptions that a command ends with, and the hint that goes with a user's mistake."""
+"""The exceptions that end a command, and the hint that an error message ends with."""
 
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_LISTED = 12  # choices in a hint
+
 
 class InputError(Exception):
-    """Bad input: the command line prints the message alone, without a traceback, and exits 2."""
+    """Bad input: the command line prints the message without a traceback and exits with 2."""
 
 
 class Stopped(Exception):
-    """A job was told to stop; its state is saved, and the next run goes on from there."""
+    """A job received a signal to stop; its state is saved, and the next run resumes from there."""
+
+
+def closest(name: str, choices: Iterable[str]) -> str | None:
+    """Return the choice most similar to `name`, if one is similar at all.
+
+    Case and punctuation do not matter: `SQuAD` is `squad`, and `XLM-R` is `xlmr`.
+    """
+    by_letters = {_letters(choice): choice for choice in sorted(choices, reverse=True)}
+    similar = difflib.get_close_matches(_letters(name), by_letters, n=1)
+    return by_letters[similar[0]] if similar else None
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """`did you mean 'x'?` for a near miss, else the valid choices: the end of an error message."""
+    """Return `did you mean 'x'?` for a near miss, else the valid choices.
+
+    Error messages about names end in it.
+    """
     choices = sorted(choices)
-    close = difflib.get_close_matches(name, choices, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    shown = ", ".join(choices[:12]) + (", …" if len(choices) > 12 else "")
+    if similar := closest(name, choices):
+        return f"did you mean {similar!r}?"
+    shown = ", ".join(choices[:_LISTED]) + (", …" if len(choices) > _LISTED else "")
     return f"valid: {shown or 'none'}"
 
 
 def check_known(kind: str, name: str, entries: Mapping[str, Any], context: str = "") -> None:
-    """Raises ValueError naming the nearest entry if `name` is none of them."""
+    """Raise ValueError naming the most similar entry if `name` is not one of `entries`."""
     if name not in entries:
         raise ValueError(f"{context}unknown {kind} {name!r}: {nearest(name, entries)}")
