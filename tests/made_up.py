@@ -129,7 +129,7 @@ def _write_data(data: Dataset, kind: str) -> None:
     content = rows(kind, data.language)
     columns = family(kind).COLUMNS
     store.write_rows(
-        folder / "data.parquet", [{k: r.get(k) for k in columns.names} for r in content], columns
+        folder / "data.parquet", [{k: r.get(k) for k in columns} for r in content], columns
     )
     excluded = {"gold label is missing": 3} if data.task == "t0" else {}
     about = {"id": data.id, "rows": len(content), "excluded": excluded, "provenance": PROVENANCE}

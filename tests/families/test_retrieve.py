@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import torch
 
 from xstilts import store
 from xstilts.errors import InputError
-from xstilts.families import retrieve
+from xstilts.families import family, retrieve
 from xstilts.modelling.checkpoints import Multitask, fresh_head
 from xstilts.sources.files import locate, read
 from xstilts.stages import predict, prepare, score
@@ -238,7 +239,8 @@ def test_candidates_of_all_languages_are_kept_and_embedded_once(workspace, news,
         return encode(rows, *others, **named)
 
     encode = retrieve.encode
-    monkeypatch.setattr(retrieve, "encode", count)
+    counting = replace(family("retrieve"), encode=count)
+    monkeypatch.setattr(predict, "family", lambda name: counting)
     monkeypatch.setattr(inference, "_ROWS", 10)
     predict.run(predictions)
     assert [len(block) for block in encoded] == [10, 2, 10, 10, 4]  # validation; tests, candidates

@@ -242,7 +242,7 @@ def test_a_file_that_is_cut_is_named(tmp_path):
         ("classify", {"columns": PAIR, "labels": {0: 1}}, "labels.0: 1, expected text"),
         ("choose", {"columns": CHOICES}, "labels: family choose needs"),
         ("choose", {"columns": CHOICES, "labels": {"A": "0"}}, "labels.A: '0', expected a choice"),
-        ("retrieve", {"columns": {}}, "source: not for family retrieve, only answer, choose, classify"),
+        ("retrieve", {"columns": {}}, "not for family retrieve, only answer, choose, classify"),
         ("mask", {"columns": {"text": "t"}, "revision": "main"}, "'main' is no commit: expected"),
         ("tag", {"columns": {"words": "w", "tags": "t", "heads": "h"}}, "go together"),
         ("classify", {"columns": PAIR, "lines": True}, "lines: not for family classify"),

@@ -14,19 +14,10 @@ from pydantic import (
 )
 
 from xstilts.errors import nearest
+from xstilts.families import HubColumns, family, names
 
 Written = Annotated[str, BeforeValidator(str)]  # a value of a column: YAML reads 0 as a number
 COMMIT = "[0-9a-f]{40}"
-# canonical fields of each family that columns of a data set on the Hub fill: needed, optional
-HUB_FIELDS: Mapping[str, tuple[set[str], set[str]]] = {
-    "classify": ({"text_a", "label"}, {"id", "text_b"}),
-    "choose": ({"choices", "label"}, {"id", "context", "question"}),
-    "tag": ({"words", "tags"}, {"id", "heads", "fused"}),
-    "answer": ({"context", "question", "answers", "starts"}, {"id"}),
-    "mask": ({"text"}, {"id", "text_b"}),
-    "mine": ({"foreign", "english"}, {"pairs"}),
-}
-_WORDED = ("classify", "choose")
 
 
 class Strict(BaseModel):
@@ -168,37 +159,49 @@ class HubSplit(Hub, Release):
     )
     limit: int | None = Field(None, gt=0, description="Only the first so many examples.")
 
-    def check_columns(self, family: str) -> None:
-        """Raise ValueError if the columns are not what a family needs."""
-        if family not in HUB_FIELDS:
-            raise ValueError(f"source: not for family {family}, only {', '.join(HUB_FIELDS)}")
-        needed, optional = HUB_FIELDS[family]
-        for name in self.columns:
-            if name not in needed | optional:
-                hint = nearest(name, needed | optional)
-                raise ValueError(f"columns: family {family} has no field {name!r}: {hint}")
-        for name in sorted(needed - self.columns.keys()):
-            raise ValueError(f"columns: family {family} needs {name!r}")
-        for name, column in self.columns.items():
-            if isinstance(column, list) and name != "choices":
-                raise ValueError(f"columns.{name}: expected one column")
-        if ("heads" in self.columns) != ("fused" in self.columns):
-            raise ValueError("columns: `heads` and `fused` go together")
-        if self.lines and family != "mask":
-            raise ValueError(f"lines: not for family {family}, only mask")
+    def check_columns(self, family_name: str) -> None:
+        """Raise ValueError if the columns, labels or options do not fit the family."""
+        fields = family(family_name).HUB
+        if fields is None:
+            raise ValueError(
+                f"source: not for family {family_name}, only {', '.join(names('HUB'))}"
+            )
+        self._check_fields(family_name, fields)
+        if self.lines and not fields.lines:
+            raise ValueError(f"lines: not for family {family_name}, only {_where('lines')}")
         for name, wording in self.wording.items():
-            if name not in self.columns or "{}" not in wording or family not in _WORDED:
+            if name not in self.columns or "{}" not in wording or not fields.worded:
                 raise ValueError(
                     f"wording.{name}: expected a field of `columns`, a text with {{}}, and family "
-                    f"{' or '.join(_WORDED)}"
+                    f"{_where('worded')}"
                 )
-        kind = int if family == "choose" else str
-        if family == "choose" and not self.labels:
-            raise ValueError("labels: family choose needs the number of each label's choice")
+        if fields.label is int and not self.labels:
+            raise ValueError(
+                f"labels: family {family_name} needs the number of each label's choice"
+            )
         for label, value in self.labels.items():
-            if not isinstance(value, kind):
-                expected = "a choice's number" if kind is int else "text (in quotes)"
+            if not isinstance(value, fields.label):
+                expected = "a choice's number" if fields.label is int else "text (in quotes)"
                 raise ValueError(f"labels.{label}: {value!r}, expected {expected}")
+
+    def _check_fields(self, family_name: str, fields: HubColumns) -> None:
+        known = fields.required | fields.optional
+        for name, column in self.columns.items():
+            if name not in known:
+                hint = nearest(name, known)
+                raise ValueError(f"columns: family {family_name} has no field {name!r}: {hint}")
+            if isinstance(column, list) and name not in fields.several:
+                raise ValueError(f"columns.{name}: expected one column")
+        for name in sorted(fields.required - self.columns.keys()):
+            raise ValueError(f"columns: family {family_name} needs {name!r}")
+        if self.columns.keys() & fields.together not in (set(), fields.together):
+            together = " and ".join(f"`{name}`" for name in sorted(fields.together))
+            raise ValueError(f"columns: {together} go together")
+
+
+def _where(option: str) -> str:
+    """Return the families whose entries may have an option."""
+    return " or ".join(name for name in names("HUB") if getattr(family(name).HUB, option))
 
 
 Split = Annotated[LabSplit | FilesSplit | HubSplit, Field(discriminator="source")]

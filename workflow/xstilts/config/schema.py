@@ -6,7 +6,7 @@ Unknown keys are errors that name the nearest valid one.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from xstilts.config.orders import Orders
 from xstilts.config.origins import COMMIT, HubModel, HubSplit, Init, Split, Strict
@@ -14,22 +14,29 @@ from xstilts.config.resources import ModelNeeds
 from xstilts.config.settings import Overrides, Train
 from xstilts.config.subsets import Subset
 from xstilts.errors import nearest
+from xstilts.families import family, names
 from xstilts.recipe import ALL, LANGUAGE, TASK, Part
 
 Analysis = Literal["helps", "order", "scale", "language", "size"]
 SplitName = Literal["train", "validation", "test", "candidates"]
 MODEL = STUDY = r"[a-z][a-z0-9_-]*"
-TEXT_TO_TEXT = {"classify": "classify_text", "choose": "choose_text"}  # families of this form
 ARM = "+"  # between a model and its arm
 Commit = Annotated[str, Field(pattern=f"^{COMMIT}$")]
 Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
 
 
+def _known_family(name: str) -> str:
+    if name not in names():
+        raise ValueError(f"unknown family {name!r}: {nearest(name, names())}")
+    return name
+
+
 class Task(Overrides):
     """An intermediate or target task: data and defaults; the family holds the behaviour."""
 
-    family: Literal["classify", "choose", "tag", "answer", "mask", "mine", "retrieve"] = Field(
-        description="The module that holds the behaviour."
+    family: Annotated[str, AfterValidator(_known_family)] = Field(
+        description="The module that holds the behaviour.",
+        json_schema_extra=lambda schema: schema.update(enum=names()),
     )
     roles: list[Literal["intermediate", "target", "pretraining"]] = Field(
         description="Where a study may use the task."
@@ -71,7 +78,7 @@ class Task(Overrides):
 
         `@all` stands for all languages of the task. The mask family takes all without being asked.
         """
-        if part.language == ALL or (self.family == "mask" and not part.language):
+        if part.language == ALL or (family(self.family).ALL_LANGUAGES and not part.language):
             return list(self.languages)
         return [part.language or self.source_language]
 
@@ -101,8 +108,9 @@ class Task(Overrides):
                         split.check_columns(self.family)
                     except ValueError as error:
                         raise ValueError(f"{key}.{name}.{error}") from None
-        if "candidates" in self.splits and self.family != "retrieve":
-            raise ValueError(f"splits.candidates: not for family {self.family}, only retrieve")
+        if "candidates" in self.splits and not family(self.family).CANDIDATES:
+            possible = ", ".join(names("CANDIDATES"))
+            raise ValueError(f"splits.candidates: not for family {self.family}, only {possible}")
         for name in self.hub:
             if name not in self.splits:
                 raise ValueError(f"hub.{name}: `splits` has no {name}")

@@ -20,6 +20,7 @@ from xstilts.config.settings import Train
 from xstilts.config.yaml import read_yaml
 from xstilts.costs.measured import Cost, Evidence
 from xstilts.errors import InputError, nearest
+from xstilts.families import family
 from xstilts.grid.artefacts import (
     Artefact,
     Checkpoint,
@@ -36,7 +37,6 @@ HARDWARE = Path(__file__).parent / "hardware.yaml"
 ESTIMATED = "FLOP estimate"
 _BYTES = 4  # of a weight: checkpoints are saved in fp32
 _STATE = 12  # bytes a weight in a training's resume state: the weight and AdamW's two moments
-_CHOICES = 4  # candidates of a question in the choose family: `max_length` holds for each
 
 
 class Hardware(Strict):
@@ -51,7 +51,6 @@ class Hardware(Strict):
 class Assumptions(Strict):
     """What an estimate supposes where nothing was measured."""
 
-    tokens: dict[str, PositiveFloat] = Field(description="Of an example, by family.")
     rows: dict[str, PositiveFloat] = Field(description="Of a split whose entry states none.")
     seconds: dict[str, NonNegativeFloat] = Field(description="Of a job's start, by phase.")
     bytes_per_row: dict[str, NonNegativeFloat] = Field(description="On disk, by phase.")
@@ -147,7 +146,7 @@ class Estimator:
         """What a job's time grows with: FLOPs of a model's job, rows of the others.
 
         A training token costs 6 FLOPs per parameter, a predicted one 2 (Kaplan et al. 2020,
-        section 2.1); the embedding table counts only for the mask family, which multiplies by it.
+        section 2.1); the embedding table counts only in masked language modelling, as its head.
         """
         match artefact:
             case Checkpoint(parent=None):
@@ -155,7 +154,7 @@ class Estimator:
             case Checkpoint():
                 return self._training(artefact, evidence)
             case Predictions():
-                tokens = self._tokens(artefact.family, artefact.encode.max_length)
+                tokens = _tokens(artefact.family, artefact.encode.max_length)
                 per_row = 2 * self.parameters(model_of(artefact), artefact.family) * tokens
                 return per_row * self.held(artefact, evidence)
         return self.held(artefact, evidence)
@@ -175,7 +174,7 @@ class Estimator:
         weights = _shares(capped, settings)
         flops = 0.0
         for part, weight in zip(step.parts, weights, strict=True):
-            tokens = self._tokens(part.family, part.encode.max_length)
+            tokens = _tokens(part.family, part.encode.max_length)
             per_example = self.parameters(step.model, part.family) * tokens
             flops += 6 * per_example * steps * settings.batch_size * weight
             if settings.evaluate_every and part.validation and part.metrics:
@@ -187,10 +186,6 @@ class Estimator:
     def _examples(self, part: TrainPart, evidence: Evidence) -> float:
         rows = sum(self.rows(data, evidence) for data in part.train)
         return part.size.of(round(rows)) if part.size else rows
-
-    def _tokens(self, family: str, max_length: int) -> float:
-        longest = max_length * (_CHOICES if family == "choose" else 1)
-        return min(self.table.assumptions.tokens[family.removesuffix("_text")], longest)
 
     def stated_rows(self, dataset: Dataset, evidence: Evidence) -> float | None:
         """Rows of a data set, prepared or as its task's entry states them."""
@@ -207,10 +202,11 @@ class Estimator:
         stated = self.stated_rows(dataset, evidence)
         return self.table.assumptions.rows[dataset.split] if stated is None else stated
 
-    def parameters(self, model: str, family: str = "mask") -> float:
-        """Weights of a model that a token is multiplied by; all of them for the mask family.
+    def parameters(self, model: str, family_name: str = "mask") -> float:
+        """Return the number of weights of a model that multiply each token in a family.
 
-        Raises InputError if they are not known.
+        Masked language modelling uses all weights; other families look embeddings up. Raise
+        InputError if the model's entry does not state the number.
         """
         entry = self.project.models[model]
         total, embeddings = weights(entry)
@@ -219,7 +215,7 @@ class Estimator:
                 f"model {model!r}: its cost cannot be estimated; state `parameters`, the number of "
                 "its weights, in config/models/*.yaml"
             )
-        return total if family == "mask" else total - embeddings
+        return total if family(family_name).MASKED else total - embeddings
 
     def disk(self, artefact: Artefact, rows: float) -> float:
         """Bytes that an artefact of so many rows keeps: a checkpoint's weights, in fp32."""
@@ -243,6 +239,11 @@ class Estimator:
         if not isinstance(artefact, Checkpoint) or artefact.parent is None:
             return 0
         return 2 * _STATE * self.parameters(artefact.model)
+
+
+def _tokens(family_name: str, max_length: int) -> float:
+    kind = family(family_name)
+    return min(kind.TOKENS, max_length * kind.SEQUENCES)
 
 
 def _shares(sizes: list[float], settings: Train) -> list[float]:

@@ -1,31 +1,16 @@
-"""Task families: all behaviour of tasks, one small module each, all with the same names.
+"""Task families: everything that is particular to one kind of task, one module per family.
 
-    COLUMNS    pyarrow schema of the canonical rows
-    MODEL      name of the transformers Auto class with the family's head
-    METRICS    metric name -> function(rows, predictions, language) -> percent
-    EXAMPLES   the same, but -> [(example's id, top, bottom)]: the metric is 100 Σ top / Σ bottom
-    labels     label inventory found in rows; empty where the head needs none
-    encode     rows -> features: lists of token ids, several per row where a text is long
-    collate    features -> a batch of tensors
-    outputs    a model's output for a batch -> one small array (or tuple of them) per feature
-    decode     features' outputs -> predictions, one per row: {"id", "prediction", …}
-
-A family may have more:
-
-    forward      another way to its loss than the model's own
-    WHOLE_BATCH  its loss compares the examples of a step: these are not split, nor mixed
-    asked        the rows that get a prediction, where not all do
-    ALONE        a feature is of one row, and `decode` reads none: rows are encoded in blocks
-    threshold    what score a prediction needs, tuned on a validation split; `above` applies it
-
-A metric that is no such ratio of sums is not in EXAMPLES. `mask` has no predictions, and `mine` has
-no training. Importing a family imports no torch.
+A module states the fields of `Family` under the same names; a field with a default may be left out.
+Every module of this package is a family. Families are imported while a study is planned, so
+importing one imports neither torch nor pyarrow.
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
-from types import ModuleType
-from typing import Any
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, NamedTuple
 
 from xstilts.errors import InputError, nearest
 
@@ -34,9 +19,107 @@ Feature = dict[str, Any]
 IGNORED = -100  # the label that transformers' losses leave out
 
 
-def family(name: str) -> ModuleType:
-    """The module of a family that the configuration has already checked."""
-    return importlib.import_module(f"xstilts.families.{name}")
+@dataclass(frozen=True)
+class HubColumns:
+    """Canonical fields of a family that columns of a dataset on the Hub may fill."""
+
+    required: frozenset[str]
+    optional: frozenset[str] = frozenset()
+    several: frozenset[str] = frozenset()  # fields that may be filled by a list of columns
+    together: frozenset[str] = frozenset()  # optional fields that need each other
+    label: type = str  # type of a label's value; int: the number of a choice
+    worded: bool = False  # the key `wording` is allowed
+    lines: bool = False  # the key `lines` is allowed
+
+
+class Shown(NamedTuple):
+    """A text of an example, as the report's page shows it."""
+
+    name: str
+    text: str
+    position: int = 0  # a character that stays visible when the page truncates the text
+    language: str = ""  # if it differs from the language of the data
+
+
+def _no_labels(rows: Sequence[Row]) -> list[str]:
+    return []
+
+
+def _all_rows(rows: Sequence[Row], settings: Any) -> Sequence[Row]:
+    return rows
+
+
+def _label(row: Row) -> Any:
+    return row["label"]
+
+
+def _as_text(row: Row, answer: Any, rows: Mapping, answers: Sequence) -> list[tuple[str, str]]:
+    return [(str(answer), "")] if answer else []
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of task. Fields in capitals are data, the others are functions."""
+
+    name: str
+    COLUMNS: Mapping[str, Any]  # column of a canonical row -> str, int, list[str] or list[int]
+    MODEL: str  # name of the transformers Auto class with the family's head
+    TOKENS: float  # estimated sub-word tokens of an example, padding included; for costs
+    encode: Callable  # (rows, tokenizer, settings, labels, train) -> features: lists of token ids
+    collate: Callable  # (features, pad_id, settings, random) -> a batch of tensors
+
+    # training
+    labels: Callable = _no_labels  # (rows) -> label inventory; empty if the head needs none
+    forward: Callable | None = None  # (model, **batch) -> output; replaces the model's own forward
+    ALL_LANGUAGES: bool = False  # without `@language`, a step trains on all languages of the task
+    MASKED: bool = False  # masked language modelling: needs a mask token, keeps the pretrained head
+    WHOLE_BATCH: bool = False  # the loss compares the examples of a step: a step is never split
+    SEQUENCES: int = 1  # token sequences of an example; each has at most `encode.max_length` tokens
+    TEXT_TO_TEXT: str = ""  # name of the family that handles these tasks for text-to-text models
+
+    # prediction and scores; a family without metrics only trains
+    METRICS: Mapping[str, Callable] = field(default_factory=dict)  # (rows, predictions, language)
+    # The same arguments -> [(example's id, top, bottom)]; the metric is 100 Σ top / Σ bottom. A
+    # metric that is no ratio of sums has no entry.
+    EXAMPLES: Mapping[str, Callable] = field(default_factory=dict)
+    outputs: Callable | None = None  # (output, batch, settings) -> an array or tuple per feature
+    decode: Callable | None = None  # (rows, features, outputs, labels, settings) -> predictions
+    ALONE: bool = False  # `decode` reads no features, so rows may be encoded in blocks
+    asked: Callable = _all_rows  # (rows, settings) -> the rows that get a prediction
+    threshold: Callable | None = (
+        None  # (rows, predictions) -> threshold tuned on a validation split
+    )
+    above: Callable | None = None  # (predictions, threshold) -> predictions; "" below the threshold
+    CANDIDATES: bool = False  # a task may have a split `candidates`, which all languages rank
+
+    # the source `hub`: (records of sources.hub) -> items of sources.records
+    HUB: HubColumns | None = None
+    hub_items: Callable | None = None
+
+    # the report
+    CATEGORY: str = ""  # group of tasks, as in XTREME
+    shown_texts: Callable | None = None  # (row) -> [Shown]
+    gold: Callable = _label  # (row) -> the right answer, as a prediction has it
+    shown_answer: Callable = _as_text  # (row, answer, rows by id, all answers) -> [(text, tag)]
+
+
+@cache
+def family(name: str) -> Family:
+    """Return the family of a name that the configuration has checked."""
+    module = vars(importlib.import_module(f"{__name__}.{name}"))
+    stated = {key.name: module[key.name] for key in fields(Family) if key.name in module}
+    return Family(**{"name": name, **stated})
+
+
+@cache
+def names(key: str = "COLUMNS") -> list[str]:
+    """Return the names of the families that a task may have, or only of those that state `key`.
+
+    A text-to-text family is not among them: the form of the model implies it.
+    """
+    modules = [module.name for module in pkgutil.iter_modules(__path__)]
+    implied = {family(name).TEXT_TO_TEXT for name in modules}
+    return sorted(name for name in set(modules) - implied if getattr(family(name), key))
 
 
 def check_metrics(name: str, metrics: Sequence[str], task: str) -> None:
@@ -49,13 +132,13 @@ def check_metrics(name: str, metrics: Sequence[str], task: str) -> None:
 
 
 def labels_as_examples(rows: Sequence[Row], predictions: Sequence[Row], language: str) -> list:
-    """Accuracy as EXAMPLES has it, of rows with a `label`."""
+    """Return the accuracy of rows with a `label`, in the form of EXAMPLES."""
     pairs = zip(rows, predictions, strict=True)
-    return [(row["id"], float(row["label"] == found["prediction"]), 1.0) for row, found in pairs]
+    return [(row["id"], float(row["label"] == p["prediction"]), 1.0) for row, p in pairs]
 
 
 def pad(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:
-    """Token id lists of different length -> tensors [features, longest], with attention mask."""
+    """Return token ids as tensors [features, longest], with their attention mask."""
     batch = {"input_ids": pad_lists([f["input_ids"] for f in features], pad_id)}
     batch["attention_mask"] = pad_lists([[1] * len(f["input_ids"]) for f in features], 0)
     if "token_type_ids" in features[0]:
@@ -64,7 +147,7 @@ def pad(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:
 
 
 def pad_lists(lists: Sequence[Sequence[int]], fill: int) -> Any:
-    """Lists of whole numbers -> a tensor [lists, longest]."""
+    """Return lists of integers as a tensor [lists, longest]."""
     import numpy as np
     import torch
 
@@ -75,7 +158,7 @@ def pad_lists(lists: Sequence[Sequence[int]], fill: int) -> Any:
 
 
 def mean_of_tokens(hidden: Any, mask: Any) -> Any:
-    """Hidden states [batch, tokens, hidden] -> their mean over tokens [batch, hidden], in float32.
+    """Return the mean over tokens [batch, hidden] of states [batch, tokens, hidden], in float32.
 
     Special tokens count, as in jiant (Phang et al. 2020) and XTREME's Tatoeba script.
     """
@@ -84,12 +167,12 @@ def mean_of_tokens(hidden: Any, mask: Any) -> Any:
 
 
 def features_of(encoding: Mapping[str, Any], inputs: Sequence[str]) -> list[Feature]:
-    """A tokenizer's encoding of several texts -> a feature each with the model's inputs."""
+    """Return one feature per text of a tokenizer's encoding, with the model's inputs."""
     keys = [key for key in encoding if key in inputs and key != "attention_mask"]
     columns = [encoding[key] for key in keys]
     return [dict(zip(keys, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def class_index(labels: Sequence[str]) -> dict[str, int]:
-    """Label -> index of the model's output."""
+    """Return the index of each label in the model's output."""
     return {label: index for index, label in enumerate(labels)}

@@ -2,22 +2,17 @@
 
 from functools import partial
 
-import pyarrow as pa
-
 from xstilts import metrics
 from xstilts.errors import InputError
-from xstilts.families import features_of, pad
+from xstilts.families import HubColumns, Shown, features_of, pad
+from xstilts.sources.hub import each
+from xstilts.sources.squad import check_answer
 
-COLUMNS = pa.schema(
-    {
-        "id": pa.string(),
-        "context": pa.string(),
-        "question": pa.string(),
-        "answers": pa.list_(pa.string()),
-        "starts": pa.list_(pa.int32()),
-    }
-)
+COLUMNS = {"id": str, "context": str, "question": str, "answers": list[str], "starts": list[int]}
 MODEL = "AutoModelForQuestionAnswering"
+TOKENS = 190  # SQuAD's paragraphs have about 150
+HUB = HubColumns({"context", "question", "answers", "starts"}, {"id"})
+CATEGORY = "Question answering"
 
 
 def _metric(key, tokens=None):
@@ -71,11 +66,6 @@ EXAMPLES = {
     "mlqa_exact_match": _examples(0, metrics.mlqa_tokens),
     "mlqa_f1": _examples(1, metrics.mlqa_tokens),
 }
-
-
-def labels(rows):
-    """No inventory: the head marks the start and the end of the span."""
-    return []
 
 
 def encode(rows, tokenizer, settings, labels, train):
@@ -194,3 +184,29 @@ def _best_span(start, end, offsets, settings):
     if not allowed[first, last]:
         return None
     return float(scores[first, last]), offsets[starts[first]][0], offsets[ends[last]][1]
+
+
+def hub_items(records):
+    """Yield an item per record, as a question with its answers in the context."""
+    return each(records, _hub_row)
+
+
+def _hub_row(record):
+    row = record.texts("context", "question")
+    answers, starts = record.listed("answers", str), record.listed("starts", int)
+    if len(answers) != len(starts):
+        raise InputError(f"{record.place}: {len(answers)} answers and {len(starts)} offsets")
+    for text, start in zip(answers, starts, strict=True):
+        check_answer(text, start, row["context"], record.place)
+    return row | {"answers": answers, "starts": starts}
+
+
+def shown_texts(row):
+    """Return the question, and the context around the first answer."""
+    position = row["starts"][0] if row["starts"] else 0
+    return [Shown("question", row["question"]), Shown("context", row["context"], position)]
+
+
+def gold(row):
+    """Return the first answer; "" if there is none."""
+    return row["answers"][0] if row["answers"] else ""

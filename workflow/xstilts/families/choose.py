@@ -1,32 +1,29 @@
 """choose: one of k candidates continues or answers a context (HellaSwag, CommonsenseQA, COPA)."""
 
-import pyarrow as pa
-
 from xstilts import metrics
 from xstilts.errors import InputError
-from xstilts.families import features_of, labels_as_examples, pad
+from xstilts.families import HubColumns, Shown, features_of, labels_as_examples, pad
+from xstilts.sources.hub import each
 
-COLUMNS = pa.schema(
-    {
-        "id": pa.string(),
-        "context": pa.string(),
-        "question": pa.string(),
-        "choices": pa.list_(pa.string()),
-        "label": pa.int32(),
-    }
-)
+COLUMNS = {"id": str, "context": str, "question": str, "choices": list[str], "label": int}
 MODEL = "AutoModelForMultipleChoice"
+TOKENS = 300  # all candidates together
+SEQUENCES = 4
+TEXT_TO_TEXT = "choose_text"
+HUB = HubColumns(
+    {"choices", "label"},
+    {"id", "context", "question"},
+    several={"choices"},
+    label=int,
+    worded=True,
+)
+CATEGORY = "Classification"
 METRICS = {
     "accuracy": lambda rows, predictions, language: metrics.accuracy(
         [row["label"] for row in rows], [prediction["prediction"] for prediction in predictions]
     )
 }
 EXAMPLES = {"accuracy": labels_as_examples}
-
-
-def labels(rows):
-    """No inventory: the head scores one candidate at a time."""
-    return []
 
 
 def encode(rows, tokenizer, settings, labels, train):
@@ -85,3 +82,19 @@ def decode(rows, features, logits, labels, settings):
         }
         for row, scores in zip(rows, logits, strict=True)
     ]
+
+
+def hub_items(records):
+    """Yield an item per record, as a question with its choices."""
+    return each(records, lambda record: record.labelled("context", "question"))
+
+
+def shown_texts(row):
+    """Return the context, the question and the choices."""
+    choices = [Shown(f"choice {number}", text) for number, text in enumerate(row["choices"], 1)]
+    return [Shown("context", row["context"]), Shown("question", row["question"]), *choices]
+
+
+def shown_answer(row, answer, rows, answers):
+    """Return the text of a choice and its number, which counts from 1."""
+    return [(row["choices"][answer], f"choice {answer + 1}")]

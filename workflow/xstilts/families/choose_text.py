@@ -8,13 +8,16 @@ from xstilts.families import choose, classify_text, features_of
 
 COLUMNS = choose.COLUMNS
 MODEL = classify_text.MODEL
+TOKENS = choose.TOKENS
 METRICS = choose.METRICS
 EXAMPLES = choose.EXAMPLES
-labels = choose.labels
+CATEGORY = choose.CATEGORY
 collate = classify_text.collate
 forward = classify_text.forward
 outputs = classify_text.outputs
 decode = choose.decode
+shown_texts = choose.shown_texts
+shown_answer = choose.shown_answer
 
 
 def encode(rows, tokenizer, settings, labels, train):

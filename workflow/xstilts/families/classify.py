@@ -1,14 +1,22 @@
 """classify: a sentence, or a pair, gets one label (NLI, paraphrase)."""
 
-import pyarrow as pa
-
 from xstilts import metrics
-from xstilts.families import class_index, features_of, labels_as_examples, pad
-
-COLUMNS = pa.schema(
-    {"id": pa.string(), "text_a": pa.string(), "text_b": pa.string(), "label": pa.string()}
+from xstilts.families import (
+    HubColumns,
+    Shown,
+    class_index,
+    features_of,
+    labels_as_examples,
+    pad,
 )
+from xstilts.sources.hub import each
+
+COLUMNS = {"id": str, "text_a": str, "text_b": str, "label": str}
 MODEL = "AutoModelForSequenceClassification"
+TOKENS = 45  # MNLI's pairs have about 40
+TEXT_TO_TEXT = "classify_text"
+HUB = HubColumns({"text_a", "label"}, {"id", "text_b"}, worded=True)
+CATEGORY = "Classification"
 
 
 def _golds(rows):
@@ -102,3 +110,13 @@ def decode(rows, features, logits, labels, settings):
             }
         )
     return predictions
+
+
+def hub_items(records):
+    """Yield an item per record, as a text or a pair with its label."""
+    return each(records, lambda record: record.labelled("text_a", "text_b"))
+
+
+def shown_texts(row):
+    """Return the text, or the pair."""
+    return [Shown("text", row["text_a"]), Shown("second text", row["text_b"])]

@@ -8,10 +8,13 @@ from xstilts.families import IGNORED, class_index, classify, pad, pad_lists
 
 COLUMNS = classify.COLUMNS
 MODEL = "AutoModelForSeq2SeqLM"
+TOKENS = classify.TOKENS
 METRICS = classify.METRICS
 EXAMPLES = classify.EXAMPLES
+CATEGORY = classify.CATEGORY
 labels = classify.labels
 decode = classify.decode
+shown_texts = classify.shown_texts
 
 
 def encode(rows, tokenizer, settings, labels, train):

@@ -1,17 +1,13 @@
 """mask: masked language modelling on text, optionally with parallel sentences. Training only."""
 
-import pyarrow as pa
+from xstilts.families import IGNORED, HubColumns, features_of, pad, pad_lists
 
-from xstilts.families import IGNORED, features_of, pad, pad_lists
-
-COLUMNS = pa.schema({"id": pa.string(), "text": pa.string(), "text_b": pa.string()})
+COLUMNS = {"id": str, "text": str, "text_b": str}
 MODEL = "AutoModelForMaskedLM"
-METRICS = {}
-
-
-def labels(rows):
-    """No inventory: the head predicts the vocabulary."""
-    return []
+TOKENS = 100
+ALL_LANGUAGES = True
+MASKED = True
+HUB = HubColumns({"text"}, {"id", "text_b"}, lines=True)
 
 
 def forward(model, labels=None, **inputs):
@@ -80,3 +76,15 @@ def collate(features, pad_id, settings, random):
     ids = torch.where(chosen & (draws[1] >= 0.8) & (draws[1] < 0.9), others, ids)
     batch["input_ids"] = ids.masked_fill(chosen & (draws[1] < 0.8), settings.mask_id)
     return batch
+
+
+def hub_items(records):
+    """Yield an item per record; with `lines`, one per line of a text that is not blank."""
+    for record in records:
+        row = record.excluded or record.texts("text", "text_b")
+        if not record.split.lines or isinstance(row, str):
+            yield record.place, row
+            continue
+        for line in row["text"].split("\n"):
+            if line.strip():
+                yield record.place, {"text": line.strip(), "text_b": ""}

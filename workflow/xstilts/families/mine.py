@@ -7,15 +7,16 @@ which those above a threshold count that is tuned on other data.
 
 from collections import Counter
 
-import pyarrow as pa
-
 from xstilts import metrics
-from xstilts.families import features_of, mean_of_tokens, pad
+from xstilts.errors import InputError
+from xstilts.families import HubColumns, Shown, features_of, mean_of_tokens, pad
+from xstilts.sources.sentences import pools
 
-COLUMNS = pa.schema(
-    {"id": pa.string(), "side": pa.string(), "text": pa.string(), "match": pa.string()}
-)
+COLUMNS = {"id": str, "side": str, "text": str, "match": str}
 MODEL = "AutoModel"
+TOKENS = 30
+HUB = HubColumns({"foreign", "english"}, {"pairs"})
+CATEGORY = "Sentence retrieval"
 _QUERIES, _INDEX = 2048, 32768  # a block of similarities: a quarter of a gigabyte
 
 
@@ -90,11 +91,6 @@ def threshold(rows, predictions):
 def above(predictions, threshold):
     """The predictions without the candidates below a threshold."""
     return [p if p["score"] >= threshold else p | {"prediction": ""} for p in predictions]
-
-
-def labels(rows):
-    """No inventory: nothing is trained."""
-    return []
 
 
 def encode(rows, tokenizer, settings, labels, train):
@@ -236,3 +232,43 @@ def margin_pairs(foreign, english, neighbours):
             used_right.add(e)
             pairs.append((f, e, float(scores[number])))
     return pairs
+
+
+def hub_items(records):
+    """Return the items of sentence pairs, one per record, or of two pools with their gold pairs.
+
+    The id of a sentence is its language and its number on its side, from 0.
+    """
+    foreign, english, golds = [], [], []
+    for record in records:
+        place, language = record.place, record.language
+        if "pairs" in record.split.columns:
+            sides = [record.listed(side, str) for side in ("foreign", "english")]
+            pairs = record.listed("pairs", list)
+        else:
+            texts = record.texts("foreign", "english")
+            sides, pairs = [[texts["foreign"]], [texts["english"]]], [[1, 1]]
+        starts = len(foreign), len(english)
+        for pair in pairs:
+            if len(pair) != 2 or not all(isinstance(number, int) for number in pair):
+                raise InputError(f"{place}: {pair} is no pair of numbers")
+            f, e = (start + number - 1 for start, number in zip(starts, pair, strict=True))
+            golds.append((place, f"{language}-{f}", f"en-{e}"))
+        for code, side, sentences in ((language, foreign, sides[0]), ("en", english, sides[1])):
+            side += [(place, f"{code}-{len(side) + n}", text) for n, text in enumerate(sentences)]
+    return pools(foreign, english, golds)
+
+
+def shown_texts(row):
+    """Return the sentence."""
+    return [Shown("sentence", row["text"], language="en" if row["side"] == "english" else "")]
+
+
+def gold(row):
+    """Return the id of the translation."""
+    return row["match"]
+
+
+def shown_answer(row, answer, rows, answers):
+    """Return the sentence that was chosen."""
+    return [(rows[answer]["text"], "")] if answer in rows else []

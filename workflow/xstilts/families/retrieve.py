@@ -6,24 +6,17 @@ question to its answer and away from the other answers of the batch. The rows wi
 their answer too; those without one are the candidates.
 """
 
-import pyarrow as pa
-
 from xstilts import metrics
-from xstilts.families import features_of, mean_of_tokens, pad
+from xstilts.families import Shown, features_of, mean_of_tokens, pad
 from xstilts.families.mine import nearest
 
-COLUMNS = pa.schema(
-    {
-        "id": pa.string(),
-        "question": pa.string(),
-        "text": pa.string(),
-        "context": pa.string(),
-        "matches": pa.list_(pa.string()),
-    }
-)
+COLUMNS = {"id": str, "question": str, "text": str, "context": str, "matches": list[str]}
 MODEL = "AutoModel"
+TOKENS = 200
 WHOLE_BATCH = True
 ALONE = True
+CANDIDATES = True
+CATEGORY = "Answer retrieval"
 _SCALE = 20.0  # of the cosines in the softmax, as in sentence-transformers' ranking loss
 _RANKED = 20
 
@@ -45,11 +38,6 @@ def _examples(rows, predictions, language):
 
 
 EXAMPLES = {"map_at_20": _examples}
-
-
-def labels(rows):
-    """No inventory: there is no head."""
-    return []
 
 
 def asked(rows, settings):
@@ -151,3 +139,18 @@ def decode(rows, features, embeddings, labels, settings):
         {"id": rows[number]["id"], "prediction": [rows[candidates[n]]["id"] for n in best]}
         for number, best in zip(questions, ranked, strict=True)
     ]
+
+
+def shown_texts(row):
+    """Return the question."""
+    return [Shown("question", row["question"])]
+
+
+def gold(row):
+    """Return the ids of the right candidates."""
+    return row["matches"]
+
+
+def shown_answer(row, answer, rows, answers):
+    """Return the text of the first candidate."""
+    return [(rows[id]["text"] or rows[id]["context"], "") for id in answer[:1] if id in rows]

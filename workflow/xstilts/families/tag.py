@@ -3,15 +3,27 @@
 from collections import Counter
 from operator import mul
 
-import pyarrow as pa
-
 from xstilts import metrics
-from xstilts.families import IGNORED, class_index, features_of, pad, pad_lists
-
-COLUMNS = pa.schema(
-    {"id": pa.string(), "words": pa.list_(pa.string()), "tags": pa.list_(pa.string())}
+from xstilts.errors import InputError
+from xstilts.families import (
+    IGNORED,
+    HubColumns,
+    Shown,
+    class_index,
+    features_of,
+    pad,
+    pad_lists,
 )
+from xstilts.sources.hub import each
+from xstilts.sources.records import field, known
+from xstilts.sources.words import UPOS, Part, number, surface
+
+COLUMNS = {"id": str, "words": list[str], "tags": list[str]}
 MODEL = "AutoModelForTokenClassification"
+TOKENS = 30
+HUB = HubColumns({"words", "tags"}, {"id", "heads", "fused"}, together={"heads", "fused"})
+CATEGORY = "Structured prediction"
+_SHOWN = 12  # words of an answer on the report's page
 
 
 def _metric(function, key=None):
@@ -139,3 +151,54 @@ def decode(rows, features, best, labels, settings):
         for word, token in feature["first"].items():
             tags[feature["row"]][feature["start"] + word] = labels[int(indices[token])]
     return [{"id": row["id"], "prediction": found} for row, found in zip(rows, tags, strict=True)]
+
+
+def hub_items(records):
+    """Yield an item per record, as words with their tags."""
+    return each(records, _hub_row)
+
+
+def _hub_row(record):
+    words = record.listed("words", str)
+    tags = [str(tag) for tag in record.listed("tags", str | int)]
+    if len(words) != len(tags) or not words:
+        raise InputError(f"{record.place}: {len(words)} words and {len(tags)} tags")
+    if labels := record.split.labels:
+        tags = [labels[known(tag, labels, record.place)] for tag in tags]
+    row = {"words": words, "tags": tags}
+    if "fused" in record.split.columns:
+        row = _surface_words(record, words, tags)
+    return row if isinstance(row, str) else record.texts() | row
+
+
+def _surface_words(record, words, tags):
+    """Return the surface words of a treebank's row, as `sources.words.conllu` those of a file."""
+    place = record.place
+    heads = [str(head) for head in record.listed("heads", object)]
+    if len(heads) != len(words):
+        raise InputError(f"{place}: {len(words)} words and {len(heads)} heads")
+    parts = [
+        Part(word, known(tag, UPOS, place), int(head) if head.isdecimal() else 0)
+        for word, tag, head in zip(words, tags, heads, strict=True)
+    ]
+    spans = {}
+    for token in record.listed("fused", dict):
+        first, _, last = number(field(token, "id", str, place), place)
+        spans[first] = (last, field(token, "form", str, place))
+    return surface(parts, spans, record.language, place)
+
+
+def shown_texts(row):
+    """Return the words as one text."""
+    return [Shown("words", " ".join(row["words"]))]
+
+
+def gold(row):
+    """Return the tags."""
+    return row["tags"]
+
+
+def shown_answer(row, answer, rows, answers):
+    """Return the first words on whose tags the answers or the gold tags disagree."""
+    columns = zip(row["words"], answer, row["tags"], *answers, strict=True)
+    return [(word, tag) for word, tag, *others in columns if len(set(others)) > 1][:_SHOWN]

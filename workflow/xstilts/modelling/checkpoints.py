@@ -73,7 +73,7 @@ def fresh_head(
     config = AutoConfig.from_pretrained(folder, **_head_config(labels))
     weights = load_weights(folder)
     head = model_class(config, name)
-    if name != "mask":
+    if not family(name).MASKED:
         prefix = f"{head.base_model_prefix}."
         inside = {key[len(prefix) :]: w for key, w in weights.items() if key.startswith(prefix)}
         weights = inside or weights
@@ -85,8 +85,8 @@ def fresh_head(
 
 
 def _with_forward(model: transformers.PreTrainedModel, name: str) -> transformers.PreTrainedModel:
-    if hasattr(family(name), "forward"):
-        model.forward = partial(family(name).forward, model)
+    if forward := family(name).forward:
+        model.forward = partial(forward, model)
     return model
 
 
@@ -143,7 +143,7 @@ def model_class(config: PreTrainedConfig, name: str) -> type[transformers.PreTra
         return wanted._model_mapping[kind]
     if encoder is MODEL_MAPPING[kind] and kind in wanted._model_mapping:
         return wanted._model_mapping[kind]
-    return with_head(encoder, name)
+    return with_head(encoder, family(name).MODEL)
 
 
 def mask_id(tokenizer: Any) -> int:

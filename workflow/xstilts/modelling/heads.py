@@ -21,19 +21,21 @@ _STD = 0.02  # of new weights, as in the library's heads
 
 
 @cache
-def with_head(encoder: type[PreTrainedModel], family: str) -> type[PreTrainedModel]:
-    """The class of `encoder` with the head of a family: one of classify, choose, tag, answer, mask.
+def with_head(encoder: type[PreTrainedModel], wanted: str) -> type[PreTrainedModel]:
+    """The class of `encoder` with a head in place of that of `wanted`, an Auto class.
 
     It descends from the architecture's base class, which knows the configuration, the prefix of
     the encoder's weights and what the kernels support.
     """
+    head = _HEADS[wanted]
+    name = head.__name__.removeprefix("_")
     base = next(c for c in encoder.__mro__[1:] if issubclass(c, PreTrainedModel))
     about = {
         "encoder_class": encoder,
         "base_model_prefix": base.base_model_prefix or "encoder",
-        "__doc__": f"{encoder.__name__} with the head of the family {family}.",
+        "__doc__": f"{encoder.__name__} with the head of the family {name.lower()}.",
     }
-    return type(f"{encoder.__name__}For{family.title()}", (_HEADS[family], base), about)
+    return type(f"{encoder.__name__}For{name}", (head, base), about)
 
 
 class _Headed:
@@ -163,4 +165,10 @@ class _LanguageHead(nn.Module):
         return logits.float() * (weight.shape[0] ** 0.5 / weight.norm()) + self.bias.float()
 
 
-_HEADS = {"classify": _Classify, "choose": _Choose, "tag": _Tag, "answer": _Answer, "mask": _Mask}
+_HEADS = {
+    "AutoModelForSequenceClassification": _Classify,
+    "AutoModelForMultipleChoice": _Choose,
+    "AutoModelForTokenClassification": _Tag,
+    "AutoModelForQuestionAnswering": _Answer,
+    "AutoModelForMaskedLM": _Mask,
+}

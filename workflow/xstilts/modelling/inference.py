@@ -1,12 +1,11 @@
 """Predictions of a model for canonical rows: used while training and after it."""
 
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 import torch
 
-from xstilts.families import Row
+from xstilts.families import Family, Row
 
 _ROWS = 65536  # encoded at a time, where rows are alone: their lists of ids are gigabytes
 _TOKENS = 16384  # per batch, padding included: fits a large model on a small GPU
@@ -15,14 +14,14 @@ _TOKENS = 16384  # per batch, padding included: fits a large model on a small GP
 def predict_rows(
     model: torch.nn.Module,
     tokenizer: Any,
-    family: ModuleType,
+    family: Family,
     rows: Sequence[Row],
     labels: Sequence[str],
     encode: Any,
     settings: Any,
 ) -> list[dict]:
     """One prediction per row. `encode` and `settings` are the Encode and Predict settings."""
-    size = _ROWS if hasattr(family, "ALONE") else len(rows)
+    size = _ROWS if family.ALONE else len(rows)
     results: list[Any] = []
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
@@ -32,7 +31,7 @@ def predict_rows(
 
 
 def _outputs(
-    model: torch.nn.Module, features: Sequence[dict], family: ModuleType, pad_id: int, settings: Any
+    model: torch.nn.Module, features: Sequence[dict], family: Family, pad_id: int, settings: Any
 ) -> list[Any]:
     """What `family.outputs` finds for each feature."""
     results: list[Any] = [None] * len(features)

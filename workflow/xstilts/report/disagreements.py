@@ -5,14 +5,14 @@ so that a large study costs seconds: the first rows of a language, a few recipes
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from xstilts import store
 from xstilts.errors import InputError
-from xstilts.families import family
+from xstilts.families import Shown, family
 from xstilts.grid.artefacts import Dataset, Predictions
 from xstilts.grid.grid import Grid
 
@@ -61,8 +61,8 @@ def _predictions(grid: Grid, target: str) -> dict[str, Predictions]:
 def _of_language(
     predicted: Mapping[str, Predictions], dataset: Dataset, metric: str
 ) -> list[dict[str, Any]]:
-    kind = next(iter(predicted.values())).family
-    score = family(kind).METRICS[metric]
+    kind = family(next(iter(predicted.values())).family)
+    score = kind.METRICS[metric]
     answers = {recipe: _first(p.file(dataset)) for recipe, p in predicted.items()}
     rows = {row["id"]: row for row in store.read_rows(Path(dataset.path))}
     shared = [id for id in next(iter(answers.values())) if all(id in a for a in answers.values())]
@@ -73,18 +73,20 @@ def _of_language(
         scores = {r: score([row], [p], dataset.language) for r, p in given.items()}
         candidates.append((max(scores.values()) - min(scores.values()), id, row, given, scores))
     candidates.sort(key=lambda one: (-one[0], one[1]))
-    return [
-        {
-            "id": id,
-            "texts": _texts(kind, row, dataset.language),
-            "gold": _shown(kind, row, _gold(kind, row), rows, given),
-            "answers": [
-                [recipe, round(scores[recipe], 1), _shown(kind, row, p["prediction"], rows, given)]
-                for recipe, p in given.items()
-            ],
-        }
-        for _, id, row, given, scores in candidates[:EXAMPLES]
-    ]
+    examples = []
+    for _, id, row, given, scores in candidates[:EXAMPLES]:
+        choices = {recipe: prediction["prediction"] for recipe, prediction in given.items()}
+        gold, *shown = (
+            _answer(kind.shown_answer(row, choice, rows, [*choices.values()]))
+            for choice in (kind.gold(row), *choices.values())
+        )
+        answers = [
+            [recipe, round(scores[recipe], 1), answer]
+            for recipe, answer in zip(choices, shown, strict=True)
+        ]
+        texts = _texts(kind.shown_texts(row), dataset.language)
+        examples.append({"id": id, "texts": texts, "gold": gold, "answers": answers})
+    return examples
 
 
 def _first(path: str) -> dict[str, dict]:
@@ -93,59 +95,17 @@ def _first(path: str) -> dict[str, dict]:
         return {one["id"]: one for one in map(json.loads, islice(lines, ROWS))}
 
 
-def _texts(kind: str, row: Mapping, language: str) -> list[list[str]]:
-    """(name, text, language) of what the example shows."""
-    if kind == "tag":
-        return [["words", _cut(" ".join(row["words"])), language]]
-    if kind == "choose":
-        options = [[f"choice {number + 1}", text] for number, text in enumerate(row["choices"])]
-        named = [["context", row["context"]], ["question", row["question"]], *options]
-    elif kind == "mine":
-        return [["sentence", _cut(row["text"]), "en" if row["side"] == "english" else language]]
-    elif kind == "answer":
-        around = row["starts"][0] if row["starts"] else 0
-        named = [["question", row["question"]], ["context", _cut(row["context"], around)]]
-    elif kind == "retrieve":
-        named = [["question", row["question"]]]
-    else:
-        named = [["text", row["text_a"]], ["second text", row["text_b"]]]
-    return [[name, _cut(text), language] for name, text in named if text]
+def _texts(shown: Iterable[Shown], language: str) -> list[list[str]]:
+    """Return (name, text, language) of each text that is not empty."""
+    return [
+        [text.name, _cut(text.text, text.position), text.language or language]
+        for text in shown
+        if text.text
+    ]
 
 
-def _gold(kind: str, row: Mapping) -> Any:
-    match kind:
-        case "tag":
-            return row["tags"]
-        case "answer":
-            return row["answers"][0] if row["answers"] else ""
-        case "mine":
-            return row["match"]
-        case "retrieve":
-            return row["matches"]
-    return row["label"]
-
-
-def _shown(
-    kind: str, row: Mapping, answer: Any, rows: Mapping[str, Mapping], given: Mapping[str, Mapping]
-) -> Pairs:
-    """An answer as (text, tag): of tags only the words on which recipes or the gold disagree."""
-    if kind == "tag":
-        columns = list(zip(row["tags"], *(p["prediction"] for p in given.values()), strict=True))
-        return [
-            [word, tag]
-            for word, tag, tags in zip(row["words"], answer, columns, strict=True)
-            if len(set(tags)) > 1
-        ][:12]
-    if kind == "choose":
-        return [[_cut(row["choices"][answer]), f"choice {answer + 1}"]]
-    if kind in ("mine", "retrieve"):
-        ids: Sequence[str] = [answer] if isinstance(answer, str) else answer[:1]
-        return [[_cut(_passage(rows[id])), ""] for id in ids if id in rows] or [["", "no answer"]]
-    return [[_cut(str(answer)), ""]] if answer else [["", "no answer"]]
-
-
-def _passage(row: Mapping) -> str:
-    return row["text"] or row.get("context") or ""
+def _answer(shown: Iterable[tuple[str, str]]) -> Pairs:
+    return [[_cut(text), tag] for text, tag in shown] or [["", "no answer"]]
 
 
 def _cut(text: str, around: int = 0) -> str:

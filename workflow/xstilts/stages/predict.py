@@ -59,7 +59,7 @@ def run(predictions: Predictions) -> None:
         for dataset, rows in zip(datasets, read, strict=True):
             if dataset is predictions.candidates:
                 continue
-            asked = module.asked(rows, predictions.settings) if hasattr(module, "asked") else rows
+            asked = module.asked(rows, predictions.settings)
             found = [*islice(rest, len(asked))]
             store.write_lines(Path(predictions.file(dataset)), found)
             name = predictions.identity.name

@@ -91,7 +91,8 @@ def _read(dataset: Dataset, project: Project) -> Table:
             )
         manifest = store.verify(folder, f"delete {folder}")
         paths = [folder / name for name in manifest["files"]]
-        return hub.read(spec, project.tasks[dataset.task].family, paths, dataset.language)
+        items = family(project.tasks[dataset.task].family).hub_items
+        return hub.read(spec, items, paths, dataset.language)
     if isinstance(spec, FilesSplit):
         paths = files.locate(spec.path, project.data_folder(), dataset.language)
         if not paths:

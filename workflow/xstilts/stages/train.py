@@ -83,7 +83,7 @@ class Batches(torch.utils.data.Dataset):
         processes = distributed.count()
         each = -(-settings.batch_size // micro)
         self.per_step = -(-each // processes) * processes
-        whole = any(hasattr(family(m.part.family), "WHOLE_BATCH") for m in materials.values())
+        whole = any(family(m.part.family).WHOLE_BATCH for m in materials.values())
         if whole:  # each process computes all of it: its mean is the loss
             self.per_step = processes
         self.micro_batches = [
@@ -95,7 +95,7 @@ class Batches(torch.utils.data.Dataset):
         self.materials = materials
         self.tokenizer = tokenizer
         self.seed = step.seed
-        masked = any(material.part.family == "mask" for material in materials.values())
+        masked = any(family(m.part.family).MASKED for m in materials.values())
         self.mask_id = mask_id(tokenizer) if masked else None
         self.several = len({material.part.task for material in materials.values()}) > 1
 

@@ -125,7 +125,10 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Any) -> N
     import pyarrow as pa
     import pyarrow.parquet
 
-    pa.parquet.write_table(pa.Table.from_pylist(list(rows), columns), path, compression="zstd")
+    plain = {str: pa.string(), int: pa.int32()}
+    lists = {list[kind]: pa.list_(plain[kind]) for kind in plain}
+    schema = pa.schema({name: (plain | lists)[kind] for name, kind in columns.items()})
+    pa.parquet.write_table(pa.Table.from_pylist(list(rows), schema), path, compression="zstd")
 
 
 def read_rows(folder: Path) -> list[dict]:
