@@ -14,7 +14,6 @@ from xstilts.config.subsets import EVERYWHERE, check_ids, read_ids
 from xstilts.costs import measured
 from xstilts.costs.estimates import weights
 from xstilts.families import family
-from xstilts.families import family
 from xstilts.grid.artefacts import Score, TrainPart
 from xstilts.grid.grid import Grid
 from xstilts.results.samples import Examples, Subset, read_examples

@@ -14,7 +14,6 @@ from xstilts.config.schema import ARM, Arm, Task
 from xstilts.config.settings import Train
 from xstilts.errors import InputError, nearest
 from xstilts.families import family, names
-from xstilts.families import family, names
 from xstilts.grid.artefacts import (
     PART_SETTINGS,
     Artefact,
