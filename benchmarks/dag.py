@@ -1,11 +1,11 @@
-"""How long Snakemake plans a study, and with how much memory: from hundreds of cells to 100,000.
+"""Time and memory that Snakemake needs to plan a study, from hundreds of cells to 100,000.
 
     python benchmarks/dag.py [CELLS ...]
 
-A row per size: models x recipes x targets x seeds, with as many languages as XTREME's targets have
-on average; the jobs that Snakemake counts; processor seconds and peak megabytes of a dry run, and
-of a run when every file is there. The workflow's code is copied to a temporary folder; nothing is
-trained: results are empty files.
+Prints a row per size (models x recipes x targets x seeds, with the mean number of languages of
+XTREME's targets): the jobs that Snakemake counts, and the processor seconds and peak megabytes of
+two dry runs, without any results and with all results. The workflow's code is copied to a temporary
+folder. Nothing is trained: results are empty files.
 """
 
 import os
@@ -42,7 +42,7 @@ class Size:
 
     @property
     def cells(self) -> int:
-        """Their product."""
+        """Number of cells."""
         return self.models * self.recipes * self.targets * self.seeds
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Size:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a Snakemake process cost, and the jobs that it would run, by rule."""
+    """Cost of a dry run, and the number of jobs per rule that it would run."""
 
     jobs: dict[str, int]
     seconds: float  # of processor time, user and system
@@ -68,10 +68,9 @@ SIZES = [  # the first is the paper's grid
 
 
 def write_study(folder: Path, size: Size) -> Path:
-    """Copy the workflow's code to `folder` and write definitions and a study of that size.
+    """Copy the workflow's code to `folder`, write a study of a size there, and return its path.
 
     Every target is also an intermediate task, on a variant of its data, so no two cells are equal.
-    Returns the path of the study.
     """
     for name in CODE:
         if (ROOT / name).is_dir():
@@ -124,15 +123,15 @@ def _task(seed: int) -> dict:
 
 
 def pretend(folder: Path, study: Path) -> None:
-    """Leave an empty file wherever a run of the study would have left one."""
+    """Create an empty file for each result of a complete run of the study."""
     from xstilts.grid.state import open_study
 
     for artefact in open_study(study)[0].artefacts().all():
         for path in artefact.files:
             _touch(folder / path)
-    # the tables and figures: as Snakemake says
-    told = dry_run(folder, "--quiet", "progress").output
-    for path in set(re.findall(r"results/studies/[^\s,]+", told)):
+    # Snakemake prints the paths of tables and figures
+    output = dry_run(folder, "--quiet", "progress").output
+    for path in set(re.findall(r"results/studies/[^\s,]+", output)):
         _touch(folder / path)
 
 
@@ -145,7 +144,7 @@ def _touch(path: Path) -> None:
 
 
 def dry_run(folder: Path, *options: str) -> DryRun:
-    """Dry-run the study in `folder` in a process of its own. Raises RuntimeError if it fails."""
+    """Dry-run the study in `folder` in a new process; raise RuntimeError if it fails."""
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--dry-run", *(options or ("--quiet", "rules"))],
         cwd=folder,

@@ -1,10 +1,10 @@
-"""How long `xstilts plan` takes to choose among the cells of a growing study.
+"""Time that `xstilts plan` takes to choose among the cells of a growing study.
 
     python benchmarks/plan.py
 
-A row per size of the paper's grid, aim and budget (as a share of what all costs): cells, seconds of
-planning (reading, expansion, bill) and of the choice, and its optimality gap. Nothing is trained;
-all costs are estimates.
+Prints a row per size of the paper's grid, aim and budget (as a share of the total cost): the number
+of cells, the seconds of planning (reading, expansion, bill) and of the choice, its optimality gap
+and the number of chosen cells. Nothing is trained; all costs are estimates.
 """
 
 import time
@@ -41,11 +41,11 @@ def main() -> None:
             for share in SHARES:
                 start = time.monotonic()
                 hours = share * plan.total().gpu_hours
-                found = choose(problem(plan, {}, hours, float("inf")), aim, SECONDS)
-                took = time.monotonic() - start
+                choice = choose(problem(plan, {}, hours, float("inf")), aim, SECONDS)
+                seconds = time.monotonic() - start
                 print(
-                    f"{len(plan.needs):6} {planned:6.1f}s  {aim:9} {share:6.0%} {took:6.1f}s "
-                    f"{found.gap:6.2%} {len(found.cells):6}",
+                    f"{len(plan.needs):6} {planned:6.1f}s  {aim:9} {share:6.0%} {seconds:6.1f}s "
+                    f"{choice.gap:6.2%} {len(choice.cells):6}",
                     flush=True,
                 )
 

@@ -1,10 +1,10 @@
-"""How large the report page is, and how long it takes to write and to open, as a study grows.
+"""Size of the report page, and the time to write and to open it, as a study grows.
 
     python benchmarks/report.py
 
-A row per size: the cells, seconds to make the page's HTML from results that are read already,
-megabytes, and seconds until headless Chromium shows the grid (the best of three). The results are
-made up, in a temporary folder.
+Prints a row per size: the number of cells, the seconds to render the page from results in memory,
+its megabytes, and the seconds until headless Chromium shows the grid (the best of three). The
+results are made up, in a temporary folder.
 """
 
 import os
@@ -28,7 +28,7 @@ SIZES = [(1, 10, 9, 5), (1, 50, 10, 5), (2, 100, 10, 5)]  # models, recipes, tar
 
 
 def write_page(folder: Path, size: tuple[int, ...]) -> tuple[int, float]:
-    """The number of cells and the seconds that the page took; it is `folder/report.html`."""
+    """Write `folder/report.html`; return the number of cells and the seconds that it took."""
     os.chdir(folder)
     grid = make_grid(*size)
     write_results(grid)
@@ -42,7 +42,7 @@ def write_page(folder: Path, size: tuple[int, ...]) -> tuple[int, float]:
 
 
 def seconds_to_open(browser, path: Path) -> float:
-    """From the first byte to the drawn grid."""
+    """Return the seconds from opening the page until the grid is drawn."""
     page = browser.new_page()
     started = time.monotonic()
     page.goto(path.as_uri())
@@ -61,10 +61,10 @@ def main() -> None:
             executable_path=shutil.which("chromium"), args=options
         )
         for number, size in enumerate(SIZES):
-            place = Path(folder) / str(number)
-            place.mkdir()
-            cells, written = write_page(place, size)
-            path = place / "report.html"
+            study = Path(folder) / str(number)
+            study.mkdir()
+            cells, written = write_page(study, size)
+            path = study / "report.html"
             opened = min(seconds_to_open(chromium, path) for _ in range(3))
             print(f"{cells:8} {written:8.1f} {path.stat().st_size / 1e6:6.1f} {opened:7.2f}")
 

@@ -1,11 +1,12 @@
-"""What submitting by Snakemake costs: jobs of a study beside bare `sbatch` of the same commands.
+"""Overhead of submitting jobs with Snakemake, compared with `sbatch` of the same commands.
 
     python benchmarks/submission.py [JOBS]
 
-Trains JOBS (8) steps of four updates on a SLURM cluster that it starts and stops (Debian packages:
-`make test-slurm` names them), once by `sbatch` alone and once by the workflow with the profile that
-it brings along, but asking for the jobs' states twice a second. Seconds per job: wall time of all,
-two jobs running at a time, its ratio, and processor time of the Snakemake that submits.
+Trains JOBS (default: 8) steps of four updates on a SLURM cluster that it starts and stops
+(`make test-slurm` names the Debian packages): once with `sbatch` alone, and once with the workflow
+and its SLURM profile, which here asks for the states of jobs twice a second. Two jobs run in
+parallel. Prints, per job, the wall seconds of both, their ratio, and the processor seconds of the
+Snakemake process that submits.
 """
 
 import os
@@ -27,7 +28,7 @@ from xstilts.grid.state import open_study  # noqa: E402
 
 
 def study(jobs: int) -> dict:
-    """A study of as many trainings."""
+    """Return a study with this number of trainings."""
     return {
         "study": "submission",
         "models": ["tiny"],
@@ -39,7 +40,7 @@ def study(jobs: int) -> dict:
 
 
 def by_sbatch(checkout: Checkout, steps: list[str]) -> float:
-    """Wall seconds of the trainings as bare jobs."""
+    """Return the wall seconds of the trainings, submitted with `sbatch`."""
     snapshot = "results/studies/submission/study.json"
     options = f"-p gpu --gpus=1 --mem={NEEDS['mem_mb']} -t {NEEDS['runtime']} -o /dev/null"
     start = time.monotonic()
@@ -55,20 +56,20 @@ def by_sbatch(checkout: Checkout, steps: list[str]) -> float:
 
 
 def by_snakemake(checkout: Checkout, steps: list[str]) -> tuple[float, float]:
-    """Wall seconds of the same by the workflow, and processor seconds of the main process."""
+    """Return the wall seconds with the workflow, and processor seconds of its main process."""
     start, own = time.monotonic(), children_seconds()
     checkout.run(*(f"results/checkpoints/{step}/manifest.json" for step in steps))
     return time.monotonic() - start, children_seconds() - own
 
 
 def children_seconds() -> float:
-    """Processor seconds of the processes that this one has waited for."""
+    """Return the processor seconds of the child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure, and print the seconds per job."""
     jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     folder = Path(tempfile.mkdtemp(prefix="submission-"))
     try:
@@ -88,10 +89,9 @@ def main() -> None:
     finally:
         shutil.rmtree(folder)
     print(
-        f"{jobs} jobs, seconds per job: {plain / jobs:.2f} by sbatch, {wall / jobs:.2f} by the ",
-        end="",
+        f"{jobs} jobs, seconds per job: {plain / jobs:.2f} with sbatch, {wall / jobs:.2f} with the "
+        f"workflow, ratio {wall / plain:.2f}; processor of Snakemake: {own / jobs:.2f}"
     )
-    print(f"workflow, ratio {wall / plain:.2f}; processor of Snakemake: {own / jobs:.2f}")
 
 
 if __name__ == "__main__":
