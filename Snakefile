@@ -54,13 +54,13 @@ for _goal in [name for name in GOALS if name != "all"]:
 
 
 onstart:
-    if message := unwritable_results():
-        raise WorkflowError(message)
+    if problem := store.problem(paths.RESULTS):
+        raise WorkflowError(problem)
     VIEW.write_snapshot()
 
 
 onerror:
     print(
-        unwritable_results()
+        store.problem(paths.RESULTS)
         or f"Some jobs failed; their logs are in {paths.LOGS}/. The next run does what is missing."
     )

@@ -1,11 +1,13 @@
 """What a job may use: by model, phase, site and attempt."""
 
+from types import SimpleNamespace
+
 import pytest
 import yaml
 
 from tests import ROOT
 from xstilts.config.project import read_site, validate
-from xstilts.config.resources import ModelNeeds, Needs, Site, amount, request
+from xstilts.config.resources import JobResources, ModelNeeds, Needs, Site, amount, request
 from xstilts.errors import InputError
 
 PROFILE = ROOT / "profiles" / "slurm"
@@ -60,7 +62,7 @@ def test_predictions_take_one_gpu_of_a_model_that_trains_on_several():
 
 @pytest.mark.parametrize("gpu", [None, 1, 2, 5])
 def test_gpus_of_several_nodes_are_as_many_on_each(gpu):
-    with pytest.raises(ValueError, match="multiple of nodes, 2, and at least two on each"):
+    with pytest.raises(ValueError, match="multiple of nodes .2. with at least two on each"):
         ModelNeeds(gpu=gpu, nodes=2)
 
 
@@ -89,3 +91,28 @@ def test_work_for_processors_asks_for_nothing_of_gpus():
     assert asked["gpu"] == 0
     assert {asked[name] for name in ("gpu_model", "qos", "constraint", "gres", "mpi")} == {None}
     assert asked.keys() == request("train", ModelNeeds(gpu=4, nodes=2), site).keys()
+
+
+def test_constants_are_no_functions():
+    jobs = JobResources({"a": ModelNeeds(gpu=1), "b": ModelNeeds(gpu=1)}, Site(account="group"))
+    keywords = jobs.keywords("predict", "predict_xnli")
+    assert keywords["slurm_account"] == "group"
+    assert callable(keywords["gpu"])  # jobs about data ask for none
+    assert keywords["gpu"](SimpleNamespace(node="a.hub.0"), 1) == 1
+    assert "qos" not in keywords
+
+
+def test_first_attempt_waits_for_an_earlier_job():
+    jobs = JobResources({"a": ModelNeeds()}, Site(), {"rule_train_wildcards_a.x": "17"})
+    options = jobs.keywords("train")["slurm_extra"]
+    assert options(SimpleNamespace(node="a.x"), 1).endswith(" --dependency=afterany:17")
+    assert "dependency" not in options(SimpleNamespace(node="a.x"), 2)
+    assert "dependency" not in options(SimpleNamespace(node="a.y"), 1)
+
+
+def test_train_options_change_no_result():
+    jobs = JobResources({"a": ModelNeeds(gpu=2, micro_batch=4), "b": ModelNeeds()}, Site())
+    assert jobs.train_options(SimpleNamespace(node="a.x")) == (
+        "--micro-batch 4 --processes 2 --nodes 1"
+    )
+    assert jobs.train_options(SimpleNamespace(node="b.x")) == ""

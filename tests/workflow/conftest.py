@@ -32,13 +32,14 @@ class Checkout:
     """A folder with a copy of the workflow's code, the small study, and its results."""
 
     folder: Path
+    package: Path | None = None  # folder of the package; its own copy if None
 
     def run(self, *command: str) -> Run:
         """Run a Python module in this folder, with this folder's copy of the package."""
         process = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(self.folder / "workflow")},
+            env=os.environ | {"PYTHONPATH": str(self.package or self.folder / "workflow")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -59,11 +59,10 @@ except InputError as error:
 VIEW = StudyView(GRID)
 REQUESTS = Requests(GRID, PLANNING, everything)
 RESOURCES = JobResources(
-    {name: model.resources for name, model in GRID.project.models.items()}, SITE
+    {name: model.resources for name, model in GRID.project.models.items()},
+    SITE,
+    queued_jobs(Path.cwd()) if PLANNING else {},
 )
-EARLIER_JOBS = (
-    queued_jobs(Path.cwd()) if PLANNING else {}
-)  # of a run that ended without them
 if PLANNING:
     for _notice in NOTICES:
         print(_notice, file=sys.stderr)
@@ -79,51 +78,7 @@ def inputs(group):
     return lambda wildcards: ancient(REQUESTS.inputs(group, wildcards.node))
 
 
-def node(wildcards):
-    """The id of a job's artefact; empty for data."""
-    return getattr(wildcards, "node", "")
-
-
-def resources(phase, rule=None):
-    """The resources of a rule's jobs: the model's, the site's, the phase's; more per attempt."""
-
-    def asked(name):
-        return lambda wildcards, attempt: RESOURCES.request(
-            phase, RESOURCES.model_of(node(wildcards)), attempt
-        )[name]
-
-    def sbatch_options(wildcards, attempt):
-        """Wait for a job of an earlier run that makes the same files."""
-        comment = f"rule_{rule or phase}"
-        comment += f"_wildcards_{node(wildcards)}" if node(wildcards) else ""
-        earlier = EARLIER_JOBS.get(comment) if attempt == 1 else None
-        options = asked("slurm_extra")(wildcards, attempt)
-        return f"{options} --dependency=afterany:{earlier}" if earlier else options
-
-    constant = RESOURCES.constant(phase)
-    names = RESOURCES.request(phase, "", 1)
-    amounts = {
-        name: constant[name] if name in constant else asked(name) for name in names
-    }
-    amounts["slurm_extra"] = sbatch_options
-    return {name: value for name, value in amounts.items() if value is not None}
-
-
-def processors(phase):
-    """The threads of a rule's jobs; of each process, if several train."""
-    return lambda wildcards: RESOURCES.threads(phase, node(wildcards))
-
-
 def labels(wildcards):
     """A cell's coordinates, as Snakemake's report lists them."""
     cell = REQUESTS.artefact("scores", wildcards.node).cell
     return {"model": cell.model, "recipe": cell.recipe, "seed": str(cell.seed)}
-
-
-def unwritable_results():
-    """What is wrong with the results folder: read-only or full, so that no log says it."""
-    try:
-        store.check_writable(paths.RESULTS)
-    except InputError as error:
-        return str(error)
-    return ""

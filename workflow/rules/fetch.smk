@@ -56,7 +56,7 @@ rule initialise:
     conda:
         "../../envs/xstilts.yaml"
     resources:
-        **resources("initialise"),
+        **RESOURCES.keywords("initialise"),
     message:
         "initialise {wildcards.node}"
     shell:

@@ -18,9 +18,9 @@ for _target, _names in REQUESTS.prediction_files().items():
             node=rf"[^/]+\.{_target}\.[0-9a-f]{{12}}",
         conda:
             "../../envs/xstilts.yaml"
-        threads: processors("predict")
+        threads: RESOURCES.threads("predict")
         resources:
-            **resources("predict", f"predict_{_target}"),
+            **RESOURCES.keywords("predict", f"predict_{_target}"),
         message:
             "predict {wildcards.node}"
         shell:

@@ -15,7 +15,7 @@ for _task, _datasets in REQUESTS.datasets_by_task().items():
         conda:
             "../../envs/xstilts.yaml"
         resources:
-            **resources("prepare", f"prepare_{_task}"),
+            **RESOURCES.keywords("prepare", f"prepare_{_task}"),
         params:
             ids=[dataset.id for dataset in _datasets],
         message:

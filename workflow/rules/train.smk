@@ -12,11 +12,11 @@ rule train:
         node=r"[^/]+\.s[0-9]+\.[0-9a-f]{12}",
     conda:
         "../../envs/xstilts.yaml"
-    threads: processors("train")
+    threads: RESOURCES.threads("train")
     resources:
-        **resources("train"),
+        **RESOURCES.keywords("train"),
     params:
-        options=lambda wildcards: RESOURCES.train_options(wildcards.node),
+        options=RESOURCES.train_options,
     message:
         "train {wildcards.node}"
     shell:

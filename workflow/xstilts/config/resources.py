@@ -3,9 +3,9 @@
 They change no result, so they are not part of an artefact's identity.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -151,42 +151,73 @@ def request(
 
 
 class JobResources:
-    """Resources of the jobs of a study's models at a site."""
+    """Resources of the jobs of a study's models at a site.
 
-    def __init__(self, models: Mapping[str, ModelNeeds], site: Site):
+    `earlier` are jobs that SLURM still has of a run that ended without them: comment -> number.
+    """
+
+    def __init__(
+        self, models: Mapping[str, ModelNeeds], site: Site, earlier: Mapping[str, str] | None = None
+    ):
         self.models = models
         self.site = site
+        self.earlier = earlier or {}
         self.request = cache(self._request)
-
-    def model_of(self, node: str) -> str:
-        """Name of the model in an artefact's id; empty for data."""
-        name = node.split(".")[0]
-        return name if name in self.models else ""
 
     def _request(self, phase: Phase, model: str, attempt: int) -> dict[str, int | str | None]:
         return request(phase, self.models.get(model), self.site, attempt)
 
-    def constant(self, phase: Phase) -> dict[str, int | str | None]:
-        """Return the resources that are equal for all models and attempts.
+    def _model_of(self, wildcards: Any) -> str:
+        """Name of the model of a job, from its wildcard `node`; empty for data."""
+        name = _node(wildcards).split(".")[0]
+        return name if name in self.models else ""
 
-        Snakemake calls a function for each job, but not for a constant.
+    def keywords(self, phase: Phase, rule: str | None = None) -> dict[str, Any]:
+        """Return the resources of a rule: constants, or functions of wildcards and attempt.
+
+        Snakemake calls a function for each job, so what is equal for all jobs is a constant.
         """
-        requests = [self.request(phase, name, n) for name in ("", *self.models) for n in (1, 2)]
-        first = requests[0]
-        return {
-            name: value
-            for name, value in first.items()
-            if all(other[name] == value for other in requests)
-        }
+        first, *others = [
+            self.request(phase, name, attempt) for name in ("", *self.models) for attempt in (1, 2)
+        ]
+        keywords: dict[str, Any] = {}
+        for name, value in first.items():
+            is_constant = all(other[name] == value for other in others)
+            keywords[name] = value if is_constant else self._asked(phase, name)
+        keywords["slurm_extra"] = self._sbatch_options(phase, rule or phase)
+        return {name: value for name, value in keywords.items() if value is not None}
 
-    def threads(self, phase: Phase, node: str) -> int:
-        """Return the processors of a job; of each process, if several train."""
-        return amount("threads", phase, self.models.get(self.model_of(node)), self.site)
+    def _asked(self, phase: Phase, name: str) -> Callable[..., int | str | None]:
+        return lambda wildcards, attempt: self.request(phase, self._model_of(wildcards), attempt)[
+            name
+        ]
 
-    def train_options(self, node: str) -> str:
+    def _sbatch_options(self, phase: Phase, rule: str) -> Callable[..., str]:
+        """Options of sbatch; a first attempt waits for an earlier job that makes the same."""
+
+        def options(wildcards: Any, attempt: int) -> str:
+            node = _node(wildcards)
+            comment = f"rule_{rule}" + (f"_wildcards_{node}" if node else "")
+            stated = self.request(phase, self._model_of(wildcards), attempt)["slurm_extra"]
+            earlier = self.earlier.get(comment) if attempt == 1 else None
+            return f"{stated} --dependency=afterany:{earlier}" if earlier else str(stated)
+
+        return options
+
+    def threads(self, phase: Phase) -> Callable[[Any], int]:
+        """Return the function for a job's processors; of each process, if several train."""
+        return lambda wildcards: amount(
+            "threads", phase, self.models.get(self._model_of(wildcards)), self.site
+        )
+
+    def train_options(self, wildcards: Any) -> str:
         """Return the options of a training command that do not change its result."""
-        needs = self.models[self.model_of(node)]
+        needs = self.models[self._model_of(wildcards)]
         options = {"micro-batch": needs.micro_batch}
         if (needs.gpu or 0) > 1:
             options |= {"processes": needs.gpu, "nodes": needs.nodes}
         return " ".join(f"--{name} {value}" for name, value in options.items() if value)
+
+
+def _node(wildcards: Any) -> str:
+    return getattr(wildcards, "node", "")

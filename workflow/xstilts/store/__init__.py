@@ -2,6 +2,7 @@
 
 from xstilts.store.files import (
     check_writable,
+    problem,
     publish,
     read_json,
     read_lines,
@@ -30,6 +31,7 @@ __all__ = [
     "check_writable",
     "failure_file",
     "lock_file",
+    "problem",
     "progress_file",
     "publish",
     "read_json",

@@ -120,6 +120,15 @@ def check_writable(folder: Path) -> None:
         ) from None
 
 
+def problem(folder: Path) -> str:
+    """Return the message of `check_writable`; empty if `folder` can be written to."""
+    try:
+        check_writable(folder)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Any) -> None:
     """Write canonical rows as Parquet; `columns` is the family's pyarrow schema."""
     import pyarrow as pa
