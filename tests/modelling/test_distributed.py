@@ -17,6 +17,7 @@ from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
 from xstilts.modelling import checkpoints, distributed
+from xstilts.modelling.batches import Batches
 from xstilts.recipe import parse
 from xstilts.report.view import StudyView
 from xstilts.stages import initialise, train
@@ -124,7 +125,7 @@ def test_every_process_gets_as_many_micro_batches(workspace, monkeypatch, count,
     tokenizer = checkpoints.load_tokenizer(Path(step.parent.path))
     materials = train._read(step, tokenizer)
     monkeypatch.setenv("WORLD_SIZE", str(count))
-    batches = train.Batches(step, materials, tokenizer, micro)
+    batches = Batches(step, materials, tokenizer, micro)
     assert batches.per_step % count == 0
     assert len(batches) == batches.steps * batches.per_step
     seen = [sorted(set(chunk)) for _, chunk in batches.micro_batches[: batches.per_step]]

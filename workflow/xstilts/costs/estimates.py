@@ -16,7 +16,6 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from xstilts.config.origins import LabSplit, Strict
 from xstilts.config.project import Project, validate
 from xstilts.config.schema import Model
-from xstilts.config.settings import Train
 from xstilts.config.yaml import read_yaml
 from xstilts.costs.measured import Cost, Evidence
 from xstilts.errors import InputError, nearest
@@ -32,6 +31,7 @@ from xstilts.grid.artefacts import (
     gpus_of,
     model_of,
 )
+from xstilts.modelling.steps import shares, steps_of
 
 HARDWARE = Path(__file__).parent / "hardware.yaml"
 ESTIMATED = "FLOP estimate"
@@ -160,23 +160,23 @@ class Estimator:
         return self.held(artefact, evidence)
 
     def _training(self, step: Checkpoint, evidence: Evidence) -> float:
-        """FLOPs of a step: its optimiser steps as `batches.plan` counts them, and validations."""
+        """Return the FLOPs of a step: of its optimiser steps and its validations."""
         settings = step.settings
         sizes = [self._examples(part, evidence) for part in step.parts]
         capped = [
             min(size, part.settings.examples_cap or size)
             for size, part in zip(sizes, step.parts, strict=True)
         ]
-        steps = settings.max_steps or sum(
-            max(1, round(part.settings.epochs * -(-size // settings.batch_size)))
-            for size, part in zip(capped, step.parts, strict=True)
+        epochs = [part.settings.epochs for part in step.parts]
+        steps = settings.max_steps or steps_of(
+            zip(capped, epochs, strict=True), settings.batch_size
         )
-        weights = _shares(capped, settings)
+        drawn = shares(capped, settings.mixing, settings.temperature).tolist()
         flops = 0.0
-        for part, weight in zip(step.parts, weights, strict=True):
+        for part, share in zip(step.parts, drawn, strict=True):
             tokens = _tokens(part.family, part.encode.max_length)
             per_example = self.parameters(step.model, part.family) * tokens
-            flops += 6 * per_example * steps * settings.batch_size * weight
+            flops += 6 * per_example * steps * settings.batch_size * share
             if settings.evaluate_every and part.validation and part.metrics:
                 examples = self.rows(part.validation, evidence)
                 examples = min(examples, settings.validation_examples or examples)
@@ -244,14 +244,6 @@ class Estimator:
 def _tokens(family_name: str, max_length: int) -> float:
     kind = family(family_name)
     return min(kind.TOKENS, max_length * kind.SEQUENCES)
-
-
-def _shares(sizes: list[float], settings: Train) -> list[float]:
-    """How often each part of a step is drawn, as in `batches.plan`."""
-    temperature = settings.temperature or 1
-    power = {"proportional": 1, "temperature": 1 / temperature, "uniform": 0}[settings.mixing]
-    weights = [size**power for size in sizes]
-    return [weight / sum(weights) for weight in weights]
 
 
 def weights(entry: Model) -> tuple[float | None, float]:

@@ -7,10 +7,16 @@ on i, so a resumed training sees exactly what an uninterrupted one sees.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from torch.utils.data import Dataset
 
-from xstilts.modelling.steps import Stream, shares, steps_of
+from xstilts.families import family
+from xstilts.grid.artefacts import Checkpoint, TrainPart
+from xstilts.modelling import distributed
+from xstilts.modelling.checkpoints import mask_id
+from xstilts.modelling.steps import Stream, ceil_div, shares, steps_of
 from xstilts.recipe import Size
 
 _POOL = 50  # batches that are sorted by length together: little padding, still random
@@ -107,3 +113,97 @@ def split(examples: Sequence[int], parts: int) -> list[list[int]]:
     If there are fewer examples than parts, the first example fills the empty micro-batches.
     """
     return [list(examples[part::parts]) or list(examples[:1]) for part in range(parts)]
+
+
+@dataclass
+class Material:
+    """A part of a step, read and encoded; parts of one task have the same labels and head."""
+
+    part: TrainPart
+    labels: list[str]
+    features: list[dict]
+    validation: list[dict]
+    groups: tuple[int, ...] = ()  # features of each language, if languages are drawn apart
+
+    def supply(self) -> Supply:
+        """Return what the plan of the step needs to know."""
+        settings = self.part.settings
+        return Supply(
+            [len(feature["input_ids"]) for feature in self.features],
+            settings.epochs,
+            settings.examples_cap,
+            self.groups,
+            settings.language_temperature or 1.0,
+        )
+
+
+@dataclass(frozen=True)
+class Masking:
+    """How the tokens of a batch are masked."""
+
+    mask_rate: float
+    mask_id: int | None
+    vocabulary: int
+
+
+class Batches(Dataset):
+    """Micro-batch number -> tensors, with the key `task` if the step has several heads."""
+
+    def __init__(self, step: Checkpoint, materials: Mapping[str, Material], tokenizer, micro: int):
+        self.seed, self.materials, self.tokenizer = step.seed, materials, tokenizer
+        families = [family(material.part.family) for material in materials.values()]
+        self.mask_id = mask_id(tokenizer) if any(f.MASKED for f in families) else None
+        self.several = len({material.part.task for material in materials.values()}) > 1
+        planned = _planned(step, materials)
+        self.steps = len(planned)
+        whole = any(f.WHOLE_BATCH for f in families)
+        self.per_step = _micro_batches_of_a_step(step.settings.batch_size, micro, whole)
+        self.micro_batches = [
+            (part, chunk)
+            for part, examples in planned
+            for chunk in _chunks(examples, self.per_step, whole)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.micro_batches)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        name, examples = self.micro_batches[number]
+        material = self.materials[name]
+        batch = family(material.part.family).collate(
+            [material.features[example] for example in examples],
+            self.tokenizer.pad_token_id,
+            Masking(material.part.settings.mask_rate, self.mask_id, len(self.tokenizer)),
+            np.random.default_rng([self.seed, Stream.MASKING, number]),
+        )
+        return {"task": material.part.task, **batch} if self.several else batch
+
+
+def _planned(step: Checkpoint, materials: Mapping[str, Material]) -> list[tuple[str, list[int]]]:
+    """Return the part and the examples of every optimiser step."""
+    settings = step.settings
+    return plan(
+        {name: material.supply() for name, material in materials.items()},
+        settings.batch_size,
+        step.seed,
+        settings.mixing,
+        settings.max_steps,
+        settings.temperature,
+    )
+
+
+def _micro_batches_of_a_step(batch_size: int, micro: int, whole: bool) -> int:
+    """Return the number of micro-batches of a step: the same for each process."""
+    processes = distributed.count()
+    if whole:
+        return processes
+    per_process = ceil_div(ceil_div(batch_size, micro), processes)
+    return per_process * processes
+
+
+def _chunks(examples: list[int], per_step: int, whole: bool) -> list[list[int]]:
+    """Return the micro-batches of a step.
+
+    If a loss needs the whole batch, every process computes all of it; their mean is the loss.
+    """
+    return [examples] * per_step if whole else split(examples, per_step)

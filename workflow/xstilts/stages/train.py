@@ -9,12 +9,8 @@ import logging
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
@@ -25,14 +21,13 @@ from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
 from xstilts.modelling import distributed, lora
-from xstilts.modelling.batches import Supply, plan, split, subsample
+from xstilts.modelling.batches import Batches, Material, subsample
 from xstilts.modelling.callbacks import Patience, Progress, StopOnSignal, spent_before
 from xstilts.modelling.checkpoints import (
     Multitask,
     check_length,
     fresh_head,
     load_tokenizer,
-    mask_id,
 )
 from xstilts.modelling.inference import predict_rows
 from xstilts.store.provenance import provenance
@@ -44,79 +39,6 @@ _AGAIN = "delete the folder and run again"
 
 class Diverged(InputError):
     """The loss is not a number: no later step can repair that."""
-
-
-@dataclass
-class Material:
-    """A part of a step, read and encoded; parts of one task have the same labels and head."""
-
-    part: TrainPart
-    labels: list[str]
-    features: list[dict]
-    validation: list[dict]
-    groups: tuple[int, ...] = ()  # features of each language, where these are drawn apart
-
-
-class Batches(torch.utils.data.Dataset):
-    """Micro-batch number -> tensors, with the key `task` if the step has several heads."""
-
-    def __init__(self, step: Checkpoint, materials: Mapping[str, Material], tokenizer, micro: int):
-        supplies = {
-            name: Supply(
-                [len(feature["input_ids"]) for feature in material.features],
-                material.part.settings.epochs,
-                material.part.settings.examples_cap,
-                material.groups,
-                material.part.settings.language_temperature or 1.0,
-            )
-            for name, material in materials.items()
-        }
-        settings = step.settings
-        steps = plan(
-            supplies,
-            settings.batch_size,
-            step.seed,
-            settings.mixing,
-            settings.max_steps,
-            settings.temperature,
-        )
-        processes = distributed.count()
-        each = -(-settings.batch_size // micro)
-        self.per_step = -(-each // processes) * processes
-        whole = any(family(m.part.family).WHOLE_BATCH for m in materials.values())
-        if whole:  # each process computes all of it: its mean is the loss
-            self.per_step = processes
-        self.micro_batches = [
-            (part, chunk)
-            for part, examples in steps
-            for chunk in ([examples] * processes if whole else split(examples, self.per_step))
-        ]
-        self.steps = len(steps)
-        self.materials = materials
-        self.tokenizer = tokenizer
-        self.seed = step.seed
-        masked = any(family(m.part.family).MASKED for m in materials.values())
-        self.mask_id = mask_id(tokenizer) if masked else None
-        self.several = len({material.part.task for material in materials.values()}) > 1
-
-    def __len__(self) -> int:
-        return len(self.micro_batches)
-
-    def __getitem__(self, number: int) -> dict[str, Any]:
-        name, examples = self.micro_batches[number]
-        material = self.materials[name]
-        masking = SimpleNamespace(
-            mask_rate=material.part.settings.mask_rate,
-            mask_id=self.mask_id,
-            vocabulary=len(self.tokenizer),
-        )
-        batch = family(material.part.family).collate(
-            [material.features[example] for example in examples],
-            self.tokenizer.pad_token_id,
-            masking,
-            np.random.default_rng([self.seed, 4, number]),
-        )
-        return {"task": material.part.task, **batch} if self.several else batch
 
 
 class StepTrainer(Trainer):
