@@ -85,7 +85,7 @@ def test_every_task_that_ships_is_pinned_fetched_and_used_offline(hub, project):
     (_, told), (status, error) = project.commands(["status"], ["fetch", unpinned[-1]])
     assert "not pinned: commul/universal_dependencies, facebook/mlqa@refs/convert/parquet, " in told
     assert status == 2
-    assert "model some/tiny: no commit is stated: run `xstilts pin --study STUDY`" in error
+    assert "model some/tiny: no commit is stated; run `xstilts pin --study STUDY`" in error
 
     (first, again) = project.commands(["pin"], ["pin"])
     assert (first[0], again[0]) == (0, 0), first[1]
@@ -185,8 +185,8 @@ def test_what_cannot_be_pinned_is_said_and_the_rest_is_locked(hub, project):
     hub.add("datasets", "google/xtreme", {"xtreme.py": b"raise SystemExit(7)"})
     ((status, told),) = project.commands(["pin"])
     assert status == 2
-    assert "model some/tiny: main has no safetensors weights; refs/pr/7 has: write" in told
-    assert "dataset google/xtreme: a script, and none is ever run; " in told
+    assert "model some/tiny: main has no safetensors weights; refs/pr/7 has them: write" in told
+    assert "dataset google/xtreme: a script, and scripts are never run; " in told
     lock = yaml.safe_load((project.folder / "config" / "hub.lock.yaml").read_text())
     assert "unimelb-nlp/wikiann" in lock["datasets"]
     assert "google/xtreme" not in lock["datasets"]

@@ -43,8 +43,8 @@ def test_a_study_is_fetched_despite_an_interruption_and_runs_to_its_end_offline(
     told = broken.stdout + broken.stderr
     assert broken.returncode != 0
     assert "xstilts fetch: model some/tiny@" in told
-    assert "xstilts fetch: data set nyu-mll/glue@" in told
-    assert "run again where there is a network, whole files are kept" in told
+    assert "xstilts fetch: dataset nyu-mll/glue@" in told
+    assert "run again where there is a network: complete files are kept" in told
     assert "Traceback" not in told
     assert project.published().keys() == {"xnli.en.test", "xnli.de.test"}
     for folder in ("hub", "checkpoints"):  # nothing half made under a final name
@@ -190,33 +190,33 @@ def test_what_is_wrong_with_a_data_set_is_one_message(hub, project):
     cases = {
         "missing_repository": (
             {**place, "repository": "no/such"},
-            "data set no/such: not on the Hub, or private: check its name",
+            "dataset no/such: not on the Hub, or private: check its name",
         ),
         "missing_revision": (
             {**place, "revision": "0" * 40},
-            f"data set some/data: no revision {'0' * 40}: its commits are on ",
+            f"dataset some/data: no revision {'0' * 40}: its commits are on ",
         ),
         "missing_split": (
             {**place, "config": "b", "split": "tset"},
-            "data set some/data, config 'b': no split 'tset'; did you mean 'test'?",
+            "dataset some/data, config 'b': no split 'tset'; did you mean 'test'?",
         ),
         "missing_config": ({**place, "config": "c"}, "'c' not found. Available: ['a', 'b']"),
         "no_config": ({**place, "config": ""}, "Please pick one among the available configs"),
         "missing_files": (
             {**place, "files": "x/*.parquet"},
-            "data set some/data: no file x/*.parquet",
+            "dataset some/data: no file x/*.parquet",
         ),
         "gated": (
             {**place, "repository": "some/gated", "revision": gated},
-            "data set some/gated: gated: accept its terms on ",
+            "dataset some/gated: gated: accept its terms on ",
         ),
         "script": (
             {**place, "repository": "old/script", "revision": script},
-            "data set old/script: a script, and none is ever run; ",
+            "dataset old/script: a script, and scripts are never run; ",
         ),
         "xml": (
             {**place, "repository": "some/xml", "revision": xml, "config": "", "files": "*.xml"},
-            "data set some/xml: t.xml is none of .parquet, .jsonl, .json, .csv, .tsv, .txt; ",
+            "dataset some/xml: t.xml: expected one of .parquet, .jsonl, .json, .csv, .tsv, .txt; ",
         ),
         "wrong_column": (
             {**place, "columns": column},
@@ -345,11 +345,11 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
         ),
         "too_small": (
             {**plain, "config.json": json.dumps(small).encode()},
-            "more than the model, 10",
+            "but the model has only 10 embeddings",
         ),
         "code": (
             {**plain, "config.json": json.dumps(code).encode(), "evil.py": b"raise SystemExit(7)"},
-            "model some/code: not one that transformers reads: ",
+            "model some/code: transformers cannot read it: ",
         ),
         "gated_model": (plain, "model some/gated_model: gated: accept its terms on "),
         "gone": (None, "model some/gone: not on the Hub, or private"),

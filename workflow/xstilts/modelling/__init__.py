@@ -1,1 +1,1 @@
-"""The parts of a GPU job: checkpoints, heads, LoRA, batches, callbacks, processes, inference."""
+"""Parts of training and prediction: checkpoints, heads, LoRA, batches, callbacks, processes."""

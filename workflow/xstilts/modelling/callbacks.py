@@ -1,4 +1,4 @@
-"""What goes on beside a training: it says how far it is, ends in order, and loses patience."""
+"""Trainer callbacks: progress reports, a clean stop on signals, early stopping."""
 
 import logging
 import signal
@@ -19,7 +19,7 @@ _PROGRESS_SECONDS = 10
 
 
 class Progress(TrainerCallback):
-    """Every ten seconds step, loss, rate and time left: a line, and a file for `status`."""
+    """Report of step, loss, rate and time left every ten seconds: a line, a file for `status`."""
 
     def __init__(self, step: Checkpoint, started: float):
         self.step = step
@@ -59,7 +59,7 @@ class Progress(TrainerCallback):
 
 
 class StopOnSignal(TrainerCallback):
-    """SIGTERM (a scheduler's warning) and SIGINT: save at the end of this step, then stop."""
+    """Stop on SIGTERM (a scheduler's warning) or SIGINT: save at the end of the step, then stop."""
 
     def __init__(self, id: str):
         self.id = id
@@ -77,17 +77,20 @@ class StopOnSignal(TrainerCallback):
             control.should_save = True
 
     def on_save(self, args, state, control, **kwargs):
-        """Raises Stopped: an orderly end would load the best weights and delete this save."""
+        """Raise Stopped: a normal end would load the best weights and delete this save."""
         if self.agreed is not None and not control.should_training_stop:
-            distributed.wait()  # until all have saved: the first to end takes the others along
+            distributed.wait()  # for all saves: torchrun ends all processes when the first ends
             raise Stopped(
                 f"{self.id}: stopped by signal {self.agreed} at step {state.global_step} of "
-                f"{state.max_steps}; the next run goes on from there"
+                f"{state.max_steps}; the next run resumes there"
             )
 
 
 class Patience(TrainerCallback):
-    """Stop after so many validations without a gain; counted in the log, which a resume keeps."""
+    """Early stopping after `patience` validations without a gain.
+
+    Validations are counted in the log, which a resumed training keeps.
+    """
 
     def __init__(self, patience: int):
         self.patience = patience

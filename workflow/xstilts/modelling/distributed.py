@@ -1,7 +1,7 @@
-"""One training by several processes, a GPU each, on one node or several: weights are sharded.
+"""One training by several processes with one GPU each, on one node or several; sharded weights.
 
-`torchrun` starts the processes and says to each in the environment which it is. Without it there is
-one process, and nothing here does anything.
+`torchrun` starts the processes and passes each its rank in the environment. Without `torchrun`
+there is one process, and the functions of this module have no effect.
 """
 
 import os
@@ -19,25 +19,26 @@ _PORT = 29500
 
 
 def count() -> int:
-    """Processes that train together."""
+    """Number of processes that train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main() -> bool:
-    """Whether this is the one that writes what is not sharded."""
+    """Whether this process writes the files that are not sharded."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def started() -> bool:
-    """Whether this process is one of several that `launch` has started."""
+    """Whether `launch` started this process."""
     return "RANK" in os.environ
 
 
 def launch(processes: int, nodes: int, arguments: Sequence[str]) -> None:
-    """Run the program with `arguments` by `processes` processes, and wait for them.
+    """Run the program with `arguments` in `processes` processes, and wait for them.
 
-    Signals are passed on. Raises Stopped if they ended after one, InputError if they cannot be
-    shared out evenly, SystemExit if one failed, which has then told why.
+    Signals are passed to the processes. Raise Stopped if they ended after a signal, InputError if
+    the nodes cannot have equally many processes, SystemExit if a process failed; the process has
+    then reported the reason.
     """
     if processes % nodes:
         raise InputError(f"--processes {processes}: expected a multiple of the nodes, {nodes}")
@@ -52,7 +53,7 @@ def launch(processes: int, nodes: int, arguments: Sequence[str]) -> None:
         signal.signal(number, pass_on)
     if running.wait():
         if received:
-            raise Stopped(f"stopped by signal {received[0]}; the next run goes on")
+            raise Stopped(f"stopped by signal {received[0]}; the next run resumes")
         raise SystemExit(1)
 
 
@@ -66,50 +67,50 @@ def _command(processes: int, nodes: int, arguments: Sequence[str]) -> list[str]:
         where = f"{socket.gethostname()}:{_PORT + int(job) % 1000}"
         command += [f"--nnodes={nodes}", "--rdzv-backend=c10d"]
         command += [f"--rdzv-id={job}", f"--rdzv-endpoint={where}"]
-        # a torchrun a node, free to use all its processors; one that fails ends the others
+        # one torchrun per node, on all its processors; if one fails, srun ends the others
         srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
         command = [*srun, "--cpu-bind=none", "--kill-on-bad-exit=1", *command]
-    return [*command, "-m", "--", "xstilts", *arguments]  # after -- no option is torchrun's
+    return [*command, "-m", "--", "xstilts", *arguments]  # options after -- are not torchrun's
 
 
 def agree(value: int | None) -> int | None:
-    """The largest of what the processes say, None counting as 0 and 0 as None: the same in all."""
+    """Return the maximum of an optional integer over all processes; None if none has one."""
     if count() == 1:
         return value
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    told = torch.tensor([value or 0], device=device)
-    torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
-    return told.item() or None
+    maximum = torch.tensor([value or 0], device=device)
+    torch.distributed.all_reduce(maximum, torch.distributed.ReduceOp.MAX)
+    return maximum.item() or None
 
 
 def main_first() -> Any:
-    """A context in which the main process is through before the others begin."""
+    """Return a context that the main process leaves before the others enter it."""
     from accelerate import PartialState
 
     return PartialState().main_process_first()
 
 
 def wait() -> None:
-    """Until all processes are here."""
+    """Wait until all processes call this function."""
     from accelerate import PartialState
 
     PartialState().wait_for_everyone()
 
 
 def sharding(model: Any) -> dict[str, Any]:
-    """Arguments of the Trainer: nothing for one process; else a unit of weights for each layer.
+    """Return the Trainer's arguments for sharding; none for one process.
 
-    Units are gathered for their computation only. What lies outside of the layers is one unit, as
-    embeddings may be shared with a head.
+    Each layer is one unit of weights, gathered only while it is computed. All weights outside of
+    the layers are one unit, because embeddings may be shared with a head.
     """
     if count() == 1:
         return {}
     import torch
 
     on_gpu = torch.cuda.is_available()
-    # else accelerate takes embeddings, and a head, for units: weights that units share are an error
+    # accelerate would make units of embeddings and head, and fail because they share weights
     model.get_input_embeddings = model.get_output_embeddings = lambda: None
     return {
         "use_cpu": not on_gpu,
@@ -125,9 +126,9 @@ def sharding(model: Any) -> dict[str, Any]:
 
 
 def shard_on_cpu() -> None:
-    """Let accelerate shard where there is no GPU: it would copy the model to each process instead.
+    """Make accelerate shard without a GPU, as with GPUs; it would copy the model instead.
 
-    Processors are for tests; the way through accelerate is that of GPUs.
+    Sharding on processors is for tests.
     """
     import torch
 
@@ -139,24 +140,24 @@ def shard_on_cpu() -> None:
 
 
 def layer_class(model: Any) -> str:
-    """Name of the class of the encoder's layers: the longest list of modules of one class."""
+    """Return the class name of the encoder's layers: the longest list of modules of one class."""
     from torch import nn
 
     lists = [list(part) for part in model.modules() if isinstance(part, nn.ModuleList)]
-    alike = [part for part in lists if part and len({type(layer) for layer in part}) == 1]
-    return type(max(alike, key=len)[0]).__name__
+    uniform = [part for part in lists if part and len({type(layer) for layer in part}) == 1]
+    return type(max(uniform, key=len)[0]).__name__
 
 
 def whole_state(trainer: Any) -> dict[str, Any] | None:
-    """All weights on the CPU, in the main process only; None if one process trains.
+    """Return all weights on the CPU, in the main process only; None if one process trains.
 
-    A weight with several names is one tensor under all of them, as in a model that is whole.
+    A weight with several names is one tensor under all names, as in a model that is not sharded.
     """
     if count() == 1:
         return None
     from xstilts.modelling.checkpoints import first_names
 
-    found = trainer.accelerator.get_state_dict(trainer.model)
+    state = trainer.accelerator.get_state_dict(trainer.model)
     first = first_names(trainer.model)
-    weights = {first.get(name, name): weight for name, weight in found.items()}
-    return {name: weights[one] for name, one in first.items() if one in weights}
+    weights = {first.get(name, name): weight for name, weight in state.items()}
+    return {name: weights[shared] for name, shared in first.items() if shared in weights}

@@ -1,7 +1,7 @@
-"""LoRA (Hu et al. 2021): small matrices beside the encoder's linear layers are trained, not these.
+"""LoRA (Hu et al. 2021): small matrices are trained instead of the encoder's linear layers.
 
-A head is always trained, and so is a pooler that is new. What is published has the matrices added
-to the weights: an ordinary checkpoint, whatever comes next.
+The head is always trained, and so is a new pooler. A published checkpoint has the matrices added
+to the weights: any later step can use it like an ordinary checkpoint.
 """
 
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ _DOWN, _UP, _BASE = ".lora_A.default.weight", ".lora_B.default.weight", ".base_l
 
 
 def adapt(model: nn.Module, settings: Lora, pretrained_pooler: bool, seed: int) -> None:
-    """Put matrices drawn from `seed` into the model's encoder, and freeze all else of it.
+    """Add matrices drawn from `seed` to the model's encoder, and freeze its other weights.
 
-    Raises InputError if a target module is not among the layers' linear ones.
+    Raise InputError if a target module is not a linear module of the layers.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -40,25 +40,25 @@ def adapt(model: nn.Module, settings: Lora, pretrained_pooler: bool, seed: int) 
 
 
 def _targets(encoder: nn.Module, wanted: tuple[str, ...]) -> list[str]:
-    """Full names of the linear modules in the encoder's layers, or of those that are wanted."""
-    found = [
+    """Return the full names of the linear modules in the encoder's layers, or of those wanted."""
+    modules = [
         f"{outer}.{inner}"
         for outer, layers in encoder.named_modules()
         if isinstance(layers, nn.ModuleList)
         for inner, module in layers.named_modules()
         if isinstance(module, nn.Linear)
     ]
-    found = list(dict.fromkeys(found))  # of lists inside of lists
-    known = {name.rsplit(".", 1)[1] for name in found}
+    modules = list(dict.fromkeys(modules))  # nested lists name a module twice
+    known = {name.rsplit(".", 1)[1] for name in modules}
     for name in wanted:
         if name not in known:
             hint = nearest(name, known)
             raise InputError(f"train.lora.target_modules: no linear module {name!r}: {hint}")
-    return [name for name in found if not wanted or name.rsplit(".", 1)[1] in wanted]
+    return [name for name in modules if not wanted or name.rsplit(".", 1)[1] in wanted]
 
 
 def merged(weights: Mapping[str, torch.Tensor], settings: Lora) -> dict[str, torch.Tensor]:
-    """The weights of a model with matrices as those of one without: W + alpha / rank * B A."""
+    """Return the weights with the matrices added to them: W + alpha / rank * B A."""
     plain = {name.replace(_BASE, "."): w for name, w in weights.items() if ".lora_" not in name}
     scale = settings.alpha / settings.rank
     for name, down in weights.items():

@@ -1,1 +1,1 @@
-"""The stages, one per phase: plain programs that read and write files; none knows of Snakemake."""
+"""The stages, one per phase: plain programs that read and write files, independent of Snakemake."""

@@ -1,7 +1,7 @@
-"""fetch: data sets and models from the Hub at pinned commits. The only stage with a network.
+"""fetch: datasets and models from the Hub at pinned commits. The only stage with a network.
 
-No code from a repository runs: a data set that is a script is refused, and weights are safetensors.
-An interrupted run keeps the files that it has whole in `results/scratch/`; the next one goes on.
+Code from a repository never runs: datasets that are scripts are refused, and weights must be in
+safetensors. An interrupted run keeps its complete files in `results/scratch/` and resumes.
 """
 
 import logging
@@ -28,22 +28,23 @@ if TYPE_CHECKING:
 log = logging.getLogger("xstilts")
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-# a tokenizer has one of the first; the others may be beside it
+# a tokenizer has at least one of VOCABULARY; the files of _BESIDE are optional
 VOCABULARY = ("tokenizer.json", "*.model", "vocab.txt", "vocab.json")
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
 PARQUET_COPY = (
-    "the Hub keeps a copy of many data sets in Parquet: state `branch: refs/convert/parquet` or a "
+    "the Hub keeps a copy of many datasets in Parquet: state `branch: refs/convert/parquet` or a "
     "commit of it as `revision`, and as `files` e.g. CONFIG/SPLIT/*.parquet"
 )
+SCRIPT = f"a script, and scripts are never run; {PARQUET_COPY}"
 UNPINNED = (
-    "no commit is stated: run `xstilts pin --study STUDY` where there is a network, and commit the "
-    "lock file that it writes"
+    "no commit is stated; run `xstilts pin --study STUDY` where there is a network, and commit the "
+    "lock file"
 )
 _PROGRESS_SECONDS = 10
 
 
 def run(artefacts: Sequence[Download | Checkpoint]) -> None:
-    """Fetch every artefact that is not there yet. Raises InputError for what the Hub lacks."""
+    """Fetch every missing artefact. Raise InputError for what the Hub does not have."""
     for artefact in artefacts:
         if (Path(artefact.path) / store.MANIFEST).exists():
             continue
@@ -51,39 +52,41 @@ def run(artefacts: Sequence[Download | Checkpoint]) -> None:
         data = isinstance(artefact, Download)
         origin = artefact.origin if data else artefact.origin.model_dump()
         if not origin["revision"]:
-            kind_of = "data set" if data else "model"
+            kind_of = "dataset" if data else "model"
             raise InputError(f"{kind_of} {origin['repository']}: {UNPINNED}")
-        made, found = _fetch_data(artefact) if data else _fetch_model(artefact)
-        content = artefact.identity.content
-        told = {"id": artefact.id, "content": content, **found, "provenance": provenance(started)}
-        store.publish(made, Path(artefact.path), told)
+        folder, details = _fetch_data(artefact) if data else _fetch_model(artefact)
+        about = {"id": artefact.id, "content": artefact.identity.content, **details}
+        store.publish(folder, Path(artefact.path), {**about, "provenance": provenance(started)})
 
 
 def _fetch_data(download: Download) -> tuple[Path, dict]:
-    """A folder with the files of a split: mnli/train-0.parquet becomes mnli.train-0.parquet."""
+    """Return a folder with the files of a split.
+
+    The files have no folders of their own: mnli/train-0.parquet becomes mnli.train-0.parquet.
+    """
     from huggingface_hub import HfApi
 
     name, revision = download.origin["repository"], download.origin["revision"]
     with explained("dataset", name, revision):
         paths = _data_files(download)
         files = HfApi().get_paths_info(name, paths, revision=revision, repo_type="dataset")
-        made = _download(files, download, "dataset", name, revision)
+        folder = _download(files, download, "dataset", name, revision)
     for path in paths:
-        (made / path).rename(made / path.replace("/", "."))
-    for path in made.iterdir():
+        (folder / path).rename(folder / path.replace("/", "."))
+    for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-    return made, {}
+    return folder, {}
 
 
 def _data_files(download: Download) -> list[str]:
-    """The paths of a split's files in the repository: of a glob, or as `datasets` finds them."""
+    """Return the paths of a split's files: those of a glob, or those that `datasets` finds."""
     origin = download.origin
     paths = _matching(origin) if origin["files"] else _declared(download)
     for path in paths:
         if kind(path) not in READERS:
             raise InputError(
-                f"data set {origin['repository']}: {path} is none of {', '.join(READERS)}; "
+                f"dataset {origin['repository']}: {path}: expected one of {', '.join(READERS)}; "
                 f"{PARQUET_COPY}"
             )
     return paths
@@ -93,39 +96,39 @@ def _matching(origin: Mapping[str, str]) -> list[str]:
     from huggingface_hub import HfFileSystem
 
     root = f"datasets/{origin['repository']}@{origin['revision']}/"
-    found = HfFileSystem().glob(root + origin["files"])
-    if not found:
-        raise InputError(f"data set {origin['repository']}: no file {origin['files']}")
-    return sorted(path.removeprefix(root) for path in found)
+    paths = HfFileSystem().glob(root + origin["files"])
+    if not paths:
+        raise InputError(f"dataset {origin['repository']}: no file {origin['files']}")
+    return sorted(path.removeprefix(root) for path in paths)
 
 
 def _declared(download: Download) -> list[str]:
     import datasets
 
     origin = download.origin
-    wanted = list(dict.fromkeys(origin["split"].split("+")))
+    splits = list(dict.fromkeys(origin["split"].split("+")))
     cache = store.scratch(f"{download.id}.cache")
     builder = datasets.load_dataset_builder(
         origin["repository"],
         origin["config"] or None,
         revision=origin["revision"],
-        cache_dir=str(cache),  # empty: it would answer instead of a Hub that is out of reach
+        cache_dir=str(cache),  # empty: a user's cache would hide that the Hub is out of reach
     )
     shutil.rmtree(cache)
-    found = {str(split): files for split, files in builder.config.data_files.items()}
-    for split in wanted:
-        if split not in found:
+    files = {str(split): urls for split, urls in builder.config.data_files.items()}
+    for split in splits:
+        if split not in files:
             raise InputError(
-                f"data set {origin['repository']}, config {origin['config'] or 'default'!r}: "
-                f"no split {split!r}; {nearest(split, found)}"
+                f"dataset {origin['repository']}, config {origin['config'] or 'default'!r}: "
+                f"no split {split!r}; {nearest(split, files)}"
             )
     prefix = f"hf://datasets/{origin['repository']}@{origin['revision']}/"
-    urls = dict.fromkeys(url for split in wanted for url in found[split])
+    urls = dict.fromkeys(url for split in splits for url in files[split])
     return [url.removeprefix(prefix) for url in urls]
 
 
 def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
-    """A folder with weights, configuration and tokenizer; and what training must know of them."""
+    """Return a folder with weights, configuration and tokenizer, and fields of its manifest."""
     from huggingface_hub import HfApi
 
     name, revision = root.origin.repository, root.origin.revision
@@ -133,55 +136,58 @@ def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
         entries = HfApi().list_repo_tree(name, revision=revision)
         present = {entry.path: entry for entry in entries if hasattr(entry, "size")}
         small = _beside_weights(present, name)
-        made = _download([present[path] for path in small], root, "model", name, revision)
+        folder = _download([present[path] for path in small], root, "model", name, revision)
         weights = [WEIGHTS]
         if WEIGHTS not in present:
-            weights = sorted(set(store.read_json(made / INDEX)["weight_map"].values()))
+            weights = sorted(set(store.read_json(folder / INDEX)["weight_map"].values()))
         _download([present[path] for path in weights], root, "model", name, revision)
-    shutil.rmtree(made / ".cache")
-    _complete_tokenizer(made, root.origin)
-    return made, {"lineage": [root.id], "pretrained_pooler": _has_pooler(made), "labels": {}}
+    shutil.rmtree(folder / ".cache")
+    complete_tokenizer(folder, root.origin)
+    return folder, {"lineage": [root.id], "pretrained_pooler": _has_pooler(folder), "labels": {}}
 
 
 def has_weights(present: Iterable[str]) -> bool:
-    """Whether files of a model hold weights that can run no code."""
+    """Whether a model's files contain weights in safetensors, a format that cannot run code."""
     return not {WEIGHTS, INDEX}.isdisjoint(present)
 
 
 def _beside_weights(present: Iterable[str], name: str) -> list[str]:
-    """The files to fetch before the weights. Raises InputError for a model that cannot be used."""
+    """Return the files to fetch before the weights. Raise InputError for an unusable model."""
     if not has_weights(present):
         others = ", ".join(p for p in present if p.endswith((".bin", ".h5", ".msgpack", ".pt")))
         raise InputError(
             f"model {name}: no {WEIGHTS} ({others or 'no weights at all'}): other formats can run "
-            "code. Many models have a converted copy in a pull request by SFconvertbot: its commit "
-            "can be the `revision`; `xstilts pin` looks for one"
+            "code. Many models have a converted copy in a pull request by SFconvertbot; state its "
+            "commit as `revision` (`xstilts pin` searches for one)"
         )
-    found = [p for p in present if any(fnmatchcase(p, glob) for glob in VOCABULARY)]
-    if not found or "config.json" not in present:
-        lacks = "config.json" if found else f"tokenizer: none of {', '.join(VOCABULARY)}"
-        raise InputError(f"model {name}: no {lacks}")
+    vocabulary = [p for p in present if any(fnmatchcase(p, glob) for glob in VOCABULARY)]
+    if not vocabulary:
+        raise InputError(f"model {name}: no tokenizer: none of {', '.join(VOCABULARY)}")
+    if "config.json" not in present:
+        raise InputError(f"model {name}: no config.json")
     index = [INDEX] if WEIGHTS not in present else []
-    return ["config.json", *found, *(p for p in present if p in _BESIDE), *index]
+    return ["config.json", *vocabulary, *(p for p in present if p in _BESIDE), *index]
 
 
-def _complete_tokenizer(folder: Path, origin: HubModel) -> None:
-    """Write the tokenizer in its fast form. Raises InputError if it or the model is unknown."""
+def complete_tokenizer(folder: Path, origin: HubModel) -> None:
+    """Write the tokenizer in its fast form. Raise InputError if it or the model is unknown."""
     import transformers
 
     name = origin.repository
     if not hasattr(transformers, origin.tokenizer_class):
-        raise InputError(f"model {name}: transformers has no {origin.tokenizer_class!r}")
+        raise InputError(
+            f"model {name}: tokenizer_class: transformers has no {origin.tokenizer_class!r}"
+        )
     tokenizer_class = getattr(transformers, origin.tokenizer_class)
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = tokenizer_class.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise InputError(f"model {name}: not one that transformers reads: {error}") from None
+        raise InputError(f"model {name}: transformers cannot read it: {error}") from None
     if len(tokenizer) > config.vocab_size:
         raise InputError(
-            f"model {name}: its tokenizer has {len(tokenizer)} pieces, more than the model, "
-            f"{config.vocab_size}"
+            f"model {name}: its tokenizer has {len(tokenizer)} pieces, but the model has only "
+            f"{config.vocab_size} embeddings"
         )
     tokenizer.save_pretrained(folder)
 
@@ -203,13 +209,17 @@ def _download(
     name: str,
     revision: str,
 ) -> Path:
-    """Download files to the artefact's scratch folder; those that are there, whole, are kept."""
+    """Download files to the artefact's scratch folder, except those that are complete there.
+
+    `snapshot_download` would reuse an existing folder if the Hub is out of reach, and would not
+    name the file that is being downloaded.
+    """
     from huggingface_hub import hf_hub_download
 
     folder = store.scratch(artefact.id, keep=True)
     total = sum(file.size for file in files)
-    what = f"{_size(total)} in {len(files)} file(s)"
-    log.info(f"{artefact.identity.name}: {what} of {name}@{revision}")
+    amount = f"{_size(total)} in {len(files)} file(s)"
+    log.info(f"{artefact.identity.name}: {amount} of {name}@{revision}")
     for number, file in enumerate(files, 1):
         path = Path(
             hf_hub_download(
@@ -223,7 +233,7 @@ def _download(
         )
         if file.lfs and file_sha256(path) != file.lfs.sha256:
             path.unlink()
-            raise InputError(f"{name}, {file.path}: damaged on its way; run again")
+            raise InputError(f"{name}, {file.path}: damaged during the download; run again")
         log.info(f"  {number}/{len(files)} {file.path}, {_size(file.size)}")
     return folder
 
@@ -238,7 +248,7 @@ def _size(count: int) -> str:
 
 @cache
 def _progress() -> type:
-    """A progress bar that is a line every ten seconds, for logs."""
+    """Return a class of progress bars for logs: one line every ten seconds."""
     from tqdm import tqdm
 
     class Progress(tqdm):
@@ -267,31 +277,31 @@ def _check_access(of: str, name: str, revision: str) -> None:
 
 @contextmanager
 def explained(of: str, name: str, revision: str) -> Iterator[None]:
-    """Turn what the clients raise into one message that says what to do."""
+    """Turn exceptions of the Hub's clients into an InputError that states what to do."""
     from huggingface_hub import constants, errors
 
-    what = f"{'data set' if of == 'dataset' else of} {name}"
+    repository = f"{of} {name}"
     page = f"{constants.ENDPOINT}/{'datasets/' if of == 'dataset' else ''}{name}"
     try:
         _check_access(of, name, revision)
         yield
     except errors.GatedRepoError:
         raise InputError(
-            f"{what}: gated: accept its terms on {page}, then run `hf auth login`"
+            f"{repository}: gated: accept its terms on {page}, then run `hf auth login`"
         ) from None
     except errors.RepositoryNotFoundError:
         raise InputError(
-            f"{what}: not on the Hub, or private: check its name, or run `hf auth login` as one "
-            "who may read it"
+            f"{repository}: not on the Hub, or private: check its name, or run `hf auth login` as "
+            "a user with access"
         ) from None
     except errors.RevisionNotFoundError:
         raise InputError(
-            f"{what}: no revision {revision}: its commits are on {page}/commits/main"
+            f"{repository}: no revision {revision}: its commits are on {page}/commits/main"
         ) from None
     except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         if "Dataset scripts" in reason:
-            raise InputError(f"{what}: a script, and none is ever run; {PARQUET_COPY}") from None
+            raise InputError(f"{repository}: {SCRIPT}") from None
         network = isinstance(error, errors.HTTPError | ConnectionError | errors.EntryNotFoundError)
-        hint = "; run again where there is a network, whole files are kept" if network else ""
-        raise InputError(f"{what}@{revision}: {reason}{hint}") from None
+        hint = "; run again where there is a network: complete files are kept" if network else ""
+        raise InputError(f"{repository}@{revision}: {reason}{hint}") from None

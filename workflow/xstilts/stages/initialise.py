@@ -1,4 +1,4 @@
-"""initialise: the root of a tree, a model with random weights and a tokenizer trained on text."""
+"""initialise: create a model with random weights and a tokenizer trained on a task's text."""
 
 import time
 from pathlib import Path
@@ -10,21 +10,21 @@ from xstilts.store.provenance import provenance
 
 
 def run(root: Checkpoint) -> None:
-    """Train the tokenizer, draw the weights, publish both. Raises InputError for unusable texts."""
+    """Train the tokenizer, draw the weights, publish both. Raise InputError for unusable texts."""
     started = time.monotonic()
     rows = [row for dataset in root.texts for row in store.read_rows(Path(dataset.path))]
-    made = store.scratch(root.id)
+    folder = store.scratch(root.id)
     origin = root.origin
     tokenizer = checkpoints.train_tokenizer(
         [row["text"] for row in rows],
         origin.tokenizer.vocabulary,
-        made,
+        folder,
         checkpoints.longest_sequence(origin.architecture),
     )
     model = checkpoints.initialise(origin.architecture, tokenizer, origin.seed)
-    model.save_pretrained(made)
+    model.save_pretrained(folder)
     store.publish(
-        made,
+        folder,
         Path(root.path),
         {
             "id": root.id,

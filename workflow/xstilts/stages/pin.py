@@ -1,7 +1,7 @@
-"""pin: the present commits of the repositories that a study needs, into the lock file.
+"""pin: write the current commits of the repositories that a study needs to the lock file.
 
-The lock file belongs into the user's Git repository: with it, a study means the same data and
-models on every machine and day. Commits that it has already stay, unless told to update.
+Commit the lock file to your Git repository: with it, a study uses the same data and models on
+every machine and day. Commits in the lock file are kept unless `update` is set.
 """
 
 import logging
@@ -36,12 +36,12 @@ _HEAD = (
 
 
 def run(study: Path, update: bool = False) -> Path:
-    """Write the lock file beside the definitions of a study; returns its path.
+    """Write the lock file next to the definitions of a study, and return its path.
 
-    Raises InputError for a repository that cannot be used as it is, after all others are written.
+    Raise InputError for unusable repositories, after the commits of all others are written.
     """
     if study.suffix == ".json":
-        raise InputError(f"{study}: a run's copy; expected the YAML file of the study")
+        raise InputError(f"{study}: a run's copy of its study; expected the YAML file of the study")
     places = folders(study)
     folder = places[0]
     project = assemble(read_study([study]), read_definitions(places), str(study), locked=False)
@@ -83,7 +83,7 @@ def _models(project: Project) -> dict[str, Hub]:
 
 
 def _present(of: str, origin: Hub) -> tuple[str, str]:
-    """The commit of a branch, and what is wrong with it."""
+    """Return the commit of a branch, and the reason why it cannot be used, if there is one."""
     from huggingface_hub import HfApi
 
     info = HfApi().repo_info(origin.repository, revision=origin.branch, repo_type=of)
@@ -92,7 +92,7 @@ def _present(of: str, origin: Hub) -> tuple[str, str]:
         return "", f"{origin.branch} has no safetensors weights; {_converted(origin.repository)}"
     script = f"{origin.repository.rpartition('/')[2]}.py"
     if isinstance(origin, HubSplit) and not origin.files and script in files:
-        return "", f"a script, and none is ever run; {fetch.PARQUET_COPY}"
+        return "", fetch.SCRIPT
     return info.sha, ""
 
 
@@ -101,19 +101,19 @@ def _files(info: "DatasetInfo | ModelInfo") -> set[str]:
 
 
 def _converted(repository: str) -> str:
-    """Which pull request of a model has converted weights, as advice."""
+    """Return advice: the pull request with converted weights, or another model."""
     from huggingface_hub import HfApi
 
     api = HfApi()
     refs = api.list_repo_refs(repository, include_pull_requests=True).pull_requests or []
     for ref in refs:
         if fetch.has_weights(_files(api.model_info(repository, revision=ref.ref))):
-            return f"{ref.ref} has: write `branch: {ref.ref}` in its entry"
-    return "and no pull request has: use another model"
+            return f"{ref.ref} has them: write `branch: {ref.ref}` in its entry"
+    return "nor does a pull request: use another model"
 
 
 def _text(lock: Lock) -> str:
-    """The lock file, sorted; quoted, since YAML reads some commits as numbers."""
+    """Return the lock file's text, sorted; quoted, since YAML reads some commits as numbers."""
     lines = [_HEAD]
     for key, commits in (("datasets", lock.datasets), ("models", lock.models)):
         if commits:
