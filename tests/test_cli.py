@@ -1,4 +1,4 @@
-"""The command line: a user's mistake is one clear message, exit status 2, and nothing half made."""
+"""The command line: a user's mistake is one clear message, exit status 2, and no partial result."""
 
 import json
 import re
@@ -17,24 +17,15 @@ from xstilts.cli import BAD_INPUT, main
 from xstilts.grid import state
 from xstilts.report.view import StudyView
 
-COMMANDS = ["pin", "fetch", "prepare", "initialise", "train", "predict", "score"]
-COMMANDS += [
-    "study",
-    "status",
-    "doctor",
-    "plan",
-    "why",
-    "export-xtreme",
-    "score-files",
-    "gc",
-    "schema",
-]
+COMMANDS = ["doctor", "status", "plan", "why", "gc", "list", "study", "pin", "export-xtreme"]
+COMMANDS += ["score-files", "schema"]
+COMMANDS += ["fetch", "prepare", "initialise", "train", "predict", "score"]
 STUDY = Path("config/config.yaml")
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """A working directory with the small study and no results."""
+    """Working directory with the small study and no results."""
     shutil.copytree(SMALL, tmp_path / "config")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -47,13 +38,13 @@ def edit(old: str, new: str, path: str | Path = STUDY) -> None:
 
 
 def ids(group: str, study: Path = STUDY) -> dict[str, str]:
-    """Readable name to id."""
+    """Ids by readable name."""
     grid, _ = state.open_study(study)
     return {id.rsplit(".", 1)[0]: id for id in getattr(grid.artefacts(), group)}
 
 
 def results() -> dict[str, bytes]:
-    """All files below results/ but logs and what is half made."""
+    """Content of all files below results/ except logs and unfinished artefacts."""
     return {
         str(path): path.read_bytes()
         for path in Path("results").rglob("*")
@@ -62,8 +53,8 @@ def results() -> dict[str, bytes]:
 
 
 @pytest.fixture
-def complaint(capsys):
-    """Run a command that must fail for bad input; returns its one message."""
+def rejection(capsys):
+    """Return a function that runs a command with bad input and returns its message."""
 
     def run(*arguments: str) -> str:
         before = results()
@@ -79,8 +70,8 @@ def complaint(capsys):
     return run
 
 
-def said(capsys, *arguments: str) -> str:
-    """What a command prints that must succeed."""
+def output(capsys, *arguments: str) -> str:
+    """Run a command that must succeed; return its output."""
     capsys.readouterr()
     assert main(arguments) == 0
     return capsys.readouterr().out
@@ -102,15 +93,15 @@ def said(capsys, *arguments: str) -> str:
         ("models: [tiny]", "modles: [tiny]", "unknown key 'modles': did you mean 'models'?"),
         ("learning_rate: 1.0e-3}\n  nli", "lerning_rate: 1}\n  nli", "mean 'learning_rate'?"),
         ("seeds: [1]", "seeds: [1]\nseeds: [2]", "key 'seeds' is given twice"),
-        ("seeds: [1]", "seeds: [one]", "seeds.0: Input should be a valid integer"),
-        ("seeds: [1]", "\tseeds: [1]", "config.yaml: not valid YAML"),
+        ("seeds: [1]", "seeds: [one]", "seeds.0: 'one' is not allowed; expected a whole number"),
+        ("seeds: [1]", "\tseeds: [1]", "config.yaml, line 7: not valid YAML"),
     ],
 )
-def test_a_mistake_in_the_study(folder, complaint, old, new, message):
+def test_mistakes_in_a_study_are_named(folder, rejection, old, new, message):
     edit(old, new)
-    found = complaint("status")
-    assert message in found
-    assert "config/config.yaml" in found
+    shown = rejection("status")
+    assert message in shown
+    assert "config/config.yaml" in shown
 
 
 TRAIN = "train: {source: lab, kind: paraphrase, size: 40}"
@@ -126,29 +117,29 @@ TRAIN = "train: {source: lab, kind: paraphrase, size: 40}"
             "models",
             "encode: {max_length",
             "encode: {maxlength",
-            "tiny: .*did you mean 'max_length'",
+            "tiny, encode: .*did you mean 'max_length'",
         ),
         ("models", "task: text", "task: txt", "unknown task 'txt': did you mean 'text'"),
         ("models", "task: text", "task: nli", "'nli' cannot be used as pretraining task"),
         ("tasks", TRAIN, "train: nly", "split 'train': unknown task 'nly': did you mean 'nli'"),
-        ("tasks", TRAIN, "train: tatoeba", "task 'tatoeba' has no such split of its own"),
-        ("tasks", TRAIN, "train: paraphrase", "task 'paraphrase' has no such split of its own"),
+        ("tasks", TRAIN, "train: tatoeba", "task 'tatoeba' has no train split of its own"),
+        ("tasks", TRAIN, "train: paraphrase", "task 'paraphrase' has no train split of its own"),
     ],
 )
-def test_a_mistake_in_a_definition(folder, complaint, path, old, new, message):
+def test_mistakes_in_a_definition_are_named(folder, rejection, path, old, new, message):
     edit(old, new, f"config/{path}/small.yaml")
-    assert re.search(message, complaint("status"), re.S)
+    assert re.search(message, rejection("status"), re.S)
 
 
-def test_no_such_study(folder, complaint):
-    told = complaint("status", "--study", "config/none.yaml")
-    assert told.endswith("none.yaml: no such file; did you mean config/config.yaml?")
-    assert complaint("status", "--study", "none.json").endswith("none.json: no such file")
+def test_missing_study_is_named(folder, rejection):
+    shown = rejection("status", "--study", "config/none.yaml")
+    assert shown.endswith("none.yaml: no such file; did you mean config/config.yaml?")
+    assert rejection("status", "--study", "none.json").endswith("none.json: no such file")
 
 
-def test_a_study_that_is_not_text(folder, complaint):
+def test_study_must_be_text(folder, rejection):
     STUDY.write_bytes(b"study: caf\xe9\n")
-    assert "config/config.yaml: not valid YAML" in complaint("status")
+    assert "config/config.yaml: not valid YAML" in rejection("status")
 
 
 # --- raw files
@@ -170,7 +161,7 @@ reviews:
 
 
 def use_reviews(format: str, content: bytes | None, labels: str = "") -> str:
-    """Make `reviews`, read from such a file, the study's only target; the id of its data."""
+    """Make `reviews`, read from one file, the only target; return the id of its data."""
     family, metric = ("answer", "f1") if format == "squad" else ("classify", "accuracy")
     text = REVIEWS.format(family=family, format=format, metric=metric, labels=labels)
     Path("config/tasks/reviews.yaml").write_text(text)
@@ -198,69 +189,69 @@ def use_reviews(format: str, content: bytes | None, labels: str = "") -> str:
         ("squat", SQUAD, "unknown format 'squat'.* did you mean 'squad'"),
     ],
 )
-def test_a_raw_file_that_cannot_be_used(folder, complaint, format, content, message):
+def test_unusable_raw_file_is_named(folder, rejection, format, content, message):
     content = content.encode() if isinstance(content, str) else content
     id = use_reviews(format, content)
-    assert re.search(message, complaint("prepare", id), re.S)
+    assert re.search(message, rejection("prepare", id), re.S)
 
 
-def test_a_label_that_the_task_does_not_have(folder, complaint):
+def test_unknown_labels_are_named(folder, rejection):
     content = (TSV + ROW.format(1)).encode()
     id = use_reviews("xnli", content, labels="labels: [entailment, contradiction]")
-    found = complaint("prepare", id)
-    assert "labels neutral are not among the task's: entailment, contradiction" in found
+    message = rejection("prepare", id)
+    assert "labels neutral are not among the task's: entailment, contradiction" in message
 
 
-def test_a_raw_file_that_changed_since_the_run_was_planned(folder, complaint):
+def test_raw_file_must_not_change_during_a_run(folder, rejection):
     id = use_reviews("xnli", (TSV + ROW.format(1)).encode())
     view = StudyView(state.open_study(STUDY)[0])
     view.write_snapshot()
     Path("data/reviews.txt").write_text(TSV + ROW.format(2))
-    assert "changed since the study was planned" in complaint(
+    assert "changed since the study was planned" in rejection(
         "prepare", "--study", str(view.snapshot), id
     )
 
 
-def test_no_files_in_any_language(folder, complaint):
+def test_target_without_files_is_left_out(folder, rejection):
     use_reviews("xnli", None)
     edit("study: small", "study: small\nlanguages: available")
-    told = complaint("status")
-    assert "no target has its files below data" in told
-    assert "reviews: no files for en: target left out" in told
+    message = rejection("status")
+    assert "no target has its files below data" in message
+    assert "reviews: no files for en: target left out" in message
 
 
-def test_the_data_folder_is_not_set(folder, complaint, monkeypatch):
+def test_unset_data_folder_is_named(folder, rejection, monkeypatch):
     monkeypatch.delenv("NO_SUCH_FOLDER", raising=False)
     use_reviews("xnli", None)
     edit("study: small", "study: small\ndata: $NO_SUCH_FOLDER/x")
-    assert "data: $NO_SUCH_FOLDER/x is not set" in complaint("status")
+    assert "data: $NO_SUCH_FOLDER/x is not set" in rejection("status")
 
 
 # --- ids, and where results go
 
 
-def test_an_unknown_id_gets_the_nearest(folder, complaint):
+def test_unknown_id_gets_the_nearest(folder, rejection):
     id = ids("checkpoints")["tiny.nli.s1"]
     for stage in ("train", "initialise"):
-        assert f"did you mean '{id}'?" in complaint(stage, id[:-1] + "x")
-    assert "has no download" in complaint("fetch", id)
+        assert f"did you mean '{id}'?" in rejection(stage, id[:-1] + "x")
+    assert "has no download" in rejection("fetch", id)
     id = ids("scores")["tiny.nli.paraphrase.s1"]
-    assert f"did you mean '{id}'?" in complaint("score", id[:-1])
-    assert "did you mean 'tiny.nli.tatoeba.s1'?" in complaint("why", "tiny.nli.tatoba.s1")
+    assert f"did you mean '{id}'?" in rejection("score", id[:-1])
+    assert "did you mean 'tiny.nli.tatoeba.s1'?" in rejection("why", "tiny.nli.tatoba.s1")
 
 
 @pytest.mark.parametrize("blocked", ["results", "results/scratch", "results/data"])
-def test_results_that_cannot_be_written(folder, complaint, blocked):
+def test_unwritable_results_are_named(folder, rejection, blocked):
     # a file in the way stands for missing permissions, which root would not notice
     Path(blocked).parent.mkdir(exist_ok=True)
     Path(blocked).write_text("")
-    assert f"{blocked}" in complaint("prepare", ids("datasets")["nli.en.train"])
+    assert f"{blocked}" in rejection("prepare", ids("datasets")["nli.en.train"])
 
 
-def test_a_log_that_cannot_be_written(folder, complaint):
+def test_unwritable_log_is_named(folder, rejection):
     Path("logs").write_text("")
     id = ids("datasets")["nli.en.train"]
-    assert "logs" in complaint("prepare", "--log", "logs/prepare.log", id)
+    assert "logs" in rejection("prepare", "--log", "logs/prepare.log", id)
 
 
 # --- trained artefacts
@@ -289,101 +280,99 @@ def workplace(prepared, tmp_path, monkeypatch):
         signal.signal(number, handler)
 
 
-def test_a_checkpoint_is_checked_before_it_is_trained_on(workplace, complaint):
+def test_parent_is_verified_before_training(workplace, rejection):
     (weights,) = Path("results/checkpoints").glob("tiny.init.*/model.safetensors")
     step = ids("checkpoints")["tiny.nli.s1"]
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    found = complaint("train", step)
-    assert f"{weights}: damaged: its sha256 differs from the manifest; delete the folder" in found
+    message = rejection("train", step)
+    assert f"{weights}: damaged: its sha256 differs from the manifest; delete the folder" in message
     weights.unlink()
-    assert f"{weights}: missing, though" in complaint("train", step)
+    assert f"{weights}: missing, but listed in" in rejection("train", step)
     manifest = weights.with_name("manifest.json")
     manifest.write_text(manifest.read_text()[:50])
-    assert f"{manifest}: damaged, not valid JSON" in complaint("train", step)
+    assert f"{manifest}: damaged, not valid JSON" in rejection("train", step)
     manifest.unlink()
-    assert f"{manifest}: no such file" in complaint("train", step)
+    assert f"{manifest}: no such file" in rejection("train", step)
 
 
-def test_prepared_data_is_checked_before_it_is_used(workplace, complaint):
+def test_prepared_data_is_verified_before_training(workplace, rejection):
     (data,) = Path("results/data").glob("nli.en.train.*/data.parquet")
     data.write_bytes(data.read_bytes()[:-4])
-    found = complaint("train", ids("checkpoints")["tiny.nli.s1"])
-    assert f"{data}: damaged" in found
-    assert "to prepare it" in found
+    message = rejection("train", ids("checkpoints")["tiny.nli.s1"])
+    assert f"{data}: damaged" in message
+    assert "to prepare it" in message
 
 
-def test_a_gpu_that_torch_cannot_use_is_no_reason_to_train_on_a_processor(
-    workplace, complaint, monkeypatch
-):
+def test_unusable_gpu_is_an_error(workplace, rejection, monkeypatch):
     models = Path("config/models/small.yaml")
     entries = yaml.safe_load(models.read_text())
     entries["tiny"]["resources"] = {"gpu": 1}
     models.write_text(yaml.safe_dump(entries))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("xstilts.cli._NVIDIA", Path("config"))  # which is there
+    monkeypatch.setattr("xstilts.commands.workflow.NVIDIA_DRIVER", Path("config"))  # which exists
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     step = ids("checkpoints")["tiny.nli.s1"]
-    assert "this node has a GPU that torch " in complaint("train", step)
+    assert "cannot use this node's GPU" in rejection("train", step)
     assert store.failure_file(step).exists()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert main(["train", step]) == 0
 
 
-def test_a_loss_that_is_not_a_number_fails_the_cell(workplace, complaint, capsys):
+def test_infinite_loss_fails_the_cell(workplace, rejection, capsys):
     edit("nli:\n    train: {learning_rate: 1.0e-3}", "nli:\n    train: {learning_rate: 1.0e+30}")
     step = ids("checkpoints")["tiny.nli.s1"]
-    message = complaint("train", step)
+    message = rejection("train", step)
     assert re.search(rf"{re.escape(step)}: the loss is (nan|inf) at step [1-4]$", message)
     reason = message.removeprefix("xstilts train: ")
 
     assert not (Path("results/checkpoints") / step).exists()
-    assert "no such file" in complaint("score", ids("scores")["tiny.nli.tatoeba.s1"])
-    status = said(capsys, "status")
+    assert "no such file" in rejection("score", ids("scores")["tiny.nli.tatoeba.s1"])
+    status = output(capsys, "status")
     assert "✗ failed 2" in status  # both targets of the recipe
     assert reason in status
     assert f"again: snakemake results/checkpoints/{step}/manifest.json" in status
-    why = said(capsys, "why", "tiny.nli.tatoeba.s1")
+    why = output(capsys, "why", "tiny.nli.tatoeba.s1")
     assert f"failed: {reason}" in why
 
 
-# --- what the commands say
+# --- output of the commands
 
 
-def test_why_lists_what_is_missing_and_which_setting_differs(folder, capsys):
-    found = said(capsys, "why", "tiny.none.tatoeba.s1")
-    assert "tiny.none.tatoeba.s1: to do, 6 of its artefacts are missing" in found
-    assert f"results/checkpoints/{ids('checkpoints')['tiny.init']}\n    never made" in found
+def test_why_names_missing_artefacts_and_settings(folder, capsys):
+    shown = output(capsys, "why", "tiny.none.tatoeba.s1")
+    assert "tiny.none.tatoeba.s1: to do, 6 artefacts are missing" in shown
+    assert f"results/checkpoints/{ids('checkpoints')['tiny.init']}\n    not made yet" in shown
 
     grid, _ = state.open_study(STUDY)
     step = grid.artefacts().checkpoints[ids("checkpoints")["tiny.nli.s1"]]
     store.write_json(Path(step.path) / "manifest.json", {"content": dict(step.identity.content)})
     edit("nli:\n    train: {learning_rate: 1.0e-3}", "nli:\n    train: {learning_rate: 2.0e-3}")
-    found = said(capsys, "why", "tiny.nli.tatoeba.s1")
-    assert f"settings.learning_rate is 0.002 here, 0.001 in {step.id}" in found
+    shown = output(capsys, "why", "tiny.nli.tatoeba.s1")
+    assert f"settings.learning_rate is 0.002 here, 0.001 in {step.id}" in shown
 
 
-def test_gc_lists_and_deletes_what_no_study_refers_to(folder, capsys):
+def test_gc_lists_and_deletes_unused_results(folder, capsys):
     wanted = Path("results/scores") / f"{ids('scores')['tiny.nli.tatoeba.s1']}.json"
     stray = Path("results/checkpoints/old.nli.s1.0123456789ab/model.safetensors")
     store.write_json(wanted, {})
     store.write_bytes(stray, bytes(2_000_000))
-    found = said(capsys, "gc")
-    assert re.search(r"2\.0 MB +results/checkpoints/old\.nli\.s1\.0123456789ab\n", found)
-    assert "2.0 MB in 1 artefacts not referred to by any study" in found
+    shown = output(capsys, "gc")
+    assert re.search(r"2\.0 MB +results/checkpoints/old\.nli\.s1\.0123456789ab\n", shown)
+    assert "2.0 MB  in 1 artefact not used by any study" in shown
     assert stray.exists()
-    assert "2.0 MB in 1 artefacts removed" in said(capsys, "gc", "--delete")
+    assert "2.0 MB  in 1 artefact deleted" in output(capsys, "gc", "--delete")
     assert wanted.exists()
     assert not stray.parent.exists()
-    assert "in 0 artefacts" in said(capsys, "gc")
+    assert "in 0 artefacts" in output(capsys, "gc")
 
 
 @pytest.mark.parametrize(
     ("name", "key"), [("study", "seeds"), ("task", "family"), ("model", "hub")]
 )
 def test_schema_is_json_schema(capsys, name, key):
-    schema = json.loads(said(capsys, "schema", name))
+    schema = json.loads(output(capsys, "schema", name))
     assert key in schema["properties"]
     assert schema["additionalProperties"] is False
 
@@ -393,11 +382,11 @@ def test_help(capsys, command):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
     assert end.value.code == 0
-    found = capsys.readouterr().out
-    description = found.split("\n\n")[1]
+    shown = capsys.readouterr().out
+    description = shown.split("\n\n")[1]
     assert re.fullmatch(r"[A-Z][^.]{15,}\.", description.replace("\n", " ")), description
-    assert "--log" in found
-    assert ("--study" in found) == (command not in ("schema", "score-files"))
+    assert "--log" in shown
+    assert ("--study" in shown) == (command not in ("schema", "score-files"))
 
 
 def test_help_lists_all_commands(capsys):
@@ -412,20 +401,20 @@ def process(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_the_process_ends_with_the_status(folder):
-    found = process(folder, "--version")
-    assert (found.returncode, found.stdout) == (0, f"{__version__}\n")
-    found = process(folder, "status", "--study", "none.yaml")
-    assert (found.returncode, found.stdout) == (BAD_INPUT, "")
-    assert found.stderr == "xstilts status: none.yaml: no such file\n"
-    found = process(folder, "trian", "x")
-    assert found.returncode == BAD_INPUT
-    assert "invalid choice: 'trian'" in found.stderr
+def test_process_ends_with_the_status(folder):
+    ended = process(folder, "--version")
+    assert (ended.returncode, ended.stdout) == (0, f"{__version__}\n")
+    ended = process(folder, "status", "--study", "none.yaml")
+    assert (ended.returncode, ended.stdout) == (BAD_INPUT, "")
+    assert ended.stderr == "xstilts status: none.yaml: no such file\n"
+    ended = process(folder, "trian", "x")
+    assert ended.returncode == BAD_INPUT
+    assert "invalid choice: 'trian'" in ended.stderr
 
 
-def test_why_does_not_wait_for_torch(folder):
+def test_why_imports_no_heavy_library(folder):
     code = "import sys; from xstilts.cli import main; main(sys.argv[1:]); print(*sys.modules)"
     command = [sys.executable, "-c", code, "why", "tiny.none.tatoeba.s1"]
-    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     heavy = {"torch", "transformers", "pandas", "sklearn", "matplotlib", "datasets", "pyarrow"}
-    assert not heavy & set(found.stdout.split())
+    assert not heavy & set(ended.stdout.split())

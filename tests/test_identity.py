@@ -23,7 +23,7 @@ def test_digest_does_not_depend_on_key_order(value):
 
 
 @given(json_values, json_values)
-def test_digest_differs_when_the_canonical_json_differs(one, other):
+def test_digest_differs_if_canonical_json_differs(one, other):
     assert (digest(one) == digest(other)) == (canonical(one) == canonical(other))
 
 
@@ -33,12 +33,12 @@ def test_known_digest():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_no_digest_of_what_json_cannot_say(value):
+def test_values_outside_json_have_no_digest(value):
     with pytest.raises(ValueError):
         digest(value)
 
 
-def test_version_and_phase_are_part_of_the_digest_and_the_name_is_not(monkeypatch):
+def test_digest_covers_phase_and_version_not_name(monkeypatch):
     first = Identity("train", "a", {"seed": 1})
     assert first.id == f"a.{first.digest}"
     assert Identity("train", "b", {"seed": 1}).digest == first.digest
@@ -61,7 +61,7 @@ def test_long_names_stay_file_names():
         ("def f(y):\n    return y + 1\n", False),
     ],
 )
-def test_code_hash_is_blind_to_comments_docstrings_and_layout(tmp_path, source, same):
+def test_code_hash_ignores_comments_and_layout(tmp_path, source, same):
     reference, variant = tmp_path / "a.py", tmp_path / "b.py"
     reference.write_text("def f(x):\n    return x + 1\n")
     variant.write_text(source)

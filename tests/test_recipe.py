@@ -15,11 +15,11 @@ sizes = st.one_of(
 )
 parts = st.builds(Part, tasks, languages, sizes)
 steps = st.builds(
-    lambda found, max_steps: Step(tuple(sorted(found, key=str)), max_steps),
+    lambda parts, max_steps: Step(tuple(sorted(parts, key=str)), max_steps),
     st.lists(parts, min_size=1, max_size=4, unique_by=str),
     st.one_of(st.none(), st.integers(1, 10**6)),
 )
-recipes = st.lists(steps, max_size=4).map(lambda found: Recipe(tuple(found)))
+recipes = st.lists(steps, max_size=4).map(lambda steps: Recipe(tuple(steps)))
 
 
 @given(recipes)
@@ -33,7 +33,7 @@ def test_printed_recipe_is_a_file_name(recipe):
 
 
 @given(st.text(alphabet="ab1_+-@~kpct. Nes", max_size=14))
-def test_any_text_parses_or_says_where_it_stops(text):
+def test_any_text_parses_or_names_a_position(text):
     try:
         recipe = parse(text)
     except RecipeError as error:
@@ -85,7 +85,7 @@ def test_canonical_form(text, canonical):
         ("mnli~300steps~1k", 14, "'-' or the end"),
     ],
 )
-def test_malformed_recipe_names_position_and_expectation(text, position, expected):
+def test_mistake_names_position_and_expectation(text, position, expected):
     with pytest.raises(RecipeError, match=f"position {position}: ") as error:
         parse(text)
     assert expected in str(error.value)

@@ -1,4 +1,4 @@
-"""The tasks, models and studies that ship, and what the configuration offers them."""
+"""The shipped tasks, models, presets and studies."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def project(**changes):
     return assemble({**STUDY, **changes}, read_definitions([CONFIG]))
 
 
-def test_each_task_of_a_release_says_whose_it_is():
+def test_released_tasks_state_licence_and_citation():
     for name, task in TASKS.items():
         if any(isinstance(spec, origins.FilesSplit) for spec in task.splits.values()):
             assert task.licence, name
@@ -47,7 +47,7 @@ def test_each_task_of_a_release_says_whose_it_is():
 
 
 @pytest.mark.parametrize("name", ["phang2020", "xtreme", "lab"])
-def test_every_named_set_resolves(name):
+def test_every_preset_resolves(name):
     made = project(hyperparameters=name)
     having = [task for task, entry in TASKS.items() if name in entry.settings]
     assert len(having) > 15
@@ -56,13 +56,13 @@ def test_every_named_set_resolves(name):
             made.settings(group, task, "xlmr-large")
 
 
-def test_a_named_set_goes_before_the_task_and_after_model_and_study():
+def test_preset_overrides_task_but_not_study():
     plain, named = project(), project(hyperparameters="phang2020")
     assert plain.settings("encode", "xnli", "xlmr-large").max_length == 128
     assert named.settings("encode", "xnli", "xlmr-large").max_length == 256
     assert named.settings("train", "xnli", "xlmr-large").epochs == 2
-    told = project(hyperparameters="phang2020", train={"epochs": 1})
-    assert told.settings("train", "xnli", "xlmr-large").epochs == 1
+    overridden = project(hyperparameters="phang2020", train={"epochs": 1})
+    assert overridden.settings("train", "xnli", "xlmr-large").epochs == 1
     with pytest.raises(InputError, match="set of hyperparameters 'phang': did you mean"):
         project(hyperparameters="phang")
 
@@ -92,7 +92,7 @@ GOOGLE = {
 
 
 @pytest.mark.parametrize(("name", "stated"), [("phang2020", JIANT), ("xtreme", GOOGLE)])
-def test_named_sets_are_as_their_sources_state_them(name, stated):
+def test_presets_equal_their_sources(name, stated):
     made = project(hyperparameters=name)
     for task, expected in stated.items():
         train, encode = (made.settings(group, task, "xlmr-large") for group in ("train", "encode"))
@@ -107,7 +107,7 @@ def test_named_sets_are_as_their_sources_state_them(name, stated):
         assert (train.warmup, train.warmup_steps) == warmup, task
 
 
-def test_the_caption_names_the_set_and_who_lacks_it():
+def test_caption_names_preset_and_tasks_without_it():
     assert notes(Grid(project())) == []
     grid = Grid(project(hyperparameters="phang2020", targets=["xnli", "xcopa", "tatoeba"]))
     [note] = notes(grid)
@@ -133,7 +133,7 @@ def test_anli_plus_is_one_head_on_three_releases():
         ("qqp-mlm", []),
     ],
 )
-def test_examples_that_a_target_has_in_another_form_are_found(recipe, same):
+def test_shared_examples_are_found(recipe, same):
     targets = ["xnli", "xnli_half", "pawsx", "xquad", "mlqa", "tydiqa", "lareqa", "tatoeba"]
     found = same_data(Grid(project(recipes=["none", recipe], targets=targets)))
     assert [target for _, target in found] == same
@@ -144,7 +144,7 @@ def test_same_data_names_tasks():
         assert set(task.same_data) <= TASKS.keys() - {name}
 
 
-def test_the_paper_s_grid():
+def test_paper_grid():
     grid = Grid(load(CONFIG / "studies" / "phang2020.yaml"))
     assert grid.study.targets == XTREME.split()
     without = {name for name in grid.recipes if "mlm" not in name}
@@ -162,7 +162,7 @@ def test_tydiqa_trains_on_english_only():
     assert {data.language for data in predictions.checkpoint.parts[0].train} == {"en"}
 
 
-def test_mewsli_x_has_one_set_of_candidates_for_all_languages():
+def test_mewsli_x_languages_share_candidates():
     [predictions] = Grid(project(targets=["mewslix"])).artefacts().predictions.values()
     assert len(predictions.scored) == len(predictions.files) == 11  # no validation: no file is here
     assert [data.split for data in predictions.datasets].count("candidates") == 1
@@ -170,7 +170,7 @@ def test_mewsli_x_has_one_set_of_candidates_for_all_languages():
     assert predictions.candidates.spec.expected("rows", "en") == 1003893
 
 
-def test_what_is_not_pinned_is_said_and_stops_no_plan(tmp_path, monkeypatch):
+def test_unpinned_repositories_are_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     grid, notices = open_values(
         {**STUDY, "models": ["xlmr-xl"], "source": "hub"}, CONFIG / "x.yaml"
@@ -182,11 +182,11 @@ def test_what_is_not_pinned_is_said_and_stops_no_plan(tmp_path, monkeypatch):
     assert grid.artefacts().scores
 
 
-def test_what_the_hub_lacks_is_read_from_files_and_said(tmp_path, monkeypatch):
+def test_tasks_missing_on_the_hub_are_read_from_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = CONFIG / "studies" / "phang2020.yaml"
     _, notices = open_values(read_yaml(path) | {"source": "hub"}, path)
-    assert "not, or not whole, on the Hub: bucc2018, ccg; read from files below data" in notices
+    assert "not (completely) on the Hub: bucc2018, ccg; read from files below data" in notices
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def release(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_another_number_of_rows_than_stated_is_an_error(release):
+def test_wrong_number_of_rows_is_an_error(release):
     for rows in ("stated", "any"):
         made, _ = raw_files.fingerprint(project(rows=rows), release / "memory")
         grid = Grid(made)
@@ -221,7 +221,7 @@ def test_another_number_of_rows_than_stated_is_an_error(release):
                 prepare.run(wanted, made)
 
 
-def test_ccgbank_that_is_not_there_says_what_to_get_and_where_to_put_it(release):
+def test_missing_ccgbank_names_address_and_folder(release):
     made, _ = raw_files.fingerprint(project(recipes=["none", "ccg"]), release / "memory")
     with pytest.raises(InputError) as error:
         prepare.run([Grid(made).dataset("ccg", "en", "train")], made)
@@ -233,7 +233,7 @@ def test_ccgbank_that_is_not_there_says_what_to_get_and_where_to_put_it(release)
         assert expected in str(error.value)
 
 
-def test_the_gold_pairs_of_a_release_are_counted(release):
+def test_gold_pairs_of_a_release_are_counted(release):
     made, _ = raw_files.fingerprint(project(targets=["bucc2018"]), release / "memory")
     folder = release / "data" / "bucc2018" / "zh-en"
     folder.mkdir(parents=True)
@@ -244,7 +244,7 @@ def test_the_gold_pairs_of_a_release_are_counted(release):
         prepare.run([Grid(made).dataset("bucc2018", "zh", "validation")], made)
 
 
-def test_the_stated_number_is_no_part_of_the_identity(release):
+def test_stated_rows_do_not_change_the_identity(release):
     made, _ = raw_files.fingerprint(project(), release / "memory")
     task = made.tasks["mnli"]
     spec = task.splits["train"].model_copy(update={"rows": 1})
@@ -254,7 +254,7 @@ def test_the_stated_number_is_no_part_of_the_identity(release):
     assert first.id == second.id
 
 
-def test_what_the_folder_lacks_is_left_out_and_said(release):
+def test_missing_files_are_left_out_and_reported(release):
     study = {
         "recipes": ["none", "mnli", "anli_plus", {"both": "mnli+squad"}],
         "targets": ["xnli", "pawsx", "bucc2018", "tatoeba"],
@@ -264,20 +264,20 @@ def test_what_the_folder_lacks_is_left_out_and_said(release):
     assert made.study.recipes == ["none", "mnli"]
     assert made.study.targets == ["xnli"]
     assert made.study.tasks["xnli"].languages == TASKS["xnli"].languages  # one file holds all
-    told = "\n".join(notices)
+    text = "\n".join(notices)
     for expected in (
         "recipe anli_plus: no files snli/",
         "recipe mnli+squad: no files squad/",
         "pawsx: no files pawsx/",
         "bucc2018: no files for de, fr, ru, zh: target left out",
     ):
-        assert expected in told
+        assert expected in text
     with pytest.raises(InputError, match="no target has its files below data: pawsx"):
         raw_files.fingerprint(project(**{**study, "targets": ["pawsx"]}), release / "memory")
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="XSTILTS_REAL_DATA is not set")
-def test_the_slices_hold_all_but_what_is_said(tmp_path):
+def test_slices_are_complete_except_as_reported(tmp_path):
     loaded = load(CONFIG / "studies" / "slices.yaml")
     made, notices = raw_files.fingerprint(loaded, tmp_path / "memory")
     lost = [
@@ -286,8 +286,8 @@ def test_the_slices_hold_all_but_what_is_said(tmp_path):
         for key in ("recipes", "targets")
     ]
     assert lost == [{"anli_plus", "qqp", "ccg"}, {"tydiqa", "bucc2018"}]
-    told = " ".join(notices)
-    assert all(f"{name}: no files" in told for name in [*lost[0], *lost[1]])
+    text = " ".join(notices)
+    assert all(f"{name}: no files" in text for name in [*lost[0], *lost[1]])
     kept = {target: len(made.study.tasks[target].languages) for target in made.study.targets}
     assert kept == {
         **{"xnli": 15, "pawsx": 2, "udpos": 28, "panx": 47, "xquad": 12, "mlqa": 7},
@@ -296,12 +296,12 @@ def test_the_slices_hold_all_but_what_is_said(tmp_path):
     }
 
 
-def test_every_model_of_the_hub_states_its_size():
+def test_every_hub_model_states_its_size():
     for name, model in read_entries(CONFIG / "models", Model, MODEL).items():
         assert model.init or model.parameters > model.embedding_parameters > 0, name
 
 
-def test_the_paper_s_grid_is_planned_without_data(tmp_path, monkeypatch, capsys):
+def test_paper_grid_is_planned_without_data(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     study = CONFIG / "studies" / "phang2020.yaml"
     assert main(["plan", "--study", str(study), "--gpus", "8"]) == 0

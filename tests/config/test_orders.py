@@ -18,7 +18,7 @@ def examples(part):
     return COUNTS[part.task]
 
 
-def test_an_order_is_a_recipe_and_all_have_the_same_steps():
+def test_all_orders_have_the_same_steps():
     orders = Orders(
         tasks=["a", "b", "c"],
         steps=90,
@@ -37,7 +37,7 @@ def test_an_order_is_a_recipe_and_all_have_the_same_steps():
         assert sum(step.max_steps for step in parse(recipe).steps) == 90
 
 
-def test_random_orders_are_different_ones_that_the_seed_fixes():
+def test_random_orders_differ_and_depend_on_the_seed():
     def drawn(random, seed):
         chains = Orders(tasks=list("abcd"), steps=4, random=random, seed=seed).chains(examples)
         return [tuple(order) for order in chains.values()]
@@ -48,7 +48,7 @@ def test_random_orders_are_different_ones_that_the_seed_fixes():
     assert len(set(drawn(1000, 1))) == 24, "there are no more"
 
 
-def test_random_orders_are_others_than_the_given():
+def test_random_orders_exclude_given_orders():
     given = [{"back": ["c", "b", "a"]}, "size_up"]
     orders = Orders(tasks=list("abc"), steps=3, given=given, random=9)
     chains = orders.chains(lambda part: ord(part.task))
@@ -59,14 +59,17 @@ def test_random_orders_are_others_than_the_given():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"tasks": ["a", "a"], "steps": 2}, "expected different ones"),
-        ({"tasks": ["a", "a@de"], "steps": 2, "forgetting": True}, "expected different ones"),
+        ({"tasks": ["a", "a"], "steps": 2}, "a task is given twice"),
+        ({"tasks": ["a", "a@de"], "steps": 2, "forgetting": True}, "a task is given twice"),
         ({"tasks": ["a", "b+c"], "steps": 2}, "'b\\+c': expected one task"),
-        ({"tasks": ["a", "b"], "steps": 3}, "3 is no multiple of the 2 tasks"),
+        (
+            {"tasks": ["a", "b"], "steps": 3},
+            "3 is not allowed; expected a multiple of the number of tasks, 2",
+        ),
         ({"tasks": ["a", "b"], "steps": 2, "given": [{"x": ["a"]}]}, "given.x: expected an order"),
     ],
 )
-def test_what_is_no_order_is_said(values, message):
+def test_wrong_orders_are_reported(values, message):
     with pytest.raises(ValidationError, match=message):
         Orders(**values)
 
@@ -82,10 +85,10 @@ def test_a_study_trains_shared_prefixes_once():
     assert alone == 1 + 6 * 4 + 4 * 2
     # as a tree the chains are 3 first, 6 second and 6 third steps
     assert tree == 1 + (3 + 6 + 6) + 4 + 6 + 4
-    assert f"A tree of {tree} trainings; each cell for itself would take {alone}." in notes(found)
+    assert f"Shared steps: {tree} trainings instead of {alone}." in notes(found)
 
 
-def test_orders_by_size_take_what_the_entries_state():
+def test_orders_by_size_use_the_stated_sizes():
     found = grid(orders={**ORDERS, "given": ["size_up"], "random": 0})
     assert str(found.recipes["size_up"]).startswith("lab_completion")  # 1,000 of 1,500
     with pytest.raises(InputError, match="how many examples ccg has is not stated"):
@@ -104,7 +107,7 @@ def test_size_counts_all_languages_of_a_part():
     assert [str(part) for part in recipes["size_down"].parts] == order[::-1]
 
 
-def test_forgetting_is_scored_by_the_head_of_the_task_s_own_step():
+def test_forgetting_uses_the_head_of_the_own_step():
     orders = {**ORDERS, "random": 2, "forgetting": True}
     found = grid(recipes=["none"], orders=orders, targets=["lab_entities"], controls=[], seeds=[1])
     plain = grid(

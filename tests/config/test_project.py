@@ -1,4 +1,4 @@
-"""Configuration: what is accepted, and what a mistake is told."""
+"""Reading a configuration: what is accepted, and how mistakes are reported."""
 
 import pytest
 
@@ -36,31 +36,43 @@ def project(**changes):
         ({"recipes": ["lab_reading"]}, "'lab_reading' cannot be used as intermediate task"),
         ({"recipes": ["lab_nli@de"]}, "lab_nli has no language 'de'"),
         ({"recipes": ["lab_nli", "lab_nli"]}, "recipes: lab_nli is given twice"),
-        ({"recipes": ["none", {"../up": "lab_nli"}]}, "'../up' is not a name"),
+        (
+            {"recipes": ["none", {"../up": "lab_nli"}]},
+            "recipes: '../up' is not allowed; expected",
+        ),
         ({"recipes": ["none", {"none": "lab_nli"}]}, "recipes: none is given twice"),
-        ({"seeds": []}, "seeds: List should have at least 1 item"),
+        ({"seeds": []}, "seeds: the list is empty; expected one or more"),
         ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
-        ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0"),
-        ({"study": "../up"}, "study: String should match pattern"),
-        ({"train": {"learning_rat": 1}}, "train.learning_rat: did you mean 'learning_rate'?"),
+        ({"seeds": [-1]}, "seeds.0: -1 is not allowed; expected a number of at least 0"),
+        ({"study": "../up"}, "study: '../up' is not allowed; expected a lower-case letter"),
+        (
+            {"train": {"learning_rat": 1}},
+            "train: unknown key .* did you mean 'learning_rate'?",
+        ),
         ({"tasks": {"lab_nlu": {}}}, "unknown task 'lab_nlu': did you mean 'lab_nli'?"),
         (
             {"tasks": {"lab_paraphrase": {"languages": ["xz"]}}},
             "tasks.lab_paraphrase: unknown language 'xz'",
         ),
-        ({"analysis": "help"}, "analysis: Input should be 'helps'"),
+        ({"analysis": "help"}, "analysis: 'help' is not allowed; did you mean 'helps'?"),
         ({"published": {"lab_nly": {}}}, "published: unknown recipe .* mean 'lab_nli'?"),
         ({"published": {"best": {"xnli": 80}}}, "published.best: unknown target 'xnli'"),
-        ({"multitask": {"mixin": "uniform"}}, "multitask.mixin: did you mean 'mixing'?"),
-        ({"controls": ["lab_random"], "recipes": ["lab_nli"]}, "controls run under recipe 'none'"),
+        (
+            {"multitask": {"mixin": "uniform"}},
+            "multitask: unknown key .* mean 'mixing'?",
+        ),
+        (
+            {"controls": ["lab_random"], "recipes": ["lab_nli"]},
+            "controls: they run under recipe 'none'",
+        ),
     ],
 )
-def test_a_mistake_names_the_key_and_the_nearest_valid_choice(changes, message):
+def test_a_mistake_names_key_and_nearest_choice(changes, message):
     with pytest.raises(InputError, match=message):
         project(**changes)
 
 
-def test_settings_resolve_task_then_model_then_study_then_study_task():
+def test_later_layers_of_settings_take_precedence():
     made = project(
         models=["slices_tiny"],
         train={"batch_size": 8},
@@ -75,10 +87,19 @@ def test_settings_resolve_task_then_model_then_study_then_study_task():
     assert made.settings("train", "lab_nli", "lab_tiny").epochs == task["epochs"]
 
 
-def test_a_setting_of_the_wrong_type_names_task_and_key():
-    made = project(train={"learning_rate": -1})
-    with pytest.raises(InputError, match="train settings of task 'lab_nli', learning_rate: "):
-        made.settings("train", "lab_nli", "lab_tiny")
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"train": {"learning_rate": -1}}, "train"),
+        ({"multitask": {"learning_rate": -1}}, "multitask"),
+        ({"tasks": {"xnli": {"train": {"learning_rate": -1}}}}, "tasks.xnli.train"),
+        ({"arms": {"a": {"train": {"learning_rate": -1}}}}, "arms.a.train"),
+    ],
+)
+def test_a_wrong_setting_is_found_where_it_is_stated(changes, place):
+    expected = f"study, {place}.learning_rate: -1 is not allowed; expected a number above 0"
+    with pytest.raises(InputError, match=expected):
+        project(**changes)
 
 
 def test_best_needs_validations():
@@ -98,9 +119,10 @@ def test_short_names_of_recipes():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\na: 2\n", r"line 2.*|key 'a' is given twice"),
-        ("a: [1\n", "not valid YAML"),
-        ("- a\n", "expected a mapping"),
+        ("a: 1\na: 2\n", "line 2: not valid YAML: key 'a' is given twice"),
+        ("a: [1\n", "line 2: not valid YAML"),
+        ("# nothing\n", "the file is empty; expected the keys of a study, such as"),
+        ("- a\n", "not a mapping"),
         ("a: !!python/object/apply:os.system [echo]\n", "not valid YAML"),
     ],
 )
@@ -140,18 +162,18 @@ def test_a_project_survives_its_snapshot(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("studies/*.yaml")), ids=lambda p: p.stem)
-def test_every_study_that_ships_is_valid(path):
+def test_every_shipped_study_is_valid(path):
     assert load(path).study.study == path.stem
 
 
-def test_every_task_that_ships_names_metrics_of_its_family():
+def test_every_task_names_metrics_of_its_family():
     for name, task in read_entries(CONFIG / "tasks", Task, TASK).items():
         check_metrics(task.family, task.metrics, name)
         assert task.metrics or "target" not in task.roles, name
         assert task.label, name
 
 
-def test_yaml_may_merge_mappings_and_what_stands_beside_wins(tmp_path):
+def test_keys_take_precedence_over_yaml_merges(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
     assert read_yaml(path)["b"] == {"x": 1, "y": 3}

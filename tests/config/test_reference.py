@@ -1,13 +1,13 @@
 from xstilts.config import reference
 
 
-def test_schemas_are_in_step_with_the_models():
+def test_schemas_are_up_to_date():
     for name in reference.ENTRIES:
         path = reference.ROOT / "workflow" / "schemas" / f"{name}.schema.json"
         assert path.read_text() == reference.schema(name), "run `make reference`"
 
 
-def test_the_configuration_readme_is_in_step_with_the_models():
+def test_readme_tables_are_up_to_date():
     text = reference.README.read_text()
     assert reference.readme(text) == text, "run `make reference`"
     for name in reference.TABLES:

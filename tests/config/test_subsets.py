@@ -25,7 +25,7 @@ HARD = {
 }
 
 
-def test_a_model_of_the_hypothesis_is_trained_once_from_the_same_root():
+def test_hypothesis_model_is_trained_once():
     found = grid(**HARD)
     plain = grid(**{**HARD, "subsets": {}})
     more = found.artefacts().checkpoints.keys() - plain.artefacts().checkpoints.keys()
@@ -46,12 +46,12 @@ def test_a_model_of_the_hypothesis_is_trained_once_from_the_same_root():
     [
         ({"wrong": "lab_xnli_hypothesis", "ids": "x"}, "exactly one of `wrong`, `ids` and `whole`"),
         ({"wrong": "lab_xnli_hypotesis"}, "did you mean 'lab_xnli_hypothesis'"),
-        ({"wrong": "lab_nli"}, "the test split of lab_nli is not `lab_xnli`"),
+        ({"wrong": "lab_nli"}, "expected a task with `splits: {test: lab_xnli}`"),
         ({"whole": "lab_tatoeba"}, "unknown target 'lab_tatoeba'"),
         ({"target": "xnli", "ids": "x"}, "unknown target 'xnli'"),
     ],
 )
-def test_what_is_no_subset_is_said(changes, message):
+def test_wrong_subsets_are_reported(changes, message):
     with pytest.raises(InputError, match=re.escape(message)):
         grid(**{**HARD, "subsets": {"a": {"target": "lab_xnli", **changes}}})
 
@@ -61,7 +61,7 @@ def test_wrong_examples_need_the_baseline():
         grid(**{**HARD, "recipes": ["lab_mnli"]})
 
 
-def test_a_list_is_there_and_its_content_counts(tmp_path):
+def test_stamp_depends_on_the_content_of_a_list(tmp_path):
     ids = {"mine": {"target": "lab_xnli", "ids": "mine.txt"}}
     project = grid(**{**HARD, "subsets": ids, "data": str(tmp_path)}).project
     with pytest.raises(InputError, match=r"subsets\.mine: no file .*mine\.txt"):
@@ -86,7 +86,7 @@ def test_lists_of_ids(tmp_path):
         ("1\n\n1\n", "line 3: '1' is given twice"),
         ("1\tde\tx\n", "line 1: expected an id"),
         ("\tde\n", "line 1: expected an id"),
-        ("\n", "no ids"),
+        ("\n", "the file has no ids"),
     ],
 )
 def test_a_bad_list_names_file_and_line(tmp_path, text, message):
@@ -96,7 +96,7 @@ def test_a_bad_list_names_file_and_line(tmp_path, text, message):
         read_ids(path)
 
 
-def test_ids_must_be_those_of_the_test_data(tmp_path):
+def test_unknown_ids_and_languages_are_reported(tmp_path):
     examples = {"en": {"1", "2"}, "de": {"1"}}
     check_ids(tmp_path, {"": {"2"}, "de": {"1"}}, examples)
     with pytest.raises(InputError, match="no test example has id '2'"):
@@ -105,7 +105,7 @@ def test_ids_must_be_those_of_the_test_data(tmp_path):
         check_ids(tmp_path, {"fr": {"1"}}, examples)
 
 
-def test_an_analysis_takes_a_list_only_with_the_ids_of_the_test_data(tmp_path, monkeypatch):
+def test_lists_may_name_only_test_examples(tmp_path, monkeypatch):
     from tests.tiny_project import LANGUAGES, make_grid
     from xstilts.analyses.facts import subsets
     from xstilts.stages import prepare

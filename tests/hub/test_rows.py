@@ -243,7 +243,7 @@ def test_a_file_that_is_cut_is_named(tmp_path):
         ("choose", {"columns": CHOICES}, "labels: family choose needs"),
         ("choose", {"columns": CHOICES, "labels": {"A": "0"}}, "labels.A: '0', expected a choice"),
         ("retrieve", {"columns": {}}, "not for family retrieve, only answer, choose, classify"),
-        ("mask", {"columns": {"text": "t"}, "revision": "main"}, "'main' is no commit: expected"),
+        ("mask", {"columns": {"text": "t"}, "revision": "main"}, "'main' is not allowed; expected"),
         ("tag", {"columns": {"words": "w", "tags": "t", "heads": "h"}}, "go together"),
         ("classify", {"columns": PAIR, "lines": True}, "lines: not for family classify"),
         ("classify", {"columns": PAIR, "wording": {"text_b": "x"}}, "wording.text_b: expected a"),

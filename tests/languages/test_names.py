@@ -1,4 +1,4 @@
-"""Every language of a task that ships has a name, a family and a script."""
+"""Every language of a shipped task has a name, a family and a script."""
 
 import pytest
 import yaml
@@ -11,13 +11,13 @@ TASKS = ROOT / "config" / "tasks"
 
 
 @pytest.mark.parametrize("path", sorted(TASKS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_language_of_the_catalogue_is_known(path):
+def test_every_language_of_the_tasks_is_known(path):
     for task in yaml.safe_load(path.read_text(encoding="utf-8")).values():
         assert set(task["languages"]) <= languages().keys()
 
 
-def test_the_languages_of_the_lab_are_as_the_lab_says():
-    assert {code: (found.name, found.script) for code, found in LAB.items()} == {
+def test_lab_languages_equal_the_lab_s_own_table():
+    assert {code: (entry.name, entry.script) for code, entry in LAB.items()} == {
         code: (language(code).name, language(code).script) for code in LAB
     }
 

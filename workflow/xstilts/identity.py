@@ -1,9 +1,10 @@
-"""Identity: a result's path says what made it.
+"""Identity: the path of a result states what determines its content.
 
-Every artefact lives under a readable name that ends in a digest of everything that determines its
-content and nothing else: the version of the phase that makes it, the resolved settings, the data,
-and the digest of its parent. Present is therefore up to date, and absent is to do; modification
-times decide nothing. Names of hosts, dates and library versions are provenance, never identity.
+Every artefact is stored under a readable name that ends in a digest. The digest covers everything
+that determines the content and nothing else: the version of the phase, the resolved settings, the
+data, and the digest of the parent. An artefact that exists is therefore current, and a missing
+one must be made; modification times decide nothing. Host names, dates and library versions are
+provenance, never identity.
 """
 
 import ast
@@ -15,37 +16,37 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-# Raise a phase's version when its results change: everything that it made is then to do again.
+# Raise a phase's version when its results change: all its results must then be made again.
 # tests/test_versions.py fails when the code of a phase changes and this was not considered.
 VERSIONS = {"fetch": 1, "prepare": 1, "initialise": 1, "train": 1, "predict": 1, "score": 2}
 
 _LENGTH = 12  # hex digits; 48 bits: a collision among a million artefacts has odds of 1 in 500
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _IMPORTS = (ast.Import, ast.ImportFrom)
-_LONGEST_NAME = 160  # of the readable part; a file name may have 255 bytes
+_LONGEST_NAME = 160  # characters of the readable part; file systems allow 255 bytes in a name
 
 
 def canonical(value: Any) -> str:
-    """Canonical JSON: sorted keys, no spaces. Raises ValueError for NaN and infinity."""
+    """Return canonical JSON: sorted keys, no spaces. Raise ValueError for NaN and infinity."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def digest(value: Any) -> str:
-    """First 12 hex digits of the sha256 of the canonical JSON of `value`."""
+    """Return the first 12 hex digits of the sha256 of the canonical JSON of `value`."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:_LENGTH]
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of a file's content, in hex."""
+    """Return the sha256 of a file's content in hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What determines an artefact: the phase that makes it, and that phase's `content` settings."""
+    """Everything that determines an artefact: its phase, and the `content` of that phase."""
 
     phase: str
     name: str
@@ -53,17 +54,20 @@ class Identity:
 
     @cached_property
     def digest(self) -> str:
-        """The digest of phase, version and content; the readable name is not part of it."""
+        """Digest of phase, version and content; the readable name is not part of it."""
         return digest({"phase": self.phase, "version": VERSIONS[self.phase], **self.content})
 
     @property
     def id(self) -> str:
-        """`name.digest`: the file or folder name of the artefact."""
+        """File or folder name of the artefact: `name.digest`."""
         return f"{self.name[:_LONGEST_NAME]}.{self.digest}"
 
 
 def code_hash(*paths: Path) -> str:
-    """Hash of Python files that ignores comments, docstrings, layout, imports and file names."""
+    """Return a hash of Python files.
+
+    It ignores comments, docstrings, layout, imports and file names.
+    """
     return digest(sorted(_tree(path.read_text(encoding="utf-8")) for path in paths))
 
 

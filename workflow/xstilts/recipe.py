@@ -1,20 +1,20 @@
-"""Recipes: the intermediate steps of a cell in one small notation.
+"""Recipes: the intermediate steps of a cell, in a short notation.
 
 The notation is the same in YAML, in paths and in tables:
 
-    none                   straight to the target: the baseline
+    none                   no intermediate step: the baseline
     mnli                   one step on MNLI
-    mnli-hellaswag         first MNLI, then HellaSwag
-    mnli+squad2+qqp        one step on several tasks: a shared encoder, a head per task
-    mnli@de                the training data in German; `mnli@all`: in all its languages
-    mnli~10k, mnli~5pct    a subsample of the training data; nested for one seed
-    mnli+qqp~300steps      so many optimiser steps, whatever the settings say
+    mnli-hellaswag         MNLI first, then HellaSwag
+    mnli+squad2+qqp        one step on several tasks: a shared encoder and one head per task
+    mnli@de                training data in German; `mnli@all`: in all languages of the task
+    mnli~10k, mnli~5pct    a subsample of the training data; for one seed, subsamples are nested
+    mnli+qqp~300steps      300 optimiser steps, which override the settings
 
     recipe := "none" | step ("-" step)*        step := part ("+" part)* ["~" count "steps"]
     part   := task ["@" language] ["~" size]   size := count ["k" | "m"] | percent "pct"
 
 Printing a parsed recipe gives its canonical form: the parts of a step sorted, counts shortened
-(`1000` is `1k`). Two spellings of the same training therefore share one identity.
+(`1000` becomes `1k`). Two spellings of the same training therefore share one identity.
 """
 
 import re
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from xstilts.errors import InputError
 
 NONE = "none"
-ALL = "all"  # as a language: all of the task's
+ALL = "all"  # in place of a language: all languages of the task
 TASK = r"[a-z][a-z0-9_]*"
 LANGUAGE = r"[a-z]{2,3}(?:_[a-z0-9]+)*"
 _UNITS = {"m": 1_000_000, "k": 1_000, "": 1}
@@ -37,12 +37,12 @@ _MAX_STEPS = re.compile(r"~([1-9][0-9]*)steps")
 
 
 class RecipeError(InputError):
-    """A malformed recipe; the message shows the position (from 1) and what was expected there."""
+    """A malformed recipe; the message states the position (from 1) and what was expected there."""
 
     def __init__(self, text: str, position: int, expected: str):
-        found = repr(text[position]) if position < len(text) else "the end"
+        given = repr(text[position]) if position < len(text) else "the end"
         super().__init__(
-            f"recipe {text!r}, position {position + 1}: expected {expected}, found {found}\n"
+            f"recipe {text!r}, position {position + 1}: expected {expected}, found {given}\n"
             f"  {text}\n  {' ' * position}^"
         )
         self.position = position
@@ -50,7 +50,7 @@ class RecipeError(InputError):
 
 @dataclass(frozen=True, order=True)
 class Size:
-    """A subsample of the training data: a number of examples, or a percentage of them."""
+    """Size of a subsample of the training data: a number or a percentage of the examples."""
 
     number: int
     percent: bool = False
@@ -62,14 +62,14 @@ class Size:
         return f"{self.number // _UNITS[unit]}{unit}"
 
     def of(self, total: int) -> int:
-        """How many of `total` examples: never more than there are, never fewer than one."""
+        """Return the size as a number of examples, at least 1 and at most `total`."""
         wanted = round(total * self.number / 100) if self.percent else self.number
         return max(1, min(total, wanted))
 
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """The training data of one task in a step; `language` None is the task's source language."""
+    """The training data of one task in a step; without `language`, the task's default applies."""
 
     task: str
     language: str | None = None
@@ -82,10 +82,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Step:
-    """One training: one task, or several together with a shared encoder and a head each."""
+    """One training: on one task, or on several with a shared encoder and one head each."""
 
     parts: tuple[Part, ...]
-    max_steps: int | None = None  # None: what the settings say
+    max_steps: int | None = None  # None: the settings decide
 
     def __str__(self) -> str:
         steps = f"~{self.max_steps}steps" if self.max_steps else ""
@@ -94,7 +94,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The intermediate steps in order; no steps is the baseline `none`."""
+    """The intermediate steps in order; the baseline `none` has no steps."""
 
     steps: tuple[Step, ...] = ()
 
@@ -108,7 +108,10 @@ class Recipe:
 
 
 def parse(text: str) -> Recipe:
-    """Parse a recipe. Raises RecipeError with the position of the first mistake."""
+    """Return the recipe that `text` denotes.
+
+    Raise RecipeError with the position of the first mistake.
+    """
     if text == NONE:
         return Recipe()
     position, steps, parts = 0, [], []
@@ -158,6 +161,10 @@ def _take(text: str, position: int, token: str) -> tuple[re.Match, int]:
 
 
 def _continuation(part: Part, fixed: bool) -> str:
-    """What may follow a part: each suffix only once, language, size, steps; steps end a step."""
-    suffixes = [] if part.size else ["'~'"] if part.language else ["'@'", "'~'"]
-    return ", ".join(["'-'"] if fixed else [*suffixes, "'+'", "'-'"]) + " or the end"
+    """Return what may follow a part: each suffix once, in the order language, size, steps."""
+    if fixed:
+        return "'-' or the end"
+    suffixes = [] if part.size else ["'~'"]
+    if not part.size and not part.language:
+        suffixes = ["'@'", "'~'"]
+    return ", ".join([*suffixes, "'+'", "'-'"]) + " or the end"

@@ -1,4 +1,4 @@
-"""Whether every name in a project refers to something that is there, and fits its place."""
+"""Cross-reference checks: every name in a project exists and is allowed in its place."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ def check_names(
     models: Mapping[str, Model],
     recipes: Mapping[str, Recipe],
 ) -> None:
-    """Raises ValueError naming where an unknown or unfit name stands, and the nearest valid one."""
+    """Raise ValueError for an unknown or unsuitable name, with its place and the nearest one."""
     for name in [*study.models, *study.controls]:
         check_known("model", name, models)
     for name in [*study.tasks, *(task for arm in study.arms.values() for task in arm.tasks)]:
@@ -23,7 +23,7 @@ def check_names(
         check_known("task", target, tasks)
         _has_role(target, "target", tasks)
     if study.controls and Recipe() not in recipes.values():
-        raise ValueError(f"controls run under recipe {NONE!r}, which the study does not list")
+        raise ValueError(f"controls: they run under recipe {NONE!r}; add it to `recipes`")
     for recipe in recipes.values():
         for part in recipe.parts:
             _check_part(part, "intermediate", str(recipe), tasks)
@@ -85,8 +85,8 @@ def _check_subset(
             raise ValueError(f"{context}`wrong` needs recipe {NONE!r} in the study")
         if tasks[subset.wrong].splits.get("test") != subset.target:
             raise ValueError(
-                f"{context}the test split of {subset.wrong} is not `{subset.target}`, so it says "
-                "nothing about its examples"
+                f"{context}`wrong: {subset.wrong}` has other test examples than `target: "
+                f"{subset.target}`; expected a task with `splits: {{test: {subset.target}}}`"
             )
 
 
@@ -94,13 +94,13 @@ def _check_reference(name: str, split: str, other: str, tasks: Mapping[str, Task
     context = f"task {name!r}, split {split!r}: "
     check_known("task", other, tasks, context)
     if split not in tasks[other].splits or tasks[other].references(split):
-        raise ValueError(f"{context}task {other!r} has no such split of its own")
+        raise ValueError(f"{context}task {other!r} has no {split} split of its own")
 
 
 def _has_role(name: str, role: str, tasks: Mapping[str, Task], context: str = "") -> None:
     if role not in tasks[name].roles:
         valid = nearest("", [task for task, entry in tasks.items() if role in entry.roles])
         raise ValueError(
-            f"{context}task {name!r} cannot be used as {role} task, "
-            f"its roles are {', '.join(tasks[name].roles)}; {valid}"
+            f"{context}task {name!r} cannot be used as {role} task; "
+            f"its roles: {', '.join(tasks[name].roles)}; {valid}"
         )

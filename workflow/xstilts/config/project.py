@@ -16,10 +16,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from xstilts.config.mistakes import allowed, explain
 from xstilts.config.names import check_names
 from xstilts.config.origins import LabSplit, Strict
 from xstilts.config.resources import Site
-from xstilts.config.schema import ARM, MODEL, Lock, Model, Study, Task
+from xstilts.config.schema import ARM, MODEL, RECIPE_NAME, Lock, Model, Study, Task
 from xstilts.config.settings import SETTINGS
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError, check_known, nearest
@@ -27,7 +28,6 @@ from xstilts.recipe import NONE, TASK, Part, Recipe, parse
 
 LOCK = "hub.lock.yaml"  # next to the folders of tasks and models
 PACKAGE_CONFIG = Path(__file__).parents[3] / "config"  # of the checkout that is installed
-_RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # of a path, too
 
 
 class Project(Strict):
@@ -68,8 +68,10 @@ class Project(Strict):
             name = name or str(recipe)
             if name in named:
                 raise ValueError(f"recipes: {name} is given twice")
-            if not re.fullmatch(_RECIPE_NAME, name):
-                raise ValueError(f"recipes: {name!r} is not a name: expected {_RECIPE_NAME}")
+            if not re.fullmatch(RECIPE_NAME, name):
+                raise ValueError(
+                    f"recipes: {name!r} is not allowed; expected {allowed(RECIPE_NAME)}"
+                )
             named[name] = recipe
         return named
 
@@ -108,29 +110,28 @@ class Project(Strict):
 
 
 def validate(model: type[BaseModel], values: Any, where: str) -> Any:
-    """Validate `values`; raises InputError with one line per mistake: where, key, what is wrong."""
+    """Return `values` as a `model`.
+
+    Raise InputError with one line per mistake: where it is, its key, what is wrong.
+    """
     try:
         return model.model_validate(values)
-    except InputError as error:  # a recipe's: pydantic lets it pass
+    except InputError as error:  # of a recipe; pydantic does not catch it
         raise InputError(f"{where}: {error}") from None
     except ValidationError as error:
-        lines = []
-        for mistake in error.errors():
-            key = ".".join(map(str, mistake["loc"]))
-            message = mistake["msg"].removeprefix("Value error, ")
-            lines.append(f"{where}{', ' + key if key else ''}: {message}")
-        raise InputError("\n".join(lines)) from None
+        raise InputError("\n".join(where + line for line in explain(error, values))) from None
 
 
 def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dict[str, Any]:
     """Return the validated entries of all YAML files in a folder, by name."""
     entries, origin = {}, {}
     for path in sorted(folder.glob("*.yaml")):
-        for name, values in read_yaml(path).items():
+        for name, values in read_yaml(path, f"named {folder.name}").items():
             if name in entries:
                 raise InputError(f"{path}: {name!r} is already defined in {origin[name]}")
             if not re.fullmatch(name_pattern, name) or name == NONE:
-                raise InputError(f"{path}: {name!r} is not a name: expected {name_pattern}")
+                expected = allowed(name_pattern)
+                raise InputError(f"{path}: {name!r} is not allowed; expected {expected}")
             entries[name] = validate(model, values, f"{path}, {name}")
             origin[name] = path
     return entries
@@ -139,7 +140,7 @@ def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dic
 def read_site(*paths: Path) -> Site:
     """Read the description of a cluster, the first file that exists; without one, the defaults."""
     path = next(filter(Path.exists, paths), None)
-    return validate(Site, read_yaml(path), str(path)) if path else Site()
+    return validate(Site, read_yaml(path, "the keys of a cluster"), str(path)) if path else Site()
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,11 @@ def _shown(folder: Path) -> str:
 def read_lock(folder: Path) -> Lock:
     """Read the lock file of a folder of definitions; without one, nothing is locked."""
     path = folder / LOCK
-    return validate(Lock, read_yaml(path), str(path)) if path.exists() else Lock()
+    return (
+        validate(Lock, read_yaml(path, "`datasets` and `models`"), str(path))
+        if path.exists()
+        else Lock()
+    )
 
 
 def assemble(

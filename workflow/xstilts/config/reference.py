@@ -1,4 +1,4 @@
-"""The reference of the configuration, generated from its models: JSON Schemas and tables.
+"""Reference of the configuration, generated from its classes: JSON Schemas and tables.
 
 `python -m xstilts.config.reference` writes `workflow/schemas/` and the tables in
 `config/README.md`.
@@ -35,12 +35,12 @@ TABLES = {
 
 
 def schema(name: str) -> str:
-    """The JSON Schema of a study, task or model, as text."""
+    """Return the JSON Schema of a study, task or model as text."""
     return json.dumps(ENTRIES[name].model_json_schema(), indent=2) + "\n"
 
 
 def table(model: type[BaseModel]) -> str:
-    """A Markdown table of a model's keys."""
+    """Return a Markdown table of the keys of a class."""
     properties = model.model_json_schema()["properties"]
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, field in model.model_fields.items():
@@ -70,7 +70,7 @@ def _type(field: dict[str, Any]) -> str:
 
 
 def readme(text: str) -> str:
-    """`config/README.md` with every table between its markers made anew."""
+    """Return the text of `config/README.md` with the current table between each pair of markers."""
     for name, model in TABLES.items():
         start, end = f"<!-- table {name} -->", f"<!-- end {name} -->"
         before, _, rest = text.partition(start)
@@ -80,7 +80,7 @@ def readme(text: str) -> str:
 
 
 def main() -> None:
-    """Write the schemas and the tables."""
+    """Write the JSON Schemas and the tables of `config/README.md`."""
     for name in ENTRIES:
         store.write_text(ROOT / "workflow" / "schemas" / f"{name}.schema.json", schema(name))
     store.write_text(README, readme(README.read_text(encoding="utf-8")))

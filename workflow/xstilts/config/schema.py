@@ -1,6 +1,6 @@
-"""The keys of studies, tasks and models: what the configuration's YAML files may contain.
+"""Keys of studies, tasks and models in the configuration's YAML files.
 
-Unknown keys are errors that name the nearest valid one.
+An unknown key is an error that names the nearest valid key.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from xstilts.config.orders import Orders
 from xstilts.config.origins import COMMIT, HubModel, HubSplit, Init, Split, Strict
 from xstilts.config.resources import ModelNeeds
-from xstilts.config.settings import Overrides, Train
+from xstilts.config.settings import Overrides, Train, layer
 from xstilts.config.subsets import Subset
 from xstilts.errors import nearest
 from xstilts.families import family, names
@@ -20,7 +20,8 @@ from xstilts.recipe import ALL, LANGUAGE, TASK, Part
 Analysis = Literal["helps", "order", "scale", "language", "size"]
 SplitName = Literal["train", "validation", "test", "candidates"]
 MODEL = STUDY = r"[a-z][a-z0-9_-]*"
-ARM = "+"  # between a model and its arm
+RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # also part of a path
+ARM = "+"  # separates a model and its arm
 Commit = Annotated[str, Field(pattern=f"^{COMMIT}$")]
 Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
 
@@ -32,66 +33,74 @@ def _known_family(name: str) -> str:
 
 
 class Task(Overrides):
-    """An intermediate or target task: data and defaults; the family holds the behaviour."""
+    """An intermediate or target task: its data and defaults; its family defines its behaviour."""
 
     family: Annotated[str, AfterValidator(_known_family)] = Field(
-        description="The module that holds the behaviour.",
+        description="Kind of task, which defines its behaviour.",
         json_schema_extra=lambda schema: schema.update(enum=names()),
     )
     roles: list[Literal["intermediate", "target", "pretraining"]] = Field(
-        description="Where a study may use the task."
+        description="Uses of the task in a study."
     )
     label: str = Field("", description="Name in tables and figures.")
     source_language: Language = Field("en", description="Language of the training data.")
     languages: list[Language] = Field(
-        description="Languages of the test data, or of the text of the mask family."
+        description="Languages of the test data; in the mask family, of the text."
     )
-    labels: list[str] = Field([], description="Label inventory; from the training data if empty.")
+    labels: list[str] = Field(
+        [], description="Names of the labels; if empty, taken from the training data."
+    )
     splits: dict[SplitName, Split | str | list[str]] = Field(
-        description="Where each split is; the name of a task stands for that task's split, several "
-        "names (of `train` only) for all their examples together. `candidates` (family retrieve): "
-        "what the questions of `test` rank in every language, where `test` itself holds none."
+        description="Source of each split. The name of a task means that task's split. A list of "
+        "names (`train` only) means the examples of all these tasks. `candidates` (family "
+        "retrieve) are ranked by the questions of `test` in every language; omit it if `test` "
+        "contains candidates."
     )
     hub: dict[SplitName, HubSplit] = Field(
-        {}, description="The splits on the Hub, which a study with `source: hub` takes instead."
+        {}, description="Splits on the Hub, which replace `splits` in a study with `source: hub`."
     )
     settings: dict[str, Overrides] = Field(
-        {}, description="Named sets of settings, of which a study's `hyperparameters` takes one."
+        {}, description="Settings presets by name; `hyperparameters` of a study selects one."
     )
     same_data: list[str] = Field(
         [],
-        description="Tasks whose training examples this task has too, wholly or in part, in "
-        "another form: a recipe with one of them is marked, as one with the target's own data is.",
+        description="Tasks that share training examples with this task, in another form. The "
+        "report marks recipes that train on the same examples as their target.",
     )
-    metrics: list[str] = Field([], description="The first is the main metric.")
+    metrics: list[str] = Field([], description="Metrics; the first is the main metric.")
     licence: str = Field("", description="Licence of the data.")
-    citation: str = Field("", description="Whom to cite.")
-    homepage: str = Field("", description="Where the release is.")
+    citation: str = Field("", description="Publication to cite.")
+    homepage: str = Field("", description="Address of the release.")
 
     def references(self, split: str) -> list[str]:
-        """The tasks whose split this task's split is; none if it is its own."""
+        """Return the tasks that a split is taken from; empty if the split is the task's own."""
         spec = self.splits[split]
-        return [spec] if isinstance(spec, str) else spec if isinstance(spec, list) else []
+        if isinstance(spec, str):
+            return [spec]
+        return spec if isinstance(spec, list) else []
 
     def languages_of(self, part: Part) -> list[str]:
-        """Languages that a recipe's part, of this task, trains on.
+        """Return the languages that a recipe's part of this task trains on.
 
-        `@all` stands for all languages of the task. The mask family takes all without being asked.
+        `@all` means all languages of the task. The mask family trains on all by default.
         """
         if part.language == ALL or (family(self.family).ALL_LANGUAGES and not part.language):
             return list(self.languages)
         return [part.language or self.source_language]
 
     def predicted_splits(self) -> list[str]:
-        """The splits that a target is predicted on in every language.
+        """Return the splits that need predictions in every language when the task is a target.
 
-        A task without training can tune only a threshold on its validation split: BUCC.
+        A task without training data, such as BUCC, tunes a threshold on its validation split.
         """
         tuned = "train" not in self.splits and "validation" in self.splits
         return ["validation", "test"] if tuned else ["test"]
 
     def taken_from(self, source: str, commits: Mapping[str, str]) -> "Task":
-        """With the splits of a source, where it has them, and the commits of the lock file."""
+        """Return the task with the splits of a source and the commits of the lock file.
+
+        A split that the source lacks stays as it is.
+        """
         splits = self.splits | (self.hub if source == "hub" else {})
         pinned = {
             name: split.pinned(commits) if isinstance(split, HubSplit) else split
@@ -100,7 +109,7 @@ class Task(Overrides):
         return self.model_copy(update={"splits": pinned, "hub": {}})
 
     @model_validator(mode="after")
-    def _hub_columns(self) -> "Task":
+    def _splits_fit_the_family(self) -> "Task":
         for key in ("splits", "hub"):
             for name, split in getattr(self, key).items():
                 if isinstance(split, HubSplit):
@@ -118,28 +127,30 @@ class Task(Overrides):
 
 
 class Model(Overrides):
-    """A pretrained encoder: from the Hub, or initialised and pretrained in the workflow."""
+    """A pretrained model from the Hub, or one that the workflow initialises and pretrains."""
 
     label: str = Field("", description="Name in tables and figures.")
-    hub: HubModel | None = Field(None, description="Download it.")
-    init: Init | None = Field(None, description="Make it.")
+    hub: HubModel | None = Field(None, description="Repository that the model is downloaded from.")
+    init: Init | None = Field(None, description="Architecture and tokenizer of a new model.")
     form: Literal["heads", "text-to-text"] = Field(
         "heads",
-        description="What answers: heads on the encoder, or the decoder of an encoder-decoder "
-        "model in words (families classify and choose).",
+        description="`heads`: a task head on the encoder. `text-to-text`: the decoder of an "
+        "encoder-decoder model generates the answer (families classify and choose).",
     )
-    pretrain: str | None = Field(None, description="A recipe that is run first, with init.seed.")
+    pretrain: str | None = Field(
+        None, description="Recipe that pretrains the model, with the seed of `init`."
+    )
     parameters: int | None = Field(
         None,
         gt=0,
-        description="Number of weights, of the encoder in mT5; `plan` needs it of a model "
-        "with `hub`, and it is the x axis of scale studies.",
+        description="Number of weights (mT5: of the encoder). `plan` needs it for models with "
+        "`hub`, and scale studies use it as x axis.",
     )
     embedding_parameters: int | None = Field(
-        None, gt=0, description="Of these, those of the token embeddings: no token is multiplied."
+        None, gt=0, description="Weights of the token embeddings, which cost no multiplications."
     )
     resources: ModelNeeds = Field(
-        ModelNeeds(), description="What its jobs may use: a cluster's GPUs, memory and time."
+        ModelNeeds(), description="GPUs, memory and time of the model's jobs."
     )
 
     @model_validator(mode="after")
@@ -152,81 +163,87 @@ class Model(Overrides):
 
 
 class StudyTask(Overrides):
-    """What a study changes for one task."""
+    """Changes of a study for one task."""
 
-    languages: list[Language] | None = Field(None, description="Score only these languages.")
+    languages: list[Language] | None = Field(
+        None, description="Languages to score; by default, all of the task."
+    )
 
 
 class Arm(Overrides):
-    """Settings that all of a study's models run under, beside its other arms."""
+    """Settings that all models of a study run under; a study may have several arms."""
 
     label: str = Field("", description="Name in tables and figures.")
-    tasks: dict[str, Overrides] = Field({}, description="Settings of single tasks.")
+    tasks: dict[str, Overrides] = Field({}, description="Settings by task.")
 
 
 class Study(Overrides):
-    """Models x recipes x targets x seeds, with settings: one question."""
+    """One question: models x recipes x targets x seeds, with settings."""
 
-    study: str = Field(pattern=f"^{STUDY}$", description="Name; also of its folder.")
-    title: str = Field("", description="The question, for tables and the report.")
+    study: str = Field(
+        pattern=f"^{STUDY}$", description="Name of the study and of its results folder."
+    )
+    title: str = Field("", description="The question, as tables and the report show it.")
     analysis: Analysis = Field(
-        "helps", description="What the study answers, and how; changes no result."
+        "helps", description="Question that the study answers; it changes no result."
     )
     published: dict[str, dict[str, Annotated[float, Field(ge=0, le=100)] | None]] = Field(
         {},
-        description="Recipe (`best`: the one chosen on validation), then target: a published "
-        "score, average over all languages, to compare with; null where it is not known.",
+        description="Published scores to compare with, by recipe and target, averaged over all "
+        "languages; null if unknown. Recipe `best` is the recipe that is best on validation.",
     )
     models: list[str] = Field(min_length=1, description="Names of models.")
     arms: dict[Annotated[str, Field(pattern=f"^{TASK}$")], Arm] = Field(
         {},
-        description="Every model runs under each of these, as `model+arm`. They win over all other "
-        "settings; pretraining does not take them.",
+        description="Variants of the settings by name: every model runs under each, as "
+        "`model+arm`. An arm takes precedence over all other settings. It does not apply to "
+        "pretraining.",
     )
-    controls: list[str] = Field([], description="Models that run under recipe `none` only.")
+    controls: list[str] = Field([], description="Models that run only under recipe `none`.")
     recipes: list[str | dict[str, str]] = Field(
-        min_length=1, description="Recipes; `{name: recipe}` gives one a short name."
+        min_length=1, description="Recipes; `{name: recipe}` gives a recipe a short name."
     )
     orders: Orders | None = Field(
-        None, description="More recipes: chains of the same tasks in different orders."
+        None, description="Further recipes: chains of the same tasks in different orders."
     )
     targets: list[str] = Field(min_length=1, description="Names of target tasks.")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        min_length=1, description="Each fixes data order, subsamples and new heads."
+        min_length=1, description="Seeds of data order, subsamples and new heads."
     )
     only: list[str] = Field(
         [],
-        description="Run just these cells, as `status` names them; `*` stands for any text. "
-        "Shares all results with the whole study. `xstilts plan --write` writes it.",
+        description="Cells to run, named as in `status`; `*` matches any text. Results are shared "
+        "with the complete study. `xstilts plan --write` writes this key.",
     )
     hyperparameters: str | None = Field(
-        None, description="The named set of settings that tasks which have it take."
+        None, description="Settings preset to use; tasks without it keep their defaults."
     )
     languages: Literal["all", "available"] = Field(
         "all",
-        description="`available`: leave out, and say, languages, targets and recipes whose files "
-        "are missing.",
+        description="`available`: leave out languages, targets and recipes whose files are "
+        "missing, and report them.",
     )
     rows: Literal["stated", "any"] = Field(
-        "stated", description="`any`: accept data with another number of rows than tasks state."
+        "stated",
+        description="`any`: accept data whose number of rows differs from the task's `rows`.",
     )
     source: Literal["files", "hub"] = Field(
-        "files", description="`hub`: take every split that a task also has on the Hub from there."
+        "files", description="`hub`: prefer the splits on the Hub to local files."
     )
-    data: str = Field("data", description="Folder of the original files; may name a variable.")
-    tasks: dict[str, StudyTask] = Field({}, description="Changes for single tasks.")
+    data: str = Field(
+        "data", description="Folder of the original files; environment variables are expanded."
+    )
+    tasks: dict[str, StudyTask] = Field({}, description="Changes by task.")
     subsets: dict[Annotated[str, Field(pattern=f"^{TASK}$")], Subset] = Field(
-        {}, description="Parts of targets' test data that the analysis scores on their own."
+        {}, description="Subsets of test data, which the analysis scores separately."
     )
-    multitask: dict[str, Any] = Field(
-        {}, description="`train` settings of steps with several tasks, where these disagree."
+    multitask: Annotated[dict[str, Any], layer(Train)] = Field(
+        {},
+        description="`train` settings of multi-task steps, for settings in which the tasks differ.",
     )
 
     @model_validator(mode="after")
-    def _settings_are_valid(self) -> "Study":
-        for key in self.multitask:
-            if key not in Train.model_fields:
-                raise ValueError(f"unknown key multitask.{key}: {nearest(key, Train.model_fields)}")
+    def _names_are_distinct(self) -> "Study":
         for name in ("models", "controls", "recipes", "targets", "seeds"):
             values = [str(value) for value in getattr(self, name)]
             repeated = {value for value in values if values.count(value) > 1}
@@ -235,12 +252,12 @@ class Study(Overrides):
         return self
 
     def variants(self) -> list[str]:
-        """What stands for the model in cells: the models, or each of them under each arm."""
+        """Return the names of models in cells: each model, or each model under each arm."""
         return [f"{model}{ARM}{arm}" for model in self.models for arm in self.arms] or self.models
 
 
 class Lock(Strict):
-    """The commits that `xstilts pin` found: repository, or repository@branch -> commit."""
+    """Commits that `xstilts pin` wrote, by repository or repository@branch."""
 
     datasets: dict[str, Commit] = Field({})
     models: dict[str, Commit] = Field({})

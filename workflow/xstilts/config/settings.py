@@ -1,93 +1,109 @@
-"""Settings of the phases: how text is encoded, how a step trains, how predictions are made."""
+"""Settings of the phases: encoding of text, training of a step, prediction."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from xstilts.config.origins import Strict
-from xstilts.errors import nearest
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Encode(Strict):
-    """How text becomes token ids, the same in training and prediction."""
+    """Conversion of text to token ids, the same in training and prediction."""
 
-    max_length: int = Field(128, ge=8, description="Longest sequence, in sub-word tokens.")
+    max_length: int = Field(
+        128,
+        ge=8,
+        description="Maximum sequence length in sub-word tokens; longer text is truncated.",
+    )
     stride: int = Field(
-        0, ge=0, description="Overlap of the windows of a long context or sentence, in tokens."
+        0, ge=0, description="Overlap in tokens of the windows of a long context or sentence."
     )
     max_question_length: int = Field(
-        64, ge=4, description="Longest question of the answer family, in tokens."
+        64, ge=4, description="Maximum question length in tokens (family answer)."
     )
     texts: Literal["both", "first", "second"] = Field(
         "both",
-        description="What the classify family sees of a pair. A model of the second text alone, as "
-        "the hypothesis of NLI, finds what the data give away.",
+        description="Texts of a pair that the model sees (family classify). `second`, such as the "
+        "hypothesis of NLI, shows how much the labels depend on one text alone.",
     )
 
 
 class Lora(Strict):
-    """Low-rank matrices that are trained instead of the encoder's linear layers."""
+    """Low-rank matrices, which are trained instead of the encoder's linear layers."""
 
-    rank: int = Field(8, gt=0, description="Of the matrices.")
-    alpha: float = Field(16, gt=0, description="The matrices count alpha / rank times.")
-    dropout: Fraction = Field(0.0, description="On what goes into the matrices.")
+    rank: int = Field(8, gt=0, description="Rank of the matrices.")
+    alpha: float = Field(16, gt=0, description="Scales the low-rank update by alpha / rank.")
+    dropout: Fraction = Field(0.0, description="Dropout on the input of the matrices.")
     target_modules: tuple[str, ...] = Field(
-        (), description="Linear modules of the layers, such as `query`; all if empty."
+        (), description="Linear modules to adapt, such as `query`; all if empty."
     )
 
 
 class Train(Strict):
-    """How a step trains: part of its identity."""
+    """Training of a step; part of the identity of its checkpoint."""
 
     learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate of AdamW.")
     epochs: float = Field(3.0, gt=0, description="Passes over the training data.")
-    max_steps: int | None = Field(None, gt=0, description="Optimiser steps; instead of epochs.")
+    max_steps: int | None = Field(
+        None, gt=0, description="Number of optimiser steps; overrides `epochs`."
+    )
     batch_size: int = Field(32, gt=0, description="Examples per optimiser step.")
-    warmup: Fraction = Field(0.1, description="Share of the steps with a rising learning rate.")
+    warmup: Fraction = Field(
+        0.1, description="Fraction of the steps in which the learning rate rises."
+    )
     warmup_steps: int | None = Field(
-        None, ge=0, description="Steps with a rising learning rate; instead of `warmup`."
+        None, ge=0, description="Steps in which the learning rate rises; overrides `warmup`."
     )
     schedule: Literal["linear", "constant", "warmup_stable_decay"] = Field(
         "linear",
-        description="Learning rate after the warm-up; warmup_stable_decay decays in the last half.",
+        description="Learning rate after the warm-up; `warmup_stable_decay` decays only in the "
+        "last half.",
     )
-    weight_decay: float = Field(0.01, ge=0, description="Not applied to biases and LayerNorm.")
+    weight_decay: float = Field(
+        0.01, ge=0, description="Weight decay of AdamW, except for biases and LayerNorm."
+    )
     adam_epsilon: float = Field(1e-8, gt=0, description="Epsilon of AdamW.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is mixed precision.")
+    max_grad_norm: float = Field(
+        1.0, gt=0, description="Maximum norm of the gradients, which are clipped to it."
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="`bf16` is mixed precision.")
     select: Literal["last", "best"] = Field(
-        "last", description="Which weights are kept: the last, or the best on validation."
+        "last", description="Weights to keep: the last, or the best on validation."
     )
     evaluate_every: int | None = Field(
-        None, gt=0, description="Optimiser steps between validations; needed by `select: best`."
+        None, gt=0, description="Optimiser steps between validations; `select: best` needs it."
     )
     patience: int | None = Field(
-        None, gt=0, description="Stop after so many validations without a gain."
+        None, gt=0, description="Stop after this many validations without a gain."
     )
     validation_examples: int | None = Field(
-        None, gt=0, description="Validate on the first so many examples; all if not given."
+        None, gt=0, description="Validate on the first N examples; by default, on all."
     )
     mixing: Literal["proportional", "temperature", "uniform"] = Field(
         "proportional",
-        description="How often each task of a step with several is drawn: as often as it has "
-        "examples (with `examples_cap`: capped), in proportion to examples^(1/temperature), or "
-        "all alike.",
+        description="Probability of each task in a multi-task step. `proportional`: its number of "
+        "examples, up to `examples_cap`. `temperature`: examples^(1/temperature). `uniform`: equal "
+        "for all tasks.",
     )
-    temperature: float | None = Field(None, ge=1, description="Of `mixing: temperature`.")
+    temperature: float | None = Field(
+        None, ge=1, description="Temperature of `mixing: temperature`."
+    )
     examples_cap: int | None = Field(
-        None, gt=0, description="Mixing counts at most so many examples of a task."
+        None, gt=0, description="Maximum number of examples of a task that mixing counts."
     )
     language_temperature: float | None = Field(
         None,
         ge=1,
-        description="The languages of a task in several are drawn in proportion to "
-        "examples^(1/this), a language per step; not given, their examples are one pool.",
+        description="Draw one language per step, with probability examples^(1/this), if a task "
+        "trains on several. By default, the examples of all languages are one pool.",
     )
-    mask_rate: Fraction = Field(0.15, description="Share of the tokens masked (mask family).")
+    mask_rate: Fraction = Field(
+        0.15, description="Fraction of tokens that are masked (family mask)."
+    )
     lora: Lora | bool = Field(
-        False, description="Train low-rank matrices and the head only: `true`, or settings of LoRA."
+        False, description="Train only low-rank matrices and the head: `true`, or settings of LoRA."
     )
 
     @field_validator("lora")
@@ -96,7 +112,7 @@ class Train(Strict):
         return Lora() if given is True else given
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Train":
+    def _complete(self) -> "Train":
         if self.evaluate_every is None and (self.select == "best" or self.patience):
             raise ValueError("`select: best` and `patience` need `evaluate_every`")
         if (self.mixing == "temperature") != (self.temperature is not None):
@@ -105,39 +121,58 @@ class Train(Strict):
 
 
 class Predict(Strict):
-    """How predictions are made from a checkpoint: part of their identity."""
+    """Prediction with a checkpoint; part of the identity of the predictions."""
 
-    max_answer_length: int = Field(30, ge=1, description="Longest answer span, in tokens.")
-    best_spans: int = Field(20, ge=1, description="Start and end candidates for an answer span.")
-    layer: int = Field(-1, description="Hidden layer of sentence embeddings; 0 is the embeddings.")
+    max_answer_length: int = Field(30, ge=1, description="Maximum answer length in tokens.")
+    best_spans: int = Field(
+        20, ge=1, description="Candidates for the start and the end of an answer."
+    )
+    layer: int = Field(
+        -1, description="Hidden layer that yields sentence embeddings; 0 is the embedding layer."
+    )
     pooling: Literal["mean", "first"] = Field(
         "mean",
-        description="Sentence embeddings of the mine family: the mean over all tokens, or the "
-        "first token, which is `<s>` or `[CLS]` in models that have one.",
+        description="Sentence embedding (family mine): the mean over all tokens, or the first "
+        "token, such as `<s>` or `[CLS]`.",
     )
     retrieval: Literal["nearest", "margin"] = Field(
         "nearest",
-        description="How the mine family finds translations: the nearest sentence of each English "
-        "one, or pairs of high margin, with a threshold from the validation split.",
+        description="Search for translations (family mine): the nearest sentence of each English "
+        "sentence, or pairs above a margin that is tuned on the validation split.",
     )
-    neighbours: int = Field(4, ge=1, description="Nearest neighbours that a margin averages over.")
+    neighbours: int = Field(
+        4, ge=1, description="Nearest neighbours that the margin averages over."
+    )
+
+
+def layer(model: type[Strict]) -> AfterValidator:
+    """Return the check of some settings of `model`, which other layers complete.
+
+    Settings that need each other may come from different layers, so only the resolved settings
+    can be checked for that.
+    """
+
+    def check(values: dict[str, Any]) -> dict[str, Any]:
+        try:
+            model.model_validate(values)
+        except ValidationError as error:
+            if error.errors()[0]["loc"] or values.keys() - model.model_fields.keys():
+                raise
+        return values
+
+    return AfterValidator(check)
 
 
 class Overrides(Strict):
-    """Settings that a model, a study or a study's entry for one task states; later ones win."""
+    """Settings that a task, a model or a study states; `Project.settings` resolves them."""
 
-    encode: dict[str, Any] = Field({}, description="Settings of how text becomes token ids.")
-    train: dict[str, Any] = Field({}, description="Settings of training.")
-    predict: dict[str, Any] = Field({}, description="Settings of prediction.")
-
-    @model_validator(mode="after")
-    def _known_settings(self) -> "Overrides":
-        for group, model in SETTINGS.items():
-            for key in getattr(self, group):
-                if key not in model.model_fields:
-                    hint = nearest(key, model.model_fields)
-                    raise ValueError(f"unknown key {group}.{key}: {hint}")
-        return self
+    encode: Annotated[dict[str, Any], layer(Encode)] = Field(
+        {}, description="Settings of how text becomes token ids."
+    )
+    train: Annotated[dict[str, Any], layer(Train)] = Field({}, description="Settings of training.")
+    predict: Annotated[dict[str, Any], layer(Predict)] = Field(
+        {}, description="Settings of prediction."
+    )
 
 
 SETTINGS = {"encode": Encode, "train": Train, "predict": Predict}

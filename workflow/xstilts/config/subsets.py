@@ -1,4 +1,4 @@
-"""Subsets of a target's test examples: what a study names, and which examples these are."""
+"""Subsets of a target's test examples, and the files that list their ids."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -9,25 +9,25 @@ from pydantic import Field, model_validator
 from xstilts.config.origins import Strict
 from xstilts.errors import InputError
 
-EVERYWHERE = ""  # as a language: the same examples in all languages
+EVERYWHERE = ""  # in place of a language: the same examples in all languages
 
 
 class Subset(Strict):
-    """Some of a target's test examples, or another target in their place."""
+    """Some of the test examples of a target, or another target instead of them."""
 
-    target: str = Field(description="A target of the study.")
+    target: str = Field(description="Target of the study.")
     wrong: str | None = Field(
         None,
-        description="A task with the target's test data: what the study's first model, trained on "
-        "this task alone with the first seed, gets wrong in the source language.",
+        description="Task with the target's test data. The subset is what the study's first model "
+        "gets wrong in the source language, trained on this task alone with the first seed.",
     )
     ids: str | None = Field(
         None,
-        description="A file below `data`: an example's id per line; after a tab a language, where "
-        "it counts in that language alone.",
+        description="File in the `data` folder with the id of one example per line. A tab and a "
+        "language after the id restrict it to that language.",
     )
     whole: str | None = Field(
-        None, description="Another target of the study, which stands as a whole for the subset."
+        None, description="Another target of the study; all its test examples are the subset."
     )
 
     @model_validator(mode="after")
@@ -38,8 +38,11 @@ class Subset(Strict):
 
 
 def read_ids(path: Path) -> dict[str, set[str]]:
-    """Language (EVERYWHERE: all) -> ids of examples. Raises InputError naming file and line."""
-    found: dict[str, set[str]] = defaultdict(set)
+    """Return the ids of examples by language, or by EVERYWHERE.
+
+    Raise InputError naming file and line.
+    """
+    ids: dict[str, set[str]] = defaultdict(set)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -51,22 +54,24 @@ def read_ids(path: Path) -> dict[str, set[str]]:
             continue
         id, *languages = [cell.strip() for cell in line.split("\t")]
         if not id or len(languages) > 1:
-            raise InputError(f"{path}, line {number}: expected an id, or an id, a tab, a language")
+            raise InputError(
+                f"{path}, line {number}: expected an id, or an id, a tab and a language"
+            )
         language = languages[0] if languages else EVERYWHERE
-        if id in found[language]:
+        if id in ids[language]:
             raise InputError(f"{path}, line {number}: {id!r} is given twice")
-        found[language].add(id)
-    if not found:
-        raise InputError(f"{path}: no ids")
-    return dict(found)
+        ids[language].add(id)
+    if not ids:
+        raise InputError(f"{path}: the file has no ids; expected one per line")
+    return dict(ids)
 
 
 def check_ids(path: Path, ids: Mapping[str, set[str]], examples: Mapping[str, set[str]]) -> None:
-    """Raise InputError for a language or an id that the target's test data do not have."""
+    """Raise InputError for a language or an id that is not in the target's test data."""
     everywhere = set().union(*examples.values())
     for language, chosen in ids.items():
         if language and language not in examples:
             raise InputError(f"{path}: no test data in language {language!r}")
-        strange = sorted(chosen - (examples[language] if language else everywhere))
-        if strange:
-            raise InputError(f"{path}: no test example has id {strange[0]!r}")
+        unknown = sorted(chosen - (examples[language] if language else everywhere))
+        if unknown:
+            raise InputError(f"{path}: no test example has id {unknown[0]!r}")

@@ -1,4 +1,4 @@
-"""How releases name languages, and the placeholders in paths and names that stand for them."""
+"""Names of languages in releases, and the placeholders for them in paths and names."""
 
 from xstilts.errors import InputError, nearest
 
@@ -27,16 +27,18 @@ _PLACEHOLDERS = {"{iso3}": TATOEBA_CODES, "{name}": TYDIQA_NAMES}
 
 
 def fill(template: str, language: str) -> str:
-    """`template` with `{language}` as the language, `{iso3}` as its three letters in Tatoeba and
-    `{name}` as its English name in TyDiQA. Raises InputError for a language without such a code.
+    """Return `template` with the placeholders replaced by names of `language`.
+
+    `{language}` is the language's code in xstilts, `{iso3}` its three letters in Tatoeba, and
+    `{name}` its English name in TyDiQA. Raise InputError for a language that has no such name.
     """
     filled = template.replace("{language}", language)
     for placeholder, names in _PLACEHOLDERS.items():
         if placeholder in filled:
             if placeholder == "{iso3}" and len(language) == 3:
-                names = {language: language}  # already such a code, of a language without two
+                names = {language: language}  # Tatoeba's own code
             if language not in names:
                 hint = nearest(language, names)
-                raise InputError(f"{template!r}: no {placeholder} for {language!r}; {hint}")
+                raise InputError(f"{template!r}: {language!r} has no {placeholder}; {hint}")
             filled = filled.replace(placeholder, names[language])
     return filled

@@ -1,4 +1,4 @@
-"""What tables and reports say of a language code: name, family and script."""
+"""Name, family and script of each language code, for tables and reports."""
 
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ OTHER = "other"
 
 
 class Language(NamedTuple):
-    """A language; of Indo-European languages the family is the branch."""
+    """A language; the family of an Indo-European language is its branch, such as Germanic."""
 
     code: str
     name: str
@@ -21,13 +21,17 @@ class Language(NamedTuple):
 
 @cache
 def languages() -> dict[str, Language]:
-    """The languages that are known, by code."""
+    """Return the known languages by code."""
     entries = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
     return {code: Language(code, *entry) for code, entry in entries.items()}
 
 
 def language(code: str) -> Language:
-    """`zh_tw` is found as `zh`; an unknown language is called by its code, of family `other`."""
+    """Return the language of a code.
+
+    A variant such as `zh_tw` takes name, family and script of `zh`. The name of an unknown language
+    is its code.
+    """
     known = languages()
     found = known.get(code) or known.get(code.split("_")[0])
     return found._replace(code=code) if found else Language(code, code, OTHER, OTHER)

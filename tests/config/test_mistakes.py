@@ -1,0 +1,109 @@
+"""Mistakes in a configuration are explained without pydantic's phrases and patterns."""
+
+import re
+
+import pytest
+
+from xstilts.config.project import validate
+from xstilts.config.schema import Lock, Model, Study, Task
+from xstilts.errors import InputError
+
+STUDY = {"study": "s", "models": ["m"], "recipes": ["none"], "targets": ["xnli"], "seeds": [1]}
+TASK = {"family": "tag", "roles": ["target"], "languages": ["en"], "splits": {}}
+
+
+def mistakes(model, values) -> list[str]:
+    with pytest.raises(InputError) as error:
+        validate(model, values, "f.yaml")
+    text = str(error.value)
+    assert not re.search(r"Input|String|List|Field|valid (string|integer|list)|\[a-z\]", text)
+    return text.removeprefix("f.yaml, ").split("\nf.yaml, ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"study": "my study"},
+            "study: 'my study' is not allowed; expected a lower-case letter, then lower-case "
+            "letters, digits, - and _",
+        ),
+        ({"study": None}, "study: null is not allowed; expected text"),
+        ({"data": 3}, "data: 3 is not allowed; expected text in quotes"),
+        ({"targets": "xnli"}, "targets: 'xnli' is not allowed; expected a list, such as [xnli]"),
+        (
+            {"targets": []},
+            "targets: the list is empty; expected one or more, such as [xnli, udpos]",
+        ),
+        ({"seeds": [1, "a"]}, "seeds.1: 'a' is not allowed; expected a whole number"),
+        ({"seeds": [1.5]}, "seeds.0: 1.5 is not allowed; expected a whole number"),
+        ({"analysis": "Help"}, "analysis: 'Help' is not allowed; did you mean 'helps'?"),
+        (
+            {"published": {"none": {"xnli": 120}}},
+            "published.none.xnli: 120 is not allowed; expected a number of at most 100",
+        ),
+        (
+            {"arms": {"A-b": {}}},
+            "arms.A-b: 'A-b' is not allowed; expected a lower-case letter, then lower-case "
+            "letters, digits and _",
+        ),
+        (
+            {"tasks": {"xnli": {"languages": ["DE"]}}},
+            "tasks.xnli.languages.0: 'DE' is not allowed; expected a language code such as 'de'",
+        ),
+        ({"tasks": ["xnli"]}, 'tasks: ["xnli"] is not allowed; expected a mapping'),
+        (
+            {"orders": {"tasks": ["a"], "steps": 1}},
+            'orders.tasks: ["a"] is too short; expected 2 entries or more',
+        ),
+        (
+            {"train": {"epochs": "many"}},
+            "train.epochs: 'many' is not allowed; expected a number",
+        ),
+        (
+            {"train": {"lora": {"rank": 0}}},
+            "train.lora.rank: 0 is not allowed; expected a number above 0",
+        ),
+        (
+            {"train": {"lora": "maybe"}},
+            "train.lora: 'maybe' is not allowed; expected a mapping or true or false",
+        ),
+    ],
+)
+def test_study(changes, expected):
+    assert mistakes(Study, STUDY | changes) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ({"source": "lap"}, "splits.train.source: 'lap' is not allowed; did you mean 'lab'?"),
+        ({"kind": "nli"}, "splits.train.source: this key is missing"),
+        (
+            {"source": "lab", "kind": "nli", "size": 0},
+            "splits.train.size: 0 is not allowed; expected a number above 0",
+        ),
+        ({"source": "lab", "size": 10}, "splits.train.kind: this key is missing"),
+        (["mnli", 3], "splits.train.1: 3 is not allowed; expected text in quotes"),
+    ],
+)
+def test_union_reports_only_the_intended_form(train, expected):
+    assert mistakes(Task, TASK | {"splits": {"train": train}}) == [expected]
+
+
+def test_every_mistake_has_a_line():
+    values = {key: value for key, value in STUDY.items() if key != "targets"}
+    assert mistakes(Study, values | {"seeds": []}) == [
+        "targets: this key is missing",
+        "seeds: the list is empty; expected one or more, such as [1, 2, 3]",
+    ]
+
+
+def test_a_commit_is_described():
+    [line] = mistakes(Lock, {"models": {"a/b": "main"}})
+    assert line.endswith("expected the 40 hexadecimal digits of a commit")
+
+
+def test_long_values_are_truncated():
+    [line] = mistakes(Model, {"hub": {"repository": ["x" * 500]}})
+    assert len(line) < 150
