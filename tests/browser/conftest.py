@@ -13,7 +13,7 @@ MISSING = ("i1", "t1")  # recipe and target
 
 
 class Visit:
-    """An open page and what it said and asked for."""
+    """An open page, its console messages and its requests."""
 
     def __init__(self, page: Page, path: Path):
         self.page, self.messages, self.requests = page, [], []
@@ -24,39 +24,39 @@ class Visit:
         page.wait_for_selector("[data-ready]", state="attached")
 
     def section(self, name: str):
-        """A section of the page, scrolled to, so that it is drawn."""
-        found = self.page.locator(f"#{name}")
-        found.scroll_into_view_if_needed()
+        """Return a section of the page after it is drawn."""
+        section = self.page.locator(f"#{name}")
+        section.scroll_into_view_if_needed()
         if name != "grid":
             self.page.wait_for_selector(f"#{name}[data-drawn]")
-        return found
+        return section
 
     def cell(self, recipe: int, target: int):
-        """The number in a cell of the heat map."""
+        """Return the text in a cell of the heat map."""
         texts = self.page.locator("#grid-chart .mark-text.role-mark text")
         return texts.nth(recipe * self.columns + target)
 
     @property
     def columns(self) -> int:
-        """Targets and their mean."""
+        """Number of columns: targets and their mean."""
         return self.page.evaluate("grid.rows.filter((row) => row.row === 0).length")
 
 
 @pytest.fixture(scope="session")
 def browser():
-    """Debian's Chromium, or the one that is there; none is an error, never a skip."""
+    """Return Chromium or Chrome; a missing browser is an error, never a skip."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if not found:
+    path = next(filter(None, map(shutil.which, names)), None)
+    if not path:
         pytest.fail("no Chromium on this machine; on Debian: apt-get install chromium")
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=found, args=options)
+        yield playwright.chromium.launch(executable_path=path, args=options)
 
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory) -> Path:
-    """The page of a small study with a missing recipe and hostile texts."""
+    """Write the page of a small study with a missing recipe and hostile texts."""
     from xstilts.report.view import StudyView
     from xstilts.stages import summarise
 
@@ -73,7 +73,7 @@ def report(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def visit(browser: Browser, report: Path):
-    """Open a page: the small study's at desktop size, or as told."""
+    """Return a function that opens a page, by default the small study's at desktop size."""
     contexts = []
 
     def open_page(path: Path = report, width: int = 1280, **settings) -> Visit:

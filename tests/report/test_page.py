@@ -56,7 +56,7 @@ def test_equal_results_give_an_equal_page(view):
     assert page(view) == page(view)
 
 
-def test_the_answer_and_its_intervals_are_those_of_the_files(view):
+def test_answer_and_intervals_come_from_the_files(view):
     text = page(view, answer_json=json.dumps(ANSWER), gains_csv=GAINS)
     assert "By 2.1 points, 0.4 to 3.8." in text
     assert "0.40 to 3.80" in text
@@ -65,24 +65,24 @@ def test_the_answer_and_its_intervals_are_those_of_the_files(view):
     assert found == expected | {"gain": [150], "low": [25], "high": [275], "p": [0.02]}
 
 
-def test_scores_are_in_hundredths_by_cell_and_language(view):
+def test_scores_are_in_hundredths(view):
     found = data(page(view))
     values = found["values"]["t1"]
     score = view.grid.scores()[found["values"]["t1"]["cells"][0]]
-    stated = json.loads(Path(score.path).read_text())["languages"]
+    stored = json.loads(Path(score.path).read_text())["languages"]
     width = len(values["languages"])
     for language, value in zip(values["languages"], values["values"]["f1"][:width], strict=True):
-        assert value == round(stated[language]["metrics"]["f1"] * 100)
+        assert value == round(stored[language]["metrics"]["f1"] * 100)
 
 
-def test_nothing_in_a_script_can_end_it():
+def test_no_text_can_end_a_script():
     hostile = {"a": "</script><!--<script>", "b": "\u2028\u2029&"}
     text = compact(hostile)
     assert not set("<>&\u2028\u2029") & set(text)
     assert json.loads(text) == hostile
 
 
-def test_the_page_forbids_all_but_its_own_scripts(view):
+def test_only_the_scripts_of_the_page_may_run(view):
     text = page(view)
     policy = unescape(re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1])
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
@@ -91,7 +91,7 @@ def test_the_page_forbids_all_but_its_own_scripts(view):
     assert not re.search(r'(src|href)="(?!#|data:)', markup)
 
 
-def test_damaged_files_are_named_and_the_rest_is_shown(view):
+def test_damaged_files_are_named_and_skipped(view):
     log = next(Path("results/checkpoints").glob("m0.i0.s1.*/training.jsonl"))
     log.write_text('{"loss": 1.0, "step"')
     manifest = next(Path("results/checkpoints").glob("m0.i2.s1.*/manifest.json"))
@@ -107,7 +107,7 @@ def test_damaged_files_are_named_and_the_rest_is_shown(view):
     assert nodes["curve"][row + 1]  # another seed's
 
 
-def test_failures_and_logs_hide_where_they_happened(view, tmp_path):
+def test_failures_hide_the_paths_of_the_machine(view, tmp_path):
     step = view.grid.scores()[4].predictions.checkpoint
     Path(step.path, "manifest.json").unlink()
     store.write_text(
@@ -118,10 +118,10 @@ def test_failures_and_logs_hide_where_they_happened(view, tmp_path):
     row = nodes["id"].index(step.id)
     assert (nodes["state"][row], nodes["failure"][row]) == ("failed", "no memory, see ./x and ~/y")
     assert str(tmp_path) not in text
-    assert "1 steps failed" in text
+    assert "1 step failed" in text
 
 
-def test_curves_keep_first_steps_and_are_thinned(view):
+def test_curves_are_thinned_from_the_first_step(view):
     step = view.grid.scores()[4].predictions.checkpoint
     entries = [{"loss": 2.0 - n / 500, "step": n + 1} for n in range(500)]
     store.write_lines(
@@ -139,11 +139,14 @@ def test_curves_keep_first_steps_and_are_thinned(view):
 
 def test_exclusions_are_listed_with_their_reason(view):
     text = page(view)
-    assert any(d["excluded"] == {"gold label is missing": 3} for d in data(text)["datasets"])
+    id = view.grid.dataset("t0", "he", "test").id
+    row = re.search(rf"<td><code>{re.escape(id)}</code></td>(.*?)</tr>", text, re.S)[1]
+    assert "<td>8</td>" in row
+    assert "<td>3 gold label is missing</td>" in row
     assert "rows of" in text
 
 
-def test_examples_differ_between_recipes_and_come_by_the_score(view):
+def test_examples_are_sorted_by_disagreement(view):
     notices = []
     found = disagreements.sample(view.grid, notices)
     assert notices == []
@@ -159,7 +162,7 @@ def test_examples_differ_between_recipes_and_come_by_the_score(view):
         assert spreads == sorted(spreads, reverse=True)
 
 
-def test_examples_whose_predictions_are_damaged_are_left_out_and_said(view):
+def test_damaged_predictions_are_named_and_skipped(view):
     predictions = view.grid.scores()[0].predictions
     Path(predictions.file(predictions.scored[0])).write_text("{")
     notices = []
@@ -170,9 +173,9 @@ def test_examples_whose_predictions_are_damaged_are_left_out_and_said(view):
     assert len(notices) == 1
 
 
-def test_a_long_text_is_cut_around_the_answer():
+def test_long_texts_are_truncated_around_the_answer():
     text = "a" * 1000 + "X" + "b" * 1000
-    cut = disagreements._cut(text, 1000)
-    assert "X" in cut
-    assert len(cut) == disagreements.LONGEST + 4
-    assert disagreements._cut("short") == "short"
+    shown = disagreements.excerpt(text, 1000)
+    assert "X" in shown
+    assert len(shown) == disagreements.LONGEST + 4
+    assert disagreements.excerpt("short") == "short"

@@ -53,12 +53,12 @@ def stamp(group: str = "study", name: str | None = None, changes: dict | None = 
 
 
 @pytest.mark.parametrize("change", SHOWN.values(), ids=SHOWN)
-def test_what_is_shown_changes_the_stamp(change):
+def test_shown_values_change_the_stamp(change):
     assert stamp(*change) != stamp()
 
 
 @pytest.mark.parametrize("change", NOT_SHOWN.values(), ids=NOT_SHOWN)
-def test_what_is_not_shown_keeps_the_stamp(change):
+def test_other_values_keep_the_stamp(change):
     assert stamp(*change) == stamp()
 
 

@@ -1,7 +1,7 @@
-"""A sample of the examples on which recipes disagree, per target and language, for people to read.
+"""A sample of the test examples on which recipes disagree most, per target and language.
 
-One model and one seed; predictions that most change the score come first. What is shown is bounded,
-so that a large study costs seconds: the first rows of a language, a few recipes, a few examples.
+Of one model and one seed; the largest differences in score come first. The number of rows, recipes
+and examples is bounded, so that a large study takes seconds.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 from xstilts import store
 from xstilts.errors import InputError
-from xstilts.families import Shown, family
+from xstilts.families import Family, Shown, family
 from xstilts.grid.artefacts import Dataset, Predictions
 from xstilts.grid.grid import Grid
 
@@ -23,11 +23,11 @@ Pairs = list[list[str]]  # (text, tag or "") of an answer
 
 
 def sample(grid: Grid, notices: list[str]) -> list[dict]:
-    """Per target and language that has any: its examples, with the answer of each recipe.
+    """Return examples per target and language, with the answer of each recipe.
 
-    A damaged file is named in `notices` and left out.
+    Damaged files are skipped and named in `notices`.
     """
-    found = []
+    groups = []
     for target in grid.study.targets:
         predicted = _predictions(grid, target)
         if len(predicted) < 2:
@@ -39,77 +39,95 @@ def sample(grid: Grid, notices: list[str]) -> list[dict]:
                 notices.append(f"examples of {target}, {dataset.language}: {error}")
                 continue
             if examples:
-                found.append({"target": target, "language": dataset.language, "examples": examples})
-    return found
+                group = {"target": target, "language": dataset.language, "examples": examples}
+                groups.append(group)
+    return groups
 
 
 def _predictions(grid: Grid, target: str) -> dict[str, Predictions]:
-    """Recipe -> predictions of the first model and seed, where they are there."""
-    found = {}
+    """Return recipe -> predictions of the first model and seed, where their files exist."""
+    by_recipe = {}
     cells = [cell for cell in grid.cells() if cell.target == target]
     for cell in cells:
         if (cell.model, cell.seed) != (cells[0].model, cells[0].seed):
             continue
         predictions = grid.score(cell).predictions
         if all(Path(predictions.file(dataset)).exists() for dataset in predictions.scored):
-            found[cell.recipe] = predictions
-        if len(found) == RECIPES:
+            by_recipe[cell.recipe] = predictions
+        if len(by_recipe) == RECIPES:
             break
-    return found
+    return by_recipe
 
 
 def _of_language(
     predicted: Mapping[str, Predictions], dataset: Dataset, metric: str
 ) -> list[dict[str, Any]]:
+    """Return the examples of a language whose scores differ most between recipes."""
     kind = family(next(iter(predicted.values())).family)
-    score = kind.METRICS[metric]
-    answers = {recipe: _first(p.file(dataset)) for recipe, p in predicted.items()}
+    files = {recipe: _first(p.file(dataset)) for recipe, p in predicted.items()}
     rows = {row["id"]: row for row in store.read_rows(Path(dataset.path))}
-    shared = [id for id in next(iter(answers.values())) if all(id in a for a in answers.values())]
-    differ = [id for id in shared if len({str(a[id]["prediction"]) for a in answers.values()}) > 1]
     candidates = []
-    for id in differ[:CANDIDATES]:
-        row, given = rows[id], {recipe: a[id] for recipe, a in answers.items()}
-        scores = {r: score([row], [p], dataset.language) for r, p in given.items()}
-        candidates.append((max(scores.values()) - min(scores.values()), id, row, given, scores))
-    candidates.sort(key=lambda one: (-one[0], one[1]))
-    examples = []
-    for _, id, row, given, scores in candidates[:EXAMPLES]:
-        choices = {recipe: prediction["prediction"] for recipe, prediction in given.items()}
-        gold, *shown = (
-            _answer(kind.shown_answer(row, choice, rows, [*choices.values()]))
-            for choice in (kind.gold(row), *choices.values())
-        )
-        answers = [
-            [recipe, round(scores[recipe], 1), answer]
-            for recipe, answer in zip(choices, shown, strict=True)
-        ]
-        texts = _texts(kind.shown_texts(row), dataset.language)
-        examples.append({"id": id, "texts": texts, "gold": gold, "answers": answers})
-    return examples
+    for id in _disagreements(list(files.values()))[:CANDIDATES]:
+        answers = {recipe: lines[id] for recipe, lines in files.items()}
+        score = kind.METRICS[metric]
+        scores = {r: score([rows[id]], [a], dataset.language) for r, a in answers.items()}
+        difference = max(scores.values()) - min(scores.values())
+        candidates.append((-difference, id, answers, scores))
+    candidates.sort(key=lambda candidate: candidate[:2])
+    return [
+        {
+            "id": id,
+            "texts": _texts(kind.shown_texts(rows[id]), dataset.language),
+            **_answers(kind, rows, id, answers, scores),
+        }
+        for _, id, answers, scores in candidates[:EXAMPLES]
+    ]
+
+
+def _disagreements(files: list[dict[str, dict]]) -> list[str]:
+    """Return the ids of the examples that all recipes answered, but not all equally."""
+    shared = [id for id in files[0] if all(id in lines for lines in files)]
+    return [id for id in shared if len({str(lines[id]["prediction"]) for lines in files}) > 1]
+
+
+def _answers(
+    kind: Family,
+    rows: Mapping[str, Mapping],
+    id: str,
+    answers: Mapping[str, Mapping],
+    scores: Mapping[str, float],
+) -> dict[str, Any]:
+    """Return the gold answer of an example and (recipe, score, answer) of each recipe."""
+    choices = [answer["prediction"] for answer in answers.values()]
+    gold, *shown = (
+        _answer(kind.shown_answer(rows[id], choice, rows, choices))
+        for choice in (kind.gold(rows[id]), *choices)
+    )
+    rounded = [round(scores[recipe], 1) for recipe in answers]
+    return {"gold": gold, "answers": list(zip(answers, rounded, shown, strict=True))}
 
 
 def _first(path: str) -> dict[str, dict]:
-    """The first predictions of a file by example."""
+    """Return the first predictions of a file by id."""
     with open(path, encoding="utf-8") as lines:
-        return {one["id"]: one for one in map(json.loads, islice(lines, ROWS))}
+        return {line["id"]: line for line in map(json.loads, islice(lines, ROWS))}
 
 
 def _texts(shown: Iterable[Shown], language: str) -> list[list[str]]:
     """Return (name, text, language) of each text that is not empty."""
     return [
-        [text.name, _cut(text.text, text.position), text.language or language]
+        [text.name, excerpt(text.text, text.position), text.language or language]
         for text in shown
         if text.text
     ]
 
 
 def _answer(shown: Iterable[tuple[str, str]]) -> Pairs:
-    return [[_cut(text), tag] for text, tag in shown] or [["", "no answer"]]
+    return [[excerpt(text), tag] for text, tag in shown] or [["", "no answer"]]
 
 
-def _cut(text: str, around: int = 0) -> str:
-    """At most LONGEST characters of a text, those around a position."""
+def excerpt(text: str, around: int = 0) -> str:
+    """Return at most LONGEST characters of a text, those around a position."""
     start = max(0, min(around - LONGEST // 2, len(text) - LONGEST))
     kept = text[start : start + LONGEST]
     return "… " * (start > 0) + kept + " …" * (start + LONGEST < len(text))

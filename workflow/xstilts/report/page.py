@@ -1,7 +1,8 @@
 """`report.html`: one self-contained page on a study, from its results and the results folder.
 
-A template shows what needs no choice; the rest is JSON that the page's script draws from, in
-columns. Nothing is fetched: scripts and styles are inside, and the page forbids connections.
+The template renders all that needs no choice: tree of steps, examples, provenance. The charts and
+the panel are drawn from JSON, which is in columns. Scripts and styles are inside of the page, and
+its policy forbids connections.
 """
 
 import base64
@@ -20,9 +21,10 @@ from markupsafe import Markup
 from scipy import stats
 
 from xstilts.analyses.answer import Answer
+from xstilts.costs import units
 from xstilts.grid.artefacts import Score
 from xstilts.languages.names import language
-from xstilts.report import charts, disagreements
+from xstilts.report import charts, disagreements, steps
 from xstilts.report.record import Record, compact
 from xstilts.report.view import StudyView, same_data
 from xstilts.results.scores import AVERAGES, Results, plain
@@ -30,38 +32,53 @@ from xstilts.results.scores import AVERAGES, Results, plain
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("data", "draw", "grid", "sections", "panel", "steps")  # each uses those before it
 _LARGEST_FIGURE = 1_000_000  # bytes
+LISTED = 2000  # steps in the list of identifiers
+_SUMMED = ("wanted", "done", "measured", "seconds", "gpu_hours", "bytes")  # of the phases
 DRAWN_BY = ("xstilts", "altair", "vl-convert-python", "matplotlib", "pandas", "numpy", "scipy")
 
 
 def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str:
-    """The page as HTML; equal inputs give equal pages.
+    """Return the page as HTML; equal inputs give equal pages.
 
-    `files` are the others of the study's folder: the answer and the intervals come from its
-    `answer.json` and `gains.csv`, and the page lists the digests of all.
+    `files` are the other files of the study's folder. The answer and the intervals come from
+    `answer.json` and `gains.csv`; the page lists the hashes of all.
     """
     content = files.get("answer.json")
     answer = content and Answer.model_validate_json(content)
     record = Record(view.grid)
-    nodes, datasets = record.nodes(), record.datasets()
+    nodes, datasets, phases = record.nodes(), record.datasets(), record.phases()
     examples = disagreements.sample(view.grid, record.notices)
+    names, grid = _names(view, results), _grid(view, results, record)
+    branches = steps.branches(
+        nodes, grid["cells"], [*names["models"], *names["controls"]], results.context.label
+    )
+    lengths = [len(view.grid.recipes[name].steps) for name in names["recipes"]]
     data = {
-        **_names(view, results),
-        **_grid(view, results, record),
+        **names,
+        **grid,
         "intervals": _intervals(files.get("gains.csv"), results),
         "nodes": nodes,
-        "phases": record.phases(),
-        "datasets": datasets,
-        "examples": examples,
+        "branches": [[branch.name, branch.uses, branch.nodes] for branch in branches],
+        "costs": steps.costs(nodes, grid["cells"], lengths),
         "settings": record.settings.values,
-        "environments": record.environments.values,
+        "environments": [steps.environment(values) for values in record.environments.values],
         "axes": record.axes.values,
         "snapshot": str(view.snapshot),
     }
     scripts = [_vega(), *(_template(f"{name}.js") for name in SCRIPTS)]
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    states = Counter(nodes["state"])
+    environment.filters |= {
+        "duration": units.duration,
+        "size": units.size,
+        "minus": _minus,
+        "p": _p,
+    }
     return environment.get_template("report.html").render(
         title=plain(view.grid.study.title) or view.grid.study.study,
         study=view.grid.study.study,
@@ -72,8 +89,18 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         notices=list(dict.fromkeys(record.notices)),
         scored=len(results.scored),
         wanted=len(results.context.cells),
-        states=states,
-        seeds=len(results.context.seeds),
+        failed=Counter(nodes["state"])["failed"],
+        seeds=results.context.seeds,
+        phases=phases,
+        total={key: sum(row[key] for row in phases) for key in _SUMMED},
+        roots=[branch for branch in branches if not branch.parent],
+        examples=examples,
+        label=results.context.label,
+        language=_language,
+        datasets=datasets,
+        environments=_environments(record, nodes, datasets),
+        steps=list(zip(nodes["id"], nodes["state"], nodes["sha256"], strict=True)),
+        listed=LISTED,
         files=[(name, hashlib.sha256(content).hexdigest()) for name, content in files.items()],
         stamp=view.stamp.name,
         libraries={name: version(name) for name in DRAWN_BY},
@@ -85,8 +112,34 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
     )
 
 
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def _p(value: float | None) -> str:
+    """Return p to two significant digits."""
+    if value is None:
+        return "n/a"
+    return "< .001" if value < 0.001 else f"{value:.2g}"
+
+
+def _language(code: str) -> str:
+    return f"{language(code).name} ({code})"
+
+
+def _environments(
+    record: Record, nodes: Mapping[str, list], datasets: Iterable[dict]
+) -> list[tuple[int, str, str]]:
+    """Libraries and commits of the artefacts: how many have them, the commit, the libraries."""
+    used = Counter([*nodes["environment"], *(data["environment"] for data in datasets)])
+    return [
+        (used[number], values["commit"] or "none", steps.environment(values))
+        for number, values in enumerate(record.environments.values)
+    ]
+
+
 def _names(view: StudyView, results: Results) -> dict[str, Any]:
-    """The study's axes, with the labels that people see."""
+    """Return the study's axes, with the labels that readers see."""
     context, project = results.context, view.grid.project
     shown = [*context.models, *context.controls, *context.recipes, *context.targets]
     codes = {code for target in context.targets for code in view.grid.languages(target)}
@@ -114,7 +167,7 @@ def _names(view: StudyView, results: Results) -> dict[str, Any]:
 
 
 def _grid(view: StudyView, results: Results, record: Record) -> dict[str, Any]:
-    """The cells as columns of numbers, and per target the scores of its cells by language."""
+    """Return the cells as columns of numbers and, per target, their scores by language."""
     context = results.context
     axes = {"model": [*context.models, *context.controls], "recipe": context.recipes}
     axes |= {"target": context.targets, "seed": context.seeds}
@@ -139,7 +192,7 @@ def _grid(view: StudyView, results: Results, record: Record) -> dict[str, Any]:
 
 
 def _values(frame: pd.DataFrame, numbers: Mapping[str, int], names: list[str]) -> dict[str, Any]:
-    """Scores of one target in hundredths of a point, cells x languages; None where it has none."""
+    """Return a target's scores in hundredths of a point, cells x languages; None if missing."""
     first = frame.drop_duplicates("language").set_index("language")["n"]
     values, cells = {}, list(frame["cell"].drop_duplicates())
     for metric, some in frame.groupby("metric", sort=False):
@@ -159,7 +212,7 @@ def _hundredths(value: float) -> int | None:
 
 
 def _figures(answer: Answer | None, files: Mapping[str, bytes]) -> list[tuple[str, str]]:
-    """(stem, data URL) of the answer's figures; of a very large one the file must do."""
+    """Return (stem, data URL) of the answer's figures; very large ones are left to their files."""
     drawn = [(stem, files.get(f"{stem}.svg", b"")) for stem in (answer.figures if answer else [])]
     return [
         (stem, "data:image/svg+xml;base64," + base64.b64encode(content).decode())
@@ -169,7 +222,7 @@ def _figures(answer: Answer | None, files: Mapping[str, bytes]) -> list[tuple[st
 
 
 def _intervals(content: bytes | None, results: Results) -> dict[str, list]:
-    """The gains' intervals as columns; names of models, recipes and targets are their numbers."""
+    """Return the gains' intervals as columns; models, recipes and targets are numbers."""
     if content is None:
         return {"model": []}
     numbers = {key: ["NA", ""] for key in ("gain", "low", "high", "p_holm")}
@@ -193,34 +246,38 @@ def _intervals(content: bytes | None, results: Results) -> dict[str, list]:
 
 
 def _state_warnings(results: Results, nodes: dict, datasets: Iterable[dict]) -> list[str]:
-    """What a reader must know before trusting a number: gaps, failures, exclusions."""
+    """Return the warnings to read first: missing, failed and degenerate runs, exclusions."""
     lines = []
     missing = len(results.context.cells) - len(results.scored)
     if missing:
-        share = f"{missing} of {len(results.context.cells)} cells"
-        lines.append(f"{share} are not scored yet; they are shown as missing.")
+        verb = "is" if missing == 1 else "are"
+        lines.append(f"{missing:,} of {len(results.context.cells):,} runs {verb} missing.")
     failed = Counter(nodes["state"])["failed"]
     if failed:
-        lines.append(f"{failed} steps failed in their last run; the steps below say why.")
+        lines.append(f"{_count(failed, 'step')} failed; the panels of the steps show the reason.")
     degenerate = int(results.scored["degenerate"].sum())
     if degenerate:
         lines.append(
-            f"{degenerate} cells are degenerate (†): in the source language they do not beat the "
-            "most frequent label. They count in the means."
+            f"{_count(degenerate, 'degenerate run')} (†): not better than the most frequent label "
+            "in the source language. The means include them."
         )
     excluded = {data["id"]: sum(data["excluded"].values()) for data in datasets}
     if total := sum(excluded.values()):
         sets = sum(map(bool, excluded.values()))
         lines.append(
-            f"{total} rows of {sets} data sets are left out, as their benchmarks do; the list of "
-            "data sets says why."
+            f"{_count(total, 'row')} of {_count(sets, 'data set')} excluded, as in their "
+            "benchmarks; the list of data sets gives the reasons."
         )
     return lines
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 @cache
 def _vega() -> str:
-    """Vega, Vega-Lite and its embedding as one script, from vl-convert, which needs no network."""
+    """Return Vega, Vega-Lite and vega-embed as one script; vl-convert includes them."""
     import vl_convert
 
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
@@ -232,5 +289,5 @@ def _template(name: str) -> str:
 
 
 def _base64_sha256(script: str) -> str:
-    """As a content security policy names a script that may run."""
+    """Return the hash by which a content security policy allows a script."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,11 +1,12 @@
-"""What the results folder says of a study's steps: cost, curves, settings, failures, provenance.
+"""Cost, curves, settings, failures and provenance of a study's steps, from the results folder.
 
-Everything is in columns, and what repeats is stored once, so that ten thousand cells stay small.
-What is not there is None; a file that cannot be read is named in `notices`, and is as one that is
-not there: a report of partial results is better than none.
+Values are in columns, and repeated values are stored once: ten thousand cells stay small. Missing
+values are None. An unreadable file is named in `notices` and counts as missing, because a report of
+partial results is better than none.
 """
 
 import json
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,14 +25,14 @@ CURVE_POINTS = 60
 
 
 class Pool:
-    """Values that many rows share: each is kept once and is called by its number."""
+    """Values that many rows share: each is stored once, and rows refer to its number."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._numbers: dict[str, int] = {}
 
     def number(self, value: Any) -> int | None:
-        """The number of a JSON value; None has none."""
+        """Return the number of a JSON value; None has none."""
         if value is None:
             return None
         key = canonical(value)
@@ -43,7 +44,7 @@ class Pool:
 
 @dataclass
 class Record:
-    """Reads the store for one study; `nodes`, `datasets` and the pools are what the page shows."""
+    """Reader of the results folder for one study; the page shows its columns and pools."""
 
     grid: Grid
     settings: Pool = field(default_factory=Pool)
@@ -54,30 +55,30 @@ class Record:
 
     @cached_property
     def artefacts(self) -> Artefacts:
-        """Everything that the study wants."""
+        """All artefacts of the study."""
         return self.grid.artefacts()
 
     @cached_property
     def costs(self) -> dict[str, measured.Cost]:
-        """What the artefacts that are there took, by id; without those of a damaged file."""
-        found: dict[str, measured.Cost] = {}
+        """Costs of the existing artefacts by id, without those of damaged files."""
+        costs: dict[str, measured.Cost] = {}
         by_file: dict[Path, list[Artefact]] = {}
         for artefact in self.artefacts.all():
             by_file.setdefault(artefact.job.benchmark, []).append(artefact)
         for some in by_file.values():
             try:
-                found |= measured.read(self.grid.project, some).costs
+                costs |= measured.read(self.grid.project, some).costs
             except InputError as error:
                 self.notices.append(str(error))
-        return found
+        return costs
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of every artefact by id; none of what is not there."""
+        """Bytes of every artefact by id; 0 if it is missing."""
         return {a.id: measured.size(a) if is_done(a) else 0 for a in self.artefacts.all()}
 
     def phases(self) -> list[dict]:
-        """What each phase took and keeps: of how many artefacts, how many are there, measured."""
+        """Return per phase: time, disk space, numbers of done and of measured artefacts."""
         rows: dict[str, dict] = {}
         empty = {"wanted": 0, "done": 0, "measured": 0, "seconds": 0.0, "gpu_hours": 0.0}
         for artefact in self.artefacts.all():
@@ -94,14 +95,16 @@ class Record:
         return sorted(rows.values(), key=lambda row: measured.PHASES.index(row["phase"]))
 
     def nodes(self) -> dict[str, list]:
-        """Columns of the checkpoints and predictions, parents first; `parent` is a row number."""
-        found = self.artefacts
+        """Return the columns of checkpoints and predictions, parents first.
+
+        `parent` is a row number; `numbers` of the record maps ids to rows.
+        """
         rows: list[dict] = []
         numbers: dict[str, int] = {}
-        for step in found.checkpoints.values():
+        for step in self.artefacts.checkpoints.values():
             numbers[step.id] = len(rows)
             rows.append({"parent": step.parent and numbers[step.parent.id], **self._step(step)})
-        for predictions in found.predictions.values():
+        for predictions in self.artefacts.predictions.values():
             numbers[predictions.id] = len(rows)
             rows.append(
                 {
@@ -119,7 +122,7 @@ class Record:
         return {key: [row.get(key) for row in rows] for key in keys}
 
     def datasets(self) -> list[dict]:
-        """Every prepared data set: rows, exclusions by reason, digest of its content."""
+        """Return per prepared data set: rows, exclusions by reason, hash of its content."""
         return [self._dataset(data) for data in self.artefacts.datasets.values()]
 
     def _dataset(self, data: Dataset) -> dict:
@@ -174,7 +177,7 @@ class Record:
         return text
 
     def _curve(self, path: Path) -> dict | None:
-        """Loss and validation scores: `{name: [number of the steps' axis, values]}`."""
+        """Return loss and validation scores: `{name: [number of the steps' axis, values]}`."""
         if not path.exists():
             return None
         try:
@@ -192,7 +195,7 @@ class Record:
         return {name: self._points(points) for name, points in series.items()}
 
     def _points(self, points: list[tuple[int, float]]) -> list:
-        points = points[:: -(-len(points) // CURVE_POINTS)]
+        points = points[:: math.ceil(len(points) / CURVE_POINTS)]
         steps, values = zip(*points, strict=True)
         return [self.axes.number(list(steps)), [float(f"{value:.3g}") for value in values]]
 
@@ -215,7 +218,7 @@ def _named(predictions: Predictions) -> dict:
 
 
 def _settings(step: Checkpoint) -> dict:
-    """The exact settings of a step, defaults included, and the data of each of its parts."""
+    """Return the settings of a step, defaults included, and the data of each of its parts."""
     if step.parent is None:
         return {"origin": _values(step.origin), "data": [data.id for data in step.texts]}
     return {
@@ -233,21 +236,22 @@ def _settings(step: Checkpoint) -> dict:
 
 
 def _environment(manifest: dict) -> dict | None:
-    """Libraries, Python and commit of the run that made an artefact; not its time."""
-    found = manifest.get("provenance")
-    return found and {key: found.get(key) for key in ("libraries", "python", "commit", "machine")}
+    """Return libraries, Python, commit and machine of the run that created an artefact."""
+    provenance = manifest.get("provenance")
+    keys = ("libraries", "python", "commit", "machine")
+    return provenance and {key: provenance.get(key) for key in keys}
 
 
 def _anonymous(text: str) -> str:
-    """A message without the paths of the machine it comes from."""
+    """Return a message without the paths of the working directory and the home folder."""
     return text.replace(str(Path.cwd()), ".").replace(str(Path.home()), "~")
 
 
 def compact(value: Any) -> str:
-    """JSON that can stand inside of a <script>: nothing in it ends the element or starts a comment.
+    """Return JSON that is safe inside of a <script>: no text can end it or start a comment.
 
-    `<`, `>` and `&` are escaped as JSON strings allow, and so are the two line separators that
-    older JavaScript does not accept in strings.
+    `<`, `>` and `&` are escaped, and so are the two line separators that older JavaScript does not
+    accept in strings.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":

@@ -3,7 +3,7 @@
 const darkMode = matchMedia("(prefers-color-scheme: dark)");
 const drawn = new Map(); // element -> Vega view, to change its colours or to save it
 
-/** Draw a chart's rows in an element; the view, or null when the element has gone. */
+/** Draw a chart's rows in an element and return the view. */
 async function draw(
   name,
   element,
@@ -18,7 +18,7 @@ async function draw(
   drawn.get(element)?.finalize();
   const result = await vegaEmbed(element, spec, {
     actions: false,
-    logLevel: 1, // errors alone
+    logLevel: 1, // errors only
     renderer: rows.length > 2500 ? "canvas" : "svg",
     tooltip: { theme: "custom" },
   });
@@ -26,18 +26,18 @@ async function draw(
   element.dataset.saved = saved;
   return result.view;
 }
-/** A sentence in place of a chart that has nothing to show. */
+/** Replace a chart that has no data by a sentence. */
 function clear(element, text) {
   drawn.get(element)?.finalize();
   drawn.delete(element);
   element.replaceChildren(h("p", {}, text));
 }
-let printing = false; // paper is white, whatever the screen is
+let printing = false; // paper is white, also in dark mode
 const isDark = () => darkMode.matches && !printing;
 function recolour() {
   for (const { view } of drawn.values()) view.signal("dark", isDark()).run();
 }
-let unfolded = []; // by printing: the answer's estimates, figures and caveats
+let unfolded = []; // opened for printing: the answer's estimates, figures and caveats
 function setPrinting(value) {
   printing = value;
   if (value) unfolded = [...document.querySelectorAll(".answer details:not([open])")];
@@ -53,7 +53,7 @@ function save(content, name, type) {
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
-/** A figure as a file for a paper: on white, whatever the page's colours are. */
+/** Save a figure for a paper: on white, also in dark mode. */
 async function saveChart(element, kind) {
   const { view } = drawn.get(element),
     name = `${D.study}-${element.dataset.saved}.${kind}`;
@@ -64,80 +64,48 @@ async function saveChart(element, kind) {
 }
 const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
-/** What stands below a chart: a table of its numbers, made when it is opened, and files to save. */
-function behind(where, chart, { caption, head, rows, saved }) {
-  const lines = () =>
-    rows().map((row) => row.map((cell) => (typeof cell === "object" ? cell.text : String(cell))));
-  const table = () =>
+/** A table in a region that scrolls; with `numbers` all columns but the first are numbers. */
+function table(head, rows, caption = head.join(", "), numbers = false) {
+  const column = (i) => ({ class: numbers && i ? "number" : null });
+  const cell = (content, i) =>
+    numbers && !i
+      ? h("th", { scope: "row", dir: "auto" }, content)
+      : h("td", { ...column(i), dir: numbers ? "auto" : null }, content);
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     h(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-      h(
-        "table",
-        {},
-        h("caption", { class: "visually-hidden" }, caption),
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            head.map((text, i) => h("th", { scope: "col", class: i ? "number" : null }, text)),
-          ),
-        ),
-        h(
-          "tbody",
-          {},
-          rows().map((row) =>
-            h(
-              "tr",
-              {},
-              row.map((cell, i) => {
-                const shown =
-                  typeof cell === "object"
-                    ? h("button", { class: "link", type: "button", click: cell.open }, cell.text)
-                    : String(cell);
-                return i
-                  ? h("td", { class: "number", dir: "auto" }, shown)
-                  : h("th", { scope: "row", dir: "auto" }, shown);
-              }),
-            ),
-          ),
-        ),
-      ),
-    );
-  const details = h(
-    "details",
-    { toggle: () => details.open && details.children.length < 2 && details.append(table()) },
-    h("summary", {}, `Table: ${caption}`),
-  );
-  where.replaceChildren(
-    details,
-    h(
-      "div",
-      { class: "tools" },
-      "Save",
-      (drawn.has(chart) ? ["svg", "png"] : []).map((kind) =>
-        h("button", { type: "button", click: () => saveChart(chart, kind) }, kind.toUpperCase()),
-      ),
-      h(
-        "button",
-        {
-          type: "button",
-          click: () =>
-            save(
-              [head, ...lines()].map((line) => line.map(quoted).join(",")).join("\n") + "\n",
-              `${D.study}-${saved}.csv`,
-              "text/csv",
-            ),
-        },
-        "CSV",
-      ),
+      "table",
+      {},
+      h("caption", { class: "visually-hidden" }, caption),
+      h("thead", {}, h("tr", {}, head.map((text, i) => h("th", { scope: "col", ...column(i) }, text)))),
+      h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell)))),
     ),
   );
 }
 
-/** Labelled choices; `choices` is name -> [label, [[value, text], …]]. Calls `changed` with values. */
+/** Below a chart: a table of its numbers, created when it is opened, and files to save. */
+function behind(where, chart, { caption, head, rows, saved }) {
+  const isLink = (cell) => typeof cell === "object";
+  const text = (cell) => (isLink(cell) ? cell.text : String(cell));
+  const shown = (cell) =>
+    isLink(cell) ? h("button", { class: "link", type: "button", click: cell.open }, cell.text) : text(cell);
+  const csv = () =>
+    [head, ...rows()].map((row) => row.map((cell) => quoted(text(cell))).join(",")).join("\n") + "\n";
+  const toggle = () => {
+    if (details.open && details.children.length < 2)
+      details.append(table(head, rows().map((row) => row.map(shown)), caption, true));
+  };
+  const details = h("details", { toggle }, h("summary", {}, `Table: ${caption}`));
+  const button = (name, click) => h("button", { type: "button", click }, name);
+  const figures = (drawn.has(chart) ? ["svg", "png"] : []).map((kind) =>
+    button(kind.toUpperCase(), () => saveChart(chart, kind)),
+  );
+  const file = button("CSV", () => save(csv(), `${D.study}-${saved}.csv`, "text/csv"));
+  where.replaceChildren(details, h("div", { class: "tools" }, "Save", figures, file));
+}
+
+/** Labelled choices; `choices` is name -> [label, [[value, text], …]]. Calls `changed(values)`. */
 function controls(where, choices, changed) {
   const values = {};
   const shown = Object.entries(choices).filter(([name, [, options]]) => {

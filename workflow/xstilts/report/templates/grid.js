@@ -4,7 +4,7 @@ const ROWS_SHOWN = 120;
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const grid = { rows: [], cursor: 0, all: false, values: {} };
 
-/** What the choices select: the columns and, by recipe and column, the statistics. */
+/** The columns that the choices select and, by recipe and column, the statistics. */
 function gridCells(v) {
   const m = Number(v.model);
   const options = { metric: v.metric, over: v.over, baseline: Number(v.baseline) };
@@ -40,8 +40,8 @@ function gridOrder({ m, columns, cells, gains }, v) {
   return { recipes, targets: [...sorted, ...columns.filter((t) => t === MEAN)] };
 }
 
-/** Values at which colours are full: the 95th percentile of the gains, but never less than a point,
-    or the range of scores. */
+/** Values at which colours saturate: the 95th percentile of the gains, at least one point, or the
+    range of scores. */
 function gridScale({ cells, gains }) {
   const all = [...cells.values()].flatMap((row) => [...row.values()]);
   const values = there(all.map((s) => (gains ? s.gain : s.mean)));
@@ -51,7 +51,7 @@ function gridScale({ cells, gains }) {
   return { low: 0, high: Math.max(1, sizes[Math.ceil(0.95 * (sizes.length - 1))]) };
 }
 
-/** The place of a value on the colour scale: gains in [-1, 1], scores in [0, 0.9]. */
+/** Position of a value on the colour scale: gains in [-1, 1], scores in [0, 0.9]. */
 function colourOf(value, gains, { low, high }) {
   if (value === null) return 0;
   if (gains) return Math.max(-1, Math.min(1, value / high));
@@ -60,15 +60,15 @@ function colourOf(value, gains, { low, high }) {
 
 function gridRow(m, r, t, s, gains, scale, over) {
   const value = gains && !s.isBase ? s.gain : s.mean;
-  const copied = isSameData(r, t);
+  const shared = isSameData(r, t);
   const gap = s.wanted - s.seeds;
-  const marks = `${s.degenerate ? "†" : ""}${s.seeds && gap > 0 ? "‡" : ""}${copied ? "=" : ""}`;
+  const marks = `${s.degenerate ? "†" : ""}${s.seeds && gap > 0 ? "‡" : ""}${shared ? "=" : ""}`;
   const empty = s.absent ? "n/a" : s.seeds ? "no pair" : "missing";
   const notes = [
     s.absent && "not in the study",
     s.degenerate && `${s.degenerate} degenerate`,
     !s.absent && gap > 0 && `${gap} of ${s.wanted} seeds missing`,
-    copied && "trains on the target's own examples",
+    shared && "shares training data with the target",
   ].filter(Boolean);
   return {
     ...{ key: `${r}.${t}`, m, r, target: t, y: RECIPE_LABELS[r] },
@@ -89,22 +89,22 @@ function gridRow(m, r, t, s, gains, scale, over) {
   };
 }
 
-/** A label in lines of some twelve characters, with as many lines above as the longest needs. */
+/** Labels in lines of about twelve characters, padded above to equal numbers of lines. */
 function wrapped(names) {
   const lines = names.map((name) => {
-    const found = [""];
+    const text = [""];
     for (const word of name.split(/\s+/)) {
-      const last = found.at(-1);
+      const last = text.at(-1);
       if (!last || last.length + word.length < 13)
-        found[found.length - 1] = `${last} ${word}`.trim();
-      else if (found.length < 3) found.push(word);
-      else found[2] = `${found[2].replace(/ …$/, "")} …`;
+        text[text.length - 1] = `${last} ${word}`.trim();
+      else if (text.length < 3) text.push(word);
+      else text[2] = `${text[2].replace(/ …$/, "")} …`;
     }
-    return found;
+    return text;
   });
-  const most = Math.max(...lines.map((found) => found.length));
-  const texts = lines.map((found) => [...Array(most - found.length).fill(""), ...found].join("\n"));
-  // equal texts would be one column: spaces without width tell them apart
+  const most = Math.max(...lines.map((text) => text.length));
+  const texts = lines.map((text) => [...Array(most - text.length).fill(""), ...text].join("\n"));
+  // equal texts would share a column: zero-width spaces make them different
   return {
     most,
     texts: texts.map(
@@ -115,12 +115,12 @@ function wrapped(names) {
 const TARGET_LABELS = unique(D.targets);
 
 async function showGrid(v) {
-  const found = gridCells(v),
-    { recipes, targets } = gridOrder(found, v),
-    scale = gridScale(found);
+  const selected = gridCells(v),
+    { recipes, targets } = gridOrder(selected, v),
+    scale = gridScale(selected);
   const lines = recipes.map((r) =>
     targets.map((t) =>
-      gridRow(found.m, r, t, found.cells.get(r).get(t), found.gains, scale, v.over),
+      gridRow(selected.m, r, t, selected.cells.get(r).get(t), selected.gains, scale, v.over),
     ),
   );
   const heads = wrapped(lines[0].map((row) => row.x));
@@ -132,7 +132,7 @@ async function showGrid(v) {
   const element = byId("grid-chart"),
     narrow = innerWidth < 640;
   const step = (element.clientWidth - (narrow ? 130 : 270)) / targets.length;
-  showLegend(found.gains, scale);
+  showLegend(selected.gains, scale);
   const view = await draw("heatmap", element, rows, {
     width: { step: Math.max(58, Math.min(118, step)) },
     signals: { narrow, cursor: "", lines: heads.most },
@@ -143,9 +143,9 @@ async function showGrid(v) {
     openCell(item.datum);
   });
   const text = (row) =>
-    found.gains && row.Interval !== "–" ? `${row.shown} (${row.Interval})` : row.shown;
+    selected.gains && row.Interval !== "–" ? `${row.shown} (${row.Interval})` : row.shown;
   behind(byId("grid-more"), element, {
-    caption: found.gains ? "gains and their 95 % intervals" : "scores",
+    caption: selected.gains ? "gains and their 95 % CIs" : "scores",
     head: ["Recipe", ...lines[0].map((row) => row.Target)],
     rows: () =>
       lines.map((line) => [
@@ -171,19 +171,19 @@ function showLegend(gains, { low, high }) {
     ends[0],
     h("span", { class: gains ? "ramp" : "ramp score" }),
     ends[1],
-    gains ? h("span", {}, "bold: the interval leaves out zero") : "",
-    h("span", {}, "† degenerate · ‡ seeds missing · = same examples as the target"),
+    gains ? h("span", {}, "bold: the CI excludes zero") : "",
+    h("span", {}, "† degenerate · ‡ seeds missing · = shares training data with the target"),
   );
 }
 
-/** Move the frame to a cell, by its place in the rows; the cell. */
+/** Move the frame to a cell, given by its place in the rows, and return the cell. */
 function setCursor(place) {
   grid.cursor = place;
   drawn.get(byId("grid-chart"))?.view.signal("cursor", grid.rows[place].key).run();
   return grid.rows[place];
 }
 
-/** Arrow keys move a frame over the heat map and say what is under it; Enter opens it. */
+/** Arrow keys move a frame over the heat map and announce the cell; Enter opens it. */
 function moveCursor(event) {
   const here = grid.rows[grid.cursor],
     by = ARROWS[event.key];
@@ -199,7 +199,7 @@ function moveCursor(event) {
   }
   const row = setCursor(grid.cursor);
   byId("grid-live").textContent =
-    `${row.Recipe}, ${row.Target}: ${row.shown}, interval ${row.Interval}, ${row.Seeds} seeds. ${row.Note}`;
+    `${row.Recipe}, ${row.Target}: ${row.shown}, CI ${row.Interval}, ${row.Seeds} seeds. ${row.Note}`;
 }
 
 function startGrid() {
