@@ -1,12 +1,12 @@
 """Expansion of a study: its cells, and the tree of artefacts that they need.
 
-Pure: nothing here reads or writes a file. `Grid` resolves one artefact at a time and remembers it,
-so shared prefixes are one object, and a stage that runs one node resolves only its ancestors.
+Pure: nothing here reads or writes a file. `Grid` resolves one artefact at a time and keeps it, so
+recipes share their first steps, and a stage that makes one artefact resolves only its ancestors.
 """
 
 import fnmatch
-from collections.abc import Iterable
-from functools import cache, partial
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
 
 from xstilts.config.origins import FilesSplit, HubSplit, LabSplit
 from xstilts.config.project import Project, validate
@@ -29,36 +29,46 @@ from xstilts.grid.artefacts import (
 from xstilts.languages.codes import fill
 from xstilts.recipe import NONE, Part, Recipe, Step, parse
 
-# what of a split on the Hub says which files it is
+# keys of a split on the Hub that select its files
 _ORIGIN = ("repository", "revision", "config", "split", "files")
 
 
+def memoised(method: Callable) -> Callable:
+    """Decorate a method so that an instance computes the result of equal arguments once."""
+    name = f"_{method.__name__}_results"
+
+    @wraps(method)
+    def call(self, *arguments):
+        results = self.__dict__.setdefault(name, {})
+        if arguments not in results:
+            results[arguments] = method(self, *arguments)
+        return results[arguments]
+
+    return call
+
+
 class Grid:
-    """A project's cells and artefacts, resolved on demand and each only once."""
+    """A project's cells and artefacts, resolved on demand.
+
+    An artefact that is requested twice is the same object, and its digest is computed once.
+    """
 
     def __init__(self, project: Project):
         self.project = project
         self.study = project.study
         self.recipes = project.named_recipes()
-        # bound caches: an artefact asked for twice is the same object, hashed once
-        self.own_dataset = cache(self._own_dataset)
-        self.part = cache(self._part)
-        self.root = cache(self._root)
-        self.step = cache(self._step)
-        self.predictions = cache(self._predictions)
-        self.score = cache(self._score)
-        self.examined = cache(self._examined)
-        self.artefacts = cache(self._artefacts)
-        self.shared = cache(self._shared)
 
     def cells(self) -> list[Cell]:
-        """The study's cells, those that it wants only, in study order."""
+        """Return the study's cells in study order, restricted to its `only`.
+
+        Raise InputError for a pattern that matches no cell.
+        """
         cells, only = self._all_cells(), self.study.only
         if not only:
             return cells
         names = [str(cell) for cell in cells]
         found = {pattern: set(fnmatch.filter(names, pattern)) for pattern in only}
-        # what a study leaves out for lack of files may be all that a pattern meant
+        # a pattern may match only cells that were left out because their files are missing
         missed = [pattern for pattern in only if not found[pattern]]
         if missed and self.study.languages == "all":
             hint = nearest(missed[0], names)
@@ -67,7 +77,7 @@ class Grid:
         return [cell for cell, name in zip(cells, names, strict=True) if name in wanted]
 
     def _all_cells(self) -> list[Cell]:
-        """Models x recipes x targets x seeds; a control runs under recipe `none` only."""
+        """Return models x recipes x targets x seeds; a control runs under recipe `none` only."""
         study = self.study
         none = [name for name, recipe in self.recipes.items() if not recipe.steps]
         runs = [(model, list(self.recipes)) for model in study.variants()]
@@ -81,23 +91,23 @@ class Grid:
         ]
 
     def scores(self) -> list[Score]:
-        """The scores of all cells, in study order."""
+        """Return the scores of all cells, in study order."""
         return [self.score(cell) for cell in self.cells()]
 
     def subset_score(self, name: str) -> Score | None:
-        """The score whose wrong examples are a subset of the study, if one defines it."""
+        """Return the score whose wrong examples form a subset, if the subset is defined by one."""
         wrong = self.study.subsets[name].wrong
         first = Cell(self.study.models[0], NONE, wrong or "", self.study.seeds[0])
         return self.score(first) if wrong else None
 
     def retained(self) -> dict[tuple[str, str, str, int], Score]:
-        """How well a chain still does its earlier tasks: (model, chain, task, seed) -> score.
+        """Return the scores of a chain's earlier tasks: (model, chain, task, seed) -> score.
 
-        The chain is every beginning of an order, and the task one of its steps: its head is put
-        on the encoder that the last step of the chain left. The first entry of a task is that of
-        its own step.
+        For each beginning of an order and each of its steps, the head of that step is evaluated
+        on the encoder after the last step. The first entry of a task is that of its own step.
         """
-        orders = self.study.orders
+        if not (self.study.orders and self.study.orders.forgetting):
+            return {}
         chains = {
             name: recipe.steps
             for name, recipe in self.recipes.items()
@@ -105,7 +115,7 @@ class Grid:
         }
         runs = dict.fromkeys((cell.model, cell.recipe, cell.seed) for cell in self.cells())
         found = {}
-        for model, name, seed in runs if orders and orders.forgetting else ():
+        for model, name, seed in runs:
             chain = chains.get(name, ())
             for end, start in [(e, s) for e in range(len(chain)) for s in range(e + 1)]:
                 key = (model, str(Recipe(chain[: end + 1])), chain[start].parts[0].task, seed)
@@ -132,10 +142,12 @@ class Grid:
             task.source_language,
         )
 
-    def _examined(self, target: str) -> tuple[Dataset, ...]:
-        """What a task is predicted on: its test data, and the source's validation data.
+    @memoised
+    def examined(self, target: str) -> tuple[Dataset, ...]:
+        """Return the data sets that a task is predicted on.
 
-        With them what all languages rank, where that is a split of its own.
+        They are its test data, the candidates that all languages rank, if these are a split of
+        their own, and the validation data of the source language.
         """
         task = self._task(target)
         if "test" not in task.splits:
@@ -150,12 +162,12 @@ class Grid:
         return (*found, *self._validation(task, target))
 
     def aside(self) -> list[Score]:
-        """Scores that no table shows, but an analysis reads."""
+        """Return the scores that an analysis reads but no table shows."""
         subsets = [self.subset_score(name) for name in self.study.subsets]
         return [*filter(None, subsets), *self.retained().values()]
 
     def tasks(self) -> set[str]:
-        """The tasks that the study uses, those included whose splits others refer to."""
+        """Return the tasks that the study uses, including those whose splits other tasks use."""
         models = [*self.study.models, *self.study.controls]
         entries = [self.project.models[model] for model in models]
         recipes = [*self.recipes.values(), *(parse(entry.pretrain or NONE) for entry in entries)]
@@ -169,18 +181,18 @@ class Grid:
         return names
 
     def languages(self, task: str) -> list[str]:
-        """The languages that the study scores a target task in."""
+        """Return the languages in which the study scores a target task."""
         entry = self.study.tasks.get(task)
         chosen = entry.languages if entry and entry.languages else None
         return list(chosen or self.project.tasks[task].languages)
 
     def dataset(self, task: str, language: str, split: str) -> Dataset:
-        """The data of a split that is one data set."""
+        """Return the data of a split that is one data set."""
         [found] = self.datasets(task, language, split)
         return found
 
     def datasets(self, task: str, language: str, split: str) -> tuple[Dataset, ...]:
-        """The data of a split; several where it is put together from other tasks'."""
+        """Return the data of a split: several data sets if it is composed of other tasks'."""
         spec = self._task(task).splits.get(split)
         if spec is None:
             raise InputError(f"task {task!r} has no split {split!r}")
@@ -188,7 +200,9 @@ class Grid:
             return tuple(self.dataset(other, language, split) for other in others)
         return (self.own_dataset(task, language, split),)
 
-    def _own_dataset(self, task: str, language: str, split: str) -> Dataset:
+    @memoised
+    def own_dataset(self, task: str, language: str, split: str) -> Dataset:
+        """Return the data of a split that the task defines itself."""
         spec = self._task(task).splits[split]
         if isinstance(spec, HubSplit):
             origin = {key: fill(getattr(spec, key), language) for key in _ORIGIN}
@@ -203,7 +217,7 @@ class Grid:
         return self.project.models[model.partition(ARM)[0]].form == "text-to-text"
 
     def _family(self, task: str, model: str) -> str:
-        """The module that holds a task's behaviour under a model. Raises InputError for none."""
+        """Return the family of a task under a model. Raise InputError if there is none."""
         name = self._task(task).family
         if not self._is_text_to_text(model):
             return name
@@ -214,7 +228,9 @@ class Grid:
             )
         return family(name).TEXT_TO_TEXT
 
-    def _part(self, part: Part, model: str) -> TrainPart:
+    @memoised
+    def part(self, part: Part, model: str) -> TrainPart:
+        """Return the training data of a part of a recipe step."""
         task = self._task(part.task)
         validation = None
         if "validation" in task.splits:
@@ -237,7 +253,7 @@ class Grid:
         )
 
     def trainings(self) -> tuple[int, int]:
-        """Trainings of the study, pretraining left out: if each cell did its own, and as a tree."""
+        """Return the number of trainings without and with sharing; pretraining does not count."""
         nodes = []
         for score in self.scores():
             lineage = score.predictions.checkpoint.lineage()
@@ -245,8 +261,9 @@ class Grid:
             nodes += [node.id for node in lineage[len(root.lineage()) :]]
         return len(nodes), len(set(nodes))
 
-    def _root(self, model: str) -> Checkpoint:
-        """The pretrained model: from the Hub, or initialised and trained on its `pretrain`."""
+    @memoised
+    def root(self, model: str) -> Checkpoint:
+        """Return the pretrained model: from the Hub, or initialised and trained on `pretrain`."""
         entry = self.project.models[model]
         if entry.hub:
             return Checkpoint(model, "hub", 0, None, origin=entry.hub)
@@ -258,8 +275,9 @@ class Grid:
             root = self._trained(model, f"pretrain-{step}", root, step, entry.init.seed)
         return root
 
-    def _step(self, model: str, recipe: Recipe, seed: int) -> Checkpoint:
-        """The checkpoint after a recipe's steps; the prefix is shared with other recipes."""
+    @memoised
+    def step(self, model: str, recipe: Recipe, seed: int) -> Checkpoint:
+        """Return the checkpoint after a recipe's steps; recipes share their first steps."""
         if not recipe.steps:
             return self.root(model.partition(ARM)[0])
         parent = self.step(model, Recipe(recipe.steps[:-1]), seed)
@@ -275,7 +293,7 @@ class Grid:
                 "expected one"
             )
         settings = self._step_settings(step, parts, model)
-        # not the arm's name: what two arms agree on is trained once
+        # not the arm's name: two arms with equal settings share the training
         return Checkpoint(model.partition(ARM)[0], chain, seed, parent, parts, settings)
 
     def _step_settings(self, step: Step, parts: tuple[TrainPart, ...], model: str) -> Train:
@@ -288,16 +306,20 @@ class Grid:
         for key in sorted(Train.model_fields.keys() - stated.keys() - PART_SETTINGS):
             values[key] = getattr(parts[0].settings, key)
             if len({getattr(part.settings, key) for part in parts}) > 1:
-                told = ", ".join(f"{part.task} {getattr(part.settings, key)}" for part in parts)
-                differing.append(f"{key} ({told})")
+                values_of = ", ".join(
+                    f"{part.task} {getattr(part.settings, key)}" for part in parts
+                )
+                differing.append(f"{key} ({values_of})")
         if differing:
             raise InputError(
                 f"recipe step {str(step)!r}: its tasks differ in train.{', '.join(differing)}; "
-                "state what they take below `multitask` in the study"
+                "state the common value under `multitask` in the study"
             )
         return validate(Train, values, f"settings of recipe step {str(step)!r}")
 
-    def _predictions(self, model: str, recipe: Recipe, target: str, seed: int) -> Predictions:
+    @memoised
+    def predictions(self, model: str, recipe: Recipe, target: str, seed: int) -> Predictions:
+        """Return the predictions for a target after a recipe's steps and its own training."""
         task = self._task(target)
         settings = self.project.settings("predict", target, model)
         if (settings.retrieval == "margin") != (task.predicted_splits() != ["test"]):
@@ -320,14 +342,16 @@ class Grid:
         )
 
     def _validation(self, task: Task, target: str) -> tuple[Dataset, ...]:
-        """The source language's validation data of a target that is trained, if it has any."""
+        """Return the source language's validation data of a target that is trained, if any."""
         if not {"train", "validation"} <= task.splits.keys():
             return ()
         found = self.dataset(target, task.source_language, "validation")
         is_missing = isinstance(found.spec, FilesSplit) and not found.raw
-        return () if is_missing else (found,)  # a study can do without
+        return () if is_missing else (found,)  # optional
 
-    def _score(self, cell: Cell) -> Score:
+    @memoised
+    def score(self, cell: Cell) -> Score:
+        """Return the score of a cell."""
         predictions = self.predictions(
             cell.model, self.recipes[cell.recipe], cell.target, cell.seed
         )
@@ -335,9 +359,9 @@ class Grid:
         return Score(cell, predictions, tuple(task.metrics), task.source_language)
 
     def find(self, group: str, id: str) -> Artefact:
-        """The artefact of a group (of `Artefacts`) with this id, without expanding all cells.
+        """Return the artefact with this id, of a group of `Artefacts`, without expanding all cells.
 
-        Raises InputError with the nearest id of the study.
+        Raise InputError with the nearest id of the study.
         """
         for look in (self.shared, partial(self._near, id), self.artefacts):
             found = getattr(look(), group)
@@ -346,14 +370,16 @@ class Grid:
         what = f"study {self.study.study!r} has no {group[:-1]} {id!r} with its present settings"
         raise InputError(f"{what}: {nearest(id, found)}")
 
-    def _artefacts(self) -> Artefacts:
-        """Everything that the study wants, each once."""
+    @memoised
+    def artefacts(self) -> Artefacts:
+        """Return all artefacts of the study."""
         return _expand([*self.scores(), *self.aside()])
 
-    def _shared(self) -> Artefacts:
-        """What a few cells already need: all data and pretrained models of the study.
+    @memoised
+    def shared(self) -> Artefacts:
+        """Return the artefacts of a few cells: all data and pretrained models of the study.
 
-        They are those of the first cell of each model and recipe, and of each model and target.
+        The cells are the first of each model and recipe, and of each model and target.
         """
         first = {}
         for cell in self.cells():
@@ -363,7 +389,7 @@ class Grid:
         return _expand([*map(self.score, dict.fromkeys(first.values())), *aside])
 
     def _near(self, id: str) -> Artefacts:
-        """What the cells need whose coordinates may be in the readable part of an id."""
+        """Return the artefacts of the cells whose coordinates may occur in an id."""
         model, chain, *rest = [*id.split("."), ""]
         seeds = {seed for seed in self.study.seeds if f"s{seed}" in rest}
         recipes = {name for name, recipe in self.recipes.items() if _on_the_way(chain, recipe)}
@@ -379,7 +405,7 @@ class Grid:
 
 
 def _on_the_way(chain: str, recipe: Recipe) -> bool:
-    """Whether a chain of steps may be a beginning of a recipe, or the recipe and a target."""
+    """Whether a chain of steps may be a beginning of a recipe, or a recipe with a target."""
     written = str(recipe)
     return (
         not recipe.steps
@@ -390,7 +416,7 @@ def _on_the_way(chain: str, recipe: Recipe) -> bool:
 
 
 def _expand(scores: Iterable[Score]) -> Artefacts:
-    """Scores with all that they need, each once."""
+    """Return scores with everything that they need."""
     found = Artefacts({}, {}, {}, {})
     for score in scores:
         found.scores[score.id] = score
@@ -406,5 +432,5 @@ def _expand(scores: Iterable[Score]) -> Artefacts:
 
 
 def raw_key(spec: LabSplit | FilesSplit | HubSplit, language: str) -> str:
-    """How a project lists the raw files of one language of a split; empty if it has none."""
+    """Return the key of a language's raw files in `Project.raw`; empty if it has none."""
     return f"{spec.path} {language}" if isinstance(spec, FilesSplit) else ""
