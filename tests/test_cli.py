@@ -65,7 +65,7 @@ def rejection(capsys):
         assert "Traceback" not in err
         assert err.count(f"xstilts {arguments[0]}: ") == 1, err
         assert results() == before
-        return err.strip()
+        return err[err.index(f"xstilts {arguments[0]}: ") :].strip()  # after the notices
 
     return run
 

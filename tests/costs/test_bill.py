@@ -1,4 +1,4 @@
-"""plan: bills, wall time, the cells of a budget, and estimate against actual."""
+"""Bills, wall time, the cells of a budget, and estimated against actual costs."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ def on_gpu(grid: Grid, gpus: int = 1) -> Grid:
 
 
 def make(grid: Grid = GRID, done=(), seconds: float = 3600) -> bill.Plan:
-    """A plan in which each training and prediction takes as long; other jobs take no time."""
+    """A plan in which all trainings and predictions take equally long, and other jobs no time."""
     costs = {}
     for artefact in grid.artefacts().all():
         works = artefact.identity.phase in bill.COMPUTING
@@ -42,7 +42,7 @@ def make(grid: Grid = GRID, done=(), seconds: float = 3600) -> bill.Plan:
     return bill.make(grid, estimator, Evidence(costs), done)
 
 
-def test_shared_steps_are_paid_once():
+def test_shared_steps_are_counted_once():
     made = make(on_gpu(GRID))
     lines = made.by_phase()
     # per seed: entities, entities-completion, and NLI after each recipe
@@ -53,11 +53,11 @@ def test_shared_steps_are_paid_once():
     assert made.total().gpu_hours == 21
     assert sum(line.gpu_hours for line in made.by_recipe().values()) == pytest.approx(21)
     assert sum(line.gpu_hours for line in made.by_model().values()) == pytest.approx(21)
-    # the step on entities is of two recipes
+    # two recipes share the step on entities
     assert made.by_recipe()[bill.SHARED].gpu_hours == 2
 
 
-def test_what_is_done_costs_nothing():
+def test_done_artefacts_cost_nothing():
     everything = make()
     half = make(done=[id for id in everything.by_id if "s1" in id])
     line = half.by_phase()["train"]
@@ -66,7 +66,7 @@ def test_what_is_done_costs_nothing():
     assert bill.wall_seconds(make(done=everything.by_id), 1) == 0
 
 
-def test_a_cell_whose_checkpoint_was_deleted_is_to_do():
+def test_cell_without_its_checkpoint_is_not_done():
     everything = make()
     cell = GRID.cells()[0]
     checkpoint = GRID.score(cell).predictions.checkpoint.id
@@ -74,7 +74,7 @@ def test_a_cell_whose_checkpoint_was_deleted_is_to_do():
     assert made.needs[cell] == {checkpoint}
 
 
-def test_what_an_analysis_reads_is_in_the_bill_but_not_in_the_cells():
+def test_bill_includes_artefacts_of_the_analysis():
     order = {
         "tasks": ["entities", "completion"],
         "steps": 4,
@@ -86,7 +86,7 @@ def test_what_an_analysis_reads_is_in_the_bill_but_not_in_the_cells():
     ]
     without, forgetting = map(make, grids)
     assert without.needs == forgetting.needs
-    # each task after its own step, and the first after the second
+    # each task after its own step, and the first task after the second step
     assert forgetting.by_phase()["score"].to_do == without.by_phase()["score"].to_do + 3
     assert bill.ASIDE not in without.by_recipe()
     lines = forgetting.by_recipe()
@@ -106,7 +106,7 @@ def test_wall_time_by_list_scheduling():
 
 
 @given(st.integers(1, 12), st.floats(0.1, 100))
-def test_wall_time_is_between_its_bounds(gpus, seconds):
+def test_wall_time_is_within_grahams_bounds(gpus, seconds):
     made = make(on_gpu(GRID), seconds=seconds)
     wall = bill.wall_seconds(made, gpus)
     longest = bill.wall_seconds(made)
@@ -116,7 +116,7 @@ def test_wall_time_is_between_its_bounds(gpus, seconds):
 
 
 def test_a_job_needs_its_gpus():
-    with pytest.raises(InputError, match="--gpus 1: a job of the study asks for 2"):
+    with pytest.raises(InputError, match="--gpus 1: a job of the study needs 2"):
         bill.wall_seconds(make(on_gpu(GRID, 2)), 1)
 
 
@@ -128,7 +128,7 @@ def test_without_gpus_a_budget_is_of_cpu_hours():
     assert problem.cost(GRID.cells())[1] == pytest.approx(10 * len(made.to_do))
 
 
-def test_gains_are_of_the_same_seed_and_spreads_pool_the_recipes_of_a_target():
+def test_gains_pair_seeds_and_deviations_pool_recipes():
     scores = {
         Cell("m", recipe, "x", seed): score
         for recipe, values in {"none": [50, 60], "a": [51, 63], "b": [50, 61]}.items()
@@ -140,12 +140,12 @@ def test_gains_are_of_the_same_seed_and_spreads_pool_the_recipes_of_a_target():
     found = spreads([*scores, Cell("m", "b", "z", 1)], gains)
     pooled = ((2 + 0.5) / 2) ** 0.5
     assert found["m", "a", "x"] == found["m", "b", "x"] == pytest.approx(pooled)
-    assert found["m", "b", "z"] == pytest.approx(pooled)  # nothing known: that of all
+    assert found["m", "b", "z"] == pytest.approx(pooled)  # no gain on z: pooled over all targets
     assert set(spreads(scores, {}).values()) == {1.0}
 
 
 @given(st.sets(st.sampled_from(GRID.cells())))
-def test_patterns_take_just_the_wanted_cells(wanted):
+def test_patterns_select_just_the_wanted_cells(wanted):
     only = bill.patterns(GRID.cells(), wanted)
     if wanted:
         assert set(make_grid(**STUDY, only=only).cells()) == wanted
@@ -184,6 +184,6 @@ def test_check_compares_by_phase():
     assert 0 < found.error < 2
 
 
-def test_nothing_to_check():
+def test_check_needs_a_measured_job():
     with pytest.raises(InputError, match="no job of the study has a benchmark file yet"):
         bill.check(GRID, Estimator(GRID.project, load_table()), Evidence())

@@ -120,7 +120,7 @@ def test_node_lost_while_its_training_lives_on(training):
         training.finish(process)
     finally:
         cluster.start(node)
-    assert "there already, made by another process" in training.log()
+    assert "already complete (made by another process)" in training.log()
     assert "resuming" not in training.log()
 
 
@@ -176,7 +176,7 @@ def test_snakemake_killed(training):
     resume(pid)
     training.finish(process)
     assert [job["JobState"] for job in training.jobs()] == ["COMPLETED", "COMPLETED"]
-    assert "there already, made by another process" in training.log()
+    assert "already complete (made by another process)" in training.log()
     assert training.run() == []
 
 

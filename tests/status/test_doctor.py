@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong with an installation is named, with a remedy, and fails the command."""
+"""`doctor`: each fault of an installation is named with a remedy and fails the command."""
 
 import shutil
 import sys
@@ -31,16 +31,16 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def examined(capsys) -> tuple[int, str]:
+def examine(capsys) -> tuple[int, str]:
     capsys.readouterr()
     status = main(["doctor"])
     return status, capsys.readouterr().out
 
 
-def program(name: str, output: str, status: int = 0) -> None:
+def program(name: str, printed: str, status: int = 0) -> None:
     path = Path("bin") / name
     path.parent.mkdir(exist_ok=True)
-    lines = "".join(f"echo '{line}'\n" for line in output.splitlines())
+    lines = "".join(f"echo '{line}'\n" for line in printed.splitlines())
     path.write_text(f"#!/bin/sh\n{lines}exit {status}\n")
     path.chmod(0o755)
 
@@ -58,108 +58,110 @@ def ask_for_gpus(count: int) -> None:
     MODELS.write_text(yaml.safe_dump(models))
 
 
-def test_all_is_well(place, capsys):
-    status, told = examined(capsys)
-    assert status == 0, told
-    assert "✗" not in told
+def test_good_installation_passes(place, capsys):
+    status, output = examine(capsys)
+    assert status == 0, output
+    assert "✗" not in output
     for name in ("Python", "libraries", "folder results", "disk", "SLURM", "GPUs"):
-        assert f"✓ {name}: " in told
-    assert "all is well" in told
+        assert f"✓ {name}: " in output
+    assert "all checks passed" in output
     assert not Path("results").exists()
 
 
-def test_libraries_that_differ_from_the_lock(place, capsys):
+def test_versions_must_match_the_lock(place, capsys):
     lock = Path("project/envs/requirements.lock")
     lock.write_text("pydantic==0.1\nnot-for-developers==1.0\nRich==0.2\nno_such_library==3.0\n")
     stated = Path("project/pyproject.toml")
     stated.write_text(
         '[project]\nrequires-python = ">=3.99"\ndependencies = ["no-such-library==3.0"]\n'
     )
-    status, told = examined(capsys)
+    status, output = examine(capsys)
     assert status == FAILED
-    assert "expected 3.99 or later" in told
-    assert ", not 0.1, " in told
-    assert "no_such_library is not installed" in told
-    assert "not-for-developers" not in told
-    assert "pip install --requirement envs/requirements.lock" in told
-    assert "2 of the checks failed" in told
+    assert "expected 3.99 or later" in output
+    assert ", expected 0.1, " in output
+    assert "no_such_library is not installed" in output
+    assert "not-for-developers" not in output
+    assert "pip install --requirement envs/requirements.lock" in output
+    assert "2 checks failed" in output
 
 
-def test_a_folder_that_cannot_be_written(place, capsys):
+def test_unwritable_folder_fails(place, capsys):
     Path("results").write_text("a file in its place")
-    status, told = examined(capsys)
+    status, output = examine(capsys)
     assert status == FAILED
-    assert "✗ folder results: results: cannot write here" in told
+    assert "✗ folder results: results: cannot write here" in output
 
 
-def test_too_little_room(place, capsys, monkeypatch):
+def test_full_disk_fails(place, capsys, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: Usage(9, 9, 10))
-    status, told = examined(capsys)
+    status, output = examine(capsys)
     assert status == FAILED
-    assert "✗ disk: 10 B free, the study needs about " in told
-    assert "xstilts plan --disk" in told
+    assert "✗ disk: 10 B free; the study needs about " in output
+    assert "xstilts plan --disk" in output
 
 
-def test_downloads_that_are_not_there(place, capsys):
+def test_missing_downloads_are_named(place, capsys):
     models = yaml.safe_load(MODELS.read_text())
     models["far"] = {"hub": {"repository": "some/model", "revision": "a" * 40}, "parameters": 1e6}
     MODELS.write_text(yaml.safe_dump(models))
     study = Path("config/config.yaml")
     study.write_text(study.read_text().replace("models: [tiny]", "models: [far]"))
-    status, told = examined(capsys)
-    assert status == FAILED, told
-    assert "✗ downloads: 1 of 1 are not there: far.hub." in told
-    assert "make fetch STUDY=config/config.yaml" in told
+    status, output = examine(capsys)
+    assert status == FAILED, output
+    assert "✗ downloads: 1 of 1 missing: far.hub." in output
+    assert "make fetch STUDY=config/config.yaml" in output
 
 
-def test_a_site_without_its_slurm(place, capsys):
+def test_site_needs_slurm(place, capsys):
     Path("project/profiles/slurm/site.yaml").write_text("account: mine\n")
-    status, told = examined(capsys)
+    status, output = examine(capsys)
     assert status == FAILED
-    assert "✗ SLURM: no sbatch, squeue, scancel, sinfo on the PATH" in told
+    assert "✗ SLURM: no sbatch, squeue, scancel, sinfo on the PATH" in output
 
 
-def test_a_cluster_as_the_site_says(place, capsys):
+def test_cluster_that_matches_the_site_passes(place, capsys):
     ask_for_gpus(1)
     site = {"partitions": {"cpu": "std", "gpu": "acc"}, "gpu_model": "h200"}
     cluster("std|(null)\nacc|gpu:h200:8(S:0-1)", **site)
-    status, told = examined(capsys)
-    assert status == 0, told
-    assert "✓ SLURM: partitions acc, std" in told
-    assert "✓ GPUs: SLURM offers gpu:h200:8" in told
+    status, output = examine(capsys)
+    assert status == 0, output
+    assert "✓ SLURM: partitions acc, std" in output
+    assert "✓ GPUs: SLURM offers gpu:h200:8" in output
 
 
-def test_a_cluster_of_another_kind(place, capsys):
+def test_cluster_must_match_the_site(place, capsys):
     ask_for_gpus(1)
     cluster("std|gpu:a100:4", partitions={"cpu": "std", "gpu": "acc"}, gpu_model="h200")
-    status, told = examined(capsys)
+    status, output = examine(capsys)
     assert status == FAILED
-    assert "✗ partition of gpu jobs: the cluster has none called acc\n    correct site.yaml" in told
-    assert "✗ GPUs: SLURM offers gpu:a100:4, none is h200" in told
+    assert (
+        "✗ partition of gpu jobs: the cluster has none called acc\n    correct site.yaml" in output
+    )
+    assert "✗ GPUs: SLURM offers gpu:a100:4, none is h200" in output
     program("sinfo", "", status=1)
-    assert "✗ SLURM: sinfo: " in examined(capsys)[1]
+    assert "✗ SLURM: sinfo: " in examine(capsys)[1]
 
 
-def test_gpus_that_a_job_asks_for_and_torch_does_not_see(place, capsys, monkeypatch):
+def test_torch_must_see_enough_gpus(place, capsys, monkeypatch):
     ask_for_gpus(1000)
     python = Path("bin/python")
     program("python", "3 12.8")
     monkeypatch.setattr(sys, "executable", str(python.resolve()))
-    status, told = examined(capsys)
+    status, output = examine(capsys)
     assert status == FAILED
-    assert "✗ GPUs: torch sees 3, a job asks for 1000\n    no nvidia-smi: run on" in told
+    assert "✗ GPUs: torch sees 3, a job needs 1000\n    no nvidia-smi: run on" in output
     program("nvidia-smi", "")
     program("python", "0 None")
-    assert "this torch was built without CUDA" in examined(capsys)[1]
+    assert "this torch was built without CUDA" in examine(capsys)[1]
 
 
-def test_releases_that_are_not_there_are_named(place, capsys):
+def test_missing_releases_are_named(place, capsys):
     tasks = Path("config/tasks/small.yaml")
     entries = yaml.safe_load(tasks.read_text())
     files = {"source": "files", "format": "xnli", "path": "a/{language}"}
     entries["paraphrase"]["splits"]["test"] = files
     tasks.write_text(yaml.safe_dump(entries))
-    status, told = examined(capsys)
+    status, output = examine(capsys)
     assert status == FAILED
-    assert "✗ releases: 1 of 1 data sets have no files: paraphrase.en.test" in told
-    assert "unpack the releases below data, as the `path` of each entry" in told
+    assert "✗ releases: 1 of 1 data sets have no files: paraphrase.en.test" in output
+    assert "unpack the releases below data, at the `path` of each entry" in output

@@ -1,4 +1,4 @@
-"""What `status` knows: done, running, queued and failed, from files and from SLURM's queue."""
+"""`status`: done, running, queued and failed jobs, from files and from SLURM's queue."""
 
 import io
 import os
@@ -29,8 +29,8 @@ def grid(tmp_path, monkeypatch):
 
 def named(grid, name: str):
     """The artefact with this readable name."""
-    [found] = [a for a in grid.artefacts().all() if a.id.rsplit(".", 1)[0] == name]
-    return found
+    [artefact] = [a for a in grid.artefacts().all() if a.id.rsplit(".", 1)[0] == name]
+    return artefact
 
 
 def make(*artefacts, seconds: float | None = None) -> None:
@@ -48,7 +48,7 @@ def lock(artefact, age: float = 0) -> None:
 
 
 def squeue(lines: list[str]) -> None:
-    """A squeue that prints these lines, whatever it is asked."""
+    """Install a squeue that prints these lines."""
     path = Path("bin/squeue")
     path.parent.mkdir(exist_ok=True)
     path.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
@@ -61,7 +61,7 @@ def status(capsys, *options: str) -> str:
     return capsys.readouterr().out
 
 
-def test_cells_are_counted_and_a_score_is_done_with_all_its_files(grid, capsys):
+def test_score_is_done_with_all_its_files(grid, capsys):
     nothing = status(capsys)
     assert "✓ done 0, ▸ running 0, … queued 0, ✗ failed 0, · to do 4, of 4 cells" in nothing
     scores = grid.scores()
@@ -71,11 +71,11 @@ def test_cells_are_counted_and_a_score_is_done_with_all_its_files(grid, capsys):
     assert "✓ done 1, " in status(capsys)
 
 
-def test_a_lock_says_that_it_runs_and_an_old_one_does_not(grid, capsys):
+def test_fresh_lock_is_running_and_old_lock_failed(grid, capsys):
     step = named(grid, "tiny.nli-paraphrase.s1")
     lock(step)
-    told = {"step": 7, "steps": 9, "loss": 0.5, "examples_per_second": 12.3, "seconds_left": 90}
-    store.write_json(store.progress_file(step.id), told)
+    report = {"step": 7, "steps": 9, "loss": 0.5, "examples_per_second": 12.3, "seconds_left": 90}
+    store.write_json(store.progress_file(step.id), report)
     text = status(capsys)
     assert "▸ running 1" in text
     assert f"▸ {step.id}: step 7 of 9, loss 0.500, 12 examples/s, 90 s left" in text
@@ -84,14 +84,14 @@ def test_a_lock_says_that_it_runs_and_an_old_one_does_not(grid, capsys):
     lock(step, age=600)
     text = status(capsys)
     assert "▸ running 0" in text
-    assert f"✗ {step.id}: its process was killed: by SLURM for its memory or time" in text
+    assert f"✗ {step.id}: the process was killed: by SLURM for its memory or time" in text
     squeue([f"7|PENDING|BeginTime|{Path.cwd()}|rule_train_wildcards_{step.id}"])
     text = status(capsys)
     assert f"… {step.id}: BeginTime" in text
     assert "✗ failed 0" in text
 
 
-def test_what_slurm_runs_and_keeps_waiting_with_its_reason(grid, capsys):
+def test_slurm_jobs_are_running_or_queued(grid, capsys):
     first, second = named(grid, "tiny.paraphrase.s1"), named(grid, "tiny.nli.s1")
     predictions = named(grid, "tiny.paraphrase.s1.paraphrase")
     here = Path.cwd()
@@ -105,16 +105,16 @@ def test_what_slurm_runs_and_keeps_waiting_with_its_reason(grid, capsys):
             "a line of another kind",
         ]
     )
-    found = progress.look(grid)
-    assert found.running.keys() == {first.id}
+    snapshot = progress.take_snapshot(grid)
+    assert snapshot.running.keys() == {first.id}
     data = {a.id: "Resources" for a in grid.artefacts().datasets.values() if a.task == "nli"}
-    assert found.queued == {second.id: "Priority", predictions.id: "Dependency"} | data
+    assert snapshot.queued == {second.id: "Priority", predictions.id: "Dependency"} | data
     assert f"… {second.id}: Priority" in status(capsys)
     make(first)
-    assert first.id not in progress.look(grid).running
+    assert first.id not in progress.take_snapshot(grid).running
 
 
-def test_a_failure_shows_its_log_and_the_command_that_runs_it_again(grid, capsys):
+def test_failure_shows_its_log_and_command(grid, capsys):
     step = named(grid, "tiny.nli.s1")
     store.write_text(store.failure_file(step.id), "out of memory\n")
     log = Path("results/logs/train") / f"{step.id}.log"
@@ -136,47 +136,47 @@ def test_a_failure_shows_its_log_and_the_command_that_runs_it_again(grid, capsys
     assert "✗ failed 0" in status(capsys)
 
 
-def test_hours_are_measured_and_the_rest_is_estimated_from_them(grid, capsys):
+def test_spent_time_is_measured_and_rest_estimated(grid, capsys):
     steps = [a for a in grid.artefacts().checkpoints.values() if a.parent]
     make(steps[0], seconds=7200)
     text = status(capsys)
-    assert "CPU hours of trainings and predictions: 2.0 spent, about " in text
+    assert "CPU time of trainings and predictions: 2.0 h spent, about " in text
     make(*grid.artefacts().all(), seconds=3600)
     spent = len(steps) + len(grid.artefacts().predictions)
-    assert f"predictions: {spent:.1f} spent, none to go" in status(capsys)
+    assert f"predictions: {spent:.1f} h spent, nothing left" in status(capsys)
     steps[0].job.benchmark.write_text("damaged", encoding="utf-8")
-    assert "costs are not known: results/benchmarks/train/" in status(capsys)
+    assert "costs are unknown: results/benchmarks/train/" in status(capsys)
 
 
-def test_the_time_left_does_not_jump_when_a_place_is_empty_for_a_moment(grid):
+def test_time_left_ignores_a_moments_empty_place(grid):
     steps = [named(grid, name) for name in ("tiny.nli.s1", "tiny.paraphrase.s1")]
     for step in steps:
         lock(step)
-    busy = progress.look(grid)
+    busy = progress.take_snapshot(grid)
     for step in steps:
         store.lock_file(step.id).unlink()
-    idle = progress.look(grid, busy)
+    idle = progress.take_snapshot(grid, busy)
     assert not idle.running
-    bills = [progress.costs_of(found) for found in (busy, idle, progress.look(grid))]
+    bills = [progress.costs_of(snapshot) for snapshot in (busy, idle, progress.take_snapshot(grid))]
     assert [bill.places for bill in bills] == [2, 2, 1]
     assert bills[0].seconds_left == bills[1].seconds_left < bills[2].seconds_left
 
 
-def test_a_watch_without_a_terminal_is_plain_lines(grid, capsys):
+def test_watch_without_a_terminal_prints_lines(grid, capsys):
     make(*grid.scores())
     text = status(capsys, "--watch")
-    assert text.startswith("cells: done 4; jobs: none; CPU hours of trainings and predictions: ")
+    assert text.startswith("cells: done 4; jobs: none; CPU time of trainings and predictions: ")
     assert text.count("\n") == 1
 
 
-def test_the_panel_counts_by_phase(grid):
+def test_panel_counts_by_phase(grid):
     step, score = named(grid, "tiny.nli.s1"), grid.scores()[0]
     lock(step)
     store.write_text(store.failure_file(named(grid, "tiny.paraphrase.s1").id), "[bold]no")
     make(score)
     console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
-    found = progress.look(grid)
-    console.print(watch.panel(found, STUDY, made=3, elapsed=60))
+    snapshot = progress.take_snapshot(grid)
+    console.print(watch.panel(snapshot, STUDY, finished=3, elapsed=60))
     text = console.file.getvalue()
     rows = {cells[1]: cells[2:-1] for line in text.splitlines() if (cells := line.split())[2:]}
     assert rows["train"] == ["1", "1", "1"]  # running, failed, to do

@@ -1,4 +1,4 @@
-"""What a study costs before it runs: the bill, the wall time, and a budget's problem. Pure."""
+"""Costs of a study before it runs: the bill, the wall time, and the problem of a budget. Pure."""
 
 import heapq
 import math
@@ -20,14 +20,14 @@ from xstilts.grid.artefacts import (
 from xstilts.grid.grid import Grid
 
 SHARED = "(shared)"
-ASIDE = "(analysis)"  # what no cell needs, but the study's analysis reads
-COMPUTING = ("train", "predict")  # the phases that GPUs, and budgets of hours, are for
+ASIDE = "(analysis)"  # artefacts that only the study's analysis needs, no cell
+COMPUTING = ("train", "predict")  # phases that use GPUs and a budget of hours
 _FOLDS = 10
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a bill: how many artefacts there are, and what those to do cost."""
+    """A line of a bill: number of artefacts, and the costs of the missing ones."""
 
     total: int
     done: int
@@ -38,13 +38,13 @@ class Line:
 
     @property
     def to_do(self) -> int:
-        """How many are not there yet."""
+        """Number of missing artefacts."""
         return self.total - self.done
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's artefacts, which of them are there, and what each costs."""
+    """A study's artefacts, which of them exist, and the cost of each."""
 
     grid: Grid
     artefacts: Artefacts
@@ -54,32 +54,32 @@ class Plan:
 
     @cached_property
     def by_id(self) -> dict[str, Artefact]:
-        """Every artefact, in the order of the phases."""
+        """All artefacts by id, in the order of the phases."""
         return {artefact.id: artefact for artefact in self.artefacts.all()}
 
     @cached_property
     def needs(self) -> dict[Cell, frozenset[str]]:
-        """The artefacts that each cell still needs; none if it is done."""
+        """Missing artefacts of each cell; none if it is done."""
         return {score.cell: frozenset(_needed(score)) - self.done for score in self.grid.scores()}
 
     @cached_property
     def to_do(self) -> list[Artefact]:
-        """What is to be made: a download only where its data set is."""
+        """Missing artefacts; a download only if its data set is missing too."""
         aside = [frozenset(_needed(score)) - self.done for score in self.grid.aside()]
-        wanted = set().union(*self.needs.values(), *aside)
-        return [artefact for id, artefact in self.by_id.items() if id in wanted]
+        missing = set().union(*self.needs.values(), *aside)
+        return [artefact for id, artefact in self.by_id.items() if id in missing]
 
     def by_phase(self) -> dict[str, Line]:
-        """The bill by phase; phases without an artefact are left out."""
+        """Return the bill by phase, without phases that have no artefact."""
         return self._lines({id: a.identity.phase for id, a in self.by_id.items()}, PHASES)
 
     def by_model(self) -> dict[str, Line]:
-        """The bill by model; what several models need, as data, is `SHARED`."""
+        """Return the bill by model; what several models need, such as data, is `SHARED`."""
         models = dict.fromkeys(cell.model for cell in self.needs)
         return self._lines(self._owners(lambda cell: cell.model), [*models, SHARED, ASIDE])
 
     def by_recipe(self) -> dict[str, Line]:
-        """The bill by recipe; what several recipes need is `SHARED`."""
+        """Return the bill by recipe; what several recipes need is `SHARED`."""
         owners = self._owners(lambda cell: cell.recipe)
         return self._lines(owners, [*self.grid.recipes, SHARED, ASIDE])
 
@@ -89,7 +89,7 @@ class Plan:
             for id in _needed(score):
                 users[id].add(name(score.cell))
         users |= {id: {ASIDE} for id in self.by_id if id not in users}
-        return {id: found.pop() if len(found) == 1 else SHARED for id, found in users.items()}
+        return {id: names.pop() if len(names) == 1 else SHARED for id, names in users.items()}
 
     def _lines(self, groups: Mapping[str, str], order: Iterable[str]) -> dict[str, Line]:
         members = defaultdict(list)
@@ -104,22 +104,22 @@ class Plan:
 
     @cached_property
     def on_gpus(self) -> bool:
-        """Whether anything that is to do asks for a GPU; if not, budgets are of CPU hours."""
+        """Whether a missing artefact needs a GPU; if none does, budgets are of CPU hours."""
         return any(self.costs[artefact.id].gpus for artefact in self.to_do)
 
     def hours(self, id: str) -> float:
-        """What an artefact takes of a budget of hours."""
+        """Return the hours of an artefact that count against a budget."""
         cost = self.costs[id]
         if self.on_gpus:
             return cost.gpu_hours
         return cost.seconds / 3600 if self.by_id[id].identity.phase in COMPUTING else 0.0
 
     def total(self) -> Line:
-        """The bill of all that is to do."""
+        """Return the bill of the whole study."""
         return _line(len(self.by_id), [self.costs[artefact.id] for artefact in self.to_do])
 
     def sources(self) -> Counter[str]:
-        """How the costs of trainings and predictions to do are known: how many of each."""
+        """Return how the costs of missing trainings and predictions are known, with counts."""
         phases = ((a.identity.phase, self.costs[a.id].source) for a in self.to_do)
         return Counter(source for phase, source in phases if phase in COMPUTING)
 
@@ -135,9 +135,9 @@ def _line(total: int, costs: Sequence[Cost]) -> Line:
     )
 
 
-def _needed(score: Score) -> dict[str, None]:
+def _needed(score: Score) -> list[str]:
     """Ids of a score and of all its ancestors."""
-    return dict.fromkeys((*score.ancestors(), score.id))
+    return [*score.ancestors(), score.id]
 
 
 def make(
@@ -147,12 +147,12 @@ def make(
     done: Iterable[str],
     past: Iterable[Artefact] = (),
 ) -> Plan:
-    """The plan of a study; `past` are artefacts of others that the evidence has costs of."""
+    """Return the plan of a study; `past` are artefacts of other studies with measured costs."""
     artefacts = grid.artefacts()
     known = {artefact.id: artefact for artefact in (*past, *artefacts.all())}
     costs = estimator.estimate(known.values(), evidence)
     done = {*done}
-    for dataset in artefacts.datasets.values():  # a download has served once its data is there
+    for dataset in artefacts.datasets.values():  # prepared data need no download any more
         if dataset.download and dataset.id in done:
             done.add(dataset.download.id)
     to_do = [node for id, node in artefacts.checkpoints.items() if id not in done]
@@ -161,93 +161,89 @@ def make(
 
 
 @dataclass
-class _Job:
-    """What one Snakemake job makes: a task's data sets are made in one."""
+class _Work:
+    """Work of one Snakemake job, which may make several artefacts, and its place in the graph."""
 
     seconds: float = 0.0
-    places: int = 0  # GPUs, or one where a training asks for none; other phases have room
-    after: set[str] = field(default_factory=set)
-    before: set[str] = field(default_factory=set)
-    rest: float = 0.0  # seconds from its start to the end of the longest chain
+    places: int = 0  # GPUs, 1 for a training without a GPU, 0 for other phases
+    parents: set[str] = field(default_factory=set)
+    children: set[str] = field(default_factory=set)
+    longest: float = 0.0  # seconds from its start to the end of the longest chain of jobs
 
 
 def wall_seconds(plan: Plan, gpus: int | None = None) -> float:
-    """How long all that is to do takes on so many GPUs, by list scheduling.
+    """Return the wall time of all missing artefacts on `gpus` GPUs, by list scheduling.
 
-    Of the jobs that can start, that with the longest chain behind it goes first. Without a number
-    of GPUs, it is the longest chain. Raises InputError if a job asks for more GPUs.
+    Of the jobs that can start, the one with the longest chain of descendants starts first. Without
+    a number of GPUs, the result is the longest chain. Raise InputError if a job needs more GPUs.
     """
     jobs = _jobs(plan)
-    if gpus is not None and (most := max((job.places for job in jobs.values()), default=0)) > gpus:
-        raise InputError(f"--gpus {gpus}: a job of the study asks for {most}")
+    most = max((job.places for job in jobs.values()), default=0)
+    if gpus is not None and most > gpus:
+        raise InputError(f"--gpus {gpus}: a job of the study needs {most}")
     free = math.inf if gpus is None else gpus
-    waiting = {name: len(job.after) for name, job in jobs.items()}
-    at_once: list[str] = []
-    queue: list[tuple[float, str]] = []
-    running: list[tuple[float, str]] = []
+    unfinished = {name: len(job.parents) for name, job in jobs.items()}
+    ready: list[tuple[float, str]] = []  # minus the longest chain, and name
+    running: list[tuple[float, str]] = []  # end and name
     now = 0.0
 
-    def ready(name: str) -> None:
+    def enqueue(name: str) -> None:
         if jobs[name].places:
-            heapq.heappush(queue, (-jobs[name].rest, name))
-        else:
-            at_once.append(name)
-
-    for name, count in waiting.items():
-        if not count:
-            ready(name)
-    while at_once or queue or running:
-        starting, at_once = at_once, []
-        held = []
-        while queue and free:
-            item = heapq.heappop(queue)
-            places = jobs[item[1]].places
-            if places <= free:
-                free -= places
-                starting.append(item[1])
-            else:
-                held.append(item)
-        for item in held:
-            heapq.heappush(queue, item)
-        for name in starting:
+            heapq.heappush(ready, (-jobs[name].longest, name))
+        else:  # starts immediately
             heapq.heappush(running, (now + jobs[name].seconds, name))
+
+    for name, number in unfinished.items():
+        if not number:
+            enqueue(name)
+    while ready or running:
+        waiting = []
+        while ready and free:
+            item = heapq.heappop(ready)
+            job = jobs[item[1]]
+            if job.places <= free:
+                free -= job.places
+                heapq.heappush(running, (now + job.seconds, item[1]))
+            else:
+                waiting.append(item)
+        for item in waiting:
+            heapq.heappush(ready, item)
         now, name = heapq.heappop(running)
         free += jobs[name].places
-        for follower in jobs[name].before:
-            waiting[follower] -= 1
-            if not waiting[follower]:
-                ready(follower)
+        for child in jobs[name].children:
+            unfinished[child] -= 1
+            if not unfinished[child]:
+                enqueue(child)
     return now
 
 
-def _jobs(plan: Plan) -> dict[str, _Job]:
-    jobs: dict[str, _Job] = {}
-    job_of = {artefact.id: artefact.job for artefact in plan.to_do}
+def _jobs(plan: Plan) -> dict[str, _Work]:
+    """Return the jobs of the missing artefacts by the path of their benchmark file."""
+    jobs: dict[str, _Work] = {}
+    job_of = {artefact.id: str(artefact.job.benchmark) for artefact in plan.to_do}
     for artefact in plan.to_do:
         name, cost = job_of[artefact.id], plan.costs[artefact.id]
-        job = jobs.setdefault(name, _Job())
+        job = jobs.setdefault(name, _Work())
         job.seconds += cost.seconds
         if artefact.identity.phase in COMPUTING:
             job.places = max(1, cost.gpus)
-        parents = {job_of[parent.id] for parent in artefact.inputs if parent.id in job_of}
-        job.after |= parents - {name}
+        job.parents |= {job_of[a.id] for a in artefact.inputs if a.id in job_of} - {name}
     for name, job in jobs.items():
-        for parent in job.after:
-            jobs[parent].before.add(name)
-    for name in reversed(list(jobs)):  # they are in the order of the phases, parents first
-        job = jobs[name]
-        job.rest = job.seconds + max((jobs[after].rest for after in job.before), default=0)
+        for parent in job.parents:
+            jobs[parent].children.add(name)
+    for job in reversed(jobs.values()):  # children first: jobs are in the order of the phases
+        job.longest = job.seconds + max((jobs[c].longest for c in job.children), default=0)
     return jobs
 
 
 def problem(
     plan: Plan, gains: Mapping[Pair, Sequence[float]], hours: float, disk: float
 ) -> Problem:
-    """The choice of cells within hours of GPUs and bytes on disk; either may be infinite."""
-    wanted = set().union(*plan.needs.values())
+    """Return the choice of cells within GPU hours and bytes on disk; either may be infinite."""
+    missing = set().union(*plan.needs.values())
     return Problem(
         needs=plan.needs,
-        costs={id: (plan.hours(id), plan.costs[id].disk) for id in wanted},
+        costs={id: (plan.hours(id), plan.costs[id].disk) for id in missing},
         budgets=(hours, disk),
         units=("GPU hours" if plan.on_gpus else "CPU hours", "bytes on disk"),
         baselines=frozenset(name for name, r in plan.grid.recipes.items() if not r.steps),
@@ -256,41 +252,41 @@ def problem(
 
 
 def patterns(cells: Iterable[Cell], wanted: set[Cell]) -> list[str]:
-    """A short list for a study's `only` that takes just the wanted ones of its cells."""
-    levels = {cell: _levels(cell) for cell in cells}
-    split = {name for cell, names in levels.items() if cell not in wanted for name in names}
-    found = {}
-    for cell in levels:
+    """Return a short list for a study's `only` that selects just the wanted cells."""
+    prefixes = {cell: _prefixes(cell) for cell in cells}
+    mixed = {name for cell, names in prefixes.items() if cell not in wanted for name in names}
+    selected = {}
+    for cell in prefixes:
         if cell in wanted:
-            whole = next((name for name in levels[cell] if name not in split), None)
-            found[f"{whole}.*" if whole else str(cell)] = None
-    return list(found)
+            shared = next((name for name in prefixes[cell] if name not in mixed), None)
+            selected[f"{shared}.*" if shared else str(cell)] = None
+    return list(selected)
 
 
-def _levels(cell: Cell) -> list[str]:
-    """The beginnings of a cell's name that several cells share, the shortest first."""
+def _prefixes(cell: Cell) -> list[str]:
+    """Prefixes of a cell's name that several cells share, the shortest first."""
     parts = str(cell).split(".")
     return [".".join(parts[:n]) for n in range(1, len(parts))]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A phase's jobs that have been measured: what they took, and what was expected."""
+    """Actual and estimated costs of a phase's measured jobs."""
 
     jobs: int
     actual: float  # seconds
-    flops: float  # seconds, as before any run
-    others: float  # seconds, from the other jobs
+    flops: float  # seconds, estimated from FLOPs as before any run
+    others: float  # seconds, scaled from the other jobs
     error: float  # median over jobs of |others / actual - 1|
     disk: float  # bytes
     disk_before: float  # bytes, as before any run
 
 
 def check(grid: Grid, estimator: Estimator, evidence: Evidence) -> dict[str, Comparison]:
-    """Estimate and actual cost by phase.
+    """Return estimated and actual costs by phase.
 
-    Twice: as before any run, and from the jobs of the nine other tenths of the measured jobs.
-    Raises InputError if nothing was measured.
+    Costs are estimated twice: from FLOPs, as before any run, and by cross-validation, from the
+    other nine tenths of the measured jobs. Raise InputError if nothing was measured.
     """
     artefacts = {a.id: a for a in grid.artefacts().all() if a.id in evidence.costs}
     if not artefacts:
@@ -300,26 +296,31 @@ def check(grid: Grid, estimator: Estimator, evidence: Evidence) -> dict[str, Com
     for fold in range(_FOLDS):
         held_out = set(list(artefacts)[fold::_FOLDS])
         known = {id: cost for id, cost in evidence.costs.items() if id not in held_out}
-        found = estimator.estimate(artefacts.values(), Evidence(known, evidence.rows))
-        others |= {id: found[id] for id in held_out}
-    comparisons = {}
-    for phase in PHASES:
-        ids = [id for id, artefact in artefacts.items() if artefact.identity.phase == phase]
-        if not ids:
-            continue
-        actual = [evidence.costs[id].seconds for id in ids]
-        errors = [
-            abs(others[id].seconds / seconds - 1)
-            for id, seconds in zip(ids, actual, strict=True)
-            if seconds
-        ]
-        comparisons[phase] = Comparison(
-            len(ids),
-            math.fsum(actual),
-            math.fsum(before[id].seconds for id in ids),
-            math.fsum(others[id].seconds for id in ids),
-            sorted(errors)[len(errors) // 2] if errors else 0.0,
-            math.fsum(evidence.costs[id].disk for id in ids),
-            math.fsum(before[id].disk for id in ids),
-        )
-    return comparisons
+        estimates = estimator.estimate(artefacts.values(), Evidence(known, evidence.rows))
+        others |= {id: estimates[id] for id in held_out}
+    by_phase = defaultdict(list)
+    for id, artefact in artefacts.items():
+        by_phase[artefact.identity.phase].append(id)
+    return {
+        phase: _comparison(by_phase[phase], evidence.costs, before, others)
+        for phase in PHASES
+        if phase in by_phase
+    }
+
+
+def _comparison(
+    ids: Sequence[str],
+    actual: Mapping[str, Cost],
+    before: Mapping[str, Cost],
+    others: Mapping[str, Cost],
+) -> Comparison:
+    errors = [abs(others[id].seconds / actual[id].seconds - 1) for id in ids if actual[id].seconds]
+    return Comparison(
+        len(ids),
+        math.fsum(actual[id].seconds for id in ids),
+        math.fsum(before[id].seconds for id in ids),
+        math.fsum(others[id].seconds for id in ids),
+        sorted(errors)[len(errors) // 2] if errors else 0.0,
+        math.fsum(actual[id].disk for id in ids),
+        math.fsum(before[id].disk for id in ids),
+    )

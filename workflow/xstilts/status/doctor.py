@@ -1,6 +1,5 @@
-"""`xstilts doctor`: is this installation fit to run the study? Each failure with its remedy."""
+"""`xstilts doctor`: checks whether this machine can run the study; each failure has a remedy."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -19,11 +18,12 @@ from xstilts.config.origins import FilesSplit
 from xstilts.config.project import read_site
 from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
-from xstilts.costs.units import size
+from xstilts.costs.units import count, size
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import gpus_of
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import RESULTS, is_done
+from xstilts.grid.state import is_done
+from xstilts.store import paths
 
 ROOT = Path(__file__).parents[3]
 _SECONDS = 120  # for a command of SLURM, or to import torch on a busy file server
@@ -33,18 +33,18 @@ _SLURM = ("sbatch", "squeue", "scancel", "sinfo")
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at and found; a remedy makes it a failure."""
+    """Result of a check; with a remedy, it is a failure."""
 
     name: str
-    found: str
+    result: str
     remedy: str = ""
 
 
 def examine(grid: Grid, notices: list[str], study: Path) -> Iterator[Check]:
-    """All checks, those that take long last."""
+    """Run all checks, the slow ones last."""
     yield _python()
     yield _libraries()
-    yield from (_writable(folder) for folder in (RESULTS, store.SCRATCH, Path(".snakemake")))
+    yield from (_writable(folder) for folder in (paths.RESULTS, store.SCRATCH, Path(".snakemake")))
     yield _disk(grid)
     yield from _downloads(grid, study)
     yield from _raw_files(grid)
@@ -57,48 +57,52 @@ def examine(grid: Grid, notices: list[str], study: Path) -> Iterator[Check]:
 
 
 def show(checks: Iterator[Check], console: Console | None = None) -> bool:
-    """Print each check as it is made. Whether none failed."""
+    """Print each check when it is finished; return whether none failed."""
     console = console or Console()
     failed = 0
     for check in checks:
         failed += bool(check.remedy)
         mark, style = ("✗", "red") if check.remedy else ("✓", "green")
-        console.print(Text(f"{mark} {check.name}: {check.found}", style), soft_wrap=True)
+        console.print(Text(f"{mark} {check.name}: {check.result}", style), soft_wrap=True)
         if check.remedy:
             console.print(Text(f"    {check.remedy}"), soft_wrap=True)
-    told = f"{failed} of the checks failed" if failed else "all is well"
-    console.print(Text(told, "bold"))
+    summary = f"{count(failed, 'check')} failed" if failed else "all checks passed"
+    console.print(Text(summary, "bold"))
     return not failed
 
 
 def _python() -> Check:
-    stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = stated["project"]["requires-python"].removeprefix(">=")
-    found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] < tuple(map(int, wanted.split("."))):
-        return Check("Python", found, f"expected {wanted} or later: `make PYTHON=python{wanted}`")
-    return Check("Python", found)
+    needed = _pyproject()["requires-python"].removeprefix(">=")
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < tuple(map(int, needed.split("."))):
+        remedy = f"expected {needed} or later: `make PYTHON=python{needed}`"
+        return Check("Python", version, remedy)
+    return Check("Python", version)
+
+
+def _pyproject() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def _libraries() -> Check:
-    """The versions that the lock pins; tools of developers may be absent."""
-    stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    needed = {_plain(text.split("==")[0]) for text in stated["project"]["dependencies"]}
+    """Compare the installed versions with the lock file; developers' tools may be absent."""
+    needed = {_plain(text.split("==")[0]) for text in _pyproject()["dependencies"]}
     lock = ROOT / "envs" / "requirements.lock"
-    wrong, count = [], 0
+    wrong, correct = [], 0
     for name, pinned in re.findall(r"^([\w.-]+)==(\S+)", lock.read_text(encoding="utf-8"), re.M):
         try:
-            found = version(name)
+            installed = version(name)
         except PackageNotFoundError:
             wrong += [f"{name} is not installed"] if _plain(name) in needed else []
             continue
-        count += 1
-        if found.split("+")[0] != pinned.split("+")[0]:
-            wrong.append(f"{name} is {found}, not {pinned}")
+        if installed.split("+")[0] == pinned.split("+")[0]:
+            correct += 1
+        else:
+            wrong.append(f"{name} is {installed}, expected {pinned}")
     if wrong:
         remedy = "run `pip install --requirement envs/requirements.lock`"
         return Check("libraries", _list(wrong), remedy)
-    return Check("libraries", f"{count} as pinned in envs/requirements.lock")
+    return Check("libraries", f"{correct} as pinned in envs/requirements.lock")
 
 
 def _plain(name: str) -> str:
@@ -106,13 +110,13 @@ def _plain(name: str) -> str:
 
 
 def _writable(folder: Path) -> Check:
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        store.check_writable(there)
+        store.check_writable(existing)
     except InputError as error:
-        remedy = "mend the folder's rights or make room; or run in a folder of your own"
+        remedy = "change the folder's permissions, free disk space, or run in another folder"
         return Check(f"folder {folder}", str(error), remedy)
-    return Check(f"folder {folder}", "can be written")
+    return Check(f"folder {folder}", "writable")
 
 
 def _disk(grid: Grid) -> Check:
@@ -120,50 +124,52 @@ def _disk(grid: Grid) -> Check:
     try:
         evidence = measured.read(grid.project, grid.artefacts().all())
         done = [artefact.id for artefact in grid.artefacts().all() if is_done(artefact)]
-        made = bill.make(grid, Estimator(grid.project, load_table()), evidence, done)
+        plan = bill.make(grid, Estimator(grid.project, load_table()), evidence, done)
     except InputError as error:
-        return Check("disk", f"{size(free)} free; what the study needs is not known: {error}")
-    total = made.total()
-    need = total.disk + total.download + made.scratch
-    found = f"{size(free) or 'none'} free, the study needs about {size(need) or 'none'} more"
+        return Check("disk", f"{size(free)} free; the study's need is unknown: {error}")
+    total = plan.total()
+    need = total.disk + total.download + plan.scratch
+    needed = f"about {size(need)} more" if need else "no more"
+    result = f"{size(free) or '0 B'} free; the study needs {needed}"
     if need > free:
         remedy = (
-            "make room (`xstilts gc`), or choose cells: `xstilts plan --disk SIZE --write FILE`"
+            "free disk space (`xstilts gc`), or run fewer cells "
+            "(`xstilts plan --disk SIZE --write FILE`)"
         )
-        return Check("disk", found, remedy)
-    return Check("disk", found)
+        return Check("disk", result, remedy)
+    return Check("disk", result)
 
 
 def _downloads(grid: Grid, study: Path) -> Iterator[Check]:
-    data = grid.artefacts().datasets.values()
-    served = {d.download.id for d in data if d.download and is_done(d)}
-    wanted = grid.artefacts().downloads
-    missing = [id for id, one in wanted.items() if id not in served and not is_done(one)]
+    datasets = grid.artefacts().datasets.values()
+    prepared = {d.download.id for d in datasets if d.download and is_done(d)}
+    downloads = grid.artefacts().downloads
+    missing = [id for id, a in downloads.items() if id not in prepared and not is_done(a)]
     if missing:
-        found = f"{len(missing)} of {len(wanted)} are not there: {_list(missing)}"
-        yield Check("downloads", found, f"where there is a network: `make fetch STUDY={study}`")
-    elif wanted:
-        yield Check("downloads", f"all {len(wanted)} are there; jobs need no network")
+        result = f"{len(missing)} of {len(downloads)} missing: {_list(missing)}"
+        yield Check("downloads", result, f"run `make fetch STUDY={study}` where there is a network")
+    elif downloads:
+        yield Check("downloads", f"all {len(downloads)} exist; jobs need no network")
 
 
 def _raw_files(grid: Grid) -> Iterator[Check]:
-    """The releases' files that `prepare` is to read."""
+    """Check that the files of the releases exist, which `prepare` reads."""
     read = [d for d in grid.artefacts().datasets.values() if isinstance(d.spec, FilesSplit)]
     missing = [d.identity.name for d in read if not d.raw and not is_done(d)]
     if missing:
-        found = f"{len(missing)} of {len(read)} data sets have no files: {_list(missing)}"
+        result = f"{len(missing)} of {len(read)} data sets have no files: {_list(missing)}"
         remedy = (
-            f"unpack the releases below {grid.project.data_folder()}, as the `path` of each entry "
-            "in config/tasks says; its `homepage` is where they are; or take what the Hub has "
-            "(`source: hub`), and leave out the rest (`languages: available`)"
+            f"unpack the releases below {grid.project.data_folder()}, at the `path` of each entry "
+            "in config/tasks (its `homepage` has the release); or use the copies on the Hub "
+            "(`source: hub`) and leave out the rest (`languages: available`)"
         )
-        yield Check("releases", found, remedy)
+        yield Check("releases", result, remedy)
     elif read:
         yield Check("releases", f"all {len(read)} data sets have their files")
 
 
 def _slurm(grid: Grid) -> tuple[bool, list[Check]]:
-    """Whether SLURM is here, and what it says of what the site's file names."""
+    """Return whether SLURM is here, and the checks of the cluster and of site.yaml."""
     absent = [name for name in _SLURM if not shutil.which(name)]
     path = ROOT / "profiles" / "slurm" / "site.yaml"
     if absent:
@@ -171,71 +177,71 @@ def _slurm(grid: Grid) -> tuple[bool, list[Check]]:
             remedy = "load your cluster's module, or run on its login node"
             return False, [Check("SLURM", f"no {', '.join(absent)} on the PATH", remedy)]
         return False, [Check("SLURM", "not on this machine: jobs run here")]
-    status, told = _run("sinfo", "--noheader", "--format=%R|%G")
+    status, output = _run("sinfo", "--noheader", "--format=%R|%G")
     if status:
-        found = f"sinfo: {told.partition(chr(10))[0]}"
+        result = f"sinfo: {output.partition(chr(10))[0]}"
         if not path.exists():
-            return False, [Check("SLURM", f"no cluster answers: jobs run here ({found})")]
-        return True, [Check("SLURM", found, "ask whether the cluster is up; `sinfo` must answer")]
-    rows = [line.partition("|") for line in told.splitlines()]
-    partitions = {name.strip(): gpus for name, _, gpus in rows}
-    checks = [Check("SLURM", f"partitions {', '.join(sorted(partitions))}")]
+            return False, [Check("SLURM", f"no cluster answers: jobs run here ({result})")]
+        return True, [Check("SLURM", result, "ask whether the cluster is up; `sinfo` must answer")]
+    rows = [line.partition("|") for line in output.splitlines()]
+    partitions = {name.strip() for name, _, _ in rows}
     site = read_site(path)
+    checks = [Check("SLURM", f"partitions {', '.join(sorted(partitions))}")]
     for kind in ("cpu", "gpu"):
         name = getattr(site.partitions, kind)
         if name and name not in partitions:
-            found = f"the cluster has none called {name}"
-            checks.append(Check(f"partition of {kind} jobs", found, f"correct {path.name}"))
-    if _wants_gpus(grid):
-        offers = [gpus for _, _, gpus in rows if "gpu" in gpus]
-        model = site.gpu_model
-        if not offers:
-            checks.append(Check("GPUs", "SLURM offers none", "`resources` of the model: gpu: 0"))
-        elif model and not any(f":{model}" in gpus for gpus in offers):
-            found = f"SLURM offers {_list(sorted(set(offers)))}, none is {model}"
-            checks.append(Check("GPUs", found, f"correct gpu_model in {path.name}"))
-        else:
-            checks.append(Check("GPUs", f"SLURM offers {_list(sorted(set(offers)))}"))
+            result = f"the cluster has none called {name}"
+            checks.append(Check(f"partition of {kind} jobs", result, f"correct {path.name}"))
+    if _most_gpus(grid):
+        offers = sorted({gpus for _, _, gpus in rows if "gpu" in gpus})
+        checks.append(_slurm_gpus(offers, site.gpu_model, path))
     return True, checks
 
 
+def _slurm_gpus(offers: list[str], model: str | None, site: Path) -> Check:
+    if not offers:
+        return Check("GPUs", "SLURM offers none", "set `gpu: 0` in the model's `resources`")
+    result = f"SLURM offers {_list(offers)}"
+    if model and not any(f":{model}" in gpus for gpus in offers):
+        return Check("GPUs", f"{result}, none is {model}", f"correct gpu_model in {site.name}")
+    return Check("GPUs", result)
+
+
 def _gpu(grid: Grid) -> Check:
-    """GPUs of this machine, if the study's models ask for any."""
-    most = _wants_gpus(grid)
+    """Check the GPUs of this machine, if the study's models need any."""
+    most = _most_gpus(grid)
     if not most:
-        return Check("GPUs", "the study's models ask for none")
+        return Check("GPUs", "the study's models need none")
     code = "import torch; print(torch.cuda.device_count(), torch.version.cuda)"
-    status, told = _run(sys.executable, "-c", code)
-    count, _, cuda = told.strip().partition(" ")
-    if status or not count.isdigit():
-        return Check("GPUs", f"torch does not start: {told.strip()[-200:]}", "reinstall torch")
-    if int(count) >= most:
-        return Check("GPUs", f"torch sees {count}, a job asks for {most}")
-    found = f"torch sees {count}, a job asks for {most}"
+    status, output = _run(sys.executable, "-c", code)
+    number, _, cuda = output.strip().partition(" ")
+    if status or not number.isdigit():
+        return Check("GPUs", f"torch does not start: {output.strip()[-200:]}", "reinstall torch")
+    result = f"torch sees {number}, a job needs {most}"
+    if int(number) >= most:
+        return Check("GPUs", result)
     if not shutil.which("nvidia-smi"):
-        return Check("GPUs", found, "no nvidia-smi: run on a machine with GPUs, or on a cluster")
-    why = "was built without CUDA" if cuda == "None" else f"wants a driver for CUDA {cuda}"
-    return Check("GPUs", found, f"`nvidia-smi` is here: see what it lists; this torch {why}")
+        return Check("GPUs", result, "no nvidia-smi: run on a machine with GPUs, or on a cluster")
+    why = "was built without CUDA" if cuda == "None" else f"needs a driver for CUDA {cuda}"
+    return Check("GPUs", result, f"see which GPUs `nvidia-smi` lists; this torch {why}")
 
 
-def _wants_gpus(grid: Grid) -> int:
-    """GPUs of the largest job."""
+def _most_gpus(grid: Grid) -> int:
+    """Number of GPUs of the largest job."""
     artefacts = grid.artefacts()
     nodes = [*artefacts.checkpoints.values(), *artefacts.predictions.values()]
     return max((gpus_of(node, grid.project) for node in nodes), default=0)
 
 
 def _run(*command: str) -> tuple[int, str]:
-    """Exit status and what a command said."""
+    """Return the exit status and the output of a command, or its error message."""
     try:
-        run = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, env={**os.environ}
-        )
+        run = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return 1, str(error)
     return run.returncode, run.stdout if run.returncode == 0 else run.stderr.strip()
 
 
-def _list(found: list[str]) -> str:
-    rest = len(found) - _LISTED
-    return ", ".join(found[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+def _list(names: list[str]) -> str:
+    rest = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,11 +1,10 @@
-"""How far a study is: what is done, running, queued and failed, by the results folder and SLURM."""
+"""How far a study is: which jobs are done, running, queued or failed, by its files and SLURM."""
 
-import json
 import os
 import re
 import shlex
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,22 +13,23 @@ from pathlib import Path
 from xstilts import store
 from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
-from xstilts.grid.artefacts import Artefact, Cell
+from xstilts.grid.artefacts import Artefact, Cell, Job, Score
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import failure, is_done, missing
 from xstilts.status import slurm
 from xstilts.store import locks
+from xstilts.store.progress import Progress
 
 _PROFILE = Path("profiles/slurm")  # of jobs, where its file of the site was made
 STATES = ("done", "running", "queued", "failed", "to do")
-_RECENT = 12  # looks: between two jobs a place is empty for a moment, and the time left would jump
-_KILLED = "its process was killed: by SLURM for its memory or time, or by hand"
+_RECENT = 12  # snapshots: a job's place is empty for a moment until the next job starts
+_KILLED = "the process was killed: by SLURM for its memory or time limit, or by hand"
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A failed artefact: why, where it is told at length, and what runs it again."""
+    """A failed artefact: the cause, the end of its log, and the command that repeats its job."""
 
     id: str
     message: str
@@ -39,15 +39,15 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """The state of a study's artefacts at one moment."""
 
     grid: Grid
     done: frozenset[str]  # ids
-    running: Mapping[str, dict]  # id -> what a training says of itself, else empty
+    running: Mapping[str, Progress | None]  # id -> a training's report, if any
     queued: Mapping[str, str]  # id -> SLURM's reason
     failed: frozenset[str]
-    recent: tuple[frozenset[str], ...] = ()  # what ran at this look and the last ones
+    recent: tuple[frozenset[str], ...] = ()  # running ids of the last snapshots and this one
 
     def state(self, id: str) -> str:
         """One of `STATES`."""
@@ -58,49 +58,50 @@ class Look:
 
     @cached_property
     def phases(self) -> dict[str, Counter[str]]:
-        """How many artefacts are in each state, by phase in order."""
-        found = {phase: Counter() for phase in measured.PHASES}
+        """Number of artefacts in each state, by phase in order."""
+        phases = {phase: Counter() for phase in measured.PHASES}
         for artefact in self.grid.artefacts().all():
-            found[artefact.identity.phase][self.state(artefact.id)] += 1
-        return {phase: counts for phase, counts in found.items() if counts}
+            phases[artefact.identity.phase][self.state(artefact.id)] += 1
+        return {phase: counts for phase, counts in phases.items() if counts}
 
     @cached_property
     def cells(self) -> dict[Cell, str]:
-        """The state of each cell: failed if anything fails that it needs, else its own jobs'."""
+        """State of each cell: failed if an artefact that it needs failed, else of its own jobs."""
         return {score.cell: self._cell(score) for score in self.grid.scores()}
 
-    def _cell(self, score) -> str:
+    def _cell(self, score: Score) -> str:
         if score.id in self.done:
             return "done"
-        predictions = score.predictions
-        if score.id in self.failed or self.failed & score.ancestors().keys():
+        if not self.failed.isdisjoint({score.id, *score.ancestors()}):
             return "failed"
-        own = [self.state(artefact.id) for artefact in (score, predictions, predictions.checkpoint)]
+        predictions = score.predictions
+        own = [self.state(a.id) for a in (score, predictions, predictions.checkpoint)]
         return next((state for state in ("running", "queued") if state in own), "to do")
 
 
-def look(grid: Grid, before: Look | None = None) -> Look:
-    """What there is now; what was done at an earlier look still is."""
+def take_snapshot(grid: Grid, before: Snapshot | None = None) -> Snapshot:
+    """Take a snapshot of a study's state; artefacts done in `before` are not checked again."""
     known = {artefact.id: artefact for artefact in grid.artefacts().all()}
     past = before.done if before else frozenset()
     done = past | {id for id, artefact in known.items() if id not in past and is_done(artefact)}
-    for dataset in grid.artefacts().datasets.values():  # a download has served once it is prepared
+    for dataset in grid.artefacts().datasets.values():  # prepared data need no download any more
         if dataset.download and dataset.id in done:
             done |= {dataset.download.id}
     scratch = set(os.listdir(store.SCRATCH)) if store.SCRATCH.is_dir() else set()
     started, queued = _slurm(known)
-    running = {id: _training(id) for id in known if id in started or _is_locked(id, scratch)}
-    running = {id: told for id, told in running.items() if id not in done}
-    names = {store.failure_file(id).name: id for id in known}
+    active = [id for id in known if id in started or _is_locked(id, scratch)]
+    running = {id: Progress.read(id) for id in active if id not in done}
     queued = {id: reason for id, reason in queued.items() if id not in done | running.keys()}
+    names = {store.failure_file(id).name: id for id in known}
     failed = {names[name] for name in scratch & names.keys()}
-    failed |= {id for id in known if store.lock_file(id).name in scratch}  # and nobody holds it
+    failed |= {id for id in known if store.lock_file(id).name in scratch}  # a killed job's lock
     failed -= done | running.keys() | queued.keys()
     recent = (*(before.recent if before else ()), frozenset(running))[-_RECENT:]
-    return Look(grid, done, running, queued, frozenset(failed), recent)
+    return Snapshot(grid, done, running, queued, frozenset(failed), recent)
 
 
 def _is_locked(id: str, scratch: set[str]) -> bool:
+    """Whether a running job holds the lock of an artefact."""
     if store.lock_file(id).name not in scratch:
         return False
     try:
@@ -110,22 +111,17 @@ def _is_locked(id: str, scratch: set[str]) -> bool:
     return time.time() - touched < locks.STALE_SECONDS
 
 
-def _training(id: str) -> dict:
-    """What a training last said of itself: step, steps, loss, examples per second, seconds left."""
-    try:
-        return json.loads(store.progress_file(id).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
 def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
-    """What SLURM's jobs of this folder make: ids that it runs, and ids that wait -> its reason."""
-    by_comment: dict[str, list[str]] = {}
+    """Return the ids that SLURM's jobs of this folder make now, and those that wait: id -> reason.
+
+    Jobs are matched by the comment that Snakemake's plugin gives them.
+    """
+    by_comment = defaultdict(list)
     for artefact in known.values():
-        by_comment.setdefault(artefact.job.comment, []).append(artefact.id)
+        by_comment[artefact.job.comment].append(artefact.id)
     running, queued = set(), {}
     for job in slurm.jobs(Path.cwd()):
-        for id in by_comment.get(job.comment, []):
+        for id in by_comment[job.comment]:
             if job.state == "PENDING":
                 queued[id] = job.reason
             else:
@@ -133,28 +129,27 @@ def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
     return running, queued
 
 
-def failures(grid: Grid, found: Look, study: Path) -> list[Failure]:
-    """What failed, in the order of the phases; of a job that makes several, the first."""
+def failures(snapshot: Snapshot, study: Path) -> list[Failure]:
+    """Return the failures in the order of the phases; of a job with several artefacts, one."""
     options = [] if study == Path("config/config.yaml") else ["--configfile", str(study)]
     if (_PROFILE / "site.yaml").exists():
         options += ["--workflow-profile", str(_PROFILE)]
-    told: dict[str, Failure] = {}
-    for artefact in grid.artefacts().all():
-        if artefact.id not in found.failed or artefact.job in told:
-            continue
-        log = artefact.job.log
-        told[artefact.job] = Failure(
-            artefact.id,
-            failure(artefact) or _KILLED,
-            log,
-            last_lines(log),
-            shlex.join(["snakemake", missing(artefact) or artefact.path, *options]),
-        )
-    return list(told.values())
+    by_job: dict[Job, Failure] = {}
+    for artefact in snapshot.grid.artefacts().all():
+        job = artefact.job
+        if artefact.id in snapshot.failed and job not in by_job:
+            by_job[job] = Failure(
+                artefact.id,
+                failure(artefact) or _KILLED,
+                job.log,
+                last_lines(job.log),
+                shlex.join(["snakemake", missing(artefact) or artefact.path, *options]),
+            )
+    return list(by_job.values())
 
 
 def last_lines(log: Path, count: int = 3) -> list[str]:
-    """The end of a log, without times; empty if there is none."""
+    """Return the last lines of a log without their times; none if there is no log."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, log.stat().st_size - 8192))
@@ -167,38 +162,38 @@ def last_lines(log: Path, count: int = 3) -> list[str]:
 
 @dataclass(frozen=True)
 class Bill:
-    """What was spent, and what the rest should take."""
+    """Hours spent so far, and an estimate of the rest."""
 
     on_gpus: bool  # else hours are of processors
     spent: float  # hours of trainings and predictions
     left: float  # hours
-    seconds_left: float  # of the clock, with as many places as were taken of late
-    places: int  # GPUs, or jobs at a time
+    seconds_left: float  # wall time on `places`
+    places: int  # GPUs, or parallel jobs
 
 
-def costs_of(found: Look) -> Bill:
-    """Measured costs of what is done, and estimates from these for the rest.
+def costs_of(snapshot: Snapshot) -> Bill:
+    """Return the measured hours of what is done, and estimates from these for the rest.
 
-    Raises InputError for a damaged benchmark file.
+    Raise InputError for a damaged benchmark file.
     """
-    grid = found.grid
+    grid = snapshot.grid
     evidence = measured.read(grid.project, grid.artefacts().all())
-    made = bill.make(grid, Estimator(grid.project, load_table()), evidence, found.done)
-    computing = [a for a in made.by_id.values() if a.identity.phase in bill.COMPUTING]
-    on_gpus = any(made.costs[artefact.id].gpus for artefact in computing)
+    plan = bill.make(grid, Estimator(grid.project, load_table()), evidence, snapshot.done)
+    computing = [a for a in plan.by_id.values() if a.identity.phase in bill.COMPUTING]
+    on_gpus = any(plan.costs[artefact.id].gpus for artefact in computing)
 
     def hours(artefact: Artefact) -> float:
-        cost = made.costs[artefact.id]
+        cost = plan.costs[artefact.id]
         return cost.gpu_hours if on_gpus else cost.seconds / 3600
 
-    to_do = {artefact.id for artefact in made.to_do}
-    taken = [sum(max(1, made.costs[id].gpus) for id in ids) for ids in found.recent]
-    widest = max((made.costs[id].gpus for id in to_do), default=1)
-    places = max(1, widest, *taken)
+    to_do = {artefact.id for artefact in plan.to_do}
+    in_use = [sum(max(1, plan.costs[id].gpus) for id in ids) for ids in snapshot.recent]
+    widest = max((plan.costs[id].gpus for id in to_do), default=1)
+    places = max(1, widest, *in_use)
     return Bill(
         on_gpus,
-        sum(hours(a) for a in computing if a.id in evidence.costs and a.id in found.done),
+        sum(hours(a) for a in computing if a.id in evidence.costs and a.id in snapshot.done),
         sum(hours(a) for a in computing if a.id in to_do),
-        bill.wall_seconds(made, places),
+        bill.wall_seconds(plan, places),
         places,
     )

@@ -1,4 +1,4 @@
-"""What SLURM says of the jobs of a working directory."""
+"""SLURM's jobs of a working directory."""
 
 import subprocess
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ _SECONDS = 60
 
 @dataclass(frozen=True)
 class Job:
-    """A job that has not ended."""
+    """A job that is waiting or running."""
 
     number: str
     state: str  # such as PENDING
     reason: str  # why it waits
-    comment: str  # the rule and wildcards, from the executor plugin
+    comment: str  # rule and wildcards, from Snakemake's plugin
 
 
 def jobs(folder: Path) -> list[Job]:
-    """The jobs that were submitted from `folder`; none where no SLURM is, or none that answers."""
+    """Return the jobs that were submitted from `folder`; none if SLURM is absent or silent."""
     command = ["squeue", "--me", "--noheader", "--format=%A|%T|%r|%Z|%k"]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
@@ -27,11 +27,11 @@ def jobs(folder: Path) -> list[Job]:
     lines = [line.split("|", 4) for line in run.stdout.splitlines() if line.count("|") >= 4]
     return [
         Job(number, state, reason, comment)
-        for number, state, reason, where, comment in lines
-        if where == str(folder)
+        for number, state, reason, directory, comment in lines
+        if directory == str(folder)
     ]
 
 
 def queued_jobs(folder: Path) -> dict[str, str]:
-    """The numbers of these jobs, by their comment."""
+    """Return the numbers of these jobs by their comment."""
     return {job.comment: job.number for job in jobs(folder)}

@@ -1,0 +1,80 @@
+"""`xstilts list`: the models, tasks, recipes and studies that exist."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from xstilts.config.project import folders, load, read_definitions
+from xstilts.config.schema import Model
+from xstilts.config.yaml import read_yaml
+from xstilts.errors import InputError
+from xstilts.grid.state import open_study
+
+Rows = Iterator[tuple[str, ...]]
+
+
+def print_entries(kind: str, study: Path) -> None:
+    """Print the entries of a kind that the study may use. Raise InputError."""
+    heads, rows = {
+        "models": (("model", "label", "weights", "source"), _models),
+        "tasks": (("task", "label", "family", "languages", "roles"), _tasks),
+        "recipes": (("recipe", "steps"), _recipes),
+        "studies": (("study", "question"), _studies),
+    }[kind]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for head in heads:
+        number = head in ("weights", "languages")
+        table.add_column(
+            head, justify="right" if number else "left", no_wrap=number, overflow="fold"
+        )
+    for row in rows(study):
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _definitions(study: Path):
+    return load(study) if study.suffix == ".json" else read_definitions(folders(study))
+
+
+def _models(study: Path) -> Rows:
+    for name, model in _definitions(study).models.items():
+        yield name, model.label, _millions(model.parameters), _source(model)
+
+
+def _millions(count: int | None) -> str:
+    return f"{count / 1e6:,.0f} M" if count else ""
+
+
+def _source(model: Model) -> str:
+    if model.hub:
+        return model.hub.repository
+    return f"random, then {model.pretrain}" if model.pretrain else "random"
+
+
+def _tasks(study: Path) -> Rows:
+    for name, task in _definitions(study).tasks.items():
+        yield name, task.label, task.family, str(len(task.languages)), ", ".join(task.roles)
+
+
+def _recipes(study: Path) -> Rows:
+    grid, _ = open_study(study)
+    for name, recipe in grid.recipes.items():
+        yield name, str(recipe) if recipe.steps else "no intermediate step"
+
+
+def _studies(study: Path) -> Rows:
+    """Yield the study files next to `study`, in the working directory and in the package."""
+    places = dict.fromkeys(
+        path for folder in folders(study) for path in (folder, folder / "studies")
+    )
+    for path in [path for place in places for path in sorted(place.glob("*.yaml"))]:
+        try:
+            values = read_yaml(path)
+        except InputError as error:
+            values = {"study": "", "title": str(error)}
+        if "study" in values:
+            here = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+            yield str(here), str(values.get("title", ""))

@@ -1,0 +1,261 @@
+"""The commands that a user calls."""
+
+import shutil
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from xstilts.commands import Command, open_grid
+from xstilts.errors import InputError
+
+KINDS = ("models", "tasks", "recipes", "studies")
+
+
+def doctor(options: Namespace) -> int:
+    """Print the checks of this installation; return 1 if one failed."""
+    from xstilts.grid.state import open_study
+    from xstilts.status import doctor
+
+    grid, notices = open_study(options.study)
+    return 0 if doctor.show(doctor.examine(grid, notices, options.study)) else 1
+
+
+def add_status(parser: ArgumentParser) -> None:
+    """Add the options of `status`."""
+    parser.add_argument("--watch", action="store_true", help="update until all cells are done")
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=5,
+        metavar="SECONDS",
+        help="time between two updates (default: 5)",
+    )
+
+
+def status(options: Namespace) -> None:
+    """Print the state of each cell, once or until all are done."""
+    from xstilts.status.progress import failures, take_snapshot
+
+    grid = open_grid(options)
+    if options.watch:
+        from xstilts.status.watch import watch
+
+        watch(grid, options.study, options.every)
+        return
+    from xstilts.status.console import print_status
+
+    snapshot = take_snapshot(grid)
+    print_status(snapshot, failures(snapshot, options.study))
+
+
+def add_plan(parser: ArgumentParser) -> None:
+    """Add the options of `plan`."""
+    budget = parser.add_argument_group("budget: choose the cells that fit")
+    add = budget.add_argument
+    add("--gpu-hours", type=float, metavar="H", help="GPU hours, or CPU hours without GPUs")
+    add("--disk", metavar="SIZE", help="disk space of the results, such as 500GB")
+    add(
+        "--aim",
+        choices=("cells", "pairs", "intervals"),
+        default="cells",
+        help="choose most cells, most recipe-target pairs with all seeds, or the narrowest "
+        "intervals (default: cells)",
+    )
+    add("--write", type=Path, metavar="FILE", help="write a study of the chosen cells")
+    add(
+        "--seconds",
+        type=float,
+        default=15,
+        metavar="N",
+        help="time limit of the search (default: 15)",
+    )
+    add = parser.add_argument
+    add("--gpus", type=int, default=1, metavar="N", help="GPUs for the wall time (default: 1)")
+    add(
+        "--hardware",
+        default="a100",
+        metavar="NAME",
+        help="GPU of estimates without a measurement (default: a100)",
+    )
+    add("--hardware-table", type=Path, metavar="FILE", help="replaces costs/hardware.yaml")
+    add("--check", action="store_true", help="compare estimates with measured costs")
+
+
+def plan(options: Namespace) -> None:
+    """Print the costs of the study, and the cells that fit in a budget."""
+    from xstilts.costs import command
+
+    command.run(open_grid(options), options)
+
+
+def add_why(parser: ArgumentParser) -> None:
+    """Add the cell."""
+    parser.add_argument(
+        "cell", metavar="CELL", help="MODEL.RECIPE.TARGET.sSEED, such as xlmr-large.none.xnli.s1"
+    )
+
+
+def why(options: Namespace) -> None:
+    """Print why a cell is done or not."""
+    from xstilts.status.explain import find_cell, why
+
+    grid = open_grid(options)
+    for line in why(grid, find_cell(grid, options.cell)):
+        print(line)
+
+
+def add_gc(parser: ArgumentParser) -> None:
+    """Add the options of `gc`."""
+    parser.add_argument("--delete", action="store_true", help="delete them")
+
+
+def gc(options: Namespace) -> None:
+    """Print, and with `--delete` remove, the results that no study uses."""
+    from xstilts.costs.units import count, size
+    from xstilts.grid import state
+    from xstilts.store import paths
+
+    snapshots = sorted(paths.STUDIES.glob(f"*/{paths.SNAPSHOT}"))
+    grids = [state.open_study(path)[0] for path in dict.fromkeys([options.study, *snapshots])]
+    unused = state.unreferenced(grids)
+    total = 0
+    for path in unused:
+        bytes = sum(f.stat().st_size for f in [path, *path.rglob("*")] if f.is_file())
+        total += bytes
+        print(f"{size(bytes) or '0 B':>10}  {path}")
+        if options.delete:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    verb = "deleted" if options.delete else "not used by any study"
+    hint = "" if options.delete or not unused else "; `xstilts gc --delete` deletes them"
+    print(f"{size(total) or '0 B':>10}  in {count(len(unused), 'artefact')} {verb}{hint}")
+
+
+def add_list(parser: ArgumentParser) -> None:
+    """Add the kind of entries."""
+    parser.add_argument("kind", choices=KINDS, help="entries to list")
+
+
+def list_entries(options: Namespace) -> None:
+    """Print the models, tasks, recipes or studies that exist."""
+    from xstilts.commands.listing import print_entries
+
+    print_entries(options.kind, options.study)
+
+
+def study(options: Namespace) -> None:
+    """Write the study's tables, figures and page, and print the tables."""
+    from xstilts.report.view import StudyView
+    from xstilts.report.write import terminal
+    from xstilts.stages import summarise
+
+    terminal(summarise.run(StudyView(open_grid(options))))
+
+
+def add_pin(parser: ArgumentParser) -> None:
+    """Add the options of `pin`."""
+    parser.add_argument(
+        "--update", action="store_true", help="also update commits that are already locked"
+    )
+
+
+def pin(options: Namespace) -> None:
+    """Write the lock file, and print its path."""
+    from xstilts.commands.workflow import go_online
+
+    go_online()
+    from xstilts.stages import pin
+
+    print(pin.run(options.study, options.update))
+
+
+def add_export(parser: ArgumentParser) -> None:
+    """Add the options of `export-xtreme`."""
+    add = parser.add_argument
+    add("--model", help="needed if the study has several")
+    add("--recipe", required=True, help="as `xstilts list recipes` prints it")
+    add("--seed", type=seed, required=True, help="such as 1 or s1")
+    add("--out", type=Path, required=True, metavar="FOLDER", help="where to write the files")
+
+
+def seed(text: str) -> int:
+    """Return the number of a seed that is written as `1`, or as `s1` in a cell's name."""
+    return int(text.removeprefix("s"))
+
+
+def export(options: Namespace) -> None:
+    """Write the prediction files of a recipe."""
+    from xstilts import xtreme
+    from xstilts.costs.units import count
+
+    grid = open_grid(options)
+    models = grid.study.variants()
+    if not options.model and len(models) > 1:
+        raise InputError(f"--model: the study has several; expected one of {', '.join(models)}")
+    model = options.model or models[0]
+    written = xtreme.export(grid, model, options.recipe, options.seed, options.out)
+    print(f"{count(len(written), 'file')} in {options.out}")
+
+
+def add_score_files(parser: ArgumentParser) -> None:
+    """Add the options of `score-files`."""
+    add = parser.add_argument
+    add("--task", required=True, help="XTREME's name, such as udpos")
+    add("--language", required=True, help="such as de")
+    add("--predictions", type=Path, required=True, metavar="FILE", help="predictions to score")
+    add(
+        "--gold",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="correct answers in the same format, or in SQuAD's",
+    )
+
+
+def score_files(options: Namespace) -> None:
+    """Print the scores of a prediction file as JSON."""
+    import json
+
+    from xstilts import xtreme
+
+    scores = xtreme.score_files(options.task, options.language, options.predictions, options.gold)
+    print(json.dumps(scores, indent=1))
+
+
+def add_schema(parser: ArgumentParser) -> None:
+    """Add the kind of entry."""
+    parser.add_argument("of", choices=("study", "task", "model"), help="kind of YAML entry")
+
+
+def schema(options: Namespace) -> None:
+    """Print the JSON Schema of a kind of entry."""
+    from xstilts.config.reference import schema
+
+    print(schema(options.of), end="")
+
+
+COMMANDS = (
+    Command("doctor", "check whether this installation can run the study", doctor),
+    Command(
+        "status", "show which cells are done, running or failed, and the time", status, add_status
+    ),
+    Command("plan", "estimate costs, and choose what to run within a budget", plan, add_plan),
+    Command("why", "explain why a cell is done or missing", why, add_why),
+    Command("gc", "list results that no study uses", gc, add_gc),
+    Command("list", "list the available models, tasks, recipes or studies", list_entries, add_list),
+    Command("study", "write tables, figures and report of the existing scores", study),
+    Command("pin", "write current commits of the Hub to the lock file", pin, add_pin),
+    Command("export-xtreme", "write predictions as XTREME's files", export, add_export),
+    Command(
+        "score-files",
+        "score a prediction file in XTREME's format",
+        score_files,
+        add_score_files,
+        needs_study=False,
+    ),
+    Command(
+        "schema",
+        "print the JSON Schema of studies, tasks or models",
+        schema,
+        add_schema,
+        needs_study=False,
+    ),
+)

@@ -1,0 +1,258 @@
+"""The commands that the workflow calls, one per phase: each makes artefacts, given by their ids."""
+
+import os
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xstilts import store
+from xstilts.commands import Command, log, open_grid
+from xstilts.errors import InputError, Stopped
+from xstilts.modelling import distributed
+from xstilts.store import locks
+
+if TYPE_CHECKING:
+    from xstilts.grid.artefacts import Artefact
+    from xstilts.grid.grid import Grid
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia")  # exists where the driver is loaded
+
+Work = Callable[[Sequence["Artefact"], "Grid", Namespace], None]
+
+
+def fetch(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
+    """Download the artefacts."""
+    go_online()
+    from xstilts.stages import fetch
+
+    fetch.run(artefacts)
+
+
+def prepare(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
+    """Prepare the data sets."""
+    from xstilts.stages import prepare
+
+    prepare.run(artefacts, grid.project)
+
+
+def initialise(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
+    """Create the initial model."""
+    _prepare_torch()
+    from xstilts.stages import initialise
+
+    initialise.run(artefacts[0])
+
+
+def train(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
+    """Train the step, in several processes if the options ask for them."""
+    if options.processes > 1 and not distributed.started():
+        distributed.launch(options.processes, options.nodes, sys.argv[1:])
+        return
+    _prepare_torch(options.threads)
+    _require_gpu(artefacts[0], grid)
+    from xstilts.stages import train
+
+    train.run(artefacts[0], options.micro_batch, options.save_every)
+
+
+def predict(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
+    """Predict the target task in all languages."""
+    _prepare_torch(options.threads)
+    _require_gpu(artefacts[0], grid)
+    from xstilts.stages import predict
+
+    predict.run(artefacts[0])
+
+
+def score(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
+    """Score the predictions."""
+    from xstilts.stages import score
+
+    score.run(artefacts[0])
+
+
+def add_id(parser: ArgumentParser) -> None:
+    """Add the id of one artefact."""
+    parser.add_argument("id", nargs=1, metavar="ID", help="name.digest, as in its path")
+
+
+def add_ids(parser: ArgumentParser) -> None:
+    """Add the ids of several artefacts."""
+    parser.add_argument("id", nargs="+", metavar="ID", help="name.digest, as in its path")
+
+
+def add_training(parser: ArgumentParser) -> None:
+    """Add the options of `train`."""
+    add_id(parser)
+    add = partial(parser.add_argument, type=int, metavar="N")
+    add("--micro-batch", help="examples in memory at a time (default: the whole batch)")
+    add("--processes", default=1, help="processes, each with its own GPU (default: 1)")
+    add("--nodes", default=1, help="SLURM nodes of these processes (default: 1)")
+    add("--save-every", default=500, help="steps between two saves of the state (default: 500)")
+    _add_threads(parser)
+
+
+def add_prediction(parser: ArgumentParser) -> None:
+    """Add the options of `predict`."""
+    add_id(parser)
+    _add_threads(parser)
+
+
+def _add_threads(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processor threads; results are bit-identical only with 1 (default: 1)",
+    )
+
+
+def make(group: str, work: Work, options: Namespace) -> None:
+    """Run `work` on the missing ones of the given artefacts while holding their locks.
+
+    The message of a failure is kept for `status`.
+    """
+    from xstilts.grid.state import is_done
+
+    grid = open_grid(options)
+    artefacts = _artefacts(grid, group, options)
+    for folder in (store.SCRATCH, Path(artefacts[0].path).parent):
+        store.check_writable(folder)
+    signal.signal(signal.SIGTERM, _stop)
+    launched = distributed.started()  # then the launching process holds the locks
+    with nullcontext() if launched else locks.held(options.id):
+        for id in [] if launched else options.id:
+            store.failure_file(id).unlink(missing_ok=True)
+        missing = [artefact for artefact in artefacts if not is_done(artefact)]
+        if not missing:
+            log.info(f"{options.id[0]}: already complete (made by another process)")
+            return
+        with _failure_kept(missing):
+            work(missing, grid, options)
+
+
+def _artefacts(grid: "Grid", group: str, options: Namespace) -> list["Artefact"]:
+    try:
+        return [grid.find(group, id) for id in options.id]
+    except InputError as error:
+        raise InputError(f"{options.study}: {error}") from None
+
+
+@contextmanager
+def _failure_kept(artefacts: Sequence["Artefact"]) -> Iterator[None]:
+    """Write the message of an error to the artefacts' failure files, and raise the error."""
+    try:
+        yield
+    except Stopped:
+        raise  # not a failure: the next run resumes
+    except Exception as error:
+        cause = _cause(error)
+        message = str(cause) if isinstance(cause, InputError) else repr(cause)
+        with suppress(OSError):
+            for file in [store.failure_file(artefact.id) for artefact in artefacts]:
+                if not file.exists():  # the first of several processes to fail knows the cause
+                    store.write_text(file, message + "\n")
+        if cause is error:
+            raise
+        raise cause from None
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the error of a full or read-only folder if that is why a phase failed, else `error`.
+
+    The libraries describe a full disk in different words, and some do not name it.
+    """
+    if not isinstance(error, InputError):
+        try:
+            store.check_writable(store.SCRATCH)
+        except InputError as unwritable:
+            return unwritable
+    return error
+
+
+def _stop(number, frame) -> None:
+    """Leave in order at a scheduler's warning, so that locks are released."""
+    raise Stopped(f"stopped by signal {number}; the next run makes what is missing")
+
+
+def go_online() -> None:
+    """Let the Hub's clients use the network, without progress bars and telemetry."""
+    from xstilts.grid.state import OFFLINE
+
+    for name in OFFLINE:
+        os.environ.pop(name, None)
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ[name] = "1"
+    os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
+
+
+def _prepare_torch(threads: int = 1) -> None:
+    """Set the number of threads, and silence the progress bars and hints of transformers."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is imported
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
+    import torch
+    import transformers
+
+    torch.set_num_threads(threads)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+def _require_gpu(artefact: "Artefact", grid: "Grid") -> None:
+    """Raise InputError if torch cannot use this node's GPU: the job would take weeks without."""
+    import torch
+
+    from xstilts.grid.artefacts import gpus_of
+
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
+    if hidden or not gpus_of(artefact, grid.project) or torch.cuda.is_available():
+        return
+    if NVIDIA_DRIVER.exists():
+        built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+        raise InputError(
+            f"{artefact.id}: torch {torch.__version__}, built {built}, cannot use this node's "
+            "GPU; install a build for the node's driver (`nvidia-smi` prints its version), or "
+            "hide the GPU (CUDA_VISIBLE_DEVICES=)"
+        )
+    log.warning(f"{artefact.id}: requests a GPU, but this node has none; using the processor")
+
+
+COMMANDS = (
+    Command(
+        "fetch",
+        "download data sets and models at their pinned commits",
+        partial(make, "downloads", fetch),
+        add_ids,
+    ),
+    Command(
+        "prepare",
+        "convert data sets to the canonical form",
+        partial(make, "datasets", prepare),
+        add_ids,
+    ),
+    Command(
+        "initialise",
+        "create a model with random weights, and its tokenizer",
+        partial(make, "checkpoints", initialise),
+        add_id,
+    ),
+    Command(
+        "train",
+        "fine-tune a checkpoint on the tasks of one step",
+        partial(make, "checkpoints", train),
+        add_training,
+    ),
+    Command(
+        "predict",
+        "predict a target task in all its languages",
+        partial(make, "predictions", predict),
+        add_prediction,
+    ),
+    Command("score", "score the predictions of a cell", partial(make, "scores", score), add_id),
+)
