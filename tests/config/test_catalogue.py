@@ -63,7 +63,7 @@ def test_preset_overrides_task_but_not_study():
     assert named.settings("train", "xnli", "xlmr-large").epochs == 2
     overridden = project(hyperparameters="phang2020", train={"epochs": 1})
     assert overridden.settings("train", "xnli", "xlmr-large").epochs == 1
-    with pytest.raises(InputError, match="set of hyperparameters 'phang': did you mean"):
+    with pytest.raises(InputError, match="hyperparameters: unknown preset 'phang': did you mean"):
         project(hyperparameters="phang")
 
 

@@ -91,7 +91,7 @@ def test_a_study_trains_shared_prefixes_once():
 def test_orders_by_size_use_the_stated_sizes():
     found = grid(orders={**ORDERS, "given": ["size_up"], "random": 0})
     assert str(found.recipes["size_up"]).startswith("lab_completion")  # 1,000 of 1,500
-    with pytest.raises(InputError, match="how many examples ccg has is not stated"):
+    with pytest.raises(InputError, match="task 'ccg' states no `rows`, so its size is unknown"):
         grid(orders={"tasks": ["ccg", "mnli"], "steps": 2, "given": ["size_up"]})
     with pytest.raises(InputError, match="orders: unknown task 'mnl'"):
         grid(orders={"tasks": ["mnl", "mnli"], "steps": 2, "given": ["size_up"]})

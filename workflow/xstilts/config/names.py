@@ -15,47 +15,66 @@ def check_names(
     recipes: Mapping[str, Recipe],
 ) -> None:
     """Raise ValueError for an unknown or unsuitable name, with its place and the nearest one."""
-    for name in [*study.models, *study.controls]:
-        check_known("model", name, models)
-    for name in [*study.tasks, *(task for arm in study.arms.values() for task in arm.tasks)]:
-        check_known("task", name, tasks)
+    for key in ("models", "controls"):
+        for name in getattr(study, key):
+            check_known("model", name, models, f"{key}: ")
+            _check_model(name, models[name], tasks)
     for target in study.targets:
-        check_known("task", target, tasks)
-        _has_role(target, "target", tasks)
-    if study.controls and Recipe() not in recipes.values():
-        raise ValueError(f"controls: they run under recipe {NONE!r}; add it to `recipes`")
+        check_known("task", target, tasks, "targets: ")
+        _has_role(target, "target", tasks, "targets: ")
     for recipe in recipes.values():
         for part in recipe.parts:
             _check_part(part, "intermediate", str(recipe), tasks)
-    for name in [*study.models, *study.controls]:
-        if init := models[name].init:
-            context = f"model {name!r}, init.tokenizer: "
-            check_known("task", init.tokenizer.task, tasks, context)
-            _has_role(init.tokenizer.task, "pretraining", tasks, context)
-        if models[name].pretrain:
-            for part in parse(models[name].pretrain).parts:
-                _check_part(part, "pretraining", models[name].pretrain, tasks)
+    if study.controls and Recipe() not in recipes.values():
+        raise ValueError(f"controls: they run under recipe {NONE!r}; add it to `recipes`")
     for name, task in tasks.items():
-        for split in task.splits:
-            others = task.references(split)
-            if len(others) > 1 and split != "train":
-                raise ValueError(f"task {name!r}, split {split!r}: expected one task")
-            for other in others:
-                _check_reference(name, split, other, tasks)
+        _check_splits(name, task, tasks)
+    _check_published(study, recipes)
+    for name, subset in study.subsets.items():
+        _check_subset(f"subsets.{name}: ", subset, study, tasks, recipes)
+    if study.hyperparameters:
+        presets = {key: None for task in tasks.values() for key in task.settings}
+        check_known("preset", study.hyperparameters, presets, "hyperparameters: ")
+    _check_changes(study, tasks)
+
+
+def _check_model(name: str, model: Model, tasks: Mapping[str, Task]) -> None:
+    if model.init:
+        task, context = model.init.tokenizer.task, f"model {name!r}, init.tokenizer: "
+        check_known("task", task, tasks, context)
+        _has_role(task, "pretraining", tasks, context)
+    if model.pretrain:
+        for part in parse(model.pretrain).parts:
+            _check_part(part, "pretraining", model.pretrain, tasks)
+
+
+def _check_splits(name: str, task: Task, tasks: Mapping[str, Task]) -> None:
+    for split in task.splits:
+        others = task.references(split)
+        if len(others) > 1 and split != "train":
+            raise ValueError(f"task {name!r}, split {split!r}: expected one task, not a list")
+        for other in others:
+            _check_reference(name, split, other, tasks)
+
+
+def _check_published(study: Study, recipes: Mapping[str, Recipe]) -> None:
     for name, scores in study.published.items():
         check_known("recipe", name, {**recipes, "best": None}, "published: ")
         for target in scores:
             check_known("target", target, dict.fromkeys(study.targets), f"published.{name}: ")
-    for name, subset in study.subsets.items():
-        _check_subset(f"subsets.{name}: ", subset, study, tasks, recipes)
-    sets = {key for task in tasks.values() for key in task.settings}
-    if study.hyperparameters:
-        check_known("set of hyperparameters", study.hyperparameters, dict.fromkeys(sets))
+
+
+def _check_changes(study: Study, tasks: Mapping[str, Task]) -> None:
+    """Check the tasks and languages of the study's own entries and of its arms."""
+    for name in study.tasks:
+        check_known("task", name, tasks, "tasks: ")
+    for arm, entry in study.arms.items():
+        for name in entry.tasks:
+            check_known("task", name, tasks, f"arms.{arm}.tasks: ")
     for name, entry in study.tasks.items():
         for language in entry.languages or []:
-            if language not in tasks[name].languages:
-                hint = nearest(language, tasks[name].languages)
-                raise ValueError(f"tasks.{name}: unknown language {language!r}: {hint}")
+            languages = dict.fromkeys(tasks[name].languages)
+            check_known("language", language, languages, f"tasks.{name}: ")
 
 
 def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -> None:

@@ -76,7 +76,7 @@ class Project(Strict):
         return named
 
     def _examples(self, part: Part) -> int:
-        """How many training examples a part of a recipe has, by what its task's entry states."""
+        """Return the number of training examples of a recipe's part, as its task states it."""
         check_known("task", part.task, self.tasks, "orders: ")
         entry = self.tasks[part.task]
         specs = [self.tasks[other].splits["train"] for other in entry.references("train")]
@@ -85,8 +85,8 @@ class Project(Strict):
             count = spec.size if isinstance(spec, LabSplit) else spec.expected("rows", language)
             if count is None:
                 raise ValueError(
-                    f"orders: how many examples {part.task} has is not stated (`rows`): give the "
-                    "orders by size yourself"
+                    f"orders: task {part.task!r} states no `rows`, so its size is unknown; replace "
+                    "size_up and size_down by `{name: [task, …]}`"
                 )
             total += count
         return part.size.of(total) if part.size else total
