@@ -193,7 +193,7 @@ def test_the_report_shows_examples_of_a_new_family(new):
     [example] = shown["examples"]
     assert example["texts"] == [["words", "a b", "en"]]
     assert example["gold"] == [["2 words", ""]]
-    assert example["answers"] == [
-        ["none", 0.0, [["1 words", ""]]],
-        ["nli", 100.0, [["2 words", ""]]],
+    assert [tuple(answer) for answer in example["answers"]] == [
+        ("none", 0.0, [["1 words", ""]]),
+        ("nli", 100.0, [["2 words", ""]]),
     ]

@@ -241,7 +241,7 @@ def test_candidates_of_all_languages_are_kept_and_embedded_once(workspace, news,
     encode = retrieve.encode
     counting = replace(family("retrieve"), encode=count)
     monkeypatch.setattr(predict, "family", lambda name: counting)
-    monkeypatch.setattr(inference, "_ROWS", 10)
+    monkeypatch.setattr(inference, "ROWS_PER_BLOCK", 10)
     predict.run(predictions)
     assert [len(block) for block in encoded] == [10, 2, 10, 10, 4]  # validation; tests, candidates
     assert sum(id.startswith("Q-") for block in encoded[2:] for id in block) == 8
@@ -251,7 +251,7 @@ def test_candidates_of_all_languages_are_kept_and_embedded_once(workspace, news,
     blocks = {file: Path(file).read_bytes() for file in predictions.files}
     for path in map(Path, predictions.files):
         path.unlink()
-    monkeypatch.setattr(inference, "_ROWS", 100)
+    monkeypatch.setattr(inference, "ROWS_PER_BLOCK", 100)
     predict.run(predictions)
     for file, before in blocks.items():
         found = store.read_lines(Path(file))

@@ -187,8 +187,8 @@ def test_locate_fills_and_expands(tmp_path):
     [
         ("/etc/{language}", "expected a path relative to"),
         ("", "expected a path relative to"),
-        ("t.{iso3}", "no {iso3} for 'xx'; valid: af, ar"),
-        ("t-{name}.json", "no {name} for 'xx'; valid: ar, bn"),
+        ("t.{iso3}", "'xx' has no {iso3}; valid: af, ar"),
+        ("t-{name}.json", "'xx' has no {name}; valid: ar, bn"),
     ],
 )
 def test_locate_refuses(tmp_path, template, message):

@@ -1,12 +1,13 @@
-"""Metrics of every task family, in percent (0-100): the numbers of XTREME's official scorer.
+"""Metrics of all task families, in percent (0-100): the numbers of XTREME's official scorer.
 
 The reference is google-research/xtreme: `evaluate.py` with `third_party/evaluate_squad.py`,
 `evaluate_mlqa.py`, `utils_retrieve.py` and `utils_mewslix.py`. All functions are pure; golds come
-before predictions; a set of scores is a dict of name to percent. Unusable input raises InputError.
+before predictions; a set of scores maps names to percent. Functions raise InputError for input
+that cannot be scored.
 
 Sequences (labels, sentences of tags) are paired by position and must have equal lengths. Mappings
-(answers, rankings) are paired by example id: a missing prediction scores 0, an unknown id is not
-scored, both as in the official scripts.
+(answers, rankings) are paired by example id: a missing prediction scores 0, and an unknown id is
+ignored, as in the official scripts.
 """
 
 import re
@@ -29,7 +30,7 @@ Counts = tuple[int, ...]  # correct, gold, predicted
 
 
 def _precision_recall_f1(correct: float, n_gold: int, n_predicted: int) -> Scores:
-    """F1 = 2PR / (P + R) = 2 correct / (gold + predicted); an undefined ratio counts as 0."""
+    """Return scores with F1 = 2 correct / (gold + predicted); an undefined ratio is 0."""
     return {
         "f1": 200 * correct / (n_gold + n_predicted) if n_gold + n_predicted else 0.0,
         "precision": 100 * correct / n_predicted if n_predicted else 0.0,
@@ -44,17 +45,17 @@ def _check_paired(golds: Sequence, predictions: Sequence, what: str) -> None:
         raise InputError(f"no {what} to score")
 
 
-# Labels: classification, multiple choice, and Tatoeba (the label is the sentence that was found)
+# Labels: classification, multiple choice, and Tatoeba (the label is the chosen sentence)
 
 
 def accuracy(golds: Labels, predictions: Labels) -> float:
-    """Share of equal labels. Tatoeba's score too: labels are then row numbers or sentence ids."""
+    """Share of equal labels; for Tatoeba, labels are sentence ids."""
     _check_paired(golds, predictions, "labels")
     return 100 * sum(g == p for g, p in zip(golds, predictions, strict=True)) / len(golds)
 
 
 def binary_f1(golds: Labels, predictions: Labels, positive: Hashable) -> float:
-    """F1 of the label `positive`: GLUE's measure for QQP, where it is the duplicate pairs."""
+    """F1 of the label `positive`: GLUE's metric for QQP, where it marks duplicates."""
     _check_paired(golds, predictions, "labels")
     correct = sum(g == p == positive for g, p in zip(golds, predictions, strict=True))
     n_gold, n_predicted = (sum(x == positive for x in xs) for xs in (golds, predictions))
@@ -62,12 +63,12 @@ def binary_f1(golds: Labels, predictions: Labels, positive: Hashable) -> float:
 
 
 def mean_accuracy_f1(golds: Labels, predictions: Labels, positive: Hashable) -> float:
-    """Mean of accuracy and binary F1: one number for QQP, as in GLUE and jiant (`acc_and_f1`)."""
+    """Mean of accuracy and binary F1: QQP in GLUE and jiant (`acc_and_f1`)."""
     return (accuracy(golds, predictions) + binary_f1(golds, predictions, positive)) / 2
 
 
 def majority(golds: Labels) -> float:
-    """Share of the most frequent label: the accuracy of a model that has learnt nothing."""
+    """Share of the most frequent label: the accuracy of a model that has learned nothing."""
     if not golds:
         raise InputError("no labels to score")
     return 100 * Counter(golds).most_common(1)[0][1] / len(golds)
@@ -88,26 +89,26 @@ def _check_tags(golds: Tags, predictions: Tags) -> None:
 
 
 def _seqeval_chunks(sentences: Tags) -> set[tuple]:
-    """Each chunk with its sentence's number first."""
+    """Return the chunks of all sentences; the sentence's number is their first item."""
     from seqeval.metrics.sequence_labeling import get_entities
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*seems not to be NE tag")
-        # All sentences in one call: seqeval's state runs on from one sentence to the next.
-        found = get_entities([list(tags) for tags in sentences])
-    # its positions run on too, with one more between sentences
+        # All sentences in one call: seqeval carries its state from one sentence to the next.
+        entities = get_entities([list(tags) for tags in sentences])
+    # its positions count through all sentences, plus one between sentences
     starts = list(accumulate((len(tags) + 1 for tags in sentences), initial=0))
-    return {(bisect_right(starts, first) - 1, kind, first, last) for kind, first, last in found}
+    return {(bisect_right(starts, first) - 1, kind, first, last) for kind, first, last in entities}
 
 
 def _runs_of_equal_tags(sentences: Tags) -> set[tuple]:
-    """Each chunk with its sentence's number first."""
+    """Return the chunks of all sentences; the sentence's number is their first item."""
     chunks = set()
     for number, tags in enumerate(sentences):
         end = 0
         for tag, run in groupby(tags):
             start, end = end, end + len(list(run))
-            if tag[0] in "BES":  # read as begin, end, single: these never merge
+            if tag[0] in "BES":  # read as begin, end, single, which never merge
                 chunks.update((number, i, i + 1, tag) for i in range(start, end))
             elif tag[0] not in "O.":  # read as outside
                 chunks.add((number, start, end, tag))
@@ -118,9 +119,9 @@ def _chunk_counts(golds: Tags, predictions: Tags, chunks: Callable[[Tags], set])
     _check_tags(golds, predictions)
     gold, predicted = chunks(golds), chunks(predictions)
     by_sentence = [
-        Counter(number for number, *_ in found) for found in (gold & predicted, gold, predicted)
+        Counter(number for number, *_ in kind) for kind in (gold & predicted, gold, predicted)
     ]
-    return [tuple(found[n] for found in by_sentence) for n in range(len(golds))]
+    return [tuple(counts[n] for counts in by_sentence) for n in range(len(golds))]
 
 
 def _chunk_scores(golds: Tags, predictions: Tags, chunks: Callable[[Tags], set]) -> Scores:
@@ -129,39 +130,39 @@ def _chunk_scores(golds: Tags, predictions: Tags, chunks: Callable[[Tags], set])
 
 
 def span_counts(golds: Tags, predictions: Tags) -> list[Counts]:
-    """What `span_f1` adds up, sentence by sentence."""
+    """Return the counts of each sentence, whose sums give `span_f1`."""
     return _chunk_counts(golds, predictions, _seqeval_chunks)
 
 
 def pos_counts(golds: Tags, predictions: Tags) -> list[Counts]:
-    """What `pos_f1` adds up, sentence by sentence."""
+    """Return the counts of each sentence, whose sums give `pos_f1`."""
     return _chunk_counts(golds, predictions, _runs_of_equal_tags)
 
 
 def span_f1(golds: Tags, predictions: Tags) -> Scores:
-    """F1, precision and recall of labelled spans under IOB tags (NER): `seqeval`, default mode.
+    """F1, precision and recall of labelled spans with IOB tags (NER): `seqeval`, default mode.
 
-    As conlleval: an I- tag without B- before it, or of another type, starts a span.
+    As in conlleval, an I- tag without B- before it, or of another type, starts a span.
     """
     return _chunk_scores(golds, predictions, _seqeval_chunks)
 
 
 def pos_f1(golds: Tags, predictions: Tags) -> Scores:
-    """F1, precision and recall of POS tags as XTREME and the field report them.
+    """F1, precision and recall of POS tags, as XTREME and papers report them. Not token accuracy.
 
-    XTREME scores bare tags (NOUN, VERB) as if they were IOB, with seqeval before 0.0.16. There a
-    run of equal tags is one chunk; the first letter is read as the IOB prefix, so tags in B, E or
-    S (SCONJ, SYM) never merge and those in O count as outside. It is not token accuracy.
-    Source: `get_entities` of seqeval 0.0.12, for tags without a hyphen.
+    XTREME scores bare tags (NOUN, VERB) as IOB, with a seqeval before 0.0.16. A run of equal tags
+    is one chunk, and the first letter is read as the IOB prefix: tags that start with B, E or S
+    (SCONJ, SYM) never merge, and those that start with O count as outside. Source: `get_entities`
+    of seqeval 0.0.12, for tags without a hyphen.
     """
     return _chunk_scores(golds, predictions, _runs_of_equal_tags)
 
 
 def pos_f1_seqeval_1_2(golds: Tags, predictions: Tags) -> Scores:
-    """`pos_f1` as a scorer with today's seqeval (0.0.16 to 1.2.2) reports it: not comparable.
+    """`pos_f1` with a later seqeval (0.0.16 to 1.2.2), which is not comparable.
 
-    The first letter is now also cut off the type: CCONJ and SCONJ become one type, and an X at the
-    end of a sentence is lost.
+    The type lacks its first letter: CCONJ and SCONJ become one type, and an X at the end of a
+    sentence is lost.
     """
     return _chunk_scores(golds, predictions, _seqeval_chunks)
 
@@ -174,8 +175,8 @@ def token_accuracy(golds: Tags, predictions: Tags) -> float:
 
 # Answers: extractive question answering
 
-# A regular expression per language, replaced by a space after lower-casing and removal of
-# punctuation. Arabic: the prefix, wherever it stands. Source: mlqa_evaluation_v1.py.
+# A regular expression per language, replaced by a space after lower-casing and removing
+# punctuation. In Arabic it matches anywhere in a word. Source: mlqa_evaluation_v1.py.
 MLQA_ARTICLES = {
     "ar": r"ال",
     "de": r"\b(?:ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b",
@@ -188,20 +189,20 @@ MLQA_ARTICLES = {
 
 
 def squad_tokens(text: str) -> list[str]:
-    """Normalised words of an answer: XQuAD, TyDiQA and SQuAD (SQuAD's evaluate-v1.1.py and v2.0).
+    """Return the normalised words of an answer: SQuAD v1.1 and v2.0, XQuAD, TyDiQA.
 
-    Lower case, no ASCII punctuation, no English articles, split at white space; so for every
-    language, also for those that are written without spaces.
+    Lower case, no ASCII punctuation, no English articles, split at white space. This applies to
+    all languages, also those written without spaces. Source: evaluate-v1.1.py and evaluate-v2.0.py.
     """
     bare = text.lower().translate(str.maketrans("", "", string.punctuation))
     return re.sub(MLQA_ARTICLES["en"], " ", bare).split()
 
 
 def mlqa_tokens(text: str, language: str) -> list[str]:
-    """Normalised words of an answer in `language`: MLQA (mlqa_evaluation_v1.py).
+    """Return the normalised words of an answer in `language`: MLQA (mlqa_evaluation_v1.py).
 
-    As `squad_tokens`, with all Unicode punctuation and the language's own articles; in Chinese
-    each ideograph is a token.
+    Like `squad_tokens`, but with all Unicode punctuation and the language's own articles; in
+    Chinese every ideograph is a token. Raise InputError for a language that MLQA does not have.
     """
     if language not in MLQA_ARTICLES:
         hint = nearest(language, MLQA_ARTICLES)
@@ -233,11 +234,11 @@ def answer_scores(
     predictions: Mapping[str, str],
     tokens: Callable[[str], list[str]] = squad_tokens,
 ) -> Scores:
-    """Exact match and token F1, each the best over a question's gold answers, then the mean.
+    """Exact match and token F1: the maximum over a question's gold answers, then the mean.
 
     `golds` and `predictions` map question ids to texts; `tokens` normalises a text
     (`functools.partial(mlqa_tokens, language="de")` for MLQA). Every question needs a gold answer.
-    An answer without a token after normalisation can match exactly, and yet has F1 0.
+    An answer without tokens after normalisation can match exactly, but its F1 is 0.
     Source: SQuAD's evaluate-v1.1.py and mlqa_evaluation_v1.py.
     """
     return _mean_em_f1(answer_examples(golds, predictions, tokens))
@@ -248,7 +249,7 @@ def answer_examples(
     predictions: Mapping[str, str],
     tokens: Callable[[str], list[str]] = squad_tokens,
 ) -> list[tuple[float, float]]:
-    """Exact match and F1 of each question, of which `answer_scores` is the mean."""
+    """Return exact match and F1 per question; `answer_scores` is their mean."""
 
     def score(question: str, answers: Sequence[str]) -> tuple[float, float]:
         if not answers:
@@ -268,16 +269,17 @@ def _squad2_em_f1(answers: Sequence[str], prediction: str | None) -> tuple[float
     predicted = squad_tokens(prediction)
     expected = [words for words in map(squad_tokens, answers) if words] or [[]]
     exact = 100.0 * (predicted in expected)
-    if expected == [[]]:  # there is no answer: both or nothing
+    if expected == [[]]:  # no answer: both scores are 100 or 0
         return exact, exact
     return exact, max(_overlap_f1(e, predicted) for e in expected)
 
 
 def squad2_scores(golds: Answers, predictions: Mapping[str, str]) -> Scores:
-    """Exact match and F1 where a question may have no answer (no golds; prediction "").
+    """Exact match and F1 if a question may have no answer (no golds; prediction "").
 
-    Then both are 100 if the prediction is empty and else 0. Source: SQuAD's evaluate-v2.0.py,
-    which leaves missing predictions out of the mean; here they score 0, as everywhere else.
+    Without an answer both are 100 for an empty prediction, otherwise 0. Source: SQuAD's
+    evaluate-v2.0.py; that script ignores missing predictions, which score 0 here as everywhere
+    else.
     """
     return _mean_em_f1([_squad2_em_f1(a, predictions.get(q)) for q, a in golds.items()])
 
@@ -285,13 +287,13 @@ def squad2_scores(golds: Answers, predictions: Mapping[str, str]) -> Scores:
 def squad2_best_scores(
     golds: Answers, predictions: Mapping[str, str], null_scores: Mapping[str, float]
 ) -> Scores:
-    """Exact match and F1 of SQuAD v2.0, each at the no-answer threshold that suits it best.
+    """Exact match and F1 of SQuAD v2.0, each at its best no-answer threshold.
 
-    `predictions` are the best spans, even where a null score (no answer minus best span) is high;
-    a question is answered if its null score <= threshold. Returns `exact_match`, `f1` and the two
-    `…_threshold`. All questions need a prediction and a null score.
-    Source: `find_best_thresh` of evaluate-v2.0.py, but a threshold lies between different null
-    scores only, so that the result is attained by it, and does not depend on the order of ties.
+    `predictions` are the best spans, also if the null score (no answer minus best span) is high. A
+    question is answered if its null score is at most the threshold. Returns `exact_match`, `f1` and
+    both `…_threshold`. Every question needs a prediction and a null score. Source:
+    `find_best_thresh` of evaluate-v2.0.py. Here thresholds lie between different null scores only,
+    so a threshold attains the result, and the order of ties has no influence.
     """
     for name, given in (("prediction", predictions), ("null score", null_scores)):
         missing = [question for question in golds if question not in given]
@@ -302,7 +304,7 @@ def squad2_best_scores(
     ranked = sorted(golds, key=lambda question: null_scores[question])
     best: Scores = {}
     for column, name in enumerate(("exact_match", "f1")):
-        # From "no question is answered": all without a gold answer are right.
+        # Start where no question is answered: those without a gold answer are right.
         total = best_total = 100.0 * sum(not answers for answers in golds.values())
         threshold = null_scores[ranked[0]] - 1
         for null_score, tied in groupby(ranked, key=lambda question: null_scores[question]):
@@ -329,11 +331,11 @@ def pair_f1(golds: Collection[Pair], predictions: Iterable[Pair]) -> Scores:
 
 
 def best_pair_threshold(golds: Collection[Pair], candidates: Mapping[Pair, float]) -> float:
-    """The score from which on `candidates` (dev, pair to score) have the best F1: BUCC.
+    """Score threshold with the best F1 on `candidates` (pair -> score) of a validation split: BUCC.
 
-    Half-way between the last pair taken and the next one (or at the last pair); the strictest of
-    equally good ones; 0 if no candidate is right. Source: `bucc_optimize` of XTREME's
-    utils_retrieve.py, but pairs of equal score are taken together, as any threshold takes them.
+    It is half-way between the last accepted pair and the next (or equals the last score). Of
+    equally good thresholds it is the highest; it is 0 if no candidate is right. Source:
+    `bucc_optimize` of XTREME's utils_retrieve.py, but pairs of equal score are accepted together.
     """
     gold = set(golds)
     if not gold:
@@ -354,7 +356,7 @@ def best_pair_threshold(golds: Collection[Pair], candidates: Mapping[Pair, float
 
 
 def pairs_above(candidates: Mapping[Pair, float], threshold: float) -> set[Pair]:
-    """The pairs with score >= `threshold`: BUCC's prediction on test (`bucc_extract`)."""
+    """Pairs with score >= `threshold`: BUCC's prediction on test (`bucc_extract`)."""
     return {pair for pair, score in candidates.items() if score >= threshold}
 
 
@@ -364,9 +366,9 @@ def mean_average_precision(
     """mAP@k: Mewsli-X and LAReQA.
 
     `golds` maps a query to its right candidates, `rankings` to candidates, best first. Average
-    precision is the sum of precision@rank over ranks <= k with a right candidate, divided by
-    min(k, number of right candidates); a candidate ranked twice is right only the first time.
-    With one right candidate it is the reciprocal rank: Mewsli-X as in XTREME's utils_mewslix.py.
+    precision sums precision@rank over ranks <= k with a right candidate, and divides by min(k,
+    number of right candidates). A candidate ranked twice counts only the first time. With one right
+    candidate it is the reciprocal rank, as Mewsli-X in XTREME's utils_mewslix.py.
     """
     if not golds:
         raise InputError("no queries to score")
@@ -376,19 +378,19 @@ def mean_average_precision(
 def average_precisions(
     golds: Mapping[str, Collection[str]], rankings: Mapping[str, Sequence[str]], k: int = 20
 ) -> list[float]:
-    """Average precision of each query, 0 to 1, of which `mean_average_precision` is the mean."""
-    found_precisions = []
+    """Return the average precision (0 to 1) of each query."""
+    precisions = []
     for query, right in golds.items():
         if not right:
             raise InputError(f"query {query!r} has no right candidate")
-        found: set[str] = set()
+        counted: set[str] = set()
         precision = 0.0
         for rank, candidate in enumerate(rankings.get(query, ())[:k], 1):
-            if candidate in right and candidate not in found:
-                found.add(candidate)
-                precision += len(found) / rank / min(k, len(set(right)))
-        found_precisions.append(precision)
-    return found_precisions
+            if candidate in right and candidate not in counted:
+                counted.add(candidate)
+                precision += len(counted) / rank / min(k, len(set(right)))
+        precisions.append(precision)
+    return precisions
 
 
 def precision_at_1(

@@ -1,4 +1,4 @@
-"""answer: a question is answered by a span of its context, or by none (SQuAD, XQuAD, TyDiQA)."""
+"""answer: extractive question answering; an answer may be missing (SQuAD, XQuAD, TyDiQA)."""
 
 from functools import partial
 
@@ -16,25 +16,25 @@ CATEGORY = "Question answering"
 
 
 def _metric(key, tokens=None):
-    """SQuAD's scores, or with `tokens` those of MLQA, which normalises by language."""
+    """Return SQuAD's metric `key`, or MLQA's with `tokens`, which normalises by language."""
 
     def score(rows, predictions, language):
         golds = {row["id"]: row["answers"] for row in rows}
-        found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+        texts = {prediction["id"]: prediction["prediction"] for prediction in predictions}
         normalise = partial(tokens, language=language) if tokens else metrics.squad_tokens
-        return metrics.answer_scores(golds, found, normalise)[key]
+        return metrics.answer_scores(golds, texts, normalise)[key]
 
     return score
 
 
 def _best_metric(key):
-    """SQuAD v2.0's scores at the no-answer threshold that suits them best."""
+    """Return SQuAD v2.0's metric `key` at its best no-answer threshold."""
 
     def score(rows, predictions, language):
         golds = {row["id"]: row["answers"] for row in rows}
-        found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+        texts = {prediction["id"]: prediction["prediction"] for prediction in predictions}
         null = {prediction["id"]: prediction["null_score"] for prediction in predictions}
-        return metrics.squad2_best_scores(golds, found, null)[key]
+        return metrics.squad2_best_scores(golds, texts, null)[key]
 
     return score
 
@@ -52,9 +52,9 @@ METRICS = {
 def _examples(column, tokens=None):
     def examples(rows, predictions, language):
         golds = {row["id"]: row["answers"] for row in rows}
-        found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+        texts = {prediction["id"]: prediction["prediction"] for prediction in predictions}
         normalise = partial(tokens, language=language) if tokens else metrics.squad_tokens
-        scores = metrics.answer_examples(golds, found, normalise)
+        scores = metrics.answer_examples(golds, texts, normalise)
         return [(id, score[column] / 100, 1.0) for id, score in zip(golds, scores, strict=True)]
 
     return examples
@@ -69,12 +69,12 @@ EXAMPLES = {
 
 
 def encode(rows, tokenizer, settings, labels, train):
-    """Windows of the context that overlap by `stride` tokens, a feature each.
+    """Return one feature per window of a context; windows overlap by `stride` tokens.
 
-    `offsets` are the characters of the context that each token covers, None outside of it. In
-    training, `start` and `end` are the answer's first and last token; both 0 (the classification
-    token) where the window does not hold the answer. Raises InputError for settings that leave a
-    window no room to move on.
+    `offsets` holds the characters of the context that each token covers; None outside the context.
+    In training, `start` and `end` are the first and last token of the answer. Both are 0, the
+    classification token, if the window does not contain the answer. Raise InputError if the
+    settings leave windows no room to advance.
     """
     added = tokenizer.num_special_tokens_to_add(pair=True)
     room = settings.max_length - settings.max_question_length - added
@@ -109,7 +109,7 @@ def encode(rows, tokenizer, settings, labels, train):
 
 
 def _shortened(questions, tokenizer, max_length):
-    """Questions cut to `max_length` tokens, as text."""
+    """Return questions truncated to `max_length` tokens, as text."""
     encoding = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True)
     return [
         question[: offsets[max_length - 1][1]] if len(offsets) > max_length else question
@@ -130,7 +130,7 @@ def _answer_tokens(row, offsets):
 
 
 def collate(features, pad_id, settings=None, random=None):
-    """input_ids, attention_mask [batch, tokens]; start_ and end_positions [batch] in training."""
+    """Return input_ids and attention_mask [batch, tokens]; in training, positions [batch]."""
     import torch
 
     batch = pad(features, pad_id)
@@ -141,21 +141,21 @@ def collate(features, pad_id, settings=None, random=None):
 
 
 def outputs(output, batch, settings):
-    """Start and end logits, each [tokens], per feature."""
+    """Return start and end logits, each [tokens], per feature."""
     starts, ends = output.start_logits.float().cpu(), output.end_logits.float().cpu()
     return list(zip(starts.numpy(), ends.numpy(), strict=True))
 
 
 def decode(rows, features, logits, labels, settings):
-    """The best span over a row's windows; `null_score` is no answer's score minus the span's."""
+    """Return each row's best span; `null_score` is the score of no answer minus the span's."""
     best = [(float("-inf"), "") for _ in rows]
     null = [float("inf")] * len(rows)
     for feature, (start, end) in zip(features, logits, strict=True):
         number = feature["row"]
         null[number] = min(null[number], float(start[0] + end[0]))
-        found = _best_span(start, end, feature["offsets"], settings)
-        if found and found[0] > best[number][0]:
-            score, first, last = found
+        span = _best_span(start, end, feature["offsets"], settings)
+        if span and span[0] > best[number][0]:
+            score, first, last = span
             best[number] = (score, rows[number]["context"][first:last].strip())
     return [
         {
@@ -169,7 +169,7 @@ def decode(rows, features, logits, labels, settings):
 
 
 def _best_span(start, end, offsets, settings):
-    """(score, first character, last character) of the best valid span among the top tokens."""
+    """Return (score, first character, last character) of the best valid span."""
     import numpy as np
 
     valid = np.array([token for token, span in enumerate(offsets) if span and span[1] > span[0]])

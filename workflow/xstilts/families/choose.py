@@ -1,4 +1,4 @@
-"""choose: one of k candidates continues or answers a context (HellaSwag, CommonsenseQA, COPA)."""
+"""choose: multiple choice; one of k candidates is right (HellaSwag, CommonsenseQA, COPA)."""
 
 from xstilts import metrics
 from xstilts.errors import InputError
@@ -27,7 +27,7 @@ EXAMPLES = {"accuracy": labels_as_examples}
 
 
 def encode(rows, tokenizer, settings, labels, train):
-    """One feature per row with `choices`: a pair (context and question, candidate) each."""
+    """Return one feature per row; `choices` are pairs of context with question, and candidate."""
     contexts = [f"{row['context']} {row['question']}".strip() for row in rows]
     pairs = [
         (context, choice)
@@ -53,7 +53,7 @@ def encode(rows, tokenizer, settings, labels, train):
 
 
 def collate(features, pad_id, settings=None, random=None):
-    """input_ids and attention_mask [batch, choices, tokens]; labels [batch] in training."""
+    """Return input_ids and attention_mask [batch, choices, tokens]; in training, labels [batch]."""
     import torch
 
     counts = {len(feature["choices"]) for feature in features}
@@ -68,12 +68,12 @@ def collate(features, pad_id, settings=None, random=None):
 
 
 def outputs(output, batch, settings):
-    """Logits [choices] per feature."""
+    """Return logits [choices] per feature."""
     return list(output.logits.float().cpu().numpy())
 
 
 def decode(rows, features, logits, labels, settings):
-    """The index of the candidate with the highest score, with the score of each."""
+    """Return the index of the candidate with the highest score, and the scores of all."""
     return [
         {
             "id": row["id"],

@@ -1,7 +1,7 @@
-"""choose, text to text: an encoder-decoder model says the number of the right candidate.
+"""choose for text-to-text models: the decoder generates the number of the right candidate.
 
-The input is the context and the question, then `1: …`, `2: …` for the candidates. Predictions
-compare how probable the model finds each number.
+The input is the context with the question, then `1: …`, `2: …` for the candidates. A prediction
+is the number that the model finds most probable.
 """
 
 from xstilts.families import choose, classify_text, features_of
@@ -21,7 +21,7 @@ shown_answer = choose.shown_answer
 
 
 def encode(rows, tokenizer, settings, labels, train):
-    """One feature per row, with the token ids of its numbers as `candidates`."""
+    """Return one feature per row; `candidates` are the token ids of the numbers."""
     encoding = tokenizer(
         [f"{row['context']} {row['question']}".strip() for row in rows],
         [" ".join(f"{n}: {text}" for n, text in enumerate(row["choices"], 1)) for row in rows],

@@ -1,4 +1,4 @@
-"""classify: a sentence, or a pair, gets one label (NLI, paraphrase)."""
+"""classify: one label for a sentence or a pair of sentences (NLI, paraphrase)."""
 
 from xstilts import metrics
 from xstilts.families import (
@@ -31,7 +31,7 @@ METRICS = {
     "accuracy": lambda rows, predictions, language: metrics.accuracy(
         _golds(rows), _predicted(predictions)
     ),
-    # QQP: label "1" is the duplicates
+    # of label "1", which QQP gives to duplicates
     "f1": lambda rows, predictions, language: metrics.binary_f1(
         _golds(rows), _predicted(predictions), "1"
     ),
@@ -42,24 +42,24 @@ METRICS = {
 
 
 def _duplicates(rows, predictions, language):
-    """F1 of label "1" is 2 correct / (gold + predicted)."""
-    found = []
+    """Return the terms of the F1 of label "1": 2 correct / (gold + predicted)."""
+    examples = []
     for row, prediction in zip(rows, predictions, strict=True):
         gold, predicted = row["label"] == "1", prediction["prediction"] == "1"
-        found.append((row["id"], 2.0 * (gold and predicted), float(gold + predicted)))
-    return found
+        examples.append((row["id"], 2.0 * (gold and predicted), float(gold + predicted)))
+    return examples
 
 
 EXAMPLES = {"accuracy": labels_as_examples, "f1": _duplicates}
 
 
 def labels(rows):
-    """The labels that occur, sorted."""
+    """Return the labels that occur, sorted."""
     return sorted(set(_golds(rows)))
 
 
 def encode(rows, tokenizer, settings, labels, train):
-    """One feature per row; the longer text of a pair is cut first."""
+    """Return one feature per row; the longer text of a pair is truncated first."""
     first = [row["text_b" if settings.texts == "second" else "text_a"] for row in rows]
     second = [row["text_b"] if settings.texts == "both" else "" for row in rows]
     encoding = tokenizer(
@@ -77,7 +77,7 @@ def encode(rows, tokenizer, settings, labels, train):
 
 
 def collate(features, pad_id, settings=None, random=None):
-    """input_ids and attention_mask [batch, tokens]; labels [batch] in training."""
+    """Return input_ids and attention_mask [batch, tokens]; in training, labels [batch]."""
     import torch
 
     batch = pad(features, pad_id)
@@ -87,12 +87,12 @@ def collate(features, pad_id, settings=None, random=None):
 
 
 def outputs(output, batch, settings):
-    """Logits [labels] per feature."""
+    """Return logits [labels] per feature."""
     return list(output.logits.float().cpu().numpy())
 
 
 def decode(rows, features, logits, labels, settings):
-    """The most probable label, with the probability of each."""
+    """Return the most probable label, and the probability of each label."""
     import numpy as np
 
     predictions = []

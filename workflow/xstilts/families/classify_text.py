@@ -1,7 +1,7 @@
-"""classify, text to text: an encoder-decoder model says the label in words.
+"""classify for text-to-text models: the decoder generates the label as text.
 
-The input is the text, or the pair with the separator between. Predictions compare how probable the
-model finds each label's words (their log likelihood, the end of the sequence included).
+The input is the text, or the pair with a separator. A prediction is the label whose tokens have
+the highest log-likelihood, including the end-of-sequence token.
 """
 
 from xstilts.families import IGNORED, class_index, classify, pad, pad_lists
@@ -18,7 +18,7 @@ shown_texts = classify.shown_texts
 
 
 def encode(rows, tokenizer, settings, labels, train):
-    """As classify, with the token ids of all labels' words as `candidates`."""
+    """Return the features of `classify`; `candidates` are the token ids of all labels."""
     features = classify.encode(rows, tokenizer, settings, labels, train=False)
     candidates = tokenizer(list(labels))["input_ids"]
     index = class_index(labels)
@@ -30,48 +30,50 @@ def encode(rows, tokenizer, settings, labels, train):
 
 
 def collate(features, pad_id, settings=None, random=None):
-    """input_ids and attention_mask [batch, tokens]; labels: token ids of what is to be said.
+    """Return input_ids and attention_mask [batch, tokens], and labels: the target token ids.
 
-    They are [batch, longest] in training and [batch, candidates, longest] in prediction.
+    Labels are [batch, longest] in training and [batch, candidates, longest] in prediction.
     """
     batch = pad(features, pad_id)
     if "label" in features[0]:
-        said = [feature["candidates"][feature["label"]] for feature in features]
-        return {**batch, "labels": pad_lists(said, IGNORED)}
+        targets = [feature["candidates"][feature["label"]] for feature in features]
+        return {**batch, "labels": pad_lists(targets, IGNORED)}
     lists = [feature["candidates"] for feature in features]
     most = max(map(len, lists))
-    # one that is not there says nothing, and is dropped below
-    said = [said for found in lists for said in [*found, *[[]] * (most - len(found))]]
-    return {**batch, "labels": pad_lists(said, IGNORED).view(len(features), most, -1)}
+    # features with fewer candidates get empty ones, which `outputs` drops
+    targets = [
+        ids for candidates in lists for ids in [*candidates, *[[]] * (most - len(candidates))]
+    ]
+    return {**batch, "labels": pad_lists(targets, IGNORED).view(len(features), most, -1)}
 
 
 def forward(model, labels, **inputs):
-    """The model's loss; with candidates their log likelihoods [batch, candidates]."""
+    """Return the model's loss; in prediction, log-likelihoods [batch, candidates]."""
     from torch.nn.functional import cross_entropy
 
     if labels.dim() == 2:
         return type(model).forward(model, labels=labels, **inputs)
     batch, candidates, _ = labels.shape
     hidden = model.get_encoder()(**inputs).last_hidden_state
-    said = labels.flatten(0, 1)
+    targets = labels.flatten(0, 1)
     logits = (
         type(model)
         .forward(
             model,
             encoder_outputs=(hidden.repeat_interleave(candidates, 0),),
             attention_mask=inputs["attention_mask"].repeat_interleave(candidates, 0),
-            labels=said,
+            labels=targets,
         )
         .logits
     )
     losses = cross_entropy(
-        logits.float().transpose(1, 2), said, ignore_index=IGNORED, reduction="none"
+        logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="none"
     )
     return {"likelihoods": -losses.sum(1).view(batch, candidates)}
 
 
 def outputs(output, batch, settings):
-    """Log likelihoods [candidates] per feature."""
-    there = (batch["labels"] != IGNORED).any(-1).cpu()
-    found = output["likelihoods"].cpu()
-    return [values[mask].numpy() for values, mask in zip(found, there, strict=True)]
+    """Return log-likelihoods [candidates] per feature."""
+    real = (batch["labels"] != IGNORED).any(-1).cpu()
+    likelihoods = output["likelihoods"].cpu()
+    return [values[mask].numpy() for values, mask in zip(likelihoods, real, strict=True)]

@@ -1,4 +1,4 @@
-"""mask: masked language modelling on text, optionally with parallel sentences. Training only."""
+"""mask: masked language modelling on text or on pairs of parallel sentences; only trains."""
 
 from xstilts.families import IGNORED, HubColumns, features_of, pad, pad_lists
 
@@ -11,10 +11,11 @@ HUB = HubColumns({"text"}, {"id", "text_b"}, lines=True)
 
 
 def forward(model, labels=None, **inputs):
-    """The model's loss as its own forward computes it, but the vocabulary only where it counts.
+    """Return the model's own loss, with logits for the masked positions only.
 
-    Logits of all tokens cost a third of a small model's time, and 8 GB for 8k tokens of XLM-R's
-    250k pieces. A head of several modules, or ours, is left to the model's own forward.
+    Logits for all tokens cost a third of a small model's time, and 8 GB for 8,000 tokens with
+    XLM-R's vocabulary of 250,000. A model whose head has several modules, or is one of
+    `modelling.heads`, uses its own forward.
     """
     import torch
     from transformers.modeling_outputs import MaskedLMOutput
@@ -28,9 +29,9 @@ def forward(model, labels=None, **inputs):
 
 
 def encode(rows, tokenizer, settings, labels, train):
-    """A feature per row, several for a text that is longer than `max_length`.
+    """Return one feature per row, or several if the text is longer than `max_length`.
 
-    `special` marks the tokens that are never masked.
+    `special` marks tokens that are never masked.
     """
     alone = [row["text"] for row in rows if not row["text_b"]]
     paired = [(row["text"], row["text_b"]) for row in rows if row["text_b"]]
@@ -49,18 +50,18 @@ def encode(rows, tokenizer, settings, labels, train):
             return_overflowing_tokens=windows,
             return_special_tokens_mask=True,
         )
-        found = features_of(encoding, tokenizer.model_input_names)
-        for feature, special in zip(found, encoding["special_tokens_mask"], strict=True):
+        encoded = features_of(encoding, tokenizer.model_input_names)
+        for feature, special in zip(encoded, encoding["special_tokens_mask"], strict=True):
             feature["special"] = special
-        features += found
+        features += encoded
     return features
 
 
 def collate(features, pad_id, settings, random):
-    """input_ids, attention_mask and labels [batch, tokens]; `random` is a numpy Generator.
+    """Return input_ids, attention_mask and labels [batch, tokens]; `random` is a numpy Generator.
 
-    Devlin et al. 2019: of the chosen tokens 80 % become the mask, 10 % a random token, 10 % stay.
-    `settings` has mask_rate, mask_id and vocabulary.
+    As in Devlin et al. (2019), 80 % of the chosen tokens become the mask, 10 % a random token, and
+    10 % stay. `settings` has mask_rate, mask_id and vocabulary.
     """
     import torch
 
@@ -69,7 +70,7 @@ def collate(features, pad_id, settings, random):
     free = pad_lists([feature["special"] for feature in features], 1) == 0
     draws = torch.from_numpy(random.random((2, *ids.shape)))
     first = draws[0].masked_fill(~free, 2)
-    # never none: the loss of a batch without a masked token is not a number
+    # at least one token is chosen: without any, the loss of the batch would be NaN
     chosen = free & ((first < settings.mask_rate) | (first == first.min()))
     batch["labels"] = ids.masked_fill(~chosen, IGNORED)
     others = torch.from_numpy(random.integers(0, settings.vocabulary, ids.shape))

@@ -1,8 +1,8 @@
-"""mine: find translations by their embeddings, without training (Tatoeba, BUCC 2018).
+"""mine: bitext mining with embeddings, without training (Tatoeba, BUCC 2018).
 
-`retrieval: nearest` finds a translation for every English sentence (Tatoeba). `margin` finds which
-sentences of two large pools are translations of each other (BUCC): candidates with a score, of
-which those above a threshold count that is tuned on other data.
+`retrieval: nearest` finds a translation for every English sentence (Tatoeba). `margin` finds the
+translations in two large pools (BUCC): pairs with a score, which count above a threshold that is
+tuned on a validation split.
 """
 
 from collections import Counter
@@ -17,13 +17,13 @@ MODEL = "AutoModel"
 TOKENS = 30
 HUB = HubColumns({"foreign", "english"}, {"pairs"})
 CATEGORY = "Sentence retrieval"
-_QUERIES, _INDEX = 2048, 32768  # a block of similarities: a quarter of a gigabyte
+_QUERIES, _INDEX = 2048, 32768  # a block of similarities takes 256 MiB
 
 
 def _accuracy(rows, predictions, language):
     golds = _translations(rows)
-    found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
-    return metrics.accuracy(list(golds.values()), [found[english] for english in golds])
+    chosen = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+    return metrics.accuracy(list(golds.values()), [chosen[english] for english in golds])
 
 
 def _translations(rows):
@@ -42,7 +42,7 @@ def _gold_pairs(rows):
 
 
 def _pairs(predictions):
-    """(foreign id, English id) -> score of each candidate."""
+    """Return the score of each candidate pair (foreign id, English id)."""
     return {(p["id"], p["prediction"]): p["score"] for p in predictions if p["prediction"]}
 
 
@@ -54,47 +54,47 @@ METRICS = {
 }
 
 
-def _found(rows, predictions, language):
-    """Tatoeba: English sentences whose translation was found."""
-    found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
-    return [(id, float(found[id] == gold), 1.0) for id, gold in _translations(rows).items()]
+def _translated(rows, predictions, language):
+    """Return, for Tatoeba, whether the translation of each English sentence is right."""
+    chosen = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+    return [(id, float(chosen[id] == gold), 1.0) for id, gold in _translations(rows).items()]
 
 
 def _mined(rows, predictions, language):
-    """BUCC's F1 is 2 correct / (gold + predicted), here of each foreign sentence."""
+    """Return the terms of BUCC's F1, 2 correct / (gold + predicted), per foreign sentence."""
     golds = dict(_gold_pairs(rows))
-    found = dict(_pairs(predictions).keys())
+    mined = dict(_pairs(predictions).keys())
     return [
         (
             id,
-            2.0 * (id in found and golds.get(id) == found[id]),
-            float((id in golds) + (id in found)),
+            2.0 * (id in mined and golds.get(id) == mined[id]),
+            float((id in golds) + (id in mined)),
         )
-        for id in sorted({*golds, *found})
+        for id in sorted({*golds, *mined})
     ]
 
 
-EXAMPLES = {"accuracy": _found, "f1": _mined}
+EXAMPLES = {"accuracy": _translated, "f1": _mined}
 
 
 def asked(rows, settings):
-    """The rows that get a prediction: one side, foreign if pairs are mined."""
+    """Return the rows that get a prediction: English, or foreign with `margin`."""
     side = "foreign" if settings.retrieval == "margin" else "english"
     return [row for row in rows if row["side"] == side]
 
 
 def threshold(rows, predictions):
-    """The score from which on the candidates of a validation split have the best F1."""
+    """Return the threshold that maximises F1 on a validation split."""
     return metrics.best_pair_threshold(_gold_pairs(rows), _pairs(predictions))
 
 
 def above(predictions, threshold):
-    """The predictions without the candidates below a threshold."""
+    """Return the predictions; those with a score below the threshold become empty."""
     return [p if p["score"] >= threshold else p | {"prediction": ""} for p in predictions]
 
 
 def encode(rows, tokenizer, settings, labels, train):
-    """One feature per sentence."""
+    """Return one feature per sentence."""
     encoding = tokenizer(
         [row["text"] for row in rows], truncation=True, max_length=settings.max_length
     )
@@ -102,12 +102,12 @@ def encode(rows, tokenizer, settings, labels, train):
 
 
 def collate(features, pad_id, settings=None, random=None):
-    """input_ids and attention_mask [batch, tokens]."""
+    """Return input_ids and attention_mask [batch, tokens]."""
     return pad(features, pad_id)
 
 
 def outputs(output, batch, settings):
-    """Sentence embedding [hidden], of the layer and by the pooling that the settings say."""
+    """Return a sentence embedding [hidden] per feature; the settings name layer and pooling."""
     hidden = output.hidden_states[settings.layer]
     if settings.pooling == "first":
         return list(hidden[:, 0].float().cpu().numpy())
@@ -115,7 +115,7 @@ def outputs(output, batch, settings):
 
 
 def decode(rows, features, embeddings, labels, settings):
-    """The translation of each row of `asked`, with its score; "" where none is left to it."""
+    """Return the translation of each row of `asked` with its score; "" if there is none."""
     import numpy as np
 
     vectors = np.stack(embeddings)
@@ -124,7 +124,7 @@ def decode(rows, features, embeddings, labels, settings):
         foreign, english = (_first_of_each_text(rows, side) for side in ("foreign", "english"))
         once = _occur_once(rows)
         pairs = margin_pairs(vectors[foreign], vectors[english], settings.neighbours)
-        found = {
+        targets = {
             foreign[f]: (english[e], score)
             for f, e, score in pairs
             if once[foreign[f]] and once[english[e]]
@@ -135,11 +135,11 @@ def decode(rows, features, embeddings, labels, settings):
             for side in ("foreign", "english")
         )
         scores, best = nearest(vectors[english], vectors[foreign], 1)
-        found = {
+        targets = {
             query: (foreign[position], float(score))
             for query, position, score in zip(english, best[:, 0], scores[:, 0], strict=True)
         }
-    matches = {rows[query]["id"]: (rows[n]["id"], score) for query, (n, score) in found.items()}
+    matches = {rows[query]["id"]: (rows[n]["id"], score) for query, (n, score) in targets.items()}
     predictions = []
     for row in asked(rows, settings):
         other, score = matches.get(row["id"], ("", 0.0))
@@ -148,7 +148,7 @@ def decode(rows, features, embeddings, labels, settings):
 
 
 def _first_of_each_text(rows, side):
-    """Numbers of a side's rows, without those that repeat a sentence: it is one neighbour."""
+    """Return positions of a side's rows; a repeated sentence counts once as a neighbour."""
     first = {}
     for number, row in enumerate(rows):
         if row["side"] == side:
@@ -157,20 +157,21 @@ def _first_of_each_text(rows, side):
 
 
 def _occur_once(rows):
-    """Whether each row's sentence is the only such one of its side.
+    """Return, per row, whether its sentence is unique on its side.
 
-    XTREME drops candidates of other sentences, which have no one id (`read_sent2id`).
+    XTREME drops repeated sentences as candidates, since their text has no single id
+    (`read_sent2id`).
     """
     counts = Counter((row["side"], row["text"]) for row in rows)
     return [counts[row["side"], row["text"]] == 1 for row in rows]
 
 
 def nearest(queries, index, count):
-    """Similarity and position in `index` [n, d] of the `count` vectors nearest to each query.
+    """Return similarities and positions in `index` [n, d] of the nearest vectors of each query.
 
-    `queries` are [m, d], both results [m, min(count, n)], best first; similarity is the inner
-    product. Blocks bound the memory: BUCC's half a million sentences a side would make a matrix of
-    a terabyte.
+    `queries` are [m, d]; both results are [m, min(count, n)], best first, and of equals the first.
+    Similarity is the inner product. Blocks bound the memory: BUCC has half a million sentences per
+    side, so the full matrix would take a terabyte.
     """
     import numpy as np
     import torch
@@ -195,22 +196,23 @@ def nearest(queries, index, count):
 
 
 def _largest(values, count):
-    """The `count` largest of each row and their columns: `topk`, but the first of equals first."""
+    """Return the `count` largest values per row and their columns; of equals the first."""
     import torch
 
-    found = []
+    # not `topk`, which does not say which of equals it takes
+    maxima = []
     for _ in range(count):
-        found.append(values.max(1, keepdim=True))
-        values = values.scatter(1, found[-1].indices, -torch.inf)
-    return torch.cat([f.values for f in found], 1), torch.cat([f.indices for f in found], 1)
+        maxima.append(values.max(1, keepdim=True))
+        values = values.scatter(1, maxima[-1].indices, -torch.inf)
+    return torch.cat([m.values for m in maxima], 1), torch.cat([m.indices for m in maxima], 1)
 
 
 def margin_pairs(foreign, english, neighbours):
-    """Pairs (foreign position, English position, score), best first, each sentence at most once.
+    """Return pairs (foreign position, English position, score), best first; sentences are unique.
 
-    The score is the ratio margin of Artetxe and Schwenk 2019: the cosine divided by the mean of
-    both sentences' mean cosines with their nearest neighbours. Candidates are each sentence's best
-    neighbour, from both sides together ("max"). `foreign` and `english` are unit vectors [n, d].
+    The score is the ratio margin of Artetxe and Schwenk (2019): the cosine divided by the mean of
+    both sentences' mean cosines with their nearest neighbours. Candidates are the best neighbours
+    from both sides ("max"). `foreign` and `english` are unit vectors [n, d].
     """
     import numpy as np
 

@@ -1,9 +1,9 @@
 """retrieve: a question ranks candidates of all languages.
 
-Those are the sentences of many contexts (LAReQA), or descriptions of entities, which mentions in
-texts rank (Mewsli-X). One encoder embeds questions and candidates, without a head. Training draws a
-question to its answer and away from the other answers of the batch. The rows with a question hold
-their answer too; those without one are the candidates.
+Candidates are the sentences of many contexts (LAReQA), or descriptions of entities, where the
+questions are mentions in texts (Mewsli-X). One encoder without a head embeds questions and
+candidates. Training increases the similarity of a question and its answer, compared with the other
+answers in the batch. Rows with a question also hold its answer; rows without are candidates.
 """
 
 from xstilts import metrics
@@ -17,7 +17,7 @@ WHOLE_BATCH = True
 ALONE = True
 CANDIDATES = True
 CATEGORY = "Answer retrieval"
-_SCALE = 20.0  # of the cosines in the softmax, as in sentence-transformers' ranking loss
+_SCALE = 20.0  # scales the cosines in the softmax, as in sentence-transformers' ranking loss
 _RANKED = 20
 
 
@@ -41,15 +41,16 @@ EXAMPLES = {"map_at_20": _examples}
 
 
 def asked(rows, settings):
-    """The rows with a question."""
+    """Return the rows with a question."""
     return [row for row in rows if row["question"]]
 
 
 def forward(model, groups=None, **inputs):
-    """The encoder; with `groups` [questions] also its loss: inputs are questions, then answers.
+    """Return the encoder's output; with `groups` [questions] the loss.
 
-    Cross-entropy of each question's own answer among the batch's. Questions of one group have the
-    same answer, which is no wrong answer to any of them.
+    With `groups`, inputs are the questions, then their answers. The loss is the cross-entropy of
+    each question's own answer among the answers of the batch. Questions of one group share an
+    answer, which is not a wrong answer to any of them.
     """
     import torch
 
@@ -66,10 +67,10 @@ def forward(model, groups=None, **inputs):
 
 
 def encode(rows, tokenizer, settings, labels, train):
-    """A feature per row: a question, or a candidate with its context, if any, as second text.
+    """Return one feature per row: a question, or a candidate with its context as second text.
 
-    In training a feature per question, with its answer as a feature `answer`, and `group`, the
-    same number for the same answer.
+    In training there is one feature per question. `answer` is the feature of its answer; questions
+    with the same answer have the same number as `group`.
     """
     rows = asked(rows, settings) if train else rows
     is_question = [bool(row["question"]) for row in rows]
@@ -108,8 +109,9 @@ def _candidates(rows, tokenizer, settings):
 
 
 def collate(features, pad_id, settings=None, random=None):
-    """input_ids and attention_mask [batch, tokens]; in training the answers follow the questions,
-    and `groups` is [questions].
+    """Return input_ids and attention_mask [batch, tokens].
+
+    In training the answers follow the questions, and `groups` is [questions].
     """
     import torch
 
@@ -121,17 +123,19 @@ def collate(features, pad_id, settings=None, random=None):
 
 
 def outputs(output, batch, settings):
-    """Embedding [hidden]: the mean of the last layer over all tokens, as in training."""
+    """Return an embedding [hidden] per feature: the mean of the last layer, as in training."""
     vectors = mean_of_tokens(output.last_hidden_state, batch["attention_mask"])
     return list(vectors.float().cpu().numpy())
 
 
 def decode(rows, features, embeddings, labels, settings):
-    """For each question the ids of the best candidates by cosine, best first."""
+    """Return, per question, the ids of the best candidates by cosine, best first."""
     import numpy as np
 
     vectors = np.stack(embeddings)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)  # a million may be gigabytes
+    vectors /= np.linalg.norm(
+        vectors, axis=1, keepdims=True
+    )  # in place: a million vectors take gigabytes
     questions = [number for number, row in enumerate(rows) if row["question"]]
     candidates = [number for number, row in enumerate(rows) if not row["question"]]
     _, ranked = nearest(vectors[questions], vectors[candidates], _RANKED)

@@ -1,4 +1,4 @@
-"""tag: every word gets a label, at its first sub-word token (POS, NER, CCG supertags)."""
+"""tag: a label for every word, at its first sub-word token (POS, NER, CCG supertags)."""
 
 from collections import Counter
 from operator import mul
@@ -29,8 +29,8 @@ _SHOWN = 12  # words of an answer on the report's page
 def _metric(function, key=None):
     def score(rows, predictions, language):
         golds = [row["tags"] for row in rows]
-        found = function(golds, [prediction["prediction"] for prediction in predictions])
-        return found[key] if key else found
+        scores = function(golds, [prediction["prediction"] for prediction in predictions])
+        return scores[key] if key else scores
 
     return score
 
@@ -46,15 +46,15 @@ METRICS = {
 
 
 def _examples(function, top, bottom):
-    """A sentence's (correct, gold, predicted) counts, weighted: what a metric adds up."""
+    """Return weighted sums of a sentence's (correct, gold, predicted) counts."""
 
     def examples(rows, predictions, language):
         golds = [row["tags"] for row in rows]
         counts = function(golds, [prediction["prediction"] for prediction in predictions])
         sums = [
-            [float(sum(map(mul, weights, each))) for weights in (top, bottom)] for each in counts
+            [float(sum(map(mul, weights, count))) for weights in (top, bottom)] for count in counts
         ]
-        return [(row["id"], *each) for row, each in zip(rows, sums, strict=True)]
+        return [(row["id"], *pair) for row, pair in zip(rows, sums, strict=True)]
 
     return examples
 
@@ -74,14 +74,14 @@ EXAMPLES = {
 
 
 def labels(rows):
-    """The tags that occur, sorted."""
+    """Return the tags that occur, sorted."""
     return sorted({tag for row in rows for tag in row["tags"]})
 
 
 def encode(rows, tokenizer, settings, labels, train):
-    """One feature per row, several for a long one: no word is lost to truncation.
+    """Return one feature per row, or several if it is long; truncation loses no word.
 
-    `first` is the position of each word's first token in the feature, `start` the number of the
+    `first` is the position of each word's first token in the feature; `start` is the number of the
     feature's first word in its row.
     """
     index = class_index(labels) if train else {}
@@ -114,12 +114,12 @@ def encode(rows, tokenizer, settings, labels, train):
             feature["labels"] = [IGNORED] * len(word_of_token)
             for word, token in first.items():
                 feature["labels"][token] = index[tags[start + word]]
-    # words that the tokenizer drops have no label: their loss is not a number
+    # a feature whose words the tokenizer drops has no label: its loss would be NaN
     return [feature for feature in features if feature["first"]]
 
 
 def _chunks(words, word_of_token, room):
-    """Cut a sentence where the next word would not fit: (number of the first word, words)."""
+    """Split a sentence where the next word does not fit; return (first word's number, words)."""
     lengths = Counter(word_of_token)
     chunks, start, used = [], 0, 0
     for word in range(len(words)):
@@ -131,7 +131,7 @@ def _chunks(words, word_of_token, room):
 
 
 def collate(features, pad_id, settings=None, random=None):
-    """input_ids, attention_mask and, in training, labels: all [batch, tokens]."""
+    """Return input_ids, attention_mask and, in training, labels: all [batch, tokens]."""
     batch = pad(features, pad_id)
     if "labels" in features[0]:
         batch["labels"] = pad_lists([feature["labels"] for feature in features], IGNORED)
@@ -139,18 +139,18 @@ def collate(features, pad_id, settings=None, random=None):
 
 
 def outputs(output, batch, settings):
-    """The most probable label's index [tokens] per feature."""
+    """Return the index of the most probable label [tokens] per feature."""
     return list(output.logits.argmax(-1).cpu().numpy())
 
 
 def decode(rows, features, best, labels, settings):
-    """A tag per word; a word that the tokenizer drops (a lone control character) gets `O`."""
+    """Return a tag per word; `O` for a word that the tokenizer drops (a control character)."""
     fallback = "O" if "O" in labels else labels[0]
     tags = [[fallback] * len(row["words"]) for row in rows]
     for feature, indices in zip(features, best, strict=True):
         for word, token in feature["first"].items():
             tags[feature["row"]][feature["start"] + word] = labels[int(indices[token])]
-    return [{"id": row["id"], "prediction": found} for row, found in zip(rows, tags, strict=True)]
+    return [{"id": row["id"], "prediction": own} for row, own in zip(rows, tags, strict=True)]
 
 
 def hub_items(records):

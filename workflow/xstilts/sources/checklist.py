@@ -1,8 +1,9 @@
-"""MultiCheckList of XTREME-R: questions made from its translated templates; family answer.
+"""MultiCheckList of XTREME-R: questions from its translated templates; family answer.
 
-The file has blocks, a test each: contexts, questions with an answer each, and the words that fill
-them, a column per language. Other columns of a language are forms for the English words that the
-column `…-placeholders` beside them lists. First names are not in the file; the task states some.
+The file has one block per test: contexts, questions with their answers, and words to fill them
+in, with one column per language. Further columns of a language hold other forms of a word; the
+column `…-placeholders` next to them lists the English words that select a form. First names are
+not in the file; the task's entry lists some.
 """
 
 import random
@@ -26,10 +27,10 @@ Fill = dict[str, tuple[str, set[str]]]  # slot -> (what it reads as, the English
 def checklist(
     paths: list[Path], language: str, names: tuple[str, ...] = ("Ann", "Ben"), size: int = 100
 ) -> Iterator[Item]:
-    """Items of a template file: `size` fillings of each test, the same ones in every language.
+    """Return the items of a template file: `size` fillings per test, the same in every language.
 
-    A question whose answer is not in its context word for word, since the language inflects it, is
-    excluded.
+    A question is excluded if its answer is not literally in its context, because the language
+    inflects it.
     """
     for path in paths:
         for name, fields in _tests(path, language):
@@ -56,7 +57,7 @@ def _row(id: str, context: Cells, question: Cells, answer: Cells, fill: Fill) ->
 
 
 def _tests(path: Path, language: str) -> Iterator[tuple[str, dict[str, list[Cells]]]]:
-    """(name, field -> its rows' cells in English and in the language) of each test."""
+    """Yield (name, {field: the cells of its rows in English and in the language}) per test."""
     (_, first), *others = lines(path)
     header = first.split("\t")
     for code in ("en", language):
@@ -99,7 +100,7 @@ def _cell(header: list[str], values: list[str], language: str) -> Cell:
 
 
 def _draw(fields: dict, names: tuple[str, ...], draw: random.Random) -> Fill:
-    """A filling of every slot that the English templates of a test have."""
+    """Return a filling for every slot in the English templates of a test."""
     rows = [row for field in _TEMPLATES for row in fields[field]]
     slots = {slot for english, _ in rows for slot in _SLOT.findall(english[0][0])}
     people = iter(draw.sample(sorted(names), min(3, len(names))))
@@ -124,7 +125,7 @@ def _draw(fields: dict, names: tuple[str, ...], draw: random.Random) -> Fill:
 
 
 def _chosen(fields: dict, word: str, used: set[str], draw: random.Random) -> list:
-    """A row of a list of words: [(text, English words)] of its comma-separated parts."""
+    """Return a random row of a word list: (text, English words) of its comma-separated parts."""
     english, other = draw.choice(fields[word])
     parts = _COMMA.split(english[0][0])
     bare = {part.partition(" ")[2] for part in parts if part.startswith(("a ", "an ", "the "))}
@@ -137,12 +138,12 @@ def _chosen(fields: dict, word: str, used: set[str], draw: random.Random) -> lis
 
 
 def _form(cell: Cell, used: set[str]) -> str:
-    """The form that the English words in use ask for, else the first."""
+    """Return the form that the English words in use select, or the first form."""
     return next((text for text, words in cell if words & used), cell[0][0])
 
 
 def _filled(cells: Cells, fill: Fill) -> str | None:
-    """A template with its slots filled; None if it has one that no list fills."""
+    """Return a template with its slots filled; None if no list fills one of them."""
     template = _form(cells[1], {word for _, words in fill.values() for word in words})
     slots = [slot.removeprefix("a:") for slot in _SLOT.findall(template)]  # `a:` is the article
     if not fill.keys() >= set(slots):

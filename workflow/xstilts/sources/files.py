@@ -1,6 +1,7 @@
-"""The source `files`: the original releases of the benchmarks, as a user has them on disk.
+"""The source `files`: original releases of the benchmarks, and a user's own files, on disk.
 
-A task names a format, a path template per split, and options; what comes back is canonical rows.
+A task's entry names a format, a path template per split and options; `read` returns canonical
+rows.
 """
 
 import inspect
@@ -39,13 +40,13 @@ FORMATS: Mapping[str, Callable[..., Iterator[Item]]] = {
 
 
 def locate(template: str | Iterable[str], root: Path, language: str) -> list[Path]:
-    """The files that one or several templates, relative to `root`, name: sorted; none is [].
+    """Return the files that match one or more templates below `root`, sorted; [] if there are none.
 
-    `*`, `?` and `[…]` match as in a shell, `**` any depth; for `{language}` see languages.fill.
-    Raises InputError for an absolute template, and a language without such a code.
+    `*`, `?` and `[…]` match as in a shell, `**` any depth; `{language}` is filled by
+    `languages.codes.fill`. Raise InputError for an absolute template, or a language without code.
     """
     templates = [template] if isinstance(template, str) else template
-    found = {path for one in templates for path in _locate(one, root, language)}
+    found = {path for t in templates for path in _locate(t, root, language)}
     return sorted(found, key=lambda path: (path.name, path))
 
 
@@ -58,11 +59,11 @@ def _locate(template: str, root: Path, language: str) -> Iterator[Path]:
 def read(
     format: str, paths: list[Path], language: str, *, number_ids: bool = False, **options
 ) -> Table:
-    """The rows of one language in `paths`, which are files of one split in a format of FORMATS.
+    """Return the rows of one language in `paths`, the files of a split in a format of FORMATS.
 
-    Rows keep the id of the release, if it has one; else, or with `number_ids` (for a release that
-    repeats ids), it is the number of the row, from 0.
-    Raises InputError for every row that cannot be used, naming file and line.
+    Rows keep the release's ids. Without ids, or with `number_ids` (for a release that repeats ids),
+    the id is the number of the row, from 0. Raise InputError, naming file and line, for a row that
+    cannot be used.
     """
     if format not in FORMATS:
         raise InputError(f"unknown format {format!r}; {nearest(format, FORMATS)}")

@@ -1,7 +1,7 @@
 """The source `hub`: from downloaded files of a dataset on the Hub to canonical rows.
 
-A task's entry names the column of each canonical field; a family turns records into rows. There is
-no code for single datasets. A split is a `HubSplit` of the configuration.
+A task's entry names the column of each canonical field; a family turns records into rows. No
+dataset needs code of its own. `split` is a `HubSplit` of the configuration.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -71,9 +71,9 @@ class Record:
         return None
 
     def texts(self, *names: str) -> dict[str, str]:
-        """Return the text of each field, "" for a field without column; and the id, if it has one.
+        """Return the text of each field, and the id if it has a column.
 
-        Raise InputError if a column is missing or holds something else.
+        A field without column is "". Raise InputError if a column is missing or holds another type.
         """
         columns = self.split.columns
         row = {

@@ -1,6 +1,6 @@
 """Mewsli-X of XTREME-R: mentions of entities rank descriptions of entities; family retrieve.
 
-The files are JSON lines, as the release's script `get-mewsli-x.sh` leaves them.
+The files are JSON lines, as the release's script `get-mewsli-x.sh` makes them.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _MARKS = str.maketrans("{}", "()")  # braces mark the mention, so the text has n
 
 
 def mentions(paths: list[Path], language: str) -> Iterator[Item]:
-    """Items of the WikiNews files: a question for each mention in the articles of a language."""
+    """Yield a question per mention in the WikiNews articles of a language."""
     languages = set()
     for path in paths:
         for place, record in jsonl(path):
@@ -27,9 +27,9 @@ def mentions(paths: list[Path], language: str) -> Iterator[Item]:
 
 
 def pairs(paths: list[Path], language: str, candidates: bool = False) -> Iterator[Item]:
-    """Items of the Wikipedia files: a mention with the description of its entity.
+    """Yield an item per mention in the Wikipedia files, with the description of its entity.
 
-    With `candidates`, what the mentions rank are the entities of the files, each before its first.
+    With `candidates`, also yield each entity, before its first mention: the mentions rank these.
     """
     languages, seen = set(), set()
     for path in paths:
@@ -54,9 +54,9 @@ def pairs(paths: list[Path], language: str, candidates: bool = False) -> Iterato
 
 
 def entities(paths: list[Path], language: str) -> Iterator[Item]:
-    """Items of the candidate set: a candidate for each entity, whatever the language of its text.
+    """Yield a candidate per entity of the candidate set, which serves all languages.
 
-    The set is one for all languages.
+    Entities keep whatever language they are described in.
     """
     for path in paths:
         for place, record in jsonl(path):
@@ -69,9 +69,9 @@ def _check_language(language: str, languages: set[str], paths: list[Path]) -> No
 
 
 def _question(article: dict, mention: dict, place: str) -> dict:
-    """The mention, then its sentence with the mention in braces, as XTREME's baseline has it.
+    """Return the mention, then its sentence with the mention in braces, as in XTREME's baseline.
 
-    So a sentence that is cut still has its mention.
+    The mention comes first so that truncation never loses it.
     """
     text = field(article, "text", str, place)
     if not text:
@@ -105,7 +105,7 @@ def _span(span: dict, place: str) -> tuple[str, int, int]:
 
 
 def _sentence(article: dict, start: int, end: int, place: str) -> tuple[int, int]:
-    """Where the sentence that holds a mention begins and ends; of several if it crosses them."""
+    """Return start and end of the sentence, or sentences, that contain a mention."""
     spans = [
         (field(span, "start", int, place), field(span, "end", int, place))
         for span in field(article, "sentence_spans", list, place)
@@ -117,7 +117,7 @@ def _sentence(article: dict, start: int, end: int, place: str) -> tuple[int, int
 
 
 def _entity(record: dict, place: str) -> dict:
-    """A candidate: the first sentences of the entity's article, without its title."""
+    """Return a candidate: the first sentences of the entity's article, without its title."""
     description = _one_line(field(record, "description", str, place))
     if not description:
         raise InputError(f"{place}: the description is empty")

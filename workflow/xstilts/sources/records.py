@@ -1,4 +1,4 @@
-"""Text, TSV, CSV and JSON files as records; a failure is one message that names file and line."""
+"""Text, TSV, CSV and JSON files as records; an error message names file and line."""
 
 import gzip
 import io
@@ -16,18 +16,18 @@ from typing import Any, BinaryIO
 
 from xstilts.errors import InputError, nearest
 
-# What a reader yields: the place in the file (for messages), and a canonical row, or a string: the
-# reason for which the benchmark itself excludes the row.
+# Place in the file, for messages, and a canonical row; or a string, the reason for which the
+# benchmark itself excludes the row.
 Item = tuple[str, dict | str]
 
 
 @dataclass(frozen=True)
 class Table:
-    """The canonical rows of one split; how many the benchmark itself excludes, by reason."""
+    """Canonical rows of one split, and how many rows the benchmark excludes, by reason."""
 
     rows: list[dict]
     excluded: dict[str, int]
-    gaps: tuple[int, ...] = ()  # positions in the release, from 0, of what is excluded
+    gaps: tuple[int, ...] = ()  # positions of excluded rows in the release, from 0
 
 
 def collect(
@@ -36,11 +36,11 @@ def collect(
     number_ids: bool = False,
     instead: str = "number_ids: true numbers the rows instead",
 ) -> Table:
-    """A table of the items of `where`, with unique ids; `instead` says what to do if they are not.
+    """Return a table of items with unique ids; messages name `where` and advise `instead`.
 
-    Rows keep the id of the release, if it has one; else, or with `number_ids`, it is the number of
-    the row, from 0. Raises InputError for an id that comes again, for another number of choices
-    than the first row has (they could not share a batch), and if no row is left.
+    Rows keep the release's ids. Without ids, or with `number_ids`, the id is the number of the row,
+    from 0. Raise InputError for a repeated id, for rows with different numbers of choices (they
+    could not share a batch), and if no row is left.
     """
     rows: list[dict] = []
     excluded: Counter[str] = Counter()
@@ -68,15 +68,15 @@ def collect(
 
 
 def text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark, compressed if it is a `.gz`."""
+    """Return the text of a UTF-8 file, with or without byte order mark; `.gz` is decompressed."""
     with _opened(path) as file:
         return "".join(line for _, line in _decoded(path, file))
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(place, line) of each line, without its LF or CRLF; one is read at a time.
+    """Yield (place, line) for each line, without its LF or CRLF; reads one line at a time.
 
-    Only LF ends a line: `str.splitlines` would also cut at U+2028 and others that sentences hold.
+    Only LF ends a line: `str.splitlines` also splits at U+2028 and other characters in sentences.
     """
     with _opened(path) as file:
         for place, line in _decoded(path, file):
@@ -95,7 +95,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _decoded(path: Path, file: BinaryIO) -> Iterator[tuple[str, str]]:
-    """(place, line with its end) of each line; blank ones are held back until there is another."""
+    """Yield (place, line with its end); blank lines are held back until another line follows."""
     held: list[tuple[str, str]] = []
     is_empty, position = True, 0
     for number, data in enumerate(file, 1):
@@ -117,7 +117,7 @@ def _decoded(path: Path, file: BinaryIO) -> Iterator[tuple[str, str]]:
 
 
 def blocks(path: Path) -> Iterator[list[tuple[str, str]]]:
-    """The runs of (place, line) that blank lines separate."""
+    """Yield the runs of (place, line) between blank lines."""
     block: list[tuple[str, str]] = []
     for place, line in [*lines(path), ("", "")]:
         if line:
@@ -128,15 +128,15 @@ def blocks(path: Path) -> Iterator[list[tuple[str, str]]]:
 
 
 def tsv(path: Path, ragged: bool = False) -> Iterator[tuple[str, dict | None]]:
-    """(place, record) of each row below the header; a quotation mark is a character like any other.
+    """Yield (place, record) for each row below the header; quotation marks have no special meaning.
 
-    A row with another number of columns is an error, or None where the release is `ragged`.
+    A row with another number of columns is an error, or None if the release is `ragged`.
     """
     return _table(((place, line.split("\t")) for place, line in lines(path)), ragged)
 
 
 def csv(path: Path) -> Iterator[tuple[str, dict | None]]:
-    """(place, record) of each row below the header; quoted values may hold commas and line ends."""
+    """Yield (place, record) for each row below the header; quoted values may contain line ends."""
     return _table(_csv_rows(path))
 
 
@@ -168,13 +168,13 @@ def _table(
 
 
 def jsonl(path: Path) -> Iterator[tuple[str, dict]]:
-    """(place, record) of each line, one JSON object per line."""
+    """Yield (place, record) for each line, which holds one JSON object."""
     for place, line in lines(path):
         yield place, _parse(line, place)
 
 
 def json_rows(path: Path) -> Iterator[tuple[str, dict]]:
-    """(place, record) of each object of a JSON array, or of each line."""
+    """Yield (place, record) for each object of a JSON array, or of each line."""
     content = text(path)
     if not content.lstrip().startswith("["):
         yield from jsonl(path)
@@ -184,12 +184,12 @@ def json_rows(path: Path) -> Iterator[tuple[str, dict]]:
 
 
 def text_rows(path: Path) -> Iterator[tuple[str, dict]]:
-    """(place, record) of each line, in the column `text`."""
+    """Yield (place, record) for each line, in the column `text`."""
     return ((place, {"text": line}) for place, line in lines(path))
 
 
 def document(path: Path) -> dict:
-    """The one JSON object that a file holds."""
+    """Return the JSON object of a file."""
     return _parse(text(path), str(path))
 
 
@@ -212,7 +212,7 @@ def _object(value: Any, place: str) -> dict:
 
 
 def field(record: Any, name: str, kind: type | UnionType, place: str) -> Any:
-    """`record[name]`, which must be there and of `kind`."""
+    """Return `record[name]`. Raise InputError if it is missing or not of `kind`."""
     names = record if isinstance(record, dict) else ()
     if name not in names:
         raise InputError(f"{place}: no column {name!r}; {nearest(name, names)}")
@@ -223,7 +223,7 @@ def field(record: Any, name: str, kind: type | UnionType, place: str) -> Any:
 
 
 def known(label: str, labels: Iterable[str], place: str) -> str:
-    """`label`, which must be one of `labels`."""
+    """Return `label`. Raise InputError if it is not among `labels`."""
     if label not in labels:
         raise InputError(f"{place}: unknown label {label!r}; valid: {', '.join(sorted(labels))}")
     return label

@@ -1,4 +1,4 @@
-"""Plain sentences: translations to find (family mine) and text for masked LM (family mask)."""
+"""Plain sentences: translations to find (family mine) and text (family mask)."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,9 +11,9 @@ Triple = tuple[str, str, str]
 
 
 def tatoeba(paths: list[Path], language: str) -> Iterator[Item]:
-    """Items of the two aligned files of LASER's Tatoeba test, `tatoeba.deu-eng.deu` and `….eng`.
+    """Yield the items of LASER's two aligned Tatoeba files, `tatoeba.deu-eng.deu` and `….eng`.
 
-    The id of line i, from 0, is `i` with the language before it: XTREME's predictions count so.
+    The id of line i is the language and i, from 0, as in XTREME's predictions.
     """
     english = list(lines(_ending(paths, ".eng")))
     other = _ending(paths, f".{TATOEBA_CODES.get(language, language)}")
@@ -23,18 +23,18 @@ def tatoeba(paths: list[Path], language: str) -> Iterator[Item]:
             f"{other}: {len(foreign)} lines, but its English side has {len(english)}"
             " (is a file cut?)"
         )
-    for side, prefix, match, found in (
+    for side, prefix, match, sentences in (
         ("foreign", language, "en", foreign),
         ("english", "en", language, english),
     ):
-        for i, (place, sentence) in enumerate(found):
+        for i, (place, sentence) in enumerate(sentences):
             yield place, mine(f"{prefix}-{i}", side, sentence, f"{match}-{i}", place)
 
 
 def bucc(paths: list[Path], language: str) -> Iterator[Item]:
-    """Items of a BUCC 2018 pair, three files ending in the language, `.en` and `.gold`.
+    """Yield the items of a BUCC 2018 pair: three files that end in the language, `.en` and `.gold`.
 
-    A sentence that the gold file does not name has no translation: its match is "".
+    A sentence that is not in the gold file has no translation: its match is "".
     """
     foreign, english, gold = (
         _pairs(_ending(paths, ending)) for ending in (f".{language}", ".en", ".gold")
@@ -45,23 +45,23 @@ def bucc(paths: list[Path], language: str) -> Iterator[Item]:
 def pools(
     foreign: Iterable[Triple], english: Iterable[Triple], gold: Iterable[Triple]
 ) -> Iterator[Item]:
-    """Items of (place, id, sentence) on both sides and (place, foreign id, English id)."""
+    """Yield items of two pools (place, id, sentence) and gold (place, foreign id, English id)."""
     sides = {"foreign": list(foreign), "english": list(english)}
-    matches = _matches(gold, *({id for _, id, _ in found} for found in sides.values()))
-    for side, found in sides.items():
-        for place, id, sentence in found:
+    matches = _matches(gold, *({id for _, id, _ in triples} for triples in sides.values()))
+    for side, triples in sides.items():
+        for place, id, sentence in triples:
             yield place, mine(id, side, sentence, matches.get(id, ""), place)
 
 
 def plain_text(paths: list[Path], language: str) -> Iterator[Item]:
-    """Items of files with a sentence per line; blank lines are excluded."""
+    """Yield an item per line, which holds one sentence; blank lines are excluded."""
     for path in paths:
         for place, line in lines(path):
             yield place, {"text": line, "text_b": ""} if line.strip() else "blank line"
 
 
 def mine(id: str, side: str, sentence: str, match: str, place: str) -> dict:
-    """A canonical row of the family mine."""
+    """Return a canonical row of the family mine. Raise InputError for an empty sentence."""
     if not sentence.strip():
         raise InputError(f"{place}: an empty sentence")
     return {"id": id, "side": side, "text": sentence, "match": match}
@@ -78,18 +78,18 @@ def _ending(paths: list[Path], suffix: str) -> Path:
 
 
 def _pairs(path: Path) -> list[Triple]:
-    """(place, left, right) of each line `left<TAB>right`."""
-    found = []
+    """Return (place, left, right) for each line `left<TAB>right`."""
+    pairs = []
     for place, line in lines(path):
         left, tab, right = line.partition("\t")
         if not (left and tab and right):
             raise InputError(f"{place}: expected two columns between a tab (is the file cut?)")
-        found.append((place, left, right))
-    return found
+        pairs.append((place, left, right))
+    return pairs
 
 
 def _matches(gold: Iterable[Triple], foreign: set, english: set) -> dict[str, str]:
-    """{id: id of its translation}, both ways."""
+    """Return the id of each sentence's translation, in both directions."""
     matches: dict[str, str] = {}
     for place, left, right in gold:
         for id, ids in ((left, foreign), (right, english)):

@@ -1,4 +1,4 @@
-"""Questions with answers in the nested JSON of SQuAD: families answer and retrieve."""
+"""Questions with answers in SQuAD's nested JSON: families answer and retrieve."""
 
 import re
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from xstilts.sources.records import Item, document, field
 
 
 def squad(paths: list[Path], language: str, labelled: bool = True) -> Iterator[Item]:
-    """Items of SQuAD v1.1 and v2.0, XQuAD, XQuAD-R, MLQA and files of one language of TyDiQA-GoldP.
+    """Yield the items of SQuAD v1.1 and v2.0, XQuAD, XQuAD-R, MLQA and TyDiQA-GoldP by language.
 
-    Every answer must stand at its offset, in test files too: XTREME's preprocessing asserts as much
-    of the real files, so another text there is a damaged file.
-    If not `labelled`, answers are not read (XTREME's download script blanks those of test files).
+    Every answer must be at its offset, also in test files: XTREME's preprocessing asserts this, so
+    a mismatch means a damaged file. If not `labelled`, answers are not read (XTREME's download
+    script removes those of test files).
     """
     for path in paths:
         for place, context, question in _questions(path):
@@ -31,7 +31,7 @@ def squad(paths: list[Path], language: str, labelled: bool = True) -> Iterator[I
 
 
 def tydiqa(paths: list[Path], language: str, labelled: bool = True) -> Iterator[Item]:
-    """Items of one language of a TyDiQA-GoldP file, whose ids name it: the train file mixes all."""
+    """Yield the items of one language of a TyDiQA-GoldP file; its ids name the language."""
     if language not in TYDIQA_NAMES:
         raise InputError(f"TyDiQA has no language {language!r}; {nearest(language, TYDIQA_NAMES)}")
     names = set()
@@ -50,11 +50,12 @@ def tydiqa(paths: list[Path], language: str, labelled: bool = True) -> Iterator[
 
 
 def passages(paths: list[Path], language: str, candidates: bool = True) -> Iterator[Item]:
-    """Items of family retrieve: questions, each with the sentence that holds its answer.
+    """Yield items of the family retrieve: questions, each with the sentence that answers it.
 
-    With `candidates`, files are named by their language as in XQuAD-R (LAReQA): every sentence of
-    every file is a candidate, and questions are those of `language`. They match the sentence that
-    answers the same question in each language. Without, all questions of the files (SQuAD).
+    With `candidates`, files are named by their language as in XQuAD-R (LAReQA). Every sentence of
+    every file is a candidate, and only the questions of `language` are asked. They match the
+    sentences that answer the same question in each language. Without `candidates`, all questions of
+    the files are asked (SQuAD).
     """
     matches: dict[str, list[str]] = {}
     questions, sentences = [], []
@@ -91,7 +92,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0
 
 
 def _sentence_spans(paragraph: dict, context: str, place: str) -> list[tuple[int, int]]:
-    """Where the sentences are: as the file says, else where a regular expression ends them."""
+    """Return (start, end) of each sentence: as in the file, or by a regular expression."""
     if "sentence_breaks" in paragraph:
         spans = [tuple(span) for span in field(paragraph, "sentence_breaks", list, place)]
         if not spans or spans[-1][1] > len(context):
@@ -102,7 +103,7 @@ def _sentence_spans(paragraph: dict, context: str, place: str) -> list[tuple[int
 
 
 def _paragraphs(path: Path) -> Iterator[tuple[str, dict]]:
-    """(place, paragraph) of each paragraph of a file."""
+    """Yield (place, paragraph) for each paragraph of a file."""
     for i, article in enumerate(field(document(path), "data", list, str(path)), 1):
         place = f"{path}: article {i}"
         for j, paragraph in enumerate(field(article, "paragraphs", list, place), 1):
@@ -110,7 +111,7 @@ def _paragraphs(path: Path) -> Iterator[tuple[str, dict]]:
 
 
 def _questions(path: Path) -> Iterator[tuple[str, str, dict]]:
-    """(place, context, question) of each question of a file."""
+    """Yield (place, context, question) for each question of a file."""
     for place, paragraph in _paragraphs(path):
         context = field(paragraph, "context", str, place)
         for k, question in enumerate(field(paragraph, "qas", list, place), 1):
@@ -118,7 +119,7 @@ def _questions(path: Path) -> Iterator[tuple[str, str, dict]]:
 
 
 def _answers(question: dict, context: str, place: str) -> list[tuple[str, int]]:
-    """(text, offset) of each gold answer; none if the question is marked as impossible."""
+    """Return (text, offset) of each gold answer; none if the question is impossible."""
     answers = [
         (field(answer, "text", str, place), field(answer, "answer_start", int, place))
         for answer in field(question, "answers", list, place)
@@ -134,7 +135,7 @@ def _answers(question: dict, context: str, place: str) -> list[tuple[str, int]]:
 
 
 def check_answer(answer: str, start: int, context: str, place: str) -> None:
-    """Raise InputError if an answer is empty, or does not stand at its offset."""
+    """Raise InputError if an answer is empty or not at its offset."""
     if not answer:
         raise InputError(
             f"{place}: the answer is empty, as where labels were removed; take the original release"

@@ -1,4 +1,4 @@
-"""Releases with one example per row: a new one is an entry in LAYOUTS."""
+"""Releases with one example per row; a new release is an entry in LAYOUTS."""
 
 import dataclasses
 import zlib
@@ -13,15 +13,17 @@ from xstilts.sources.records import Item, csv, field, jsonl, known, tsv
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What the columns of one release mean."""
+    """Columns of one release, and the meaning of their values."""
 
     text: dict[str, str]  # canonical field -> column
     label: str  # column
-    labels: dict[str, str | int]  # release's -> canonical, or index of the choice; empty: the same
+    labels: dict[
+        str, str | int
+    ]  # release's label -> canonical label, or index of the choice; empty: unchanged
     choices: tuple[str, ...] | str = ()  # a column per choice, or the column that lists them
     records: Callable[[Path], Iterator[tuple[str, dict | None]]] = tsv
-    id: str = ""  # column; none: rows are numbered
-    language: str = ""  # column, where one file holds all languages
+    id: str = ""  # column; without it, rows are numbered
+    language: str = ""  # column, if one file holds all languages
     excluded_labels: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> reason
     excluded_texts: dict[str, str] = dataclasses.field(default_factory=dict)  # whole text -> reason
     wording: dict[str, str] = dataclasses.field(default_factory=dict)  # field -> text around {}
@@ -30,7 +32,7 @@ class Layout:
 def tabular(
     layout: Layout, paths: list[Path], language: str, labelled: bool = True
 ) -> Iterator[Item]:
-    """Items of the family choose where the layout has choices, else of the family classify.
+    """Yield items of the family choose if the layout has choices, otherwise of the family classify.
 
     If not `labelled`, the label column is not read, and labels are -1 (choose) or "" (classify).
     Empty texts are kept: QQP has a few.
@@ -53,10 +55,10 @@ def tabular(
 def translated(
     layout: Layout, paths: list[Path], language: str, portion: str | None = None
 ) -> Iterator[Item]:
-    """Items of a release whose file in each language, `*.{language}.tsv`, has the same rows.
+    """Yield the items of a release with the same rows in each language's `*.{language}.tsv`.
 
-    `portion` "a" or "b": of two halves that share no English premise, in any language. It needs the
-    English file among `paths`.
+    `portion` "a" or "b" selects one of two halves that share no English premise in any language;
+    it needs the English file among `paths`.
     """
     files = {path.stem.rpartition(".")[2]: path for path in paths}
     if portion is None:
@@ -72,15 +74,15 @@ def translated(
         if None in pair:
             raise InputError(f"{files[language]} and {files['en']} differ in their number of rows")
         (place, record), (english_place, english) = pair
-        found = zlib.crc32(field(english, premise, str, english_place).encode())
-        if "ab"[found % 2] == portion:
+        checksum = zlib.crc32(field(english, premise, str, english_place).encode())
+        if "ab"[checksum % 2] == portion:
             yield place, row(layout, record, place)
         else:
             yield place, "in the other portion"
 
 
 def row(layout: Layout, record: dict, place: str, labelled: bool = True) -> dict | str:
-    """The canonical row of a record, or the reason for which the benchmark excludes it."""
+    """Return the canonical row of a record, or the reason for which the benchmark excludes it."""
     texts = {name: field(record, column, str, place) for name, column in layout.text.items()}
     for value in texts.values():
         if value in layout.excluded_texts:
@@ -113,7 +115,7 @@ def _choices(layout: Layout, record: dict, place: str) -> list[str]:
 
 
 def _commonsenseqa(path: Path) -> Iterator[tuple[str, dict]]:
-    """Records with their nested question laid flat."""
+    """Yield records with the nested question flattened."""
     for place, record in jsonl(path):
         question = field(record, "question", dict, place)
         choices = field(question, "choices", list, place)
@@ -179,7 +181,7 @@ LAYOUTS = {
         text=_SENTENCES,
         label="label",
         labels=_same("0", "1"),
-        # The authors ask to take these out (README of PAWS-X).
+        # The authors ask to remove these (README of PAWS-X).
         excluded_texts={"NS": "placeholder NS in place of a translation"},
     ),
     "hellaswag": Layout(

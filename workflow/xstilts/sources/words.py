@@ -10,10 +10,10 @@ from xstilts.sources.records import Item, blocks, known, lines
 
 NER = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
 
-# UPOS, in the order in which the parts of a fused word give it their tag if several stand equally
-# high in the tree: that of XTREME's conllu_to_conll.py, which leaves out SYM.
+# UPOS by rank: a fused word takes the tag of its highest part in the tree, and of several equally
+# high parts the first in this order. From XTREME's conllu_to_conll.py, which omits SYM.
 _RANK = "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT SYM"
-_RANK_FIRST = {  # what comes first in these languages
+_RANK_FIRST = {  # tags that rank first in these languages
     "es": "VERB AUX PRON ADP DET",
     "fr": "VERB AUX PRON NOUN ADJ ADV ADP DET PART SCONJ",
     "it": "VERB AUX ADV PRON ADP DET INTJ",
@@ -30,11 +30,11 @@ class Part(NamedTuple):
 
 
 def conllu(paths: list[Path], language: str) -> Iterator[Item]:
-    """Items with the words and UPOS tags of UD treebanks, made from surface words as XTREME does.
+    """Yield the surface words and UPOS tags of UD treebanks, as XTREME converts them.
 
-    A multiword token is one word: its fused form, and the tag of the part that stands highest in
-    the tree. Empty nodes are left out; spaces and zero-width non-joiners in a word are dropped; a
-    sentence whose words are withheld (`_`, for their licence) is excluded.
+    A multiword token is one word: its fused form, with the tag of its part that is highest in the
+    tree. Empty nodes are dropped, and so are spaces and zero-width non-joiners in words. A sentence
+    whose words are withheld (`_`, for their licence) is excluded.
     """
     for path in paths:
         for block in blocks(path):
@@ -50,7 +50,7 @@ Spans = Mapping[int, tuple[int, str]]  # first part of a fused word -> its last 
 
 
 def surface(parts: list[Part], spans: Spans, language: str, place: str) -> dict | str:
-    """A sentence's surface words and their tags, or the reason for which it is excluded."""
+    """Return a sentence's surface words and tags, or the reason for which it is excluded."""
     for first, (last, form) in spans.items():
         if not first <= last <= len(parts):
             raise InputError(
@@ -67,7 +67,7 @@ def surface(parts: list[Part], spans: Spans, language: str, place: str) -> dict 
 
 
 def number(text: str, place: str) -> tuple[int, str | None, int]:
-    """First number, separator and last number of a word's number, such as 4, 4-5 or 4.1."""
+    """Return first number, separator and last number of a word's number: 4, 4-5 or 4.1."""
     found = _NUMBER.fullmatch(text)
     if not found:
         raise InputError(f"{place}: {text!r} is no word number, such as 4, 4-5 or 4.1")
@@ -79,7 +79,7 @@ _NUMBER = re.compile(r"(\d+)(?:([-.])(\d+))?")
 
 
 def _parse(block: list[tuple[str, str]]) -> tuple[list[Part], Spans]:
-    """The syntactic words of a sentence, and which of them are fused."""
+    """Return the syntactic words of a sentence, and the spans of fused words."""
     parts: list[Part] = []
     spans: dict[int, tuple[int, str]] = {}
     for place, line in block:
@@ -103,11 +103,11 @@ def _parse(block: list[tuple[str, str]]) -> tuple[list[Part], Spans]:
 
 
 def _fuse(parts: list[Part], spans: Spans, rank: list[str]) -> tuple[list[str], list[str]]:
-    """The surface words and their tags."""
+    """Return the surface words and their tags."""
 
     def height(number: int) -> tuple[int, int]:
         depth, above = 0, number
-        while 0 < above <= len(parts) and depth <= len(parts):  # the latter ends a cycle
+        while 0 < above <= len(parts) and depth <= len(parts):  # the second condition ends a cycle
             depth, above = depth + 1, parts[above - 1].head
         return depth, rank.index(parts[number - 1].tag)
 
@@ -121,7 +121,7 @@ def _fuse(parts: list[Part], spans: Spans, rank: list[str]) -> tuple[list[str], 
 
 
 def panx(paths: list[Path], language: str) -> Iterator[Item]:
-    """Items of WikiANN files: lines `language:word<TAB>tag`, a blank line after each sentence."""
+    """Yield the items of WikiANN files: lines `language:word<TAB>tag`, blank between sentences."""
     for path in paths:
         for block in blocks(path):
             words, tags = [], []
@@ -140,7 +140,7 @@ _NODE = re.compile(r"\(<T \S+ \d+ \d+>")
 
 
 def ccgbank(paths: list[Path], language: str) -> Iterator[Item]:
-    """Items of CCGbank `.auto` files, an `ID=` line and a tree in turns: words and categories.
+    """Yield words and categories of CCGbank `.auto` files: `ID=` lines and trees alternate.
 
     Words stay as CCGbank writes them (-LRB- is a bracket).
     """
