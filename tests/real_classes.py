@@ -150,7 +150,7 @@ def publish(root, texts: list[str]) -> None:
     save_file(state, made / "model.safetensors")  # with what is tied, as many published ones
     config.architectures = [kind.published]
     config.save_pretrained(made)
-    fetch._complete_tokenizer(made, root.origin)
+    fetch.complete_tokenizer(made, root.origin)
     told = {"lineage": [root.id], "pretrained_pooler": False, "labels": {}}
     store.publish(made, Path(root.path), {"id": root.id, **told})
 
@@ -177,13 +177,13 @@ def fill(project: Grid, models: Iterable[str] = KINDS) -> None:
 
 def trained(step, monkeypatch, look) -> None:
     """Train a step in this process, and show what it has before it is saved to `look`."""
-    publish = train._publish
+    publish = train.publish
 
     def looked(step, trainer, *rest):
         look(trainer.model)
         publish(step, trainer, *rest)
 
-    monkeypatch.setattr(train, "_publish", looked)
+    monkeypatch.setattr(train, "publish", looked)
     train.run(step)
 
 

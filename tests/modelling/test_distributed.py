@@ -123,7 +123,7 @@ def test_a_signal_reaches_all_processes_and_the_training_goes_on(workspace):
 def test_every_process_gets_as_many_micro_batches(workspace, monkeypatch, count, micro):
     step = grid("nli").step("xlmr", parse("nli"), 1)
     tokenizer = checkpoints.load_tokenizer(Path(step.parent.path))
-    materials = train._read(step, tokenizer)
+    materials = train.read_materials(step, tokenizer)
     monkeypatch.setenv("WORLD_SIZE", str(count))
     batches = Batches(step, materials, tokenizer, micro)
     assert batches.per_step % count == 0
@@ -139,7 +139,7 @@ def test_every_process_gets_as_many_micro_batches(workspace, monkeypatch, count,
 )
 def test_what_is_launched(monkeypatch, nodes, begin):
     monkeypatch.setenv("SLURM_JOB_ID", "71234")
-    command = distributed._command(8, nodes, ["train", "--processes", "8", "x"])
+    command = distributed.command_of(8, nodes, ["train", "--processes", "8", "x"])
     assert command[: len(begin)] == begin
     assert f"--nproc-per-node={8 // nodes}" in command
     assert command[-7:] == ["-m", "--", "xstilts", "train", "--processes", "8", "x"]

@@ -38,7 +38,7 @@ def test_a_batchs_composition_plays_no_part(root, rows, bert, monkeypatch, model
         return inference.predict_rows(built, tokenizer, module, rows, labels, ENCODE, Predict())
 
     together = predict(data)
-    monkeypatch.setattr(inference, "_TOKENS", 1)
+    monkeypatch.setattr(inference, "TOKENS_PER_BATCH", 1)
     alone = predict(data[::-1])
     wanted = [row["id"] for row in data if row.get("side") != "foreign"]
     assert [prediction["id"] for prediction in together] == wanted
@@ -51,10 +51,10 @@ def test_a_batchs_composition_plays_no_part(root, rows, bert, monkeypatch, model
 
 
 def test_batches_are_bounded_and_lose_nothing(monkeypatch):
-    monkeypatch.setattr(inference, "_TOKENS", 100)
+    monkeypatch.setattr(inference, "TOKENS_PER_BATCH", 100)
     features = [{"input_ids": [0] * (1 + number * 7 % 60)} for number in range(50)]
     features.append({"input_ids": [0] * 500})
-    batches = inference._batches(features)
+    batches = inference.batches_of(features)
     assert sorted(number for batch in batches for number in batch) == list(range(51))
     for batch in batches:
         longest = max(len(features[number]["input_ids"]) for number in batch)

@@ -199,7 +199,7 @@ def test_nothing_is_published_of_a_training_that_diverges(workspace):
 
 def test_too_little_memory_on_a_gpu_says_what_to_do_and_the_time_counts(workspace, monkeypatch):
     step = workspace.step("nli", train=SHORT)
-    monkeypatch.setattr(callbacks, "_PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(callbacks, "PROGRESS_SECONDS", 0)
     with monkeypatch.context() as patched:
 
         def full(*_, **__):

@@ -15,7 +15,7 @@ from xstilts.store import progress
 
 log = logging.getLogger("xstilts")
 
-_PROGRESS_SECONDS = 10
+PROGRESS_SECONDS = 10
 
 
 class Progress(TrainerCallback):
@@ -35,7 +35,7 @@ class Progress(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
         now = time.monotonic()
-        if now - self.last < _PROGRESS_SECONDS:
+        if now - self.last < PROGRESS_SECONDS:
             return
         self.last = now
         speed = (state.global_step - self.first_step) / (now - self.start)
@@ -102,6 +102,6 @@ class Patience(TrainerCallback):
 
 
 def spent_before(id: str) -> int:
-    """Seconds spent in earlier, interrupted attempts (from the progress file)."""
+    """Return the seconds spent in earlier, interrupted attempts, from the progress file."""
     report = progress.Progress.read(id)
     return report.seconds_spent if report else 0

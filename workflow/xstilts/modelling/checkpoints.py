@@ -1,7 +1,7 @@
 """Models: initial weights, fresh heads on a parent's encoder, several heads on one encoder.
 
 A checkpoint is a folder that `AutoModel.from_pretrained` opens. Its head, if it has one, belongs to
-its own task: the next step takes the encoder and draws a new head from the step's seed.
+its own task: the next step uses the encoder and draws a new head from the step's seed.
 """
 
 import json
@@ -28,28 +28,29 @@ from transformers import (
 from xstilts.errors import InputError
 from xstilts.families import class_index, family
 from xstilts.modelling.heads import with_head
+from xstilts.modelling.steps import ceil_div
 
 POOLER = "pooler."
 _SENTINEL = "<extra_id_0>"
-_TOKENIZER_TEXTS = 20_000  # at most, evenly spaced: more make it slower, hardly better
+_TOKENIZER_TEXTS = 20_000  # at most, evenly spaced: more make it slower and hardly better
 
 
 def load_tokenizer(folder: Path):
-    """The fast tokenizer of a checkpoint."""
+    """Return the fast tokenizer of a checkpoint."""
     return AutoTokenizer.from_pretrained(folder)
 
 
 def check_length(tokenizer, max_length: int, what: str) -> None:
-    """Raise InputError if sequences may become longer than the model has positions."""
+    """Raise InputError if sequences can be longer than the model's positions."""
     if max_length > tokenizer.model_max_length:
         raise InputError(
-            f"{what}: encode.max_length is {max_length}, but the model takes at most "
+            f"{what}: encode.max_length is {max_length}, but the model accepts at most "
             f"{tokenizer.model_max_length} tokens"
         )
 
 
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """All weights of a checkpoint, from one safetensors file or several."""
+    """Return all weights of a checkpoint, from one safetensors file or several."""
     index = folder / "model.safetensors.index.json"
     if index.exists():
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
@@ -64,11 +65,14 @@ def load_weights(folder: Path) -> dict[str, torch.Tensor]:
 def fresh_head(
     folder: Path, name: str, labels: Sequence[str], pretrained_pooler: bool, seed: int
 ) -> transformers.PreTrainedModel:
-    """A family's model with the encoder of the checkpoint in `folder` and a head drawn from `seed`.
+    """Return a family's model with a checkpoint's encoder and a head drawn from `seed`.
 
-    Only `mask` goes on with what lies beside the encoder: the language modelling head of a
-    pretrained model is no intermediate head; text to text there is none, and all goes on. A pooler
-    counts as head unless it was pretrained.
+    The head is re-initialised, with two exceptions: `mask` keeps the pretrained language modelling
+    head, and text-to-text models have no head of a task, so all their weights are kept. A pooler
+    is part of the head unless it was pretrained.
+
+    Heads of one shape in a step of several tasks start from equal numbers, because each is drawn
+    from the step's seed. A seed per task would change the results of all such steps.
     """
     config = AutoConfig.from_pretrained(folder, **_head_config(labels))
     weights = load_weights(folder)
@@ -91,13 +95,13 @@ def _with_forward(model: transformers.PreTrainedModel, name: str) -> transformer
 
 
 def _head_config(labels: Sequence[str]) -> dict[str, Any]:
-    # stated always: a saved configuration keeps what the previous task had
+    # always stated: a saved configuration keeps the labels of the previous task
     labels = list(labels) or ["LABEL_0", "LABEL_1"]
     return {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
         "label2id": class_index(labels),
-        # else the first forward pass writes it into the configuration
+        # otherwise the first forward pass writes it into the configuration
         "problem_type": "single_label_classification" if len(labels) > 1 else None,
     }
 
@@ -105,9 +109,9 @@ def _head_config(labels: Sequence[str]) -> dict[str, Any]:
 def load_trained(
     folder: Path, name: str, pretrained_pooler: bool = True, head: Path | None = None
 ) -> transformers.PreTrainedModel:
-    """A checkpoint with its head, to predict with; or with that of the earlier checkpoint `head`.
+    """Return a checkpoint's model for prediction, with its head or that of the checkpoint `head`.
 
-    As in `fresh_head`, a pooler belongs to the head unless it was pretrained.
+    As in `fresh_head`, a pooler is part of the head unless it was pretrained.
     """
     config = AutoConfig.from_pretrained(head or folder)
     made = model_class(config, name)
@@ -122,13 +126,13 @@ def load_trained(
 
 
 def model_class(config: PreTrainedConfig, name: str) -> type[transformers.PreTrainedModel]:
-    """The class of a family's model: the library's, or our head where it has none that fits.
+    """Return the class of a family's model: the library's, or ours if the library has none.
 
-    Raises InputError for an architecture without an encoder that can be used alone.
+    Raise InputError for an architecture without an encoder that can be used alone.
     """
     kind, wanted = type(config), getattr(transformers, family(name).MODEL)
     encoders = MODEL_FOR_TEXT_ENCODING_MAPPING
-    # of an encoder-decoder model this is the encoder, but its heads in the library have a decoder
+    # of an encoder-decoder model this is the encoder; the library's heads for it have a decoder
     encoder = encoders[kind] if kind in encoders else MODEL_MAPPING.get(kind, None)
     if encoder is None or (config.is_encoder_decoder and kind not in encoders):
         raise InputError(
@@ -147,20 +151,20 @@ def model_class(config: PreTrainedConfig, name: str) -> type[transformers.PreTra
 
 
 def mask_id(tokenizer: Any) -> int:
-    """The token that stands for what is masked: the mask, or T5's first sentinel.
+    """Return the token that replaces masked tokens: the mask, or T5's first sentinel.
 
-    Raises InputError for a tokenizer that has neither.
+    Raise InputError for a tokenizer that has neither.
     """
     if tokenizer.mask_token_id is not None:
         return tokenizer.mask_token_id
-    found = tokenizer(_SENTINEL, add_special_tokens=False)["input_ids"]
-    if len(found) != 1 or found[0] == tokenizer.unk_token_id:
-        raise InputError(f"family mask: the model's tokenizer has no mask token, nor {_SENTINEL}")
-    return found[0]
+    ids = tokenizer(_SENTINEL, add_special_tokens=False)["input_ids"]
+    if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
+        raise InputError(f"family mask: the model's tokenizer has no mask token and no {_SENTINEL}")
+    return ids[0]
 
 
 class Multitask(nn.Module):
-    """Several families' models that share one encoder: a batch names its task."""
+    """Models of several families that share one encoder; a batch names its task."""
 
     def __init__(self, models: Mapping[str, transformers.PreTrainedModel]):
         super().__init__()
@@ -168,7 +172,7 @@ class Multitask(nn.Module):
         bare = [task for task, model in models.items() if model.base_model is model]
         if bare:
             raise InputError(f"{bare[0]} has no head: it cannot share a step with other tasks")
-        # an encoder with a pooler serves all heads, one without serves only some
+        # the encoder with most weights has a pooler, which some heads need
         encoders = [model.base_model for model in models.values()]
         self.encoder = max(encoders, key=lambda encoder: sum(1 for _ in encoder.parameters()))
         for model in models.values():
@@ -177,28 +181,28 @@ class Multitask(nn.Module):
         self.config = self.encoder.config
 
     def forward(self, task: str, **batch):
-        """The output, with its loss, of the model of `task`."""
+        """Return the output, with its loss, of the model of `task`."""
         return self.models[task](**batch)
 
     def state_dict(self, *args, **kwargs) -> dict[str, torch.Tensor]:
-        """Each shared tensor once, as safetensors demands."""
+        """Return each shared tensor once, as safetensors requires."""
         first = first_names(self)
         state = super().state_dict(*args, **kwargs)
         return {key: tensor for key, tensor in state.items() if first.get(key, key) == key}
 
     def load_state_dict(self, state, *args, **kwargs):
-        """Load what `state_dict` gave; the other names of a shared tensor come with it."""
+        """Load the result of `state_dict`, under all names of a shared tensor."""
         first = first_names(self)
         names = super().state_dict().keys()
         return super().load_state_dict({key: state[first.get(key, key)] for key in names})
 
     def encoder_weights(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The encoder's part of weights that are under all their names here."""
+        """Return the encoder's weights, from weights under all their names."""
         return {name: weights[f"encoder.{name}"] for name in self.encoder.state_dict()}
 
 
 def first_names(model: nn.Module) -> dict[str, str]:
-    """Name of each weight and buffer -> the first of the names that it has."""
+    """Return, for each name of a weight or buffer, the first of its names."""
     first: dict[int, str] = {}
     named = [*model.named_parameters(remove_duplicate=False)]
     named += model.named_buffers(remove_duplicate=False)
@@ -206,16 +210,16 @@ def first_names(model: nn.Module) -> dict[str, str]:
 
 
 def longest_sequence(architecture: Mapping[str, Any]) -> int:
-    """Tokens that a model has positions for; those of the RoBERTa kind count from the padding's."""
+    """Return the longest sequence of a model; RoBERTa's positions start after the padding's."""
     positions = architecture.get("max_position_embeddings", 512)
     return positions - 2 if "roberta" in architecture.get("model_type", "") else positions
 
 
 def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
-    """A model with random weights and a language modelling head, sized for the tokenizer.
+    """Return a model with random weights and a language modelling head, sized for the tokenizer.
 
-    Of an encoder-decoder model both are made, as its published checkpoints have both.
-    Raises InputError for an architecture that transformers does not know or accept.
+    An encoder-decoder model has both parts, as its published checkpoints do. Raise InputError for
+    an architecture that transformers does not accept.
     """
     try:
         config = AutoConfig.for_model(
@@ -235,10 +239,10 @@ def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path, longest: int = 512):
-    """A SentencePiece unigram tokenizer with XLM-R's special tokens and word marker.
+    """Train a SentencePiece unigram tokenizer with XLM-R's special tokens and word marker.
 
-    `vocabulary` counts all pieces, special ones included; fewer come out if the text has not more.
-    `longest` is the model's longest sequence in tokens.
+    `vocabulary` is the number of all pieces, including special ones; short texts give fewer.
+    `longest` is the model's longest sequence in tokens. Return the tokenizer; it is also saved.
     """
     import io
 
@@ -246,21 +250,21 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path, longest
 
     if not texts:
         raise InputError("no text to train a tokenizer on")
-    texts = list(texts)[:: -(-len(texts) // _TOKENIZER_TEXTS)]
+    texts = list(texts)[:: ceil_div(len(texts), _TOKENIZER_TEXTS)]
     specials = ["<s>", "<pad>", "</s>", "<unk>"]  # fairseq's order, as in XLM-R
-    # sentencepiece's candidates are strings that two different words share: a word that is never
-    # followed by a full stop would be cut up
+    # sentencepiece's candidates are strings that two different words share: it would split a word
+    # that is never followed by a full stop
     texts += sorted({word.rstrip(".?") + "." for text in texts for word in text.split()})
     trained = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
         model_writer=trained,
-        vocab_size=vocabulary - len(specials) + 3 - 1,  # its own three; the mask is ours
+        vocab_size=vocabulary - len(specials) + 3 - 1,  # its own three specials; we add the mask
         hard_vocab_limit=False,
         character_coverage=1.0,
-        normalization_rule_name="identity",  # the tokenizer below does not normalise either
+        normalization_rule_name="identity",  # as the tokenizer below
         minloglevel=2,
-        num_threads=1,  # more threads make the result depend on their timing
+        num_threads=1,  # with more threads, the result depends on their timing
     )
     model = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
     pieces = [

@@ -43,7 +43,7 @@ def launch(processes: int, nodes: int, arguments: Sequence[str]) -> None:
     if processes % nodes:
         raise InputError(f"--processes {processes}: expected a multiple of the nodes, {nodes}")
     received: list[int] = []
-    running = subprocess.Popen(_command(processes, nodes, arguments))
+    running = subprocess.Popen(command_of(processes, nodes, arguments))
 
     def pass_on(number, frame):
         received.append(number)
@@ -57,7 +57,8 @@ def launch(processes: int, nodes: int, arguments: Sequence[str]) -> None:
         raise SystemExit(1)
 
 
-def _command(processes: int, nodes: int, arguments: Sequence[str]) -> list[str]:
+def command_of(processes: int, nodes: int, arguments: Sequence[str]) -> list[str]:
+    """Return the command that starts the processes, on several nodes by srun."""
     command = [sys.executable, "-m", "torch.distributed.run"]
     command += [f"--nproc-per-node={processes // nodes}", f"--shutdown-timeout={SAVE_SECONDS}"]
     if nodes == 1:

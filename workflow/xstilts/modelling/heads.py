@@ -1,10 +1,10 @@
-"""Heads of our own, for encoders that transformers has no fitting class for.
+"""Heads for encoders for which transformers has no suitable class.
 
-Such are the encoders of encoder-decoder models (mT5), whose classes in transformers put a decoder
-between encoder and head or are missing, and encoders without a class for some family. The encoder
-lies below the name that its own class gives it, so a checkpoint opens with that class, as
-`MT5EncoderModel.from_pretrained`. These encoders may lack a token that stands for the text: what
-is of a whole text is read from the mean over its tokens.
+These are the encoders of encoder-decoder models (mT5), whose classes in transformers are missing
+or put a decoder between encoder and head, and encoders without a class for some family. The
+encoder keeps its own weight names, so its class opens a checkpoint
+(`MT5EncoderModel.from_pretrained`). Such an encoder may have no token that represents the text:
+heads of a text use the mean over its tokens.
 """
 
 from functools import cache
@@ -22,10 +22,10 @@ _STD = 0.02  # of new weights, as in the library's heads
 
 @cache
 def with_head(encoder: type[PreTrainedModel], wanted: str) -> type[PreTrainedModel]:
-    """The class of `encoder` with a head in place of that of `wanted`, an Auto class.
+    """Return the class of `encoder` with a head instead of that of `wanted`, an Auto class.
 
-    It descends from the architecture's base class, which knows the configuration, the prefix of
-    the encoder's weights and what the kernels support.
+    It inherits from the architecture's base class, which has the configuration, the prefix of the
+    encoder's weights and the supported kernels.
     """
     head = _HEADS[wanted]
     name = head.__name__.removeprefix("_")
@@ -39,7 +39,7 @@ def with_head(encoder: type[PreTrainedModel], wanted: str) -> type[PreTrainedMod
 
 
 class _Headed:
-    """What the heads share: how they are built, and how their weights begin."""
+    """Base of the heads: construction and initial weights."""
 
     encoder_class: type[PreTrainedModel]
 
@@ -50,7 +50,7 @@ class _Headed:
         self.post_init()
 
     def _init_weights(self, module):
-        # the encoder's modules are its own class's: only a head's come here
+        # the encoder's class initialises its own modules: only those of a head arrive here
         if isinstance(module, nn.Linear):
             initialization.normal_(module.weight, std=_STD)
             if module.bias is not None:
@@ -61,17 +61,17 @@ class _Headed:
             super()._init_weights(module)
 
     def hidden(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Last hidden states [batch, tokens, hidden]."""
+        """Return the last hidden states [batch, tokens, hidden]."""
         return self.base_model(**inputs).last_hidden_state
 
 
 class _Classify(_Headed):
     def add_head(self, config) -> None:
-        """A linear layer over the mean of the tokens."""
+        """Add a linear layer over the mean of the tokens."""
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
 
     def forward(self, attention_mask, labels=None, **inputs) -> Any:
-        """Logits [batch, labels]; with labels [batch] the loss."""
+        """Return logits [batch, labels]; with labels [batch] also the loss."""
         hidden = self.hidden(attention_mask=attention_mask, **inputs)
         logits = self.classifier(mean_of_tokens(hidden, attention_mask))
         loss = None if labels is None else cross_entropy(logits.float(), labels)
@@ -80,11 +80,11 @@ class _Classify(_Headed):
 
 class _Choose(_Headed):
     def add_head(self, config) -> None:
-        """A score from the mean of a candidate's tokens."""
+        """Add a score of the mean of a candidate's tokens."""
         self.classifier = nn.Linear(config.hidden_size, 1)
 
     def forward(self, attention_mask, labels=None, **inputs) -> Any:
-        """Logits [batch, choices] of inputs [batch, choices, tokens]; with labels the loss."""
+        """Return logits [batch, choices] of [batch, choices, tokens]; with labels also the loss."""
         flat = {key: tensor.flatten(0, 1) for key, tensor in inputs.items()}
         mask = attention_mask.flatten(0, 1)
         pooled = mean_of_tokens(self.hidden(attention_mask=mask, **flat), mask)
@@ -95,11 +95,11 @@ class _Choose(_Headed):
 
 class _Tag(_Headed):
     def add_head(self, config) -> None:
-        """A linear layer over each token."""
+        """Add a linear layer over each token."""
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
 
     def forward(self, labels=None, **inputs) -> Any:
-        """Logits [batch, tokens, labels]; with labels [batch, tokens] the loss."""
+        """Return logits [batch, tokens, labels]; with labels [batch, tokens] also the loss."""
         logits = self.classifier(self.hidden(**inputs))
         loss = None
         if labels is not None:
@@ -109,11 +109,11 @@ class _Tag(_Headed):
 
 class _Answer(_Headed):
     def add_head(self, config) -> None:
-        """Two scores of each token: that it starts, that it ends the answer."""
+        """Add two scores of each token: start and end of the answer."""
         self.qa_outputs = nn.Linear(config.hidden_size, 2)
 
     def forward(self, start_positions=None, end_positions=None, **inputs) -> Any:
-        """Start and end logits [batch, tokens]; with positions [batch] the mean of both losses."""
+        """Return start and end logits [batch, tokens]; with positions the mean of both losses."""
         start, end = self.qa_outputs(self.hidden(**inputs)).float().unbind(-1)
         loss = None
         if start_positions is not None:
@@ -123,7 +123,7 @@ class _Answer(_Headed):
 
 class _Mask(_Headed):
     def add_head(self, config) -> None:
-        """A language modelling head whose output weights are the encoder's embeddings."""
+        """Add a language modelling head whose output weights are the encoder's embeddings."""
         self.lm_head = _LanguageHead(config.hidden_size, config.vocab_size)
         embeddings = self.base_model.get_input_embeddings()
         name = next(n for n, module in self.base_model.named_modules() if module is embeddings)
@@ -131,11 +131,11 @@ class _Mask(_Headed):
         self._tied_weights_keys = {"lm_head.decoder.weight": source}
 
     def get_output_embeddings(self) -> nn.Module:
-        """The layer whose weights are tied."""
+        """Return the layer whose weights are tied."""
         return self.lm_head.decoder
 
     def forward(self, labels=None, **inputs) -> Any:
-        """Logits [batch, tokens, pieces]; with labels the loss, and logits [chosen, pieces]."""
+        """Return logits [batch, tokens, pieces]; with labels the loss and chosen logits."""
         hidden = self.hidden(**inputs)
         if labels is None:
             return modeling_outputs.MaskedLMOutput(None, self.lm_head(hidden))
@@ -145,10 +145,10 @@ class _Mask(_Headed):
 
 
 class _LanguageHead(nn.Module):
-    """Hidden states -> logits of the vocabulary, through embeddings of whatever size they are.
+    """Hidden states -> logits of the vocabulary, by embeddings of any size.
 
-    mT5's are far larger than those of models that are trained by masked language modelling: they
-    count divided by their mean norm, which is taken as a constant.
+    mT5's embeddings are far larger than those of masked language models. The logits are therefore
+    divided by the embeddings' mean norm, which has no gradient.
     """
 
     def __init__(self, hidden: int, vocabulary: int):
@@ -159,7 +159,7 @@ class _LanguageHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """[…, hidden] -> [..., pieces], in float32."""
+        """Return logits [..., pieces] of hidden states [..., hidden], in float32."""
         logits = self.decoder(self.norm(nn.functional.gelu(self.dense(hidden))))
         weight = self.decoder.weight.detach().float()
         return logits.float() * (weight.shape[0] ** 0.5 / weight.norm()) + self.bias.float()

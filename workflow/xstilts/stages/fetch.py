@@ -40,7 +40,7 @@ UNPINNED = (
     "no commit is stated; run `xstilts pin --study STUDY` where there is a network, and commit the "
     "lock file"
 )
-_PROGRESS_SECONDS = 10
+PROGRESS_SECONDS = 10
 
 
 def run(artefacts: Sequence[Download | Checkpoint]) -> None:
@@ -253,7 +253,7 @@ def _progress() -> type:
 
     class Progress(tqdm):
         def __init__(self, *args, **options):
-            options |= {"mininterval": _PROGRESS_SECONDS, "delay": _PROGRESS_SECONDS}
+            options |= {"mininterval": PROGRESS_SECONDS, "delay": PROGRESS_SECONDS}
             options |= {"disable": False, "leave": False, "bar_format": _LINE}
             options.pop("name", None)
             super().__init__(*args, **options)

@@ -1,7 +1,7 @@
 """predict: a checkpoint's predictions for one target task, a JSON-lines file per language.
 
-Only files that are not there yet are made: a language added later costs one language. What all
-languages rank is embedded once for those that are made.
+Only missing files are written, so a language added later costs one language. Candidates that all
+languages rank are embedded once for all missing files.
 """
 
 import logging
@@ -20,11 +20,11 @@ from xstilts.modelling.inference import predict_rows
 
 log = logging.getLogger("xstilts")
 
-_AGAIN = "delete the folder and run again to train it anew"
+_AGAIN = "delete the folder and run again to repeat the training"
 
 
 def run(predictions: Predictions) -> None:
-    """Predict every language whose file is missing. Raises InputError for damaged inputs."""
+    """Predict every language whose file is missing. Raise InputError for damaged inputs."""
     missing = [
         dataset for dataset in predictions.predicted if not Path(predictions.file(dataset)).exists()
     ]
@@ -43,31 +43,30 @@ def run(predictions: Predictions) -> None:
     about = {"id": predictions.id, "content": predictions.identity.content}
     store.write_json(Path(predictions.path) / store.ABOUT, about)
     for datasets in _together(predictions, missing):
-        read = [store.read_rows(Path(dataset.path)) for dataset in datasets]
+        rows_of = [store.read_rows(Path(dataset.path)) for dataset in datasets]
         if predictions.candidates in datasets:
-            _check_candidates(datasets, read)
-        found = predict_rows(
+            _check_candidates(datasets, rows_of)
+        predicted = predict_rows(
             model,
             tokenizer,
             module,
-            [row for rows in read for row in rows],
+            [row for rows in rows_of for row in rows],
             labels.get(predictions.target, []),
             predictions.encode,
             predictions.settings,
         )
-        rest = iter(found)
-        for dataset, rows in zip(datasets, read, strict=True):
+        remaining = iter(predicted)
+        for dataset, rows in zip(datasets, rows_of, strict=True):
             if dataset is predictions.candidates:
                 continue
             asked = module.asked(rows, predictions.settings)
-            found = [*islice(rest, len(asked))]
-            store.write_lines(Path(predictions.file(dataset)), found)
+            store.write_lines(Path(predictions.file(dataset)), islice(remaining, len(asked)))
             name = predictions.identity.name
             log.info(f"{name}: {dataset.language} {dataset.split}, {len(rows)} examples")
 
 
 def _together(predictions: Predictions, missing: Sequence[Dataset]) -> list[list[Dataset]]:
-    """What is predicted at once: a data set, or all that rank the same candidates, with these."""
+    """Return groups of datasets to predict together: those that rank the same candidates."""
     if predictions.candidates is None:
         return [[dataset] for dataset in missing]
     tests = [dataset for dataset in missing if dataset in predictions.scored]
@@ -75,14 +74,14 @@ def _together(predictions: Predictions, missing: Sequence[Dataset]) -> list[list
     return [*alone, [*tests, predictions.candidates]] if tests else alone
 
 
-def _check_candidates(datasets: Sequence[Dataset], read: Sequence[Sequence[Row]]) -> None:
-    """Raise InputError if a question's right candidate is not in the last data set."""
-    known = {row["id"] for row in read[-1]}
-    for dataset, rows in zip(datasets, read, strict=True):
+def _check_candidates(datasets: Sequence[Dataset], rows_of: Sequence[Sequence[Row]]) -> None:
+    """Raise InputError if a question's right candidate is not in the last dataset."""
+    known = {row["id"] for row in rows_of[-1]}
+    for dataset, rows in zip(datasets, rows_of, strict=True):
         for row in rows:
             if unknown := set(row["matches"]) - known:
                 raise InputError(
                     f"{dataset.path}: example {row['id']!r} has the right candidate "
-                    f"{min(unknown)!r}, which is not in {datasets[-1].path}; are the files of one "
-                    "release?"
+                    f"{min(unknown)!r}, which is not in {datasets[-1].path}; expected files of "
+                    "one release"
                 )

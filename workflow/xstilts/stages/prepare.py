@@ -1,6 +1,6 @@
 """prepare: canonical Parquet per (task, language, split) with a manifest of counts and hashes.
 
-All oddities of the sources end here; nothing after it knows where an example came from.
+This stage removes all peculiarities of the sources; later stages do not depend on them.
 """
 
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger("xstilts")
 
 
 def run(datasets: Sequence[Dataset], project: Project) -> None:
-    """Prepare every dataset that is not there yet. Raises InputError for data it cannot use."""
+    """Prepare every missing dataset. Raise InputError for unusable data."""
     for dataset in datasets:
         if not (Path(dataset.path) / store.MANIFEST).exists():
             _prepare(dataset, project)
@@ -35,8 +35,8 @@ def _prepare(dataset: Dataset, project: Project) -> None:
     task = project.tasks[dataset.task]
     module = family(task.family)
     table = _read(dataset, project)
-    found = module.labels(table.rows)
-    unknown = sorted(set(found) - set(task.labels))
+    labels = module.labels(table.rows)
+    unknown = sorted(set(labels) - set(task.labels))
     if task.labels and unknown:
         raise InputError(
             f"{dataset.identity.name}: labels {', '.join(unknown)} are not among the task's: "
@@ -55,7 +55,7 @@ def _prepare(dataset: Dataset, project: Project) -> None:
             "rows": len(table.rows),
             "excluded": table.excluded,
             "gaps": list(table.gaps),
-            "labels": found,
+            "labels": labels,
             "provenance": provenance(started),
         },
     )
@@ -64,7 +64,7 @@ def _prepare(dataset: Dataset, project: Project) -> None:
 
 
 def _check_counts(dataset: Dataset, project: Project, table: Table) -> None:
-    """Raise InputError unless the release has as many rows and pairs as its task states."""
+    """Raise InputError if the numbers of rows and pairs differ from those that the task states."""
     if project.study.rows == "any" or not isinstance(dataset.spec, Release):
         return
     rows = len(table.rows)
@@ -77,7 +77,7 @@ def _check_counts(dataset: Dataset, project: Project, table: Table) -> None:
         if expected is not None and expected not in counts:
             raise InputError(
                 f"{dataset.identity.name}: {max(counts)} {what}, but the release has {expected}; "
-                "is a file cut, or another release? `rows: any` in the study accepts it"
+                "is a file truncated, or of another release? `rows: any` in the study accepts it"
             )
 
 
@@ -104,7 +104,7 @@ def _read(dataset: Dataset, project: Project) -> Table:
 
 
 def _missing(dataset: Dataset, project: Project, spec: FilesSplit) -> str:
-    """What to get, and where to put it."""
+    """Return a message that states which release is missing, and where to unpack it."""
     task = project.tasks[dataset.task]
     templates = [spec.path] if isinstance(spec.path, str) else spec.path
     paths = [fill(template, dataset.language) for template in templates]

@@ -15,7 +15,7 @@ from xstilts.store.provenance import provenance
 
 
 def run(score: Score) -> None:
-    """Score all languages and their averages. Raises InputError for damaged or missing inputs."""
+    """Score all languages and their averages. Raise InputError for damaged or missing inputs."""
     started = time.monotonic()
     predictions = score.predictions
     check_metrics(predictions.family, score.metrics, score.cell.target)
@@ -102,27 +102,27 @@ def read_language(
 ) -> tuple[list[dict], list[dict], float | None]:
     """Return a language's rows, its predictions and, for bitext mining, the tuned threshold.
 
-    Predictions below the threshold are empty. Raises InputError for damaged or missing inputs.
+    Predictions below the threshold are empty. Raise InputError for damaged or missing inputs.
     """
-    rows, found = _read(predictions, dataset)
+    rows, answers = _read(predictions, dataset)
     tuning = predictions.tuning(dataset)
     if tuning is None:
-        return rows, found, None
+        return rows, answers, None
     module = family(predictions.family)
     threshold = module.threshold(*_read(predictions, tuning))
-    return rows, module.above(found, threshold), threshold
+    return rows, module.above(answers, threshold), threshold
 
 
 def _read(predictions: Predictions, dataset: Dataset) -> tuple[list[dict], list[dict]]:
     rows = store.read_rows(Path(dataset.path))
     path = Path(predictions.file(dataset))
-    found = store.read_lines(path)
+    answers = store.read_lines(path)
     asked = family(predictions.family).asked(rows, predictions.settings)
-    expected, given = {row["id"] for row in asked}, {prediction["id"] for prediction in found}
-    if expected != given or len(given) != len(found):
+    expected, given = {row["id"] for row in asked}, {answer["id"] for answer in answers}
+    if expected != given or len(given) != len(answers):
         example = sorted(expected ^ given)[:1] or ["a repeated id"]
         raise InputError(f"{path}: its examples are not those of {dataset.path}: {example[0]}")
-    return rows, found
+    return rows, answers
 
 
 def _majority(rows: Sequence[Mapping], metric: str) -> dict[str, float] | None:

@@ -1,8 +1,8 @@
 """train: fine-tune a parent checkpoint on the tasks of one step.
 
-Reads the parent checkpoint and the prepared data; leaves a checkpoint folder with `manifest.json`
-and `training.jsonl` (the log). Resume state lies in `results/scratch/<id>`: a training that was
-killed or stopped goes on from its last save and ends with the weights of an uninterrupted one.
+Reads the parent checkpoint and the prepared data; writes a checkpoint folder with `manifest.json`
+and `training.jsonl` (the log). The state to resume from is stored in `results/scratch/<id>`: an
+interrupted training resumes from its last save and ends with the weights of an uninterrupted one.
 """
 
 import logging
@@ -38,7 +38,7 @@ _AGAIN = "delete the folder and run again"
 
 
 class Diverged(InputError):
-    """The loss is not a number: no later step can repair that."""
+    """Error of a training whose loss is not finite: no later step can repair that."""
 
 
 class StepTrainer(Trainer):
@@ -50,7 +50,7 @@ class StepTrainer(Trainer):
         self.model_accepts_loss_kwargs = False  # a step's loss is the mean of its micro-batches'
 
     def training_step(self, *args, **kwargs):
-        """As the library's; raises Diverged where the loss is not finite."""
+        """Run the library's step. Raise Diverged if the loss is not finite."""
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
             step = self.state.global_step + 1
@@ -58,7 +58,7 @@ class StepTrainer(Trainer):
         return loss
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
-        """Main metric of each task on its validation data; `eval_score` is their mean."""
+        """Return the main metric of each task on its validation data, and their mean."""
         scores = {
             material.part.task: self._validate(material)
             for material in self.materials.values()
@@ -94,9 +94,11 @@ class StepTrainer(Trainer):
 def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500) -> None:
     """Train one step and publish its checkpoint.
 
-    `micro_batch` examples are in memory at a time (default: the batch size); state is saved every
-    `save_every` optimiser steps. Neither is part of the result's identity. Raises InputError for
-    damaged or unsuitable inputs, Diverged for a loss that is not finite, Stopped after a signal.
+    `micro_batch` examples are in memory together (default: the batch size); the state is saved
+    every `save_every` optimiser steps. Neither is part of the result's identity.
+
+    Raise InputError for damaged or unsuitable inputs, Diverged for a loss that is not finite,
+    Stopped after a signal.
     """
     started = time.monotonic() - spent_before(step.id)
     stop = StopOnSignal(step.id)
@@ -105,7 +107,7 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     tokenizer = load_tokenizer(parent)
     for part in step.parts:
         check_length(tokenizer, part.encode.max_length, step.id)
-    materials = _read(step, tokenizer)
+    materials = read_materials(step, tokenizer)
     pooler = inherited["pretrained_pooler"]
     heads = {
         material.part.task: fresh_head(
@@ -117,7 +119,7 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     batches = Batches(step, materials, tokenizer, micro_batch or step.settings.batch_size)
     if step.settings.lora:
         lora.adapt(model, step.settings.lora, pooler, step.seed)
-    # saves of one process and of several cannot be read by the other
+    # one process cannot read the saves of several, nor the reverse
     saves = store.scratch(step.id, keep=True) / (
         "sharded" if distributed.count() > 1 else "trainer"
     )
@@ -132,7 +134,7 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         step=step,
         materials=materials,
     )
-    trainer.remove_callback(PrinterCallback)  # Progress says it in fewer words
+    trainer.remove_callback(PrinterCallback)  # Progress reports the same in fewer words
     with distributed.main_first():
         resume = _resume_point(saves)
     try:
@@ -141,12 +143,12 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         raise InputError(
             f"{step.id}: too little memory on the GPU for "
             f"{micro_batch or step.settings.batch_size} examples at a time; state a smaller "
-            f"`micro_batch` in the `resources` of model {step.model!r}: it is no part of a "
+            f"`micro_batch` in the `resources` of model {step.model!r}: it is not part of a "
             "result's identity"
         ) from None
     weights = distributed.whole_state(trainer)
     if distributed.is_main():
-        _publish(step, trainer, weights, tokenizer, materials, inherited, started)
+        publish(step, trainer, weights, tokenizer, materials, inherited, started)
     distributed.wait()
 
 
@@ -155,8 +157,11 @@ def _only(batches: list[dict]) -> dict:
     return batch
 
 
-def _read(step: Checkpoint, tokenizer) -> dict[str, Material]:
-    """The examples of each part, subsampled and encoded. Raises InputError if none validates."""
+def read_materials(step: Checkpoint, tokenizer) -> dict[str, Material]:
+    """Return the examples of each part, subsampled and encoded.
+
+    Raise InputError if the step needs validation, but no part has validation data.
+    """
     rows = {
         part.name: [
             (data.language, row) for data in part.train for row in store.read_rows(Path(data.path))
@@ -203,7 +208,7 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
     if settings.evaluate_every:
         evaluate = {"eval_strategy": "steps", "eval_steps": settings.evaluate_every}
     if settings.select == "best":
-        save_every = settings.evaluate_every  # the best weights must be among the saved ones
+        save_every = settings.evaluate_every  # the best weights must be among the saves
         evaluate |= {
             "load_best_model_at_end": True,
             "metric_for_best_model": "eval_score",
@@ -246,7 +251,7 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
         **distributed.sharding(model),
     )
     distributed.shard_on_cpu()
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # else DataParallel would share out micro-batches
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # else DataParallel would split micro-batches
     return arguments
 
 
@@ -255,7 +260,10 @@ def _patience(settings: Train) -> list[TrainerCallback]:
 
 
 def _resume_point(folder: Path) -> str | None:
-    """The last save that was completed: the Trainer writes its state file last."""
+    """Return the last complete save, and delete incomplete ones.
+
+    A save with a valid state file is complete: the Trainer writes this file last.
+    """
     while folder.is_dir() and (last := get_last_checkpoint(str(folder))):
         try:
             store.read_json(Path(last) / "trainer_state.json")
@@ -267,7 +275,8 @@ def _resume_point(folder: Path) -> str | None:
     return None
 
 
-def _publish(step, trainer, weights, tokenizer, materials, inherited, started) -> None:
+def publish(step, trainer, weights, tokenizer, materials, inherited, started) -> None:
+    """Publish the encoder or model of a finished training, and delete its resume state."""
     folder = store.scratch(step.id, keep=True)
     made = folder / "made"
     shutil.rmtree(made, ignore_errors=True)
