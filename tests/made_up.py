@@ -1,6 +1,6 @@
 """A results folder of made-up scores, logs, benchmarks and predictions, with hostile texts.
 
-Nothing is trained: the files are those that the stages would leave, for grids of any size.
+Nothing is trained: the files are those that the stages would write, for grids of any size.
 """
 
 import json
@@ -42,7 +42,7 @@ def _task(kind: str, roles: list[str], label: str) -> dict:
 
 
 def make_grid(models: int = 1, recipes: int = 5, targets: int = 3, seeds: int = 2) -> Grid:
-    """Recipes: `none`, single tasks, and then sequences of two; labels hold HTML."""
+    """Return a grid of `none`, single tasks and then pairs of tasks; labels contain HTML."""
     kinds = list(FAMILIES)
     width = max(2, int(recipes**0.5) + 1)
     tasks = {f"i{n}": _task("classify", ["intermediate"], f"Task {n}") for n in range(width)}
@@ -68,18 +68,18 @@ def make_grid(models: int = 1, recipes: int = 5, targets: int = 3, seeds: int = 
 
 
 def tasks_of(width: int) -> list[str]:
-    """The single steps."""
+    """Return the names of the intermediate tasks."""
     return [f"i{n}" for n in range(width)]
 
 
 def write_results(grid: Grid, missing: Callable[[Cell], bool] = lambda cell: False) -> None:
-    """Write what a run would have left below `results/`; the score of a missing cell is not."""
+    """Write the results folder of a finished run, without the scores of missing cells."""
     chance = random.Random(1)
     effect = {name: chance.gauss(0, 2.5) for name in grid.recipes}
-    found = grid.artefacts()
-    for data in found.datasets.values():
+    artefacts = grid.artefacts()
+    for data in artefacts.datasets.values():
         _write_data(data, grid.project.tasks[data.task].family)
-    for step in found.checkpoints.values():
+    for step in artefacts.checkpoints.values():
         _write_step(step, chance)
     for score in grid.scores():
         if not missing(score.cell):
@@ -105,23 +105,23 @@ def _manifest(path: str, **content) -> None:
 
 
 def rows(kind: str, language: str) -> list[dict]:
-    """Canonical rows; the first holds an attack."""
+    """Return canonical rows; the first contains an attack."""
     text = TEXT.get(language, f"A sentence in {language}")
-    found = []
+    content = []
     for n in range(8):
-        said = f"{text} {n}" if n else f"{text} {ATTACK}\u2028<!--"
+        sentence = f"{text} {n}" if n else f"{text} {ATTACK}\u2028<!--"
         if kind == "classify":
-            row = {"text_a": said, "text_b": text, "label": "yes"}
+            row = {"text_a": sentence, "text_b": text, "label": "yes"}
         elif kind == "tag":
-            words = said.split()
+            words = sentence.split()
             row = {"words": words, "tags": ["B-PER"] + ["O"] * (len(words) - 1)}
         elif kind == "answer":
             answers = {"answers": [text.split()[0]], "starts": [0]}
-            row = {"context": f"{said} " * 40, "question": f"{text}?", **answers}
+            row = {"context": f"{sentence} " * 40, "question": f"{text}?", **answers}
         else:
-            row = {"text": said, "text_b": None}
-        found.append({"id": str(n), **row})
-    return found
+            row = {"text": sentence, "text_b": None}
+        content.append({"id": str(n), **row})
+    return content
 
 
 def _write_data(data: Dataset, kind: str) -> None:
@@ -182,7 +182,7 @@ def _write_score(score, effect: float, chance: random.Random) -> None:
 
 @cache
 def _no_examples() -> bytes:
-    """The file of a metric that is no sum over examples."""
+    """Return the parquet file of a metric without scores per example."""
     path = Path("results/scratch/examples.parquet")
     write_examples(path, [])
     return path.read_bytes()

@@ -169,7 +169,7 @@ def test_dark_mode_and_print(visit):
     assert ground == "rgb(255, 255, 255)"
     assert night != ground
     assert chalk != ink
-    dark.page.emulate_media(color_scheme="light")  # while it is open
+    dark.page.emulate_media(color_scheme="light")  # while the page is open
     dark.page.wait_for_function("!darkMode.matches")
     dark.page.wait_for_timeout(200)
     assert _colours(dark) == [ground, ink]
@@ -177,9 +177,9 @@ def test_dark_mode_and_print(visit):
     dark.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert _colours(dark) == [ground, ink]
     assert not dark.page.locator("nav").is_visible()
-    assert dark.page.locator("#languages-controls").is_visible()  # what the chart is of
+    assert dark.page.locator("#languages-controls").is_visible()  # they name what the chart shows
     assert dark.page.get_by_role("region", name="Estimates").is_visible()
-    for name in ("languages", "cost"):  # what was never scrolled to is printed, too
+    for name in ("languages", "cost"):  # sections that were never scrolled to
         dark.page.locator(f"#{name}-chart svg.marks").wait_for()
 
 

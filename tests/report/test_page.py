@@ -60,15 +60,14 @@ def test_answer_and_intervals_come_from_the_files(view):
     text = page(view, answer_json=json.dumps(ANSWER), gains_csv=GAINS)
     assert "By 2.1 points, 0.4 to 3.8." in text
     assert "0.40 to 3.80" in text
-    found = data(text)["intervals"]
+    intervals = data(text)["intervals"]
     expected = {"model": [0], "recipe": [1], "target": [0], "language": ["zero_shot"]}
-    assert found == expected | {"gain": [150], "low": [25], "high": [275], "p": [0.02]}
+    assert intervals == expected | {"gain": [150], "low": [25], "high": [275], "p": [0.02]}
 
 
 def test_scores_are_in_hundredths(view):
-    found = data(page(view))
-    values = found["values"]["t1"]
-    score = view.grid.scores()[found["values"]["t1"]["cells"][0]]
+    values = data(page(view))["values"]["t1"]
+    score = view.grid.scores()[values["cells"][0]]
     stored = json.loads(Path(score.path).read_text())["languages"]
     width = len(values["languages"])
     for language, value in zip(values["languages"], values["values"]["f1"][:width], strict=True):
@@ -148,27 +147,27 @@ def test_exclusions_are_listed_with_their_reason(view):
 
 def test_examples_are_sorted_by_disagreement(view):
     notices = []
-    found = disagreements.sample(view.grid, notices)
+    groups = disagreements.sample(view.grid, notices)
     assert notices == []
-    assert {one["target"] for one in found} == {"t0", "t1", "t2"}
-    for one in found:
-        for example in one["examples"]:
+    assert {group["target"] for group in groups} == {"t0", "t1", "t2"}
+    for group in groups:
+        for example in group["examples"]:
             answers = [json.dumps(pairs) for _, _, pairs in example["answers"]]
             assert len(set(answers)) > 1
-        spreads = [
+        differences = [
             max(s for _, s, _ in e["answers"]) - min(s for _, s, _ in e["answers"])
-            for e in one["examples"]
+            for e in group["examples"]
         ]
-        assert spreads == sorted(spreads, reverse=True)
+        assert differences == sorted(differences, reverse=True)
 
 
 def test_damaged_predictions_are_named_and_skipped(view):
     predictions = view.grid.scores()[0].predictions
     Path(predictions.file(predictions.scored[0])).write_text("{")
     notices = []
-    found = disagreements.sample(view.grid, notices)
+    groups = disagreements.sample(view.grid, notices)
     assert ("t0", predictions.scored[0].language) not in {
-        (o["target"], o["language"]) for o in found
+        (group["target"], group["language"]) for group in groups
     }
     assert len(notices) == 1
 

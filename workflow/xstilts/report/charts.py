@@ -81,12 +81,12 @@ def heatmap() -> alt.LayerChart:
     tips = ["Recipe", "Target", "Gain", "Interval", "Score", "Seeds", "n", "Cost", "Note"]
     tooltip = [alt.Tooltip(f"{name}:N") for name in tips]
     filled = (
-        base.transform_filter("datum.state === 'there'")
+        base.transform_filter("datum.state === 'scored'")
         .mark_rect(cornerRadius=4, stroke=GROUND, strokeWidth=2, cursor="pointer")
         .encode(color=alt.Color("t:Q", scale=scale, legend=None), tooltip=tooltip)
     )
     empty = (
-        base.transform_filter("datum.state !== 'there'")
+        base.transform_filter("datum.state !== 'scored'")
         .mark_rect(
             cornerRadius=4, fill="transparent", stroke=LINE, strokeDash=[3, 3], cursor="pointer"
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from scipy import stats
 
@@ -27,7 +27,7 @@ from xstilts.languages.names import language
 from xstilts.report import charts, disagreements, steps
 from xstilts.report.record import Record, compact
 from xstilts.report.view import StudyView, same_data
-from xstilts.results.scores import AVERAGES, Results, plain
+from xstilts.results.scores import AVERAGES, Context, Results, plain
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("data", "draw", "grid", "sections", "panel", "steps")  # each uses those before it
@@ -45,27 +45,46 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
     """
     content = files.get("answer.json")
     answer = content and Answer.model_validate_json(content)
-    record = Record(view.grid)
-    nodes, datasets, phases = record.nodes(), record.datasets(), record.phases()
+    record, context = Record(view.grid), results.context
+    nodes, datasets = record.nodes(), record.datasets()
     examples = disagreements.sample(view.grid, record.notices)
-    names, grid = _names(view, results), _grid(view, results, record)
+    cells = _grid(view, results, record)
     branches = steps.branches(
-        nodes, grid["cells"], [*names["models"], *names["controls"]], results.context.label
+        nodes, cells["cells"], [*context.models, *context.controls], context.label
     )
-    lengths = [len(view.grid.recipes[name].steps) for name in names["recipes"]]
     data = {
-        **names,
-        **grid,
+        **_names(view, results),
+        **cells,
+        **_steps(view, context, record, nodes, branches, cells["cells"]),
         "intervals": _intervals(files.get("gains.csv"), results),
-        "nodes": nodes,
-        "branches": [[branch.name, branch.uses, branch.nodes] for branch in branches],
-        "costs": steps.costs(nodes, grid["cells"], lengths),
-        "settings": record.settings.values,
-        "environments": [steps.environment(values) for values in record.environments.values],
-        "axes": record.axes.values,
-        "snapshot": str(view.snapshot),
     }
     scripts = [_vega(), *(_template(f"{name}.js") for name in SCRIPTS)]
+    return _html_template().render(
+        title=plain(view.grid.study.title) or context.study,
+        study=context.study,
+        answer=answer,
+        figures=_figures(answer, files),
+        notes=context.notes,
+        warnings=[*results.warnings, *_state_warnings(results, nodes, datasets)],
+        scored=len(results.scored),
+        wanted=len(context.cells),
+        seeds=context.seeds,
+        roots=[branch for branch in branches if not branch.parent],
+        examples=examples,
+        label=context.label,
+        language=_language,
+        **_provenance(record, nodes, datasets),
+        files=[(name, hashlib.sha256(content).hexdigest()) for name, content in files.items()],
+        stamp=view.stamp.name,
+        hashes=" ".join(f"'sha256-{_base64_sha256(script)}'" for script in scripts),
+        scripts=[Markup(script) for script in scripts],
+        style=Markup(_template("report.css")),
+        data=Markup(compact(data)),
+        charts=Markup(compact(charts.charts())),
+    )
+
+
+def _html_template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -73,43 +92,46 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "duration": units.duration,
-        "size": units.size,
-        "minus": _minus,
-        "p": _p,
+    filters = {"duration": units.duration, "size": units.size, "minus": _minus, "p": _p}
+    environment.filters |= filters
+    return environment.get_template("report.html")
+
+
+def _steps(
+    view: StudyView,
+    context: Context,
+    record: Record,
+    nodes: Mapping[str, list],
+    branches: Iterable[steps.Branch],
+    cells: Mapping[str, list],
+) -> dict[str, Any]:
+    """Return the steps as columns, with their branches, costs, settings and curves."""
+    lengths = [len(view.grid.recipes[name].steps) for name in context.recipes]
+    return {
+        "nodes": nodes,
+        "branches": [[branch.name, branch.uses, branch.nodes] for branch in branches],
+        "costs": steps.costs(nodes, cells, lengths),
+        "settings": record.settings.values,
+        "environments": [steps.environment(values) for values in record.environments.values],
+        "axes": record.axes.values,
+        "snapshot": str(view.snapshot),
     }
-    return environment.get_template("report.html").render(
-        title=plain(view.grid.study.title) or view.grid.study.study,
-        study=view.grid.study.study,
-        answer=answer,
-        figures=_figures(answer, files),
-        notes=results.context.notes,
-        warnings=[*results.warnings, *_state_warnings(results, nodes, datasets)],
-        notices=list(dict.fromkeys(record.notices)),
-        scored=len(results.scored),
-        wanted=len(results.context.cells),
-        failed=Counter(nodes["state"])["failed"],
-        seeds=results.context.seeds,
-        phases=phases,
-        total={key: sum(row[key] for row in phases) for key in _SUMMED},
-        roots=[branch for branch in branches if not branch.parent],
-        examples=examples,
-        label=results.context.label,
-        language=_language,
-        datasets=datasets,
-        environments=_environments(record, nodes, datasets),
-        steps=list(zip(nodes["id"], nodes["state"], nodes["sha256"], strict=True)),
-        listed=LISTED,
-        files=[(name, hashlib.sha256(content).hexdigest()) for name, content in files.items()],
-        stamp=view.stamp.name,
-        libraries={name: version(name) for name in DRAWN_BY},
-        hashes=" ".join(f"'sha256-{_base64_sha256(script)}'" for script in scripts),
-        scripts=[Markup(script) for script in scripts],
-        style=Markup(_template("report.css")),
-        data=Markup(compact(data)),
-        charts=Markup(compact(charts.charts())),
-    )
+
+
+def _provenance(record: Record, nodes: Mapping[str, list], datasets: list[dict]) -> dict[str, Any]:
+    """Return what the template lists of data sets, steps, phases and libraries."""
+    phases = record.phases()
+    return {
+        "phases": phases,
+        "total": {key: sum(row[key] for row in phases) for key in _SUMMED},
+        "failed": nodes["state"].count("failed"),
+        "datasets": datasets,
+        "environments": _environments(record, nodes, datasets),
+        "steps": list(zip(nodes["id"], nodes["state"], nodes["sha256"], strict=True)),
+        "listed": LISTED,
+        "libraries": {name: version(name) for name in DRAWN_BY},
+        "notices": list(dict.fromkeys(record.notices)),
+    }
 
 
 def _minus(text: str) -> str:
@@ -252,7 +274,7 @@ def _state_warnings(results: Results, nodes: dict, datasets: Iterable[dict]) -> 
     if missing:
         verb = "is" if missing == 1 else "are"
         lines.append(f"{missing:,} of {len(results.context.cells):,} runs {verb} missing.")
-    failed = Counter(nodes["state"])["failed"]
+    failed = nodes["state"].count("failed")
     if failed:
         lines.append(f"{_count(failed, 'step')} failed; the panels of the steps show the reason.")
     degenerate = int(results.scored["degenerate"].sum())

@@ -11,7 +11,7 @@ const AVERAGES = { zero_shot: "zero-shot: all except the source", avg: "all lang
 const byId = (id) => document.getElementById(id);
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 const mean = (values) => (values.length ? sum(values) / values.length : null);
-const there = (values) => values.filter((v) => v !== null && v !== undefined);
+const present = (values) => values.filter((v) => v !== null && v !== undefined);
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 
 /** Create an element. Functions as attributes become listeners; strings as children become text nodes. */
@@ -101,7 +101,7 @@ function scoreOf(cell, metric, over) {
     const value = own[scores.languages.indexOf(over)] ?? null;
     return value === null ? null : value / 100;
   }
-  const kept = there(
+  const kept = present(
     own.filter((_, i) => over === "avg" || scores.languages[i] !== D.sources[target]),
   );
   return kept.length ? mean(kept) / 100 : null;
@@ -160,8 +160,8 @@ function summary(
 ) {
   const own = seedScores(m, r, t, metric, over),
     other = baseline < 0 ? own.map(() => null) : seedScores(m, baseline, t, metric, over);
-  const pairs = there(own.map((v, s) => (v === null || other[s] === null ? null : v - other[s])));
-  const scores = there(own),
+  const pairs = present(own.map((v, s) => (v === null || other[s] === null ? null : v - other[s])));
+  const scores = present(own),
     isBase = r === baseline;
   const result = {
     seeds: scores.length,
@@ -173,10 +173,10 @@ function summary(
     method: "",
     isBase,
   };
-  result.wanted = t === MEAN ? D.seeds.length : there(cellsOf(m, r, t)).length;
+  result.wanted = t === MEAN ? D.seeds.length : present(cellsOf(m, r, t)).length;
   result.absent = result.wanted === 0; // not part of the study
   result.degenerate =
-    t === MEAN ? 0 : sum(there(cellsOf(m, r, t)).map((cell) => D.cells.degenerate[cell]));
+    t === MEAN ? 0 : sum(present(cellsOf(m, r, t)).map((cell) => D.cells.degenerate[cell]));
   const i =
     D.recipes[baseline] === BASELINE && !metric ? given.get(`${m}.${r}.${t}.${over}`) : undefined;
   if (i !== undefined && !isBase) {
@@ -202,7 +202,7 @@ function summary(
 
 /** Number of examples behind a score, of all its languages or of one. */
 function examplesOf(t, over) {
-  if (t === MEAN) return sum(there(range(D.targets.length).map((u) => examplesOf(u, over))));
+  if (t === MEAN) return sum(present(range(D.targets.length).map((u) => examplesOf(u, over))));
   const scores = D.values[D.targets[t]];
   if (!scores) return null;
   return sum(
@@ -234,7 +234,7 @@ function stepsOf(cell) {
   };
 }
 const seconds = (nodes) => {
-  const known = there(nodes.map((n) => column("seconds", n)));
+  const known = present(nodes.map((n) => column("seconds", n)));
   return known.length ? sum(known) : null;
 };
 /** Total GPU seconds of nodes; job seconds where no GPU is requested. */
@@ -248,12 +248,12 @@ const usage = (m, value) =>
 /** Cost of a recipe on a target, the mean over seeds, shared steps included. */
 function cost(m, r, t) {
   if (t === MEAN) {
-    const all = there(range(D.targets.length).map((u) => cost(m, r, u)));
+    const all = present(range(D.targets.length).map((u) => cost(m, r, u)));
     return all.length ? sum(all) : null;
   }
   return mean(
-    there(
-      there(cellsOf(m, r, t)).map((cell) => {
+    present(
+      present(cellsOf(m, r, t)).map((cell) => {
         const steps = stepsOf(cell);
         return spent([...steps.recipe, ...steps.target, ...steps.predict]);
       }),

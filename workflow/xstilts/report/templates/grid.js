@@ -34,7 +34,7 @@ function gridOrder({ m, columns, cells, gains }, v) {
   }
   if (v.columns === "study") return { recipes, targets: columns };
   const average = (t) => mean(recipes.map((r) => value(cells.get(r).get(t))).filter(isFinite)) ?? 0;
-  const costs = (t) => mean(there(recipes.map((r) => cost(m, r, t)))) ?? Infinity;
+  const costs = (t) => mean(present(recipes.map((r) => cost(m, r, t)))) ?? Infinity;
   const key = v.columns === "cost" ? costs : (t) => -average(t);
   const sorted = columns.filter((t) => t !== MEAN).sort(by(key));
   return { recipes, targets: [...sorted, ...columns.filter((t) => t === MEAN)] };
@@ -44,7 +44,7 @@ function gridOrder({ m, columns, cells, gains }, v) {
     range of scores. */
 function gridScale({ cells, gains }) {
   const all = [...cells.values()].flatMap((row) => [...row.values()]);
-  const values = there(all.map((s) => (gains ? s.gain : s.mean)));
+  const values = present(all.map((s) => (gains ? s.gain : s.mean)));
   if (!values.length) return { low: 0, high: 1 };
   if (!gains) return { low: Math.min(...values), high: Math.max(...values) };
   const sizes = values.map(Math.abs).sort((a, b) => a - b);
@@ -73,7 +73,7 @@ function gridRow(m, r, t, s, gains, scale, over) {
   return {
     ...{ key: `${r}.${t}`, m, r, target: t, y: RECIPE_LABELS[r] },
     x: t === MEAN ? "Mean" : TARGET_LABELS[t],
-    state: value === null ? "empty" : "there",
+    state: value === null ? "empty" : "scored",
     shown: value === null ? empty : (gains && !s.isBase ? signed(value) : number(value)) + marks,
     t: gains && s.isBase ? 0 : colourOf(value, gains, scale),
     strong: gains && s.clear,

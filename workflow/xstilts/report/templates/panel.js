@@ -141,7 +141,7 @@ async function openCell({ m, r, target: t }) {
 
 /** Steps, settings, logs and commands of the runs of a recipe on a target. */
 function stepsOfRuns(m, r, t) {
-  const cells = there(cellsOf(m, r, t)),
+  const cells = present(cellsOf(m, r, t)),
     steps = cells.map(stepsOf).map((x) => [...x.recipe, ...x.target, ...x.predict]),
     last = cells.length ? [...stepsOf(cells[0]).target, ...stepsOf(cells[0]).predict] : [];
   const link = (number) => {

@@ -83,7 +83,7 @@ async function showCost(v) {
   const m = Number(v.model),
     element = byId("cost-chart"),
     list = D.costs[m] ?? [],
-    totals = list.map(([, parts]) => sum(there(parts))),
+    totals = list.map(([, parts]) => sum(present(parts))),
     inHours = Math.max(0, ...totals) >= 3600,
     unit = `${usesGpus(m) ? "GPU " : ""}${inHours ? "hours" : "minutes"}`;
   const rows = list.slice(0, COSTS_SHOWN).flatMap(([r, parts], rank) =>

@@ -42,7 +42,7 @@ function openStep(branch) {
 
 /** The libraries that created some steps, in words; nothing if no step has a manifest. */
 function librariesOf(nodes) {
-  const used = [...new Set(there(nodes.map((n) => column("environment", n))))];
+  const used = [...new Set(present(nodes.map((n) => column("environment", n))))];
   const lines = used.map((id) => h("p", {}, h("small", {}, D.environments[id])));
   return used.length ? [h("h3", {}, "Libraries"), ...lines] : null;
 }
