@@ -72,7 +72,10 @@ def test_helps_finds_what_helps_and_what_harms(tmp_path):
         published=published,
         categories={"qa": "Question answering", "nli": "Classification"},
     )
-    assert found.answer.finding.startswith("good has the largest mean zero-shot gain")
+    assert found.answer.finding.startswith(
+        "1 of 3 recipes improves zero-shot transfer significantly; 1 harms transfer significantly. "
+        "The best, good, gains +"
+    )
     for recipe in ("good", "null", "bad"):
         estimate = one(found, f"^{recipe}, mean")
         assert holds(estimate, GAINS[recipe])
@@ -119,7 +122,7 @@ def test_helps_of_one_seed_says_what_its_interval_is_of(tmp_path):
 def test_degenerate_runs_are_counted_and_stay(tmp_path):
     samples = helps(tmp_path, degenerate=lambda cell: cell.recipe == "bad" and cell.seed == 1)
     found = run("helps", samples)
-    assert any(text.startswith("2 of 24 cells are degenerate") for text in found.answer.caveats)
+    assert any(text.startswith("2 of 24 runs are degenerate") for text in found.answer.caveats)
     table = gains(samples).set_index(["recipe", "target", "language"])
     assert table.loc[("bad", "qa", "zero_shot"), "degenerate"] == 1
     assert table.loc[("bad", "qa", "zero_shot"), "seeds"] == 3
@@ -150,7 +153,7 @@ def test_before_the_first_score_there_is_no_answer_yet(name, tmp_path):
     samples = Samples(collect([], Context("early", cells)), lambda cell: None)
     found = run(name, samples)
     assert found.answer.finding.startswith("No answer yet")
-    assert any("2 of 2 cells have no score yet" in text for text in found.answer.caveats)
+    assert any("2 of 2 runs have no score yet" in text for text in found.answer.caveats)
 
 
 # ---------------------------------------------------------------------------------------- scale
@@ -240,14 +243,14 @@ def test_size_finds_the_slope_of_the_gain_and_of_the_degradation(tmp_path, slope
     gain = one(found, "^Slope of the gain$")
     assert holds(gain, slope)
     assert (gain.low > 0) == (slope > 0)
-    lost = one(found, "^Slope of the degradation on other$")
+    lost = one(found, "^Slope of the drop on other$")
     assert holds(lost, -slope)
-    assert holds(one(found, "^Slope of the degradation on other, languages and seeds"), -slope)
+    assert holds(one(found, "^Slope of the drop on other, languages and seeds"), -slope)
     assert one(found, "Spearman.*gain").n == 4
-    assert one(found, "^Slope of the degradation on hard$").low < 0
+    assert one(found, "^Slope of the drop on hard$").low < 0
     lines = found.tables["languages"].set_index(["quantity", "language"])
     assert set(lines.loc["gain"].index) == {"xa", "xb", "xc"}
-    own = lines.loc[("degradation on other", "xa")]
+    own = lines.loc[("drop on other", "xa")]
     assert own["low"] <= -slope <= own["high"]
     assert own["sizes"] == 4
     assert any("Subset late has no scores yet" in text for text in found.answer.caveats)

@@ -73,7 +73,7 @@ def test_a_ratio_of_sums_is_bootstrapped_as_one():
 def test_replicates_do_not_depend_on_the_memory_that_blocks_take(monkeypatch):
     groups = [(np.arange(50), np.ones((50, 1)), np.ones((50, 1)) * 2)]
     whole = ratio_replicates(groups, 100)[0]
-    monkeypatch.setattr("xstilts.results.statistics._BLOCK", 500)
+    monkeypatch.setattr("xstilts.results.statistics.BLOCK", 500)
     assert np.array_equal(whole, ratio_replicates(groups, 100)[0])
 
 

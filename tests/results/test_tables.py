@@ -43,7 +43,7 @@ def test_markdown_shows_scores_gains_best_and_floor(tmp_path):
     assert text.index("| ⋯ |") < floor
     assert "qa: F1, 3 languages: en (source), xa, xb." in text
     assert "over 2 seeds" in text
-    assert "12 of 12 cells are scored." in text
+    assert "12 of 12 runs are scored." in text
     assert "†" not in text
     assert "Recipes: NLI = nli." in text
 
@@ -51,7 +51,7 @@ def test_markdown_shows_scores_gains_best_and_floor(tmp_path):
 def test_missing_cells_are_shown_and_counted(tmp_path):
     missing = (*cells(recipes="nli", targets="qa"), Cell("xlmr", "nli", "pos", 1))
     text = markdown(collect(*lab(tmp_path, missing)))
-    assert "9 of 12 cells are scored; 3 are missing" in text
+    assert "9 of 12 runs are scored; 3 are missing" in text
     assert lines_of(text, "| nli |")[0] == "| nli | – | **67.0‡** (+4.0) | – |"
     for line in lines_of(text, "|"):
         assert all(part.strip() for part in line.strip("|").split("|"))
@@ -63,7 +63,7 @@ def test_degenerate_runs_are_marked_and_counted(tmp_path):
     text = markdown(collect(write(tmp_path, *scores), Context("lab", study)))
     assert "| nli | **40.0 ± 0.0†** (+0.0 ± 0.0)" in text  # a tie: both are the best
     assert "| none | **40.0 ± 0.0** |" in text
-    assert "2 of 4 scored cells" in text
+    assert "2 of 4 scored runs" in text
 
 
 def test_one_seed_has_no_deviation_and_one_recipe_no_best(tmp_path):
@@ -125,7 +125,7 @@ def test_a_frame_is_a_table_of_two_formats():
     assert tables.markdown_frame(frame).splitlines() == [
         "| gain of | mean |",
         "| :-- | --: |",
-        r"| a\|b \& c | -1.50 |",
+        r"| a\|b \& c | −1.50 |",
         "| d | – |",
     ]
     assert r"a|b \& c & $-1.50$ \\" in tables.latex_frame(frame)
@@ -146,9 +146,9 @@ def test_terminal_fits_its_width_and_needs_no_colour(tmp_path):
 
 def test_a_study_without_scores_still_has_its_tables():
     results = collect([], Context("lab", cells()))
-    assert "0 of 8 cells are scored; 8 are missing" in markdown(results)
+    assert "0 of 8 runs are scored; 8 are missing" in markdown(results)
     assert "| nli | – | – | – |" in markdown(results)
-    assert "0 of 8 cells" in shown(results)
+    assert "0 of 8 runs" in shown(results)
 
 
 def test_cells_outside_the_study_are_not_missing(tmp_path):

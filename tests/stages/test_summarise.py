@@ -101,7 +101,7 @@ def test_every_analysis_answers_from_a_studys_own_files(workspace, monkeypatch, 
     assert not any("no scores yet" in text for text in made.answer.caveats)
     if study is SIZE:
         labels = [estimate.label for estimate in made.answer.estimates]
-        assert "Slope of the degradation on listed" in labels
+        assert "Slope of the drop on listed" in labels
     if study is ORDER:
         lost = pd.read_csv(made.files[0].parent / "forgetting.csv")
         assert set(lost["task"]) == {"paraphrase", "entities"}

@@ -1,8 +1,8 @@
 """The analyses of studies: one module per question, all with one function.
 
-    answer(samples, facts) -> Outcome       pure: scores and facts in; words, figures, tables out
+    answer(samples, facts) -> Outcome       pure: from scores and facts to words, figures, tables
 
-Partial results are normal: an analysis says what is not determined yet.
+Partial results are normal: an analysis states what cannot be answered yet.
 """
 
 import importlib
@@ -14,26 +14,24 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xstilts.analyses.answer import Answer, Estimate
+from xstilts.analyses.answer import POINTS, SHARE, Answer, Estimate
 from xstilts.recipe import Recipe
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE, Results
-from xstilts.results.statistics import Interval, holm
+from xstilts.results.statistics import ALPHA, Interval, holm
 from xstilts.results.tables import signed
-
-POINTS = "points"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What an analysis needs to know of a study, beside its scores."""
+    """Facts about a study that an analysis needs in addition to the scores."""
 
     question: str
     recipes: Mapping[str, Recipe]
     gains: pd.DataFrame  # as in gains.csv
     validation: Mapping[tuple[str, str, str], list[float]] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-    categories: Mapping[str, str] = field(default_factory=dict)  # target -> its kind
+    categories: Mapping[str, str] = field(default_factory=dict)  # of targets, as XTREME's
     parameters: Mapping[str, int] = field(default_factory=dict)  # of models
     gpu_hours: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (model, recipe)
     examples: Mapping[str, int] = field(default_factory=dict)  # a recipe's intermediate examples
@@ -54,7 +52,7 @@ class Outcome:
 
 
 def run(name: str, samples: Samples, facts: Facts) -> Outcome:
-    """The outcome of the analysis of that name."""
+    """Run the analysis with this name."""
     return importlib.import_module(f"xstilts.analyses.{name}").answer(samples, facts)
 
 
@@ -67,8 +65,8 @@ def outcome(
     figures: Mapping[str, Callable[[Results], Figure]],
     tables: Mapping[str, pd.DataFrame],
 ) -> Outcome:
-    """An outcome whose answer lists the figures and tables that are given."""
-    said = Answer(
+    """Return an outcome whose answer lists the given figures and tables."""
+    answer = Answer(
         analysis=name,
         question=facts.question,
         finding=finding,
@@ -77,18 +75,18 @@ def outcome(
         figures=list(figures),
         tables=list(tables),
     )
-    return Outcome(said, figures, tables)
+    return Outcome(answer, figures, tables)
 
 
-def estimate(label: str, found: Interval, n: int, unit: str = POINTS, **more: Any) -> Estimate:
-    """An interval as an answer holds it; NaN becomes None."""
-    values = {"value": found.value, "low": found.low, "high": found.high, "p": found.p, **more}
+def estimate(label: str, interval: Interval, n: int, unit: str = POINTS, **more: Any) -> Estimate:
+    """Return an interval as an estimate of the answer; NaN becomes None."""
+    values = {key: getattr(interval, key) for key in ("value", "low", "high", "p")} | more
     finite = {k: float(v) if v is not None and np.isfinite(v) else None for k, v in values.items()}
     return Estimate(label=label, n=n, unit=unit, **finite)
 
 
 def with_holm(estimates: Sequence[Estimate]) -> list[Estimate]:
-    """A family of estimates, with p corrected over it."""
+    """Return a family of estimates, with p corrected over the family."""
     corrected = holm([np.nan if e.p is None else e.p for e in estimates])
     return [
         e.model_copy(update={"p_holm": None if np.isnan(p) else float(p)})
@@ -96,16 +94,19 @@ def with_holm(estimates: Sequence[Estimate]) -> list[Estimate]:
     ]
 
 
-def told(found: Interval | Estimate, unit: str = POINTS, digits: int = 1) -> str:
-    """`+3.2 points (95 % interval +1.1 to +5.3)`."""
-    low, high = (np.nan if end is None else end for end in (found.low, found.high))
+def is_significant(estimate: Estimate) -> bool:
+    """Whether an estimate differs from zero after Holm's correction."""
+    return estimate.p_holm is not None and estimate.p_holm < ALPHA
 
-    def number(value: float) -> str:
-        return signed(value, "+") if digits == 1 else f"{value:+.{digits}f}".replace("-", "−")
 
-    if np.isnan(low):
-        return f"{number(found.value)} {unit} (no interval)"
-    return f"{number(found.value)} {unit} (95 % interval {number(low)} to {number(high)})"
+def with_ci(result: Interval | Estimate, unit: str = POINTS, n: str = "", where: str = "") -> str:
+    """`+3.2 points on average (95 % CI +1.1 to +5.3; n = 3 seeds)`."""
+    low, high = (np.nan if end is None else end for end in (result.low, result.high))
+    value, ci = f"{signed(result.value, '+')} {unit}", f"{signed(low, '+')} to {signed(high, '+')}"
+    if unit == SHARE:
+        value, ci = f"{100 * result.value:.0f} %", f"{100 * low:.0f}–{100 * high:.0f} %"
+    ci = "no CI" if np.isnan(low) else f"95 % CI {ci}"
+    return " ".join(filter(None, [value, where, f"({ci}; n = {n})" if n else f"({ci})"]))
 
 
 def listed(names: Sequence[str]) -> str:
@@ -114,20 +115,20 @@ def listed(names: Sequence[str]) -> str:
 
 
 def counted(count: int, name: str) -> str:
-    """`1 seed`, `2 seeds`."""
-    return f"{count} {name}{'s' if count != 1 else ''}"
+    """`1 seed`, `2 seeds`, `1,000 seeds`."""
+    return f"{count:,} {name}{'s' if count != 1 else ''}"
 
 
 def bars(samples: Samples) -> str:
-    """What the bars of a figure are, for its subtitle."""
+    """Return the sentence of a subtitle that explains the error bars."""
     runs = counted(len(samples.seeds), "seed")
     if len(samples.seeds) == 1:
-        return f"Bars: 95 % intervals over test examples, of {runs}."
-    return f"Bars: 95 % intervals over {runs} and test examples."
+        return f"Bars: 95 % CIs over test examples ({runs})."
+    return f"Bars: 95 % CIs over {runs} and test examples."
 
 
 def trained(samples: Samples, model: str) -> list[str]:
-    """The recipes that a model has a gain for, on some target and seed."""
+    """Return the recipes for which a model has a gain, on some target and seed."""
     context = samples.results.context
     return [
         recipe
@@ -138,37 +139,39 @@ def trained(samples: Samples, model: str) -> list[str]:
 
 
 def shared_caveats(samples: Samples) -> list[str]:
-    """What holds for the answer of any study: how sure intervals are, what is missing."""
+    """Return the caveats of any study: the meaning of its CIs, and missing or degenerate runs."""
     results, context = samples.results, samples.results.context
     seeds, caveats = len(context.seeds), []
     if seeds == 1:
         caveats.append(
-            "One seed: intervals are over test examples, for these trainings; what another seed "
-            "would change is not in them."
+            "One seed: CIs reflect the choice of test examples, for these training runs only. "
+            "Variation between seeds is not included."
         )
     elif seeds < 5:
         caveats.append(
-            f"{seeds} seeds: intervals are over seeds and test examples, by Welch's t, which takes "
-            "trainings of one seed for independent; so few seeds tell their own spread badly, and "
-            "where seeds differ much intervals are wide."
+            f"CIs combine variation over {seeds} seeds and test examples (Welch's t). With so few "
+            "seeds they are rough, and wide where seeds disagree."
         )
     total, scored = len(context.cells), len(results.scored)
     if scored < total:
-        caveats.append(f"{total - scored} of {total} cells have no score yet.")
-    lost = int(results.scored["degenerate"].sum())
-    if lost:
+        caveats.append(f"{total - scored:,} of {counted(total, 'run')} have no score yet.")
+    degenerate = int(results.scored["degenerate"].sum())
+    if degenerate:
         caveats.append(
-            f"{lost} of {scored} cells are degenerate, not above the majority class; they count."
+            f"{degenerate:,} of {counted(scored, 'run')} are degenerate: they score no higher than "
+            "the majority class. Means include them."
         )
-    kept = {target for target in results.metrics if samples.has_examples(target)}
-    without = [context.label(t) for t in results.metrics if t not in kept]
-    if without:
+    names = [context.label(t) for t in results.metrics if not samples.has_examples(t)]
+    if names:
         caveats.append(
-            f"{listed(without)}: the metric is no sum over examples, so intervals are over seeds."
+            f"{listed(names)}: this metric cannot be resampled by example, so its CIs reflect "
+            "seeds only."
         )
     return caveats
 
 
-def nothing_yet(name: str, samples: Samples, facts: Facts, why: str) -> Outcome:
-    """The outcome of a study whose scores do not determine an answer."""
-    return outcome(name, facts, f"No answer yet: {why}.", shared_caveats(samples), [], {}, {})
+def nothing_yet(name: str, samples: Samples, facts: Facts, wanted: str) -> Outcome:
+    """Return the outcome of a study that has no answer yet, because `wanted` is missing."""
+    total, scored = len(samples.results.context.cells), len(samples.results.scored)
+    finding = f"No answer yet: waiting for {wanted} ({scored:,} of {total:,} runs scored)."
+    return outcome(name, facts, finding, shared_caveats(samples), [], {}, {})

@@ -1,13 +1,14 @@
-"""What a study's analysis answers: a finding in words, and the estimates that it rests on."""
+"""The answer of a study: a finding in words, and the estimates that support it."""
 
-from collections.abc import Callable
 from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from xstilts.config.schema import Analysis
+from xstilts.results.tables import MISSING, escape, markdown_lines, p_value, signed
 
 ANALYSES: tuple[str, ...] = get_args(Analysis)
+POINTS, SHARE = "points", "share"
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -16,13 +17,13 @@ class _Frozen(BaseModel):
 
 
 class Estimate(_Frozen):
-    """A number with its 95 % interval; None where the data do not determine it."""
+    """A number with its 95 % CI; None where the data do not determine it."""
 
     label: str
     value: Number | None
     low: Number | None = None
     high: Number | None = None
-    n: int = Field(description="Independent units behind it: seeds, languages, recipes …")
+    n: int = Field(description="Independent units: seeds, languages, recipes …")
     unit: str = Field(description="Of value, low and high, as `points` or `points per decade`.")
     p: Number | None = Field(None, description="Two-sided, against zero.")
     p_holm: Number | None = Field(None, description="Corrected over the family shown with it.")
@@ -30,45 +31,51 @@ class Estimate(_Frozen):
 
 
 class Answer(_Frozen):
-    """`results/studies/<study>/answer.json`: what the study found."""
+    """`results/studies/<study>/answer.json`: the finding of a study."""
 
     analysis: Analysis
     question: str
     finding: str = Field(
-        description="Plain sentences with their intervals, a line each; the first answers."
+        description="Sentences with their CIs, one per line; the first answers the question."
     )
     caveats: list[str] = []
     estimates: list[Estimate] = []
-    figures: list[str] = Field([], description="Stems of files, each there as .svg and .png.")
-    tables: list[str] = Field([], description="Stems of files, each there as .csv, .md and .tex.")
+    figures: list[str] = Field([], description="Stems of files; each exists as .svg and .png.")
+    tables: list[str] = Field([], description="Stems of files; each exists as .csv, .md and .tex.")
 
 
-def markdown(answer: Answer, escape: Callable[[str], str]) -> str:
-    """The text of `answer.md`: question, finding, caveats, figures, estimates.
-
-    `escape` makes of plain text Markdown that shows it as it is.
-    """
+def markdown(answer: Answer) -> str:
+    """Return the text of `answer.md`: question, finding, figures, caveats, estimates."""
     lines = [f"# {escape(answer.question)}", ""]
     for sentence in answer.finding.splitlines():
         lines += [escape(sentence), ""]
     for stem in answer.figures:
         lines += [f"![{escape(answer.question)}]({stem}.png)", ""]
     if answer.caveats:
-        lines += ["What to beware of:", "", *(f"- {escape(text)}" for text in answer.caveats), ""]
+        lines += ["Caveats:", "", *(f"- {escape(text)}" for text in answer.caveats), ""]
     if answer.estimates:
-        effects = any(one.effect is not None for one in answer.estimates)
-        head = ["Estimate", "Value", "95 % interval", "n", "p (Holm)", *["Cohen's h"] * effects]
-        lines += [f"| {' | '.join(head)} |", "|:--" + "|--:" * (len(head) - 1) + "|"]
-        lines += [_line(one, escape, effects) for one in answer.estimates]
+        heads = ["Estimate", "Value", "95 % CI", "n", "p (Holm)", "Cohen's h"]
+        if all(estimate.effect is None for estimate in answer.estimates):
+            heads.pop()
+        rows = [_row(estimate)[: len(heads)] for estimate in answer.estimates]
+        lines += markdown_lines(heads, rows)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _line(one: Estimate, escape: Callable[[str], str], effects: bool) -> str:
-    value = "–" if one.value is None else f"{one.value:.2f} {escape(one.unit)}"
-    ends = "–" if one.low is None or one.high is None else f"{one.low:.2f} to {one.high:.2f}"
-    p = one.p if one.p_holm is None else one.p_holm
-    said = "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-    cells = [escape(one.label), value, ends, str(one.n), said]
-    if effects:
-        cells.append("–" if one.effect is None else f"{one.effect:.2f}")
-    return f"| {' | '.join(cells)} |".replace(" -", " −")
+def _row(estimate: Estimate) -> list[str]:
+    value, low, high = (
+        MISSING if x is None else _number(x, estimate.unit)
+        for x in (estimate.value, estimate.low, estimate.high)
+    )
+    if estimate.unit.startswith(POINTS) and estimate.value is not None:
+        value += f" {escape(estimate.unit)}"
+    interval = MISSING if MISSING in (low, high) else f"{low} to {high}"
+    p = p_value(estimate.p if estimate.p_holm is None else estimate.p_holm)
+    effect = MISSING if estimate.effect is None else signed(estimate.effect, digits=2)
+    return [escape(estimate.label), value, interval, f"{estimate.n:,}", p, effect]
+
+
+def _number(value: float, unit: str) -> str:
+    if unit == SHARE:
+        return f"{100 * value:.0f} %"
+    return signed(value, "+") if unit.startswith(POINTS) else signed(value, digits=2)

@@ -1,5 +1,6 @@
-"""What an analysis needs to know, gathered from a study's grid and its results folder."""
+"""The facts about a study that its analysis needs, from the grid and the results folder."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -30,12 +31,12 @@ QUESTIONS = {
 
 
 def examples_of(grid: Grid) -> Examples:
-    """Reads a cell's scores of single examples."""
+    """Return the function that reads a cell's scores of single examples."""
     return lambda cell: read_examples(Path(grid.score(cell).examples_path))
 
 
 def gather(grid: Grid, results: Results, gains: pd.DataFrame) -> Facts:
-    """All facts of a study, of the artefacts that there are."""
+    """Return all facts of a study that the existing artefacts determine."""
     study, project = grid.study, grid.project
     names = grid.study.variants()
     known = {name: weights(project.models[name.partition(ARM)[0]])[0] for name in names}
@@ -60,8 +61,8 @@ def gather(grid: Grid, results: Results, gains: pd.DataFrame) -> Facts:
 
 
 def subsets(grid: Grid) -> dict[str, Subset]:
-    """The ids of each subset of the study, by language; those not known yet are left out."""
-    found: dict[str, Subset] = {}
+    """Return the ids of each subset of the study, by language, without subsets not known yet."""
+    subsets: dict[str, Subset] = {}
     for name, subset in grid.study.subsets.items():
         languages = grid.languages(subset.target)
         if subset.ids:
@@ -69,23 +70,23 @@ def subsets(grid: Grid) -> dict[str, Subset]:
             listed = read_ids(path)
             check_ids(path, listed, _ids(grid, subset.target))
             everywhere = listed.get(EVERYWHERE, set())
-            found[name] = {x: everywhere | listed.get(x, set()) for x in languages}
+            subsets[name] = {x: everywhere | listed.get(x, set()) for x in languages}
         elif (score := grid.subset_score(name)) and Path(score.path).exists():
-            found[name] = dict.fromkeys(languages, _wrong(score))
-    return found
+            subsets[name] = dict.fromkeys(languages, _wrong(score))
+    return subsets
 
 
 def _ids(grid: Grid, target: str) -> dict[str, set[str]]:
-    """Ids of a target's test examples, by language."""
+    """Return the ids of a target's test examples, by language."""
     tests = {x: grid.dataset(target, x, "test") for x in grid.languages(target)}
     return {x: {row["id"] for row in store.read_rows(Path(d.path))} for x, d in tests.items()}
 
 
 def _wrong(score: Score) -> set[str]:
-    """Ids of the examples that a model gets wrong in the source language."""
-    found = read_examples(Path(score.examples_path))
-    own = found[found["language"] == score.source_language]
-    return set(own.loc[own["top"] < own["bottom"], "id"])
+    """Return the ids of the examples that a model gets wrong in the source language."""
+    examples = read_examples(Path(score.examples_path))
+    source = examples[examples["language"] == score.source_language]
+    return set(source.loc[source["top"] < source["bottom"], "id"])
 
 
 def _validation(results: Results) -> Mapping[tuple[str, str, str], list[float]]:
@@ -99,27 +100,27 @@ def _validation(results: Results) -> Mapping[tuple[str, str, str], list[float]]:
 
 
 def _hours(grid: Grid) -> dict[tuple[str, str], float]:
-    """(model, recipe) -> hours of training of its cells, all targets and seeds.
+    """Return (model, recipe) -> hours of training, over all targets and seeds.
 
-    GPUs times hours; hours of the machine where a model's jobs ask for no GPU. A step that several
-    cells share counts for each; recipes with a training that was not measured are left out.
+    These are GPU hours, or machine hours if a model's jobs use no GPU. A step that several cells
+    share is counted for each of them. Recipes with a training that was not measured are left out.
     """
     scores = grid.scores()
     nodes = {node.id: node for s in scores for node in s.predictions.checkpoint.lineage()}
     evidence = measured.read(grid.project, nodes.values())
-    found: dict[tuple[str, str], float] = defaultdict(float)
+    total: dict[tuple[str, str], float] = defaultdict(float)
     for score in scores:
         for node in score.predictions.checkpoint.lineage():
             if node.parent is not None and not node.chain.startswith("pretrain-"):
                 cost = evidence.costs.get(node.id)
-                hours = cost.seconds * max(cost.gpus, 1) / 3600 if cost else float("nan")
-                found[score.cell.model, score.cell.recipe] += hours
-    return {key: hours for key, hours in found.items() if hours == hours}
+                hours = cost.seconds * max(cost.gpus, 1) / 3600 if cost else math.nan
+                total[score.cell.model, score.cell.recipe] += hours
+    return {key: hours for key, hours in total.items() if not math.isnan(hours)}
 
 
 def _examples(grid: Grid) -> dict[str, int]:
-    """Recipe -> intermediate examples of its steps; recipes with data not prepared are left out."""
-    model, seed, found = grid.study.variants()[0], grid.study.seeds[0], {}
+    """Return recipe -> number of intermediate examples, for recipes whose data are prepared."""
+    model, seed, examples = grid.study.variants()[0], grid.study.seeds[0], {}
     for name, recipe in grid.recipes.items():
         if not recipe.steps:
             continue
@@ -127,8 +128,8 @@ def _examples(grid: Grid) -> dict[str, int]:
         parts = parts[-len(recipe.parts) :]  # without the model's own pretraining
         manifests = [Path(d.path) / store.MANIFEST for part in parts for d in part.train]
         if all(path.exists() for path in manifests):
-            found[name] = sum(_size(part) for part in parts)
-    return found
+            examples[name] = sum(_size(part) for part in parts)
+    return examples
 
 
 def _size(part: TrainPart) -> int:
@@ -137,7 +138,7 @@ def _size(part: TrainPart) -> int:
 
 
 def _orders(grid: Grid) -> dict[str, str]:
-    """Recipe -> what it is in a study of orders: given, random or control."""
+    """Return recipe -> its kind in a study of orders: given, random or control."""
     orders = grid.study.orders
     if not orders:
         return {}

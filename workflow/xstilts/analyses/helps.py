@@ -11,12 +11,13 @@ from xstilts.analyses import (
     bars,
     counted,
     estimate,
+    is_significant,
     listed,
     nothing_yet,
     outcome,
     shared_caveats,
-    told,
     trained,
+    with_ci,
     with_holm,
 )
 from xstilts.analyses.answer import Estimate
@@ -24,111 +25,144 @@ from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.languages.names import language as about
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE, MEAN
-from xstilts.results.statistics import Interval, Sample, mean, ranking
+from xstilts.results.statistics import ALPHA, Interval, Sample, mean, ranking
 
 GROUPINGS = ("category", "family", "script")
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
-    """Gains, their ranking, the recipe chosen on validation, groups of languages, and the paper."""
+    """Return gains, ranking, the recipe chosen by validation, groups, and published scores."""
     context = samples.results.context
-    recipes = {m: found for m in context.models if (found := trained(samples, m))}
+    recipes = {m: names for m in context.models if (names := trained(samples, m))}
     if not recipes:
         return nothing_yet(
-            "helps", samples, facts, "no recipe has both its and the baseline's score"
+            "helps", samples, facts, "the baseline and a recipe with the same target and seed"
         )
     ranks = pd.DataFrame([row for m in recipes for row in _ranks(samples, m, recipes[m])])
-    estimates = [e for m in recipes for e in _mean_gains(samples, facts, m, recipes[m])]
+    gains = {m: _mean_gains(samples, facts, m, recipes[m]) for m in recipes}
     chosen = pd.DataFrame([row for m in recipes for row in _chosen(samples, facts, m, recipes[m])])
     groups = pd.DataFrame([row for m in recipes for row in _groups(samples, facts, m, recipes[m])])
     compared = pd.DataFrame([row for m in recipes for row in _published(samples, facts, chosen, m)])
     averages = [e for m in recipes for e in _chosen_average(samples, chosen, m)]
-    finding = "\n".join(_found(samples, facts, m, recipes[m], ranks) for m in recipes)
+    finding = "\n".join(_finding(samples, facts, m, gains[m], ranks) for m in recipes)
     tables = {"ranking": ranks, "chosen": chosen, "groups": groups, "published": compared}
     tables["xtreme_average"] = pd.DataFrame(
         [row for m in recipes for row in _xtreme_averages(samples, m, recipes[m])]
     )
     caveats = shared_caveats(samples)
     caveats.append(
-        "Gains on one target rest on one test set; those of several recipes share the baseline's "
-        "runs, and are correlated."
+        "Gains of different recipes are correlated, because they share the baseline's runs. Each "
+        "target has only one test set."
     )
     if "Question answering" in facts.categories.values() and len(facts.categories) > 1:
         caveats.append(
-            "Means over targets take the first metric of each, F1 of question answering; XTREME's "
-            "own average, in the table `xtreme_average`, takes the mean of F1 and exact match "
-            "there, and all languages."
+            "Means over targets use one metric per target, F1 for question answering. The table "
+            "xtreme_average has XTREME's own average: the mean of F1 and exact match for question "
+            "answering, and all languages."
         )
     if len(chosen):
         caveats.append(
-            "Recipes are chosen by the validation split of the source language, as no labels of "
-            "other languages may be used; the intervals do not repeat the choice."
+            "The best recipe is chosen on the validation split of the source language, because "
+            "zero-shot transfer allows no labels in other languages. CIs do not include the "
+            "uncertainty of this choice."
         )
     figures = {
         "answer": lambda results: _gains_figure(samples, recipes),
         "answer_groups": lambda results: _groups_figure(samples, groups),
     }
-    kept = {name: table for name, table in tables.items() if len(table)}
-    return outcome("helps", facts, finding, caveats, [*estimates, *averages], figures, kept)
+    estimates = [*(e for m in recipes for e in gains[m].values()), *averages]
+    filled = {name: table for name, table in tables.items() if len(table)}
+    return outcome("helps", facts, finding, caveats, estimates, figures, filled)
 
 
-def _found(
-    samples: Samples, facts: Facts, model: str, recipes: list[str], ranks: pd.DataFrame
+def _finding(
+    samples: Samples, facts: Facts, model: str, gains: dict[str, Estimate], ranks: pd.DataFrame
 ) -> str:
-    context = samples.results.context
-    over = samples.results.targets(ZERO_SHOT)
-    whole = [r for r in recipes if samples.gain(model, r, MEAN).seeds]
+    """Return the verdict on the mean gains of a model, and the number of significant gains."""
+    context, scored = samples.results.context, samples.results.scored
     several = f"{context.label(model)}: " if len(context.models) > 1 else ""
-    gains = facts.gains
-    single = gains[(gains["model"] == model) & (gains["target"] != MEAN)]
-    single = single[single["language"] == ZERO_SHOT]
-    sure = single[single["p_holm"] < 0.05]
-    up, down = (sure["gain"] > 0).sum(), (sure["gain"] < 0).sum()
-    tail = (
-        f"Of {counted(len(single), 'gain')} of a recipe on a target, {up} "
-        f"{'is' if up == 1 else 'are'} above zero and {down} below after Holm's correction."
+    own = scored[scored["model"] == model]
+    if own["degenerate"].all():
+        return (
+            f"{several}Nothing was learned: all {counted(len(own), 'run')} score no higher than "
+            "the majority class."
+        )
+    if not gains:
+        lead = "No recipe is scored on every target yet."
+    else:
+        lead = _verdict(list(gains.values())) + " " + _best(samples, gains, model, ranks)
+    rows = facts.gains
+    rows = rows[(rows["model"] == model) & (rows["target"] != MEAN)]
+    rows = rows[rows["language"] == ZERO_SHOT]
+    significant = rows[rows["p_holm"] < ALPHA]
+    better, worse = (int((sign * significant["gain"] > 0).sum()) for sign in (1, -1))
+    return (
+        f"{several}{lead}\nOf {counted(len(rows), 'recipe–target pair')}, {better} "
+        f"improve{'s' * (better == 1)} and {worse} get{'s' * (worse == 1)} worse significantly "
+        "(Holm-corrected p < .05)."
     )
-    if not whole:
-        return f"{several}No recipe is scored on every target yet.\n{tail}"
+
+
+def _verdict(gains: list[Estimate]) -> str:
+    """Return how many recipes help or harm significantly, on average over targets."""
+    signs = [np.sign(gain.value) for gain in gains if is_significant(gain)]
+    helpful, harmful = signs.count(1), signs.count(-1)
+    if helpful:
+        verdict = f"{helpful} of {counted(len(gains), 'recipe')} improve{'s' * (helpful == 1)} "
+        verdict += "zero-shot transfer significantly"
+    else:
+        verdict = "No recipe reliably helps"
+    if harmful:
+        verdict += f"; {harmful} harm{'s' * (harmful == 1)} transfer significantly"
+    return f"{verdict}."
+
+
+def _best(samples: Samples, gains: dict[str, Estimate], model: str, ranks: pd.DataFrame) -> str:
+    """Return the sentence on the recipe with the largest mean gain."""
+    context, targets = samples.results.context, samples.results.targets(ZERO_SHOT)
     first = ranks[ranks["model"] == model].sort_values("rank").iloc[0]
-    gain = samples.gain(model, first["recipe"], MEAN).interval
-    where = (
-        f"over {counted(len(over), 'target')}" if len(over) > 1 else f"on {context.label(over[0])}"
-    )
-    name = context.label(first["recipe"])
-    lead = f"{several}{name} has the largest mean zero-shot gain {where}, {told(gain)}"
-    if len(whole) > 1:
-        lead += f"; it is first of {len(whole)} recipes in {first['best']:.0%} of the replicates"
-    return f"{lead}.\n{tail}"
+    gain, name = gains[first["recipe"]], context.label(first["recipe"])
+    where = f"on {context.label(targets[0])}"
+    if len(targets) > 1:
+        where = f"on average over {counted(len(targets), 'target')}"
+    lead = f"The best, {name}, gains"
+    if gain.value <= 0:
+        lead = f"Even the best, {name}, does not gain:"
+    text = f"{lead} {with_ci(gain, n=counted(gain.n, 'seed'), where=where)}"
+    if len(gains) > 1:
+        text += f"; it ranks first in {100 * first['best']:.0f} % of the bootstrap replicates"
+    return f"{text}."
 
 
-def _mean_gains(samples: Samples, facts: Facts, model: str, recipes: list[str]) -> list[Estimate]:
-    """The mean gain of each recipe over targets; the effect is Cohen's h."""
+def _mean_gains(
+    samples: Samples, facts: Facts, model: str, recipes: list[str]
+) -> dict[str, Estimate]:
+    """Return the mean gain over targets of each recipe; the effect is Cohen's h."""
     context, rows = samples.results.context, facts.gains
     rows = rows[(rows["model"] == model) & (rows["target"] == MEAN)]
     effects = rows[rows["language"] == ZERO_SHOT].set_index("recipe")["effect"]
     prefix = f"{context.label(model)}: " if len(context.models) > 1 else ""
-    return with_holm(
-        [
-            estimate(
-                f"{prefix}{context.label(r)}, mean zero-shot gain",
-                g.interval,
-                g.seeds,
-                effect=effects.get(r),
-            )
-            for r in recipes
-            if (g := samples.gain(model, r, MEAN)).seeds
-        ]
-    )
+    gains = {r: samples.gain(model, r, MEAN) for r in recipes}
+    gains = {r: gain for r, gain in gains.items() if gain.seeds}
+    estimates = [
+        estimate(
+            f"{prefix}{context.label(r)}, mean zero-shot gain",
+            gain.interval,
+            gain.seeds,
+            effect=effects.get(r),
+        )
+        for r, gain in gains.items()
+    ]
+    return dict(zip(gains, with_holm(estimates), strict=True))
 
 
 def _ranks(samples: Samples, model: str, recipes: list[str]) -> Iterable[dict]:
-    """Recipes by mean gain, with the places that 95 % of the replicates give them."""
-    found = {r: samples.gain(model, r, MEAN) for r in recipes}
-    found = {r: gain for r, gain in found.items() if gain.seeds}
-    if not found:
+    """Yield recipes with their rank by mean gain, and its range in 95 % of the replicates."""
+    gains = {r: samples.gain(model, r, MEAN) for r in recipes}
+    gains = {r: gain for r, gain in gains.items() if gain.seeds}
+    if not gains:
         return
-    for (recipe, gain), rank in zip(found.items(), ranking(list(found.values())), strict=True):
+    for (recipe, gain), rank in zip(gains.items(), ranking(list(gains.values())), strict=True):
         yield {
             "model": model,
             "recipe": recipe,
@@ -141,12 +175,12 @@ def _ranks(samples: Samples, model: str, recipes: list[str]) -> Iterable[dict]:
 
 
 def _columns(gain: Sample, name: str = "gain") -> dict[str, float]:
-    found = gain.interval
-    return {name: found.value, "low": found.low, "high": found.high, "seeds": gain.seeds}
+    ends = {"low": gain.interval.low, "high": gain.interval.high}
+    return {name: gain.interval.value, **ends, "seeds": gain.seeds}
 
 
 def _chosen(samples: Samples, facts: Facts, model: str, recipes: list[str]) -> Iterable[dict]:
-    """Per target, the recipe with the best validation score, and its gain on test."""
+    """Yield for each target the recipe with the best validation score, and its gain on test."""
     for target in samples.results.targets(ZERO_SHOT):
         scores = {r: facts.validation.get((model, r, target)) for r in (BASELINE, *recipes)}
         if not all(scores.values()):
@@ -172,7 +206,7 @@ def _chosen_average(samples: Samples, chosen: pd.DataFrame, model: str) -> Itera
 
 
 def _groups(samples: Samples, facts: Facts, model: str, recipes: list[str]) -> Iterable[dict]:
-    """Gain by kind of target and, over its languages but the source, by family and script.
+    """Yield gains by category of the target, and by family and script of the zero-shot languages.
 
     A group's gain is the mean over targets of the mean over the target's languages in the group.
     """
@@ -191,7 +225,7 @@ def _groups(samples: Samples, facts: Facts, model: str, recipes: list[str]) -> I
                 target: [samples.gain(model, recipe, target, name) for name in names]
                 for target, names in inside.items()
             }
-            parts = {t: mean(found) for t, found in parts.items() if mean(found).seeds}
+            parts = {t: mean(gains) for t, gains in parts.items() if mean(gains).seeds}
             if not parts or not (gain := mean(list(parts.values()))).seeds:
                 continue
             yield {
@@ -206,18 +240,18 @@ def _groups(samples: Samples, facts: Facts, model: str, recipes: list[str]) -> I
 
 
 def _xtreme_averages(samples: Samples, model: str, recipes: list[str]) -> Iterable[dict]:
-    """Score and gain of each recipe as XTREME's leaderboard averages, over seeds alone.
+    """Yield score and gain of each recipe as XTREME's leaderboard averages; CIs over seeds only.
 
-    The mean over targets, source language included; of question answering that of F1 and exact
-    match (Hu et al. 2020, table 2).
+    The mean is over targets, source language included; for question answering it is over F1 and
+    exact match (Hu et al. 2020, table 2).
     """
     baseline = _xtreme_average(samples, model, BASELINE)
     for recipe in (BASELINE, *recipes):
         score = _xtreme_average(samples, model, recipe)
         gain = score - baseline
         if gain.seeds:
-            found = {"model": model, "recipe": recipe, "score": score.mean}
-            yield found | (_columns(gain) if recipe != BASELINE else {"seeds": score.seeds})
+            row = {"model": model, "recipe": recipe, "score": score.mean}
+            yield row | (_columns(gain) if recipe != BASELINE else {"seeds": score.seeds})
 
 
 def _xtreme_average(samples: Samples, model: str, recipe: str) -> Sample:
@@ -232,32 +266,31 @@ def _xtreme_average(samples: Samples, model: str, recipe: str) -> Sample:
 
 
 def _published(samples: Samples, facts: Facts, chosen: pd.DataFrame, model: str) -> Iterable[dict]:
-    """Scores beside published ones: is the difference within the spread of the seeds?
+    """Yield scores next to published ones, and whether these are within the range of the seeds.
 
     `best` is the recipe that was chosen for the target.
     """
     best = {row.target: row.recipe for row in chosen.itertuples() if row.model == model}
     for name, scores in facts.published.items():
-        for target, told_score in scores.items():
+        for target, published in scores.items():
             recipe = best.get(target) if name == "best" else name
-            if told_score is None or recipe is None:
+            if published is None or recipe is None:
                 continue
-            found = samples.score(model, recipe, target, "avg")
-            if not found.seeds:
+            score = samples.score(model, recipe, target, "avg")
+            if not score.seeds:
                 continue
-            values = found.values
-            lowest, highest = values.min(), values.max()
+            lowest, highest = score.values.min(), score.values.max()
             yield {
                 "model": model,
                 "published_as": name,
                 "recipe": recipe,
                 "target": target,
-                "published": told_score,
-                **_columns(found, "score"),
-                "difference": found.mean - told_score,
+                "published": published,
+                **_columns(score, "score"),
+                "difference": score.mean - published,
                 "seeds_low": lowest,
                 "seeds_high": highest,
-                "within_seeds": bool(lowest <= told_score <= highest),
+                "within_seeds": bool(lowest <= published <= highest),
             }
 
 
@@ -280,7 +313,7 @@ def _gains_figure(samples: Samples, recipes: dict[str, list[str]]):
 
 
 def _groups_figure(samples: Samples, groups: pd.DataFrame):
-    """The first model's recipes with the two largest absolute mean gains keep it readable."""
+    """Draw the first model's two recipes with the largest absolute gains; more are unreadable."""
     context = samples.results.context
     if not len(groups):
         return intervals("", "", [], "")
@@ -294,15 +327,15 @@ def _groups_figure(samples: Samples, groups: pd.DataFrame):
             rows = own[(own["recipe"] == recipe) & (own["grouping"] == grouping)]
             if len(rows) < 2:
                 continue
-            found = [
+            gains = [
                 (f"{r.group} ({r.languages})", Interval(r.gain, r.low, r.high))
                 for r in rows.itertuples(index=False)
             ]
-            panels.append(Panel(f"{context.label(recipe)} · by {grouping}", found))
-    which = listed([context.label(recipe) for recipe in shown])
+            panels.append(Panel(f"{context.label(recipe)} · by {grouping}", gains))
+    names = listed([context.label(recipe) for recipe in shown])
     return intervals(
-        "Where the gain is: targets, families, scripts",
-        f"{which}; in brackets, how many languages. {bars(samples)} {FILLED}",
+        "Gain by category, language family and script",
+        f"{names}; number of languages in brackets. {bars(samples)} {FILLED}",
         panels,
         "gain (points)",
     )

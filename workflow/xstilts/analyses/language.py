@@ -1,4 +1,4 @@
-"""language: does the language of the intermediate data matter, and to which model?"""
+"""language: does the language of the intermediate data matter, and for which model?"""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,13 +8,14 @@ from xstilts.analyses import (
     Facts,
     Outcome,
     bars,
+    counted,
     estimate,
     listed,
     nothing_yet,
     outcome,
     shared_caveats,
-    told,
     trained,
+    with_ci,
     with_holm,
 )
 from xstilts.analyses.answer import Estimate
@@ -30,19 +31,20 @@ Recipes = Mapping[str, str]  # language of the data -> recipe
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
-    """Gains by the language of the data, against the source's, by model, and where they match."""
+    """Return gains of data in other languages minus source-language data, by model."""
     context, source = samples.results.context, _source(samples)
     by_model = {m: _by_language(samples, facts, m, source) for m in context.models}
-    by_model = {m: found for m, found in by_model.items() if source in found and len(found) > 1}
+    by_model = {m: r for m, r in by_model.items() if source in r and len(r) > 1}
     if not by_model:
-        why = "no recipe is scored both in the source language and in another"
-        return nothing_yet("language", samples, facts, why)
-    contrasts = {m: _contrasts(samples, m, found, source) for m, found in by_model.items()}
+        wanted = "one recipe in the source language and one in another language"
+        return nothing_yet("language", samples, facts, wanted)
+    contrasts = {m: _contrasts(samples, m, r, source) for m, r in by_model.items()}
     single = {
-        m: {x: s for x, s in found.items() if x != MIXED} or found for m, found in contrasts.items()
+        m: {x: s for x, s in by_language.items() if x != MIXED} or by_language
+        for m, by_language in contrasts.items()
     }
-    overall = {m: mean([*found.values()]) for m, found in single.items()}
-    matched = {m: s for m, found in by_model.items() if (s := _matched(samples, m, found, source))}
+    overall = {m: mean([*by_language.values()]) for m, by_language in single.items()}
+    matched = {m: s for m, r in by_model.items() if (s := _matched(samples, m, r, source))}
     name = about(source).name
     pairs = [(m, other) for n, m in enumerate(single) for other in list(single)[n + 1 :]]
     by_data = {
@@ -50,7 +52,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         for m, other in pairs
         if (both := single[m].keys() & single[other].keys())
     }
-    interactions = {pair: mean([*found.values()]) for pair, found in by_data.items()}
+    interactions = {pair: mean([*differences.values()]) for pair, differences in by_data.items()}
     estimates = [
         *_family(
             (f"Other languages minus {name}, {context.label(m)}", s) for m, s in overall.items()
@@ -64,57 +66,59 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         ),
         *_family(
             (f"{_data(x)} minus {name} data, {context.label(m)}", s)
-            for m, found in contrasts.items()
-            for x, s in found.items()
+            for m, by_language in contrasts.items()
+            for x, s in by_language.items()
         ),
     ]
-    said = [_found(context.label(m), name, s, matched.get(m)) for m, s in overall.items()]
-    said += [
-        f"The difference of that between {context.label(m)} and {context.label(other)} is "
-        f"{told(s.interval)}."
+    sentences = [_finding(context.label(m), name, s, matched.get(m)) for m, s in overall.items()]
+    sentences += [
+        f"Difference of this effect between {context.label(m)} and {context.label(other)}: "
+        f"{with_ci(s.interval)}."
         for (m, other), s in interactions.items()
     ]
     caveats = shared_caveats(samples)
     caveats.append(
-        "The languages of the data are those of the study, not a sample of all; intervals are over "
-        "seeds and examples."
+        "The languages of the data are those of the study, not a sample of all languages: CIs "
+        "reflect seeds and examples only."
     )
     if not interactions:
-        caveats.append("One model only: whether the model matters to this is not asked.")
+        caveats.append("One model: the study does not show whether the effect depends on it.")
     figures = {"answer": lambda results: _figure(samples, by_model, source)}
     tables = {"languages": _table(samples, by_model)}
     if by_data:
         tables["interaction"] = _interaction_table(by_data)
-    return outcome("language", facts, "\n".join(said), caveats, estimates, figures, tables)
+    return outcome("language", facts, "\n".join(sentences), caveats, estimates, figures, tables)
 
 
 def _family(named: Iterable[tuple[str, Sample]]) -> list[Estimate]:
-    """Estimates that are compared with each other, with Holm's correction over them."""
+    """Return estimates that are compared with each other, with Holm's correction over them."""
     return with_holm([estimate(label, s.interval, s.seeds) for label, s in named])
 
 
-def _found(model: str, source: str, other: Sample, matched: Sample | None) -> str:
-    same = f", and that in the language of the data itself by {told(matched.interval)}"
-    verb = "changes" if other.interval.excludes_zero else "does not surely change"
-    return (
-        f"{model}: intermediate data in another language than {source} {verb} the zero-shot gain, "
-        f"by {told(other.interval)}{same if matched else ''}."
+def _finding(model: str, source: str, other: Sample, matched: Sample | None) -> str:
+    verdict = "significant" if other.interval.excludes_zero else "no significant"
+    text = (
+        f"{model}: {verdict} effect of non-{source} intermediate data on the zero-shot gain: "
+        f"{with_ci(other.interval, n=counted(other.seeds, 'seed'))}."
     )
+    if matched:
+        text += f" In the language of the data itself: {with_ci(matched.interval)}."
+    return text
 
 
 def _source(samples: Samples) -> str | None:
-    """The source language of the targets; most have English. None before the first score."""
-    found = [x for x in samples.results.sources.values() if x]
-    return max(found, key=found.count, default=None)
+    """Return the most frequent source language of the targets; None before the first score."""
+    sources = [x for x in samples.results.sources.values() if x]
+    return max(sources, key=sources.count, default=None)
 
 
 def _by_language(samples: Samples, facts: Facts, model: str, source: str) -> Recipes:
-    """Language of the intermediate data -> the recipe; the first of several."""
-    found: dict[str, str] = {}
+    """Return language of the intermediate data -> the first recipe that uses it."""
+    recipes: dict[str, str] = {}
     for name in trained(samples, model):
         if name in facts.recipes and facts.recipes[name].steps:
-            found.setdefault(_language(facts.recipes[name], source), name)
-    return found
+            recipes.setdefault(_language(facts.recipes[name], source), name)
+    return recipes
 
 
 def _language(recipe: Recipe, source: str) -> str:
@@ -127,7 +131,7 @@ def _data(language: str) -> str:
 
 
 def _contrasts(samples: Samples, model: str, recipes: Recipes, source: str) -> dict[str, Sample]:
-    """Gain of data in each other language, minus that of the source's."""
+    """Return the gain of data in each other language, minus the gain of source-language data."""
     base = samples.gain(model, recipes[source], MEAN)
     return {
         x: samples.gain(model, recipe, MEAN) - base for x, recipe in recipes.items() if x != source
@@ -135,7 +139,7 @@ def _contrasts(samples: Samples, model: str, recipes: Recipes, source: str) -> d
 
 
 def _matched(samples: Samples, model: str, recipes: Recipes, source: str) -> Sample | None:
-    """In the very language of the data: its gain minus that of the source's data, mean of all."""
+    """Return the same difference in the target language that the data are in, as a mean."""
     pairs = [
         samples.gain(model, recipe, target, x) - samples.gain(model, recipes[source], target, x)
         for x, recipe in recipes.items()
@@ -146,14 +150,13 @@ def _matched(samples: Samples, model: str, recipes: Recipes, source: str) -> Sam
 
 
 def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
-    """Gain by model, language of the data, target and language of the target."""
+    """Return gains by model, language of the data, target and language of the target."""
     rows = []
     for model, recipes in by_model.items():
         for data, recipe in recipes.items():
             for target in samples.results.targets(ZERO_SHOT):
                 for language in [ZERO_SHOT, *samples.languages(target)]:
                     gain = samples.gain(model, recipe, target, language)
-                    found = gain.interval
                     rows.append(
                         {
                             "model": model,
@@ -162,9 +165,9 @@ def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
                             "target": target,
                             "language": language,
                             "matched": language == data,
-                            "gain": found.value,
-                            "low": found.low,
-                            "high": found.high,
+                            "gain": gain.interval.value,
+                            "low": gain.interval.low,
+                            "high": gain.interval.high,
                             "seeds": gain.seeds,
                         }
                     )
@@ -172,11 +175,11 @@ def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
 
 
 def _interaction_table(by_data: Mapping[tuple[str, str], Mapping[str, Sample]]) -> pd.DataFrame:
-    """Per language of the data: its gain minus that of the source's, between two models."""
+    """Return the effect of each language of the data, as a difference between two models."""
     rows = [
         (*pair, x, s.interval.value, s.interval.low, s.interval.high, s.interval.p, s.seeds)
-        for pair, found in by_data.items()
-        for x, s in found.items()
+        for pair, differences in by_data.items()
+        for x, s in differences.items()
     ]
     columns = ["model", "minus", "data", "difference", "low", "high", "p", "seeds"]
     table = pd.DataFrame(rows, columns=columns)

@@ -1,7 +1,8 @@
-"""order: does the order of intermediate tasks matter, and what is forgotten on the way?"""
+"""order: does the order of intermediate tasks matter, and how much is forgotten?"""
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,16 @@ from xstilts.analyses import (
     nothing_yet,
     outcome,
     shared_caveats,
-    told,
+    with_ci,
     with_holm,
 )
+from xstilts.analyses.answer import SHARE, Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.recipe import Recipe, parse
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import MEAN, Results
 from xstilts.results.statistics import (
+    ALPHA,
     Components,
     Interval,
     Sample,
@@ -33,33 +36,32 @@ from xstilts.results.statistics import (
     random_mean,
     variance_components,
 )
+from xstilts.results.tables import p_value, signed
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
-    """Variance by order and by seed, agreement of targets, given orders, controls, forgetting."""
+    """Return variance by order and seed, agreement of targets, given orders, and forgetting."""
     model = samples.results.context.models[0]
     kinds = {kind: _scored(samples, facts, model, kind) for kind in ("given", "random", "control")}
     chains = [*kinds["given"], *kinds["random"]]
     if len(chains) < 2:
-        return nothing_yet("order", samples, facts, "fewer than two orders are scored everywhere")
+        return nothing_yet("order", samples, facts, "two orders with scores on all targets")
     targets = samples.results.targets(ZERO_SHOT)
-    found = {t: _components(samples, model, chains, t) for t in dict.fromkeys([MEAN, *targets])}
+    components = {
+        t: _components(samples, model, chains, t) for t in dict.fromkeys([MEAN, *targets])
+    }
     agreement, p = kendall_w(
         [[samples.score(model, r, target).mean for r in chains] for target in targets]
     )
+    agreement = Interval(agreement, p=p)
     against = _against(samples, model, kinds)
     forgotten = _forgetting(samples, facts, model)
-    share = found[MEAN].share
+    share = components[MEAN].share
     estimates = [
+        estimate("Share of the variance explained by task order", share, len(chains), SHARE),
         estimate(
-            "Share of the variance of scores that order makes, the rest is the seeds'",
-            share,
-            len(chains),
-            "share",
-        ),
-        estimate(
-            "Agreement of targets on the orders, Kendall's W",
-            Interval(agreement, p=p),
+            "Agreement of targets on the ranking of orders, Kendall's W",
+            agreement,
             len(targets),
             "W",
         ),
@@ -69,26 +71,26 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     caveats = shared_caveats(samples)
     caveats.append(
         f"Variance is estimated from {counted(len(chains), 'order')} with "
-        f"{counted(len(samples.seeds), 'seed')} each; p of its share is by permuting runs over "
-        "orders. Given orders are not random ones, yet count among them. Differences from random "
-        "orders are those from any: that few were drawn is in their intervals."
+        f"{counted(len(samples.seeds), 'seed')} each; the p-value of order's share is from "
+        "permuting runs over orders. Given orders are included, although they are not random. CIs "
+        "of differences from random orders allow for the small number of random orders."
     )
     if len(samples.results.context.models) > 1:
-        caveats.append(f"Of {samples.results.context.label(model)}, the first model.")
-    said = _found(samples, model, chains, found[MEAN], agreement, targets, forgotten)
+        caveats.append(f"Only {samples.results.context.label(model)}, the first model, is shown.")
+    finding = _finding(samples, model, chains, share, agreement, forgotten)
     figures = {"answer": lambda results: _figure(samples, facts, model, kinds)}
     tables = {
-        "variance": _variance_table(samples, model, chains, targets, found),
+        "variance": _variance_table(samples, model, chains, targets, components),
         "orders": _orders_table(samples, model, kinds),
     }
     if forgotten:
         figures["answer_forgetting"] = lambda results: _forgetting_figure(results, forgotten)
         tables["forgetting"] = _forgetting_table(forgotten)
-    return outcome("order", facts, said, caveats, estimates, figures, tables)
+    return outcome("order", facts, finding, caveats, estimates, figures, tables)
 
 
 def _scored(samples: Samples, facts: Facts, model: str, kind: str) -> list[str]:
-    """The recipes of a kind that are scored on every target; an order counts under one name."""
+    """Return the recipes of a kind that are scored on all targets, each order under one name."""
     names: dict[str, str] = {}
     for recipe in samples.results.context.recipes:
         if recipe in facts.orders:
@@ -100,12 +102,12 @@ def _scored(samples: Samples, facts: Facts, model: str, kind: str) -> list[str]:
 def _components(
     samples: Samples, model: str, chains: Sequence[str], target: str, language: str = ZERO_SHOT
 ) -> Components:
-    """Variance between orders and, within an order, between seeds; p by permutation."""
+    """Return the variance between orders and, within an order, between seeds; p by permutation."""
     groups = [samples.score(model, r, target, language).values for r in chains]
     groups = [group for group in groups if len(group)]
-    found = variance_components(groups)
-    if np.isnan(found.share.value):
-        return found
+    components = variance_components(groups)
+    if np.isnan(components.share.value):
+        return components
     values = np.concatenate(groups)
     labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
 
@@ -113,36 +115,36 @@ def _components(
         sums = np.bincount(labels, values - values.mean())
         return float((sums**2 / np.bincount(labels)).sum())
 
-    share = found.share
-    tested = Interval(share.value, share.low, share.high, permutation_p(between, labels))
-    return Components(found.between, found.within, tested)
+    share = replace(components.share, p=permutation_p(between, labels))
+    return replace(components, share=share)
 
 
-def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list:
-    """Each given order, and each control, against random orders, of which those here are drawn.
+def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list[Estimate]:
+    """Compare each given order, and each control, with random orders, a sample of all orders.
 
-    Without random orders, each control against the given ones.
+    Without random orders, compare each control with the given ones.
     """
     context, drawn = samples.results.context, kinds["random"]
     base = drawn or kinds["given"]
-    what = counted(len(base), "random order" if drawn else "given order")
-    found = []
+    others = counted(len(base), "random order" if drawn else "given order")
+    estimates = []
     for recipe in [*(kinds["given"] if drawn else []), *kinds["control"]]:
         own = samples.score(model, recipe, MEAN)
-        apart = [own - samples.score(model, other, MEAN) for other in base]
-        difference = random_mean(apart) if drawn else mean(apart).interval
-        label = f"{context.label(recipe)} minus the mean of {what}"
-        found.append(estimate(label, difference, own.seeds))
-    return found
+        differences = [own - samples.score(model, other, MEAN) for other in base]
+        difference = random_mean(differences) if drawn else mean(differences).interval
+        label = f"{context.label(recipe)} minus the mean of {others}"
+        estimates.append(estimate(label, difference, own.seeds))
+    return estimates
 
 
 Forgotten = dict[tuple[str, int], list[Sample]]  # (task, later steps) -> points lost, per chain
 
 
 def _forgetting(samples: Samples, facts: Facts, model: str) -> Forgotten:
-    """Score of a task after its own step, minus that after so many later steps of the chain.
+    """Return the points that a task lost, by the number of later steps, one sample per chain.
 
-    Chains that begin alike share the first of these, so that they are not independent.
+    Chains with the same beginning share the score after the task's own step, so they are not
+    independent.
     """
 
     def retained(chain: str, task: str) -> Sample:
@@ -156,13 +158,13 @@ def _forgetting(samples: Samples, facts: Facts, model: str) -> Forgotten:
         at = [n for n, step in enumerate(steps) if step.parts[0].task == task]
         if name != model or not at or (later := len(steps) - 1 - at[0]) == 0:
             continue
-        found = retained(str(Recipe(steps[: at[0] + 1])), task) - retained(chain, task)
-        if found.seeds:
-            lost[task, later].append(found)
+        points = retained(str(Recipe(steps[: at[0] + 1])), task) - retained(chain, task)
+        if points.seeds:
+            lost[task, later].append(points)
     return dict(sorted(lost.items()))
 
 
-def _forgetting_estimates(forgotten: Forgotten) -> list:
+def _forgetting_estimates(forgotten: Forgotten) -> list[Estimate]:
     return with_holm(
         [
             estimate(
@@ -175,38 +177,42 @@ def _forgetting_estimates(forgotten: Forgotten) -> list:
     )
 
 
-def _found(
+def _finding(
     samples: Samples,
     model: str,
     chains: Sequence[str],
-    components: Components,
-    agreement: float,
-    targets: Sequence[str],
+    share: Interval,
+    agreement: Interval,
     forgotten: Forgotten,
 ) -> str:
-    share = components.share
+    label = samples.results.context.label
     scores = {r: samples.score(model, r, MEAN).mean for r in chains}
     best, worst = max(scores, key=scores.get), min(scores, key=scores.get)
-    label = samples.results.context.label
-    spread = scores[best] - scores[worst]
-    if np.isnan(share.value):
-        lead = "One seed per order does not tell the variance by order from that by seed"
-    else:
-        verb = "matters" if share.p < 0.05 else "does not surely matter"
-        ends = f"{share.low:.0%} to {share.high:.0%}" if share.low == share.low else "none"
-        runs = f"{counted(len(chains), 'order')} and {counted(len(samples.seeds), 'seed')}"
-        lead = (
-            f"Order {verb}: it makes {share.value:.0%} (95 % interval {ends}) of the variance of "
-            f"the mean zero-shot score over {runs}"
+    difference = signed(scores[best] - scores[worst])
+    lines = [
+        f"{_verdict(samples, chains, share)} The best order, {label(best)}, and the worst, "
+        f"{label(worst)}, differ by {difference} points."
+    ]
+    if np.isfinite(agreement.value):
+        names = listed([label(t) for t in samples.results.targets(ZERO_SHOT)])
+        p = p_value(agreement.p)
+        lines.append(
+            f"Agreement of the targets ({names}) on the ranking of orders: "
+            f"Kendall's W = {agreement.value:.2f} (p {p if p.startswith('<') else f'= {p}'})."
         )
-    said = [f"{lead}; {label(best)} and {label(worst)} are {spread:.1f} points apart."]
-    if agreement == agreement:
-        names = listed([label(t) for t in targets])
-        said.append(f"Targets ({names}) agree on the orders with Kendall's W {agreement:.2f}.")
     if forgotten:
-        lost = random_mean([one * -1 for found in forgotten.values() for one in found])
-        said.append(f"The steps after a task's own change its score by {told(lost)}.")
-    return "\n".join(said)
+        changes = [points * -1 for lost in forgotten.values() for points in lost]
+        lines.append(f"Later steps change a task's score by {with_ci(random_mean(changes))}.")
+    return "\n".join(lines)
+
+
+def _verdict(samples: Samples, chains: Sequence[str], share: Interval) -> str:
+    if np.isnan(share.value):
+        return "Inconclusive: one seed per order does not separate variance by order and by seed."
+    verdict = "Significant effect" if share.p < ALPHA else "No significant effect"
+    n = f"{counted(len(chains), 'order')} × {counted(len(samples.seeds), 'seed')}"
+    explained = with_ci(share, SHARE, n, "of the variance of the mean zero-shot score")
+    return f"{verdict} of task order: it explains {explained}."
 
 
 def _variance_table(
@@ -214,9 +220,9 @@ def _variance_table(
     model: str,
     chains: Sequence[str],
     targets: Sequence[str],
-    found: dict[str, Components],
+    components: dict[str, Components],
 ) -> pd.DataFrame:
-    rows = [(target, ZERO_SHOT, one) for target, one in found.items()]
+    rows = [(target, ZERO_SHOT, parts) for target, parts in components.items()]
     rows += [
         (target, language, _components(samples, model, chains, target, language))
         for target in targets
@@ -227,14 +233,14 @@ def _variance_table(
             {
                 "target": target,
                 "language": language,
-                "variance_order": one.between,
-                "variance_seed": one.within,
-                "share_order": one.share.value,
-                "low": one.share.low,
-                "high": one.share.high,
-                "p": one.share.p,
+                "variance_order": parts.between,
+                "variance_seed": parts.within,
+                "share_order": parts.share.value,
+                "low": parts.share.low,
+                "high": parts.share.high,
+                "p": parts.share.p,
             }
-            for target, language, one in rows
+            for target, language, parts in rows
         ]
     )
 
@@ -247,38 +253,36 @@ def _orders_table(samples: Samples, model: str, kinds: dict[str, list[str]]) -> 
                 names = [] if target == MEAN else samples.languages(target)
                 for language in [ZERO_SHOT, *names]:
                     score = samples.score(model, recipe, target, language)
-                    rows.append((kind, recipe, target, language, *_numbers(score)))
+                    numbers = (*_ends(score.interval), score.seeds)
+                    rows.append((kind, recipe, target, language, *numbers))
     columns = ["kind", "recipe", "target", "language", "score", "low", "high", "seeds"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _numbers(score: Sample) -> tuple[float, float, float, int]:
-    found = score.interval
-    return found.value, found.low, found.high, score.seeds
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.value, interval.low, interval.high
 
 
 def _forgetting_table(forgotten: Forgotten) -> pd.DataFrame:
-    rows = []
-    for (task, later), lost in forgotten.items():
-        found = random_mean(lost)
-        rows.append(
-            (task, later, found.value, found.low, found.high, sum(one.seeds for one in lost))
-        )
+    rows = [
+        (task, later, *_ends(random_mean(lost)), sum(points.seeds for points in lost))
+        for (task, later), lost in forgotten.items()
+    ]
     return pd.DataFrame(rows, columns=["task", "later_steps", "forgetting", "low", "high", "runs"])
 
 
 def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[str]]):
-    """Each order's and control's score, as its difference from the mean of all orders."""
+    """Draw the score of each order and control, minus the mean of all orders."""
     context = samples.results.context
     chains = [*kinds["given"], *kinds["random"]]
     panels = []
     targets = samples.results.targets(ZERO_SHOT)
     for target in [MEAN, *targets] if len(targets) > 1 else targets:
-        middle = mean([samples.score(model, r, target) for r in chains])
+        centre = mean([samples.score(model, r, target) for r in chains])
         rows = []
         for kind, recipes in kinds.items():
             for recipe in recipes:
-                difference = samples.score(model, recipe, target) - middle
+                difference = samples.score(model, recipe, target) - centre
                 tasks = [context.label(p.task) for p in facts.recipes.get(recipe, Recipe()).parts]
                 chain = f": {' → '.join(tasks)}" if tasks and kind != "control" else ""
                 rows.append((f"{context.label(recipe)} ({kind}){chain}", difference.interval))
@@ -294,7 +298,6 @@ def _forgetting_figure(results: Results, forgotten: Forgotten):
         tasks[task].append((f"after {counted(later, 'later step')}", random_mean(lost)))
     panels = [Panel(results.context.label(task), rows) for task, rows in tasks.items()]
     subtitle = (
-        "Score after the task's own step minus that later. Bars: 95 % intervals over chains and "
-        f"seeds. {FILLED}"
+        f"Points lost on a task after later steps. Bars: 95 % CIs over chains and seeds. {FILLED}"
     )
     return intervals("Forgetting along the chain", subtitle, panels, "points lost")

@@ -1,4 +1,4 @@
-"""The two figures that answers are drawn as: intervals in rows, and values along an axis."""
+"""The two kinds of figures of an answer: intervals in rows, and values along an axis."""
 
 import math
 from collections import defaultdict
@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from xstilts.results.figures import COLOURS, DARK, GREY, MARKERS, SLATE, note, wrap
+from xstilts.results.colours import OKABE_ITO
+from xstilts.results.figures import DARK, GREY, MARKERS, SLATE, note, wrap
 from xstilts.results.statistics import Interval
 
-FILLED = "Filled: the interval leaves out zero."  # of a dot
+FILLED = "Filled dot: the 95 % CI excludes zero."
 _ROW, _HEAD, _FOOT = 0.3, 1.0, 0.65  # inches
 _ACROSS = 3  # panels side by side
 
@@ -27,9 +28,9 @@ class Panel:
 
 
 def intervals(title: str, subtitle: str, panels: Sequence[Panel], unit: str) -> Figure:
-    """A dot with its interval per row, panels below each other, zero marked; filled if it excludes.
+    """Draw a dot with its interval per row, in panels below each other, with a line at zero.
 
-    Colour is of the sign of what excludes zero; the rest is grey.
+    A dot is filled if its interval excludes zero, and coloured by its sign; others are grey.
     """
     panels = [panel for panel in panels if panel.rows]
     if not panels:
@@ -39,10 +40,11 @@ def intervals(title: str, subtitle: str, panels: Sequence[Panel], unit: str) -> 
     figure = Figure(figsize=(7.2, height), facecolor="white", layout="constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=counts)[:, 0]
     for axes, panel in zip(grid, panels, strict=True):
-        alike = defaultdict(list)  # colour -> places: errorbar is slow, row by row
-        for place, (_, found) in enumerate(panel.rows):
-            alike[COLOURS[found.value < 0] if found.excludes_zero else GREY].append(place)
-        for colour, places in alike.items():
+        by_colour = defaultdict(list)  # colour -> places: errorbar is slow, row by row
+        for place, (_, interval) in enumerate(panel.rows):
+            colour = OKABE_ITO[interval.value < 0] if interval.excludes_zero else GREY
+            by_colour[colour].append(place)
+        for colour, places in by_colour.items():
             rows = [panel.rows[place][1] for place in places]
             ends = [[_gap(x.value, x.low) for x in rows], [_gap(x.high, x.value) for x in rows]]
             face = "white" if colour == GREY else colour
@@ -70,15 +72,15 @@ def along(
     ticks: Mapping[float, str],
     notes: Mapping[tuple[str, float], str] | None = None,
 ) -> Figure:
-    """Values with intervals along a logarithmic x, a colour and marker per series, panels abreast.
+    """Draw values with intervals along a logarithmic x, a colour and marker per series.
 
-    `notes` are small words beside the points of a series at x.
+    Panels are side by side; `notes` are short texts next to the point of a series at x.
     """
     panels = [panel for panel in panels if any(panel.series.values())]
     if not panels:
         return note("Nothing to show yet.")
     across = min(_ACROSS, len(panels))
-    down = -(-len(panels) // across)
+    down = math.ceil(len(panels) / across)
     height = _HEAD + 0.5 + 2.6 * down
     width = max(6.4, 3.4 * across)
     figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
@@ -87,9 +89,9 @@ def along(
     for axes, panel in zip(grid, panels, strict=False):
         for name, points in panel.series.items():
             _series(axes, points, names.index(name), name, len(names))
-            for x, found in points:
-                if word := (notes or {}).get((name, x)):
-                    _note_beside(axes, panel, x, found.value, word)
+            for x, interval in points:
+                if text := (notes or {}).get((name, x)):
+                    _note_beside(axes, panel, x, interval.value, text)
         axes.axhline(0, color=DARK, lw=0.8, zorder=0)
         axes.set_xscale("log")
         axes.margins(x=0.12)  # for the notes
@@ -118,20 +120,20 @@ def _series(
     name: str,
     count: int,
 ) -> None:
-    """One series, a little aside, so that the bars of several do not cover each other."""
-    aside = number - (count - 1) / 2
-    xs = [x * 1.04**aside for x, _ in points]
+    """Draw a series, shifted a little, so that the bars of several do not cover each other."""
+    shift = number - (count - 1) / 2
+    xs = [x * 1.04**shift for x, _ in points]
     ends = [[_gap(p.value, p.low) for _, p in points], [_gap(p.high, p.value) for _, p in points]]
-    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    colour, marker = OKABE_ITO[number % len(OKABE_ITO)], MARKERS[number % len(MARKERS)]
     style = {"color": colour, "marker": marker, "ms": 5, "lw": 1.3, "capsize": 2.5}
     axes.errorbar(xs, [p.value for _, p in points], yerr=ends, label=wrap(name, 28, 1), **style)
 
 
-def _note_beside(axes: Axes, panel: Panel, x: float, value: float, word: str) -> None:
-    """Small words right of a point, above or below it, so that those of two series do not meet."""
+def _note_beside(axes: Axes, panel: Panel, x: float, value: float, text: str) -> None:
+    """Write a text right of a point, above or below it, so that texts of two series do not meet."""
     here = [p.value for points in panel.series.values() for at, p in points if at == x]
     axes.annotate(
-        word,
+        text,
         (x, value),
         xytext=(7, -12 if value < sum(here) / len(here) else 5),
         textcoords="offset points",
@@ -142,12 +144,12 @@ def _note_beside(axes: Axes, panel: Panel, x: float, value: float, word: str) ->
 
 
 def _gap(upper: float, lower: float) -> float:
-    """Length of an error bar; none where there is no interval."""
+    """Length of an error bar; 0 without an interval."""
     return max(0.0, upper - lower) if math.isfinite(upper - lower) else 0.0
 
 
 def _heading(figure: Figure, title: str, subtitle: str) -> None:
-    """Title and what is shown, above the panels, at the left."""
+    """Write title and subtitle above the panels, at the left."""
     width, height = figure.get_size_inches()
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.72 / height), h_pad=0.08)
     style = {"ha": "left", "va": "top", "x": 0.02}

@@ -11,12 +11,13 @@ from xstilts.analyses import (
     bars,
     counted,
     estimate,
+    is_significant,
     listed,
     nothing_yet,
     outcome,
     shared_caveats,
-    told,
     trained,
+    with_ci,
     with_holm,
 )
 from xstilts.analyses.answer import Estimate
@@ -25,13 +26,14 @@ from xstilts.config.schema import ARM
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import MEAN
 from xstilts.results.statistics import Sample, combine, line_interval, slope_weights
+from xstilts.results.tables import signed
 
 UNIT = "points per tenfold size"
 Curve = list[tuple[str, Sample]]  # models by size, with their gain
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
-    """Gain against the logarithm of the number of weights: a slope per arm and recipe."""
+    """Return the slope of the gain over the logarithm of the parameters, per arm and recipe."""
     targets = samples.results.targets(ZERO_SHOT)
     shown = [MEAN, *targets] if len(targets) > 1 else targets
     curves = {target: _curves(samples, facts, target) for target in shown}
@@ -43,38 +45,38 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     slopes = {key: _slope(curve, facts) for key, curve in lines.items()}
     slopes = {key: slope for key, slope in slopes.items() if slope.seeds}
     if not slopes:
-        return nothing_yet("scale", samples, facts, "no seed of a recipe has two sizes of model")
+        return nothing_yet("scale", samples, facts, "two model sizes with the same recipe and seed")
     estimates = with_holm(
         [
             estimate(f"Slope of the gain, {_name(samples, key)}", s.interval, s.seeds, UNIT)
             for key, s in slopes.items()
         ]
     )
-    said = [
-        _found(samples, key, found, lines[key])
-        for key, found in zip(slopes, estimates, strict=True)
+    sentences = [
+        _finding(samples, key, slope, lines[key])
+        for key, slope in zip(slopes, estimates, strict=True)
     ]
     estimates += _over_models(samples, facts, lines)
     estimates += with_holm(_between_arms(samples, slopes))
     caveats = [
         *shared_caveats(samples),
-        f"A slope is over {counted(max(map(len, lines.values())), 'model')}, which differ in more "
-        "than their size. Its interval is over seeds and examples, of these models; the one with "
-        "models random is of the line through their means, as if others could be drawn.",
+        f"Slopes are fitted over {counted(max(map(len, lines.values())), 'model')}, which differ "
+        "in more than size. Their CIs reflect seeds and examples for these models. CIs with models "
+        "random treat the models as a sample of all models.",
     ]
     if facts.gpu_hours:
         caveats.append(
-            "Hours are those of training, over all targets and seeds: of GPUs, or of the machine "
-            "where a model asks for none; steps that cells share count for each."
+            "Hours are training time over all targets and seeds: GPU hours, or machine hours for a "
+            "model without a GPU. Steps that runs share are counted for each run."
         )
     unknown = [m for m in samples.results.context.models if m not in facts.parameters]
     if unknown:
-        caveats.append(f"{listed(unknown)}: `parameters` is not stated, so left out.")
+        caveats.append(f"{listed(unknown)}: not shown, because `parameters` is not stated.")
     figures = {"answer": lambda results: _figure(samples, facts, curves)}
     return outcome(
         "scale",
         facts,
-        "\n".join(said),
+        "\n".join(sentences),
         caveats,
         estimates,
         figures,
@@ -83,7 +85,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
 
 
 def _curves(samples: Samples, facts: Facts, target: str) -> Mapping[tuple[str, str], Curve]:
-    """(arm, recipe) -> its models by size, with their gain on a target."""
+    """Return (arm, recipe) -> its models by size, with their gain on a target."""
     curves: dict[tuple[str, str], Curve] = {}
     known = [m for m in samples.results.context.models if m in facts.parameters]
     for model in sorted(known, key=facts.parameters.__getitem__):
@@ -103,14 +105,14 @@ def _slope(curve: Curve, facts: Facts) -> Sample:
 def _over_models(
     samples: Samples, facts: Facts, lines: Mapping[tuple[str, str], Curve]
 ) -> list[Estimate]:
-    """The same slopes with the interval that the points' distance from the line gives."""
-    found = []
+    """Return the same slopes with the CI from the residuals of the line."""
+    estimates = []
     for key, curve in lines.items():
         x = [np.log10(facts.parameters[model]) for model, _ in curve]
         line = line_interval(x, [gain.mean for _, gain in curve])
-        what = f"Slope of the gain, {_name(samples, key)}, models random"
-        found.append(estimate(what, line, len(curve), UNIT))
-    return with_holm(found)
+        label = f"Slope of the gain, {_name(samples, key)}, models random"
+        estimates.append(estimate(label, line, len(curve), UNIT))
+    return with_holm(estimates)
 
 
 def _name(samples: Samples, key: tuple[str, str]) -> str:
@@ -123,20 +125,21 @@ def _arm(samples: Samples, arm: str) -> str:
     return samples.results.context.label(ARM + arm).removeprefix(ARM)
 
 
-def _found(samples: Samples, key: tuple[str, str], slope: Estimate, curve: Curve) -> str:
-    first, last = (samples.results.context.label(model) for model, _ in (curve[0], curve[-1]))
-    gains = [gain.mean for _, gain in (curve[0], curve[-1])]
-    sure = slope.p_holm is not None and slope.p_holm < 0.05
-    verb = "changes" if sure else "does not surely change"
-    return (
-        f"With {_name(samples, key)} the zero-shot gain {verb} with size: {told(slope, UNIT)}; it "
-        f"is {gains[0]:+.1f} for {first} and {gains[1]:+.1f} for {last}.".replace(" -", " −")
+def _finding(samples: Samples, key: tuple[str, str], slope: Estimate, curve: Curve) -> str:
+    gains = listed(
+        [
+            f"{signed(gain.mean, '+')} for {samples.results.context.label(model)}"
+            for model, gain in (curve[0], curve[-1])
+        ]
     )
+    verdict = "significant effect" if is_significant(slope) else "no significant effect"
+    trend = with_ci(slope, UNIT, counted(slope.n, "seed"))
+    return f"{_name(samples, key)}: {verdict} of model size on the gain: {trend}; it is {gains}."
 
 
-def _between_arms(samples: Samples, slopes: Mapping[tuple[str, str], Sample]) -> list:
-    """The difference of two arms' slopes, per recipe."""
-    found = []
+def _between_arms(samples: Samples, slopes: Mapping[tuple[str, str], Sample]) -> list[Estimate]:
+    """Return the difference between two arms' slopes, per recipe."""
+    estimates = []
     arms = list(dict.fromkeys(arm for arm, _ in slopes))
     for recipe in dict.fromkeys(recipe for _, recipe in slopes):
         own = [arm for arm in arms if (arm, recipe) in slopes]
@@ -144,8 +147,8 @@ def _between_arms(samples: Samples, slopes: Mapping[tuple[str, str], Sample]) ->
             difference = slopes[arm, recipe] - slopes[own[0], recipe]
             first = _arm(samples, own[0])
             label = f"Slope of {_name(samples, (arm, recipe))}, minus that of {first}"
-            found.append(estimate(label, difference.interval, difference.seeds, UNIT))
-    return found
+            estimates.append(estimate(label, difference.interval, difference.seeds, UNIT))
+    return estimates
 
 
 def _table(
@@ -163,8 +166,8 @@ def _table(
             "seeds": gain.seeds,
             "hours": facts.gpu_hours.get((model, recipe), np.nan),
         }
-        for target, found in curves.items()
-        for (_, recipe), curve in found.items()
+        for target, by_recipe in curves.items()
+        for (_, recipe), curve in by_recipe.items()
         for model, gain in curve
     ]
     return pd.DataFrame(rows)
@@ -173,10 +176,10 @@ def _table(
 def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]):
     context = samples.results.context
     panels = []
-    for target, found in curves.items():
+    for target, by_recipe in curves.items():
         series = {
             _name(samples, key): [(facts.parameters[m], gain.interval) for m, gain in curve]
-            for key, curve in found.items()
+            for key, curve in by_recipe.items()
         }
         panels.append(
             Panel("Mean over targets" if target == MEAN else context.label(target), (), series)
@@ -187,11 +190,11 @@ def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]):
         if model in facts.parameters:
             series = _name(samples, (model.partition(ARM)[2], recipe))
             notes[series, facts.parameters[model]] = f"{hours:.2g} h"
-    beside = " Beside the points: hours of training." if notes else ""
-    subtitle = bars(samples) + beside
-    labels = ("weights of the model", "zero-shot gain (points)")
+    hours = " Next to the points: hours of training." if notes else ""
+    subtitle = bars(samples) + hours
+    labels = ("model parameters", "zero-shot gain (points)")
     ticks = {size: _short(size) for size in sizes}
-    return along("Gain and size of the model", subtitle, panels, labels, ticks, notes)
+    return along("Gain by model size", subtitle, panels, labels, ticks, notes)
 
 
 def _short(count: int) -> str:

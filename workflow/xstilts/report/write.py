@@ -1,6 +1,6 @@
-"""The last phase of a study: from the score files of its cells to tables and figures."""
+"""The files of a study's folder, except the page: tables, figures and the answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,29 +18,30 @@ from xstilts.results.scores import Context, Results, collect, plain, scores_csv
 
 @dataclass(frozen=True)
 class Report:
-    """What `write_study` wrote, and the results it shows."""
+    """The files written to a study's folder, and the results that they show."""
 
     results: Results
     files: tuple[Path, ...]
     answer: Answer | None = None
 
 
-def write_answer(found: Outcome, gains: pd.DataFrame, report: Report, out: Path) -> Report:
-    """Write `answer.{json,md}`, the table `gains` and the outcome's figures and tables to `out`."""
-    frames = {**found.tables, "gains": gains}
-    contents = {"answer.md": answer.markdown(found.answer, tables.escape).encode()}
+def write_answer(outcome: Outcome, gains: pd.DataFrame, report: Report, out: Path) -> Report:
+    """Write `answer.{json,md}`, the table `gains` and the outcome's figures and tables to `out`.
+
+    Returns the report with these files added.
+    """
+    frames = {**outcome.tables, "gains": gains}
+    contents = {"answer.md": answer.markdown(outcome.answer).encode()}
     for stem, frame in frames.items():
         contents[f"{stem}.csv"] = _csv(frame)
         contents[f"{stem}.md"] = tables.markdown_frame(frame).encode()
         contents[f"{stem}.tex"] = tables.latex_frame(frame).encode()
-    for stem, draw in found.figures.items():
+    for stem, draw in outcome.figures.items():
         for kind, content in figures.render(draw, report.results):
             contents[f"{stem}.{kind}"] = content
-    contents["answer.json"] = (found.answer.model_dump_json(indent=1) + "\n").encode()
-    for name, content in contents.items():
-        store.write_bytes(out / name, content)
-    files = (*report.files, *(out / name for name in contents))
-    return Report(report.results, files, found.answer)
+    contents["answer.json"] = (outcome.answer.model_dump_json(indent=1) + "\n").encode()
+    files = (*report.files, *_write(contents, out))
+    return Report(report.results, files, outcome.answer)
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
@@ -51,11 +52,11 @@ def _csv(frame: pd.DataFrame) -> bytes:
 def write_study(scores: Iterable[Path], context: Context, out: Path) -> Report:
     """Write the scores, tables and figures of a study's cells to `out`.
 
-    A path in `scores` that does not exist is a cell not done yet. Equal scores and context give
-    equal bytes; nothing is written if a score file is bad.
+    A path in `scores` that does not exist is a missing cell. Equal scores and context give equal
+    bytes; nothing is written if a score file is damaged.
 
     Raises:
-        InputError: see `results.collect`.
+        InputError: see `results.scores.collect`.
     """
     results = collect(scores, context)
     contents = {
@@ -67,13 +68,18 @@ def write_study(scores: Iterable[Path], context: Context, out: Path) -> Report:
     for stem, draw in {"heatmap": figures.heatmap, "languages": figures.languages}.items():
         for kind, content in figures.render(draw, results):
             contents[f"{stem}.{kind}"] = content
+    return Report(results, _write(contents, out))
+
+
+def _write(contents: Mapping[str, bytes], out: Path) -> tuple[Path, ...]:
+    """Write files, given by name, to a folder, and return their paths."""
     for name, content in contents.items():
         store.write_bytes(out / name, content)
-    return Report(results, tuple(out / name for name in contents))
+    return tuple(out / name for name in contents)
 
 
 def terminal(report: Report, console: Console | None = None) -> None:
-    """Print the tables of a study and where its files are."""
+    """Print the tables and the answer of a study, and the paths of its files."""
     console = console or Console()
     tables.print_tables(report.results, console)
     if report.answer:

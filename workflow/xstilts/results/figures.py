@@ -1,10 +1,11 @@
-"""The figures of a study: the gain of each recipe as a heat map, and the scores of each language.
+"""The figures of a study: a heat map of gains, and the scores of each language.
 
-Everything is placed in inches from the top left, so that a figure grows with its content and text
-keeps its size.
+All places are in inches from the top left, so that a figure grows with its content and text keeps
+its size.
 """
 
 import io
+import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ import pandas as pd
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from xstilts.results.colours import GAIN, LOSS, OKABE_ITO, ZERO
 from xstilts.results.scores import BASELINE, MEAN, Results, plain, summarise
 from xstilts.results.tables import MISSING, marks, metric_label, signed, target_label
 
@@ -31,10 +33,9 @@ STYLE = {
     "svg.hashsalt": "xstilts",
     "hatch.linewidth": 0.6,
 }
-DPI, LONGEST = 160, 20_000  # of a PNG: dots per inch, and at most so many along a side
+DPI, LONGEST = 160, 20_000  # of a PNG: dots per inch, and the most dots along a side
 METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-# Okabe and Ito's palette, safe for colour-blind readers; black is the baseline's, grey a control's.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+GAINS = LinearSegmentedColormap.from_list("gains", [LOSS, ZERO, GAIN])
 MARKERS = ["s", "^", "D", "v", "P", "X", "p"]
 LINES = ["-", "--", ":", "-."]
 GREY, SLATE, PALE, DARK = "#8A8A8A", "#5A5A5A", "#F1F1F1", "#222222"
@@ -42,7 +43,7 @@ CHARACTER = 0.078  # inches, of the base font, generous
 
 
 def render(draw: Callable[[Results], Figure], results: Results) -> Iterator[tuple[str, bytes]]:
-    """The (format, file content) pairs of the figure that `draw` makes; equal for equal results."""
+    """Yield (format, file content) of the figure that `draw` returns; equal for equal results."""
     with style.context(["default", STYLE]):
         figure = draw(results)
         dpi = min(DPI, LONGEST / max(figure.get_size_inches()))
@@ -73,12 +74,12 @@ class Canvas:
 
 
 def wrap(label: str, width: int, lines: int = 2) -> str:
-    """A label in at most so many lines of at most so many characters."""
+    """A label in at most `lines` lines of at most `width` characters."""
     return "\n".join(textwrap.wrap(label, width, max_lines=lines, placeholder=" …"))
 
 
 def note(text: str) -> Figure:
-    """The figure for a study that has nothing to draw, which says why."""
+    """Return the figure of a study that has nothing to draw: the reason in words."""
     canvas = Canvas(7, 1.2)
     canvas.text(0.3, 0.45, text, fontsize=11, color=DARK)
     return canvas.figure
@@ -86,28 +87,25 @@ def note(text: str) -> Figure:
 
 # ------------------------------------------------------------------------------------- heat map
 
-CELL_WIDTH, CELL_HEIGHT, GAP = (
-    1.02,
-    0.5,
-    0.14,
-)  # inches; the gap sets the baseline and the mean apart
+# inches; the gap sets the baseline and the mean apart
+CELL_WIDTH, CELL_HEIGHT, GAP = 1.02, 0.5, 0.14
 
 
 def heatmap(results: Results) -> Figure:
-    """Zero-shot gain of each recipe (rows) on each target (columns), a panel per model.
+    """Draw the zero-shot gain of each recipe (rows) on each target (columns), a panel per model.
 
-    The first row holds the baseline's scores. Colour is symmetric about no gain and saturates at
-    the 95th percentile of the absolute gains, so that one collapsed cell does not pale the others.
+    The first row has the baseline's scores. Colours are symmetric about zero and saturate at the
+    95th percentile of the absolute gains, so that one outlier does not pale the others.
     """
     context = results.context
     stats = summarise(results, "zero_shot")
     panels = [m for m in context.models if len(stats.loc[m].index.unique("recipe")) > 1]
     targets = [*results.targets("zero_shot"), MEAN]
     if not panels or len(targets) == 1:
-        return note("No gain to show: only the baseline, or no language but the source.")
+        return note("No gains to show: only the baseline, or only the source language.")
     gains = stats["gain"].drop(BASELINE, level="recipe", errors="ignore").abs().dropna()
     limit = max(1.0, float(gains.quantile(0.95))) if len(gains) else 1.0
-    scale = ScalarMappable(Normalize(-limit, limit), "RdBu")
+    scale = ScalarMappable(Normalize(-limit, limit), GAINS)
 
     labels = {r: wrap(context.label(r), 28) for r in context.recipes}
     longest = max(len(line) for label in labels.values() for line in label.splitlines())
@@ -138,18 +136,18 @@ def heatmap(results: Results) -> Figure:
 
 def _subtitle(results: Results) -> str:
     seeds = len(results.context.seeds)
-    spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     study = wrap(plain(results.context.study), 30, 1)
-    return f"Study {study} · points · {spread} · first row: the baseline's score"
+    return f"Study {study} · points · {over} · first row: the baseline's scores"
 
 
 def _heatmap_key(stats: pd.DataFrame) -> str:
-    parts = ["hatched: nothing to compare yet"] if (stats["gains"] == 0).any() else []
-    parts += (
-        ["‡ some seeds missing"] if stats["gains"].between(1, stats["wanted"] - 1).any() else []
-    )
-    parts += ["† degenerate run among the seeds"] if stats["degenerate"].any() else []
-    return " · ".join(parts)
+    keys = {
+        "hatched: no gain yet": stats["gains"] == 0,
+        "‡ some seeds missing": stats["gains"].between(1, stats["wanted"] - 1),
+        "† some runs degenerate": stats["degenerate"] > 0,
+    }
+    return " · ".join(key for key, applies in keys.items() if applies.any())
 
 
 def _heatmap_panel(
@@ -184,11 +182,11 @@ def _heatmap_panel(
 
 
 def _heatmap_cell(
-    axes: Axes, left: float, top: float, one: Mapping, recipe: str, scale: ScalarMappable
+    axes: Axes, left: float, top: float, stats: Mapping, recipe: str, scale: ScalarMappable
 ) -> None:
     is_baseline = recipe == BASELINE
     shown = ["mean", "sd", "seeds"] if is_baseline else ["gain", "gain_sd", "gains"]
-    value, sd, count = (one[name] for name in shown)
+    value, sd, count = (stats[name] for name in shown)
     box = {
         "xy": (left + 0.015, top + 0.015),
         "width": CELL_WIDTH - 0.03,
@@ -204,7 +202,7 @@ def _heatmap_cell(
     luminance = np.dot(scale.to_rgba(value)[:3], (0.299, 0.587, 0.114))
     ink = "white" if luminance < 0.5 and not is_baseline else DARK
     has_sd = not np.isnan(sd)
-    number = signed(value, "" if is_baseline else "+") + marks(one, count)
+    number = signed(value, "" if is_baseline else "+") + marks(stats, count)
     style = {"ha": "center", "va": "center", "color": ink}
     axes.text(middle, centre - 0.06 * has_sd, number, fontsize=10.5, **style)
     if has_sd:
@@ -220,7 +218,7 @@ ROOM = PAGE - MARGIN - 0.25  # for panels, in width
 
 @dataclass(frozen=True)
 class Series:
-    """What is drawn alike in all panels: a recipe of the panel's model, or a control."""
+    """A series with one look in all panels: a recipe of the panel's model, or a control."""
 
     label: str
     recipe: str
@@ -231,7 +229,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One target of one model: per series, the `mean` and `std` over seeds of each language."""
+    """One target of one model; `stats` has `mean` and `std` over seeds of each language."""
 
     title: str
     metric: str
@@ -241,42 +239,41 @@ class Panel:
 
     @property
     def is_dense(self) -> bool:
-        """The languages do not fit on the x axis: a dot plot."""
+        """Whether the languages do not fit on the x axis, which makes a dot plot."""
         return len(self.languages) > 40 or len(self.languages) * len(self.stats) > 200
 
     @property
     def is_half(self) -> bool:
-        """Two such panels go side by side."""
+        """Whether two panels of this size fit side by side."""
         return len(self.languages) <= 16 and len(self.languages) * len(self.stats) <= 50
 
     @property
     def height(self) -> float:
-        """Inches of the plotting area; of a dot plot, in two columns."""
-        return (
-            max(0.2, 0.035 * len(self.stats)) * -(-len(self.languages) // 2)
-            if self.is_dense
-            else 2.2
-        )
+        """Inches of the plotting area; a dot plot has two columns."""
+        if not self.is_dense:
+            return 2.2
+        return max(0.2, 0.035 * len(self.stats)) * math.ceil(len(self.languages) / 2)
 
     @property
     def head(self) -> float:
-        """Inches above the plotting area, for the title; a dot plot has tick labels there too."""
+        """Inches above the plotting area: the title, and in a dot plot also tick labels."""
         return 0.7 if self.is_dense else 0.5
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Ends of the axis of scores; a control, often far below, does not widen a dot plot's."""
-        shown = [one for s, one in self.stats.items() if not (s.control and self.is_dense)]
-        spread = pd.concat(shown)["std"].fillna(0)
-        low, high = ((pd.concat(shown)["mean"] + sign * spread) for sign in (-1, 1))
+        """Ends of the axis of scores; a dot plot ignores controls, which are often far below."""
+        shown = pd.concat(
+            stats for s, stats in self.stats.items() if not (s.control and self.is_dense)
+        )
+        low, high = (shown["mean"] + sign * shown["std"].fillna(0) for sign in (-1, 1))
         margin = max(0.05 * (high.max() - low.min()), 0.5)
         return low.min() - margin, high.max() + margin
 
 
 def languages(results: Results) -> Figure:
-    """Score of each language, small multiples by model and target, a marker per recipe.
+    """Draw the score of each language, a panel per model and target, a marker per recipe.
 
-    Few languages stand on the x axis; many make a dot plot that grows with them.
+    A few languages are on the x axis; many make a dot plot that grows with them.
     """
     context = results.context
     series = _series(results)
@@ -284,7 +281,7 @@ def languages(results: Results) -> Figure:
         p for m in context.models for t in context.targets if (p := _panel(results, series, m, t))
     ]
     if not panels:
-        return note("No score yet.")
+        return note("No scores yet.")
     rows: list[list[Panel]] = []
     for panel in panels:
         if panel.is_half and rows and len(rows[-1]) == 1 and rows[-1][0].is_half:
@@ -293,7 +290,7 @@ def languages(results: Results) -> Figure:
             rows.append([panel])
     drawn = [s for s in series if any(s in panel.stats for panel in panels)]
     across = max(1, int((PAGE - 0.4) / (0.55 + CHARACTER * max(len(s.label) for s in drawn))))
-    top = 0.65 + 0.21 * -(-len(drawn) // across)
+    top = 0.65 + 0.21 * math.ceil(len(drawn) / across)
     canvas = Canvas(PAGE, top + sum(row[0].head + row[0].height + FOOT for row in rows))
     canvas.text(0.2, 0.15, "Score of each language", fontsize=13, weight="bold", color=DARK)
     below = any(p.is_dense and any(s.control for s in p.stats) for p in panels)
@@ -327,7 +324,7 @@ def _series(results: Results) -> list[Series]:
     others = [recipe for recipe in context.recipes if recipe != BASELINE]
     series = [Series(wrap(context.label(BASELINE), 40, 1), BASELINE, None, "black", "o")]
     for i, recipe in enumerate(others):
-        colour, shape = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        colour, shape = OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)]
         series.append(Series(wrap(context.label(recipe), 40, 1), recipe, None, colour, shape))
     for i, model in enumerate(context.controls):
         label = wrap(f"{context.label(BASELINE)} ({context.label(model)})", 40, 1)
@@ -346,8 +343,8 @@ def _panel(results: Results, series: list[Series], model: str, target: str) -> P
     context, metric = results.context, metric_label(results.metrics[target])
     names = [target] if len(context.models) == 1 else [target, model]
     title = " · ".join(map(context.label, names))
-    found = set().union(*(one.index for one in drawn.values()))
-    order = [name for name in results.languages(target) if name in found]
+    scored = set().union(*(stats.index for stats in drawn.values()))
+    order = [name for name in results.languages(target) if name in scored]
     return Panel(title, metric, results.sources[target], order, drawn)
 
 
@@ -372,7 +369,7 @@ def _legend(canvas: Canvas, series: list[Series], across: int) -> None:
 
 
 def _on_x(axes: Axes, panel: Panel) -> None:
-    """Languages on the x axis, scores on the y axis."""
+    """Draw languages on the x axis, scores on the y axis."""
     _points(axes, panel, panel.languages, upright=True)
     long = max(map(len, panel.languages)) * len(panel.languages) * CHARACTER
     crowded = long > axes.get_position().width * PAGE * 0.9
@@ -382,12 +379,12 @@ def _on_x(axes: Axes, panel: Panel) -> None:
 
 
 def _dot_plot(canvas: Canvas, panel: Panel, top: float) -> None:
-    """Languages down, best baseline first, in two columns on one scale."""
+    """Draw languages in two columns on one scale, the best baseline first."""
     means = next(iter(panel.stats.values()))["mean"]
     order = sorted(
         panel.languages, key=lambda name: (name != panel.source, -means.get(name, -np.inf), name)
     )
-    size, width = -(-len(order) // 2), (ROOM - GUTTER) / 2
+    size, width = math.ceil(len(order) / 2), (ROOM - GUTTER) / 2
     for i, part in enumerate([order[:size], order[size:]]):
         left = MARGIN + i * (width + GUTTER)
         axes = canvas.axes(left, top, width, panel.height * len(part) / size)
@@ -400,7 +397,7 @@ def _dot_plot(canvas: Canvas, panel: Panel, top: float) -> None:
 
 
 def _points(axes: Axes, panel: Panel, order: list[str], upright: bool) -> None:
-    """Draw some languages of a panel, one unit each, in the scale of the whole panel."""
+    """Draw some languages of a panel, one unit each, on the scale of all of them."""
     spans, lines, bars = (
         (axes.axvspan, axes.hlines, axes.vlines)
         if upright
@@ -414,7 +411,7 @@ def _points(axes: Axes, panel: Panel, order: list[str], upright: bool) -> None:
     low, high = panel.scale
     recipes = [s for s in panel.stats if not s.control]
     places = np.arange(len(order))
-    spread = []  # (place, low, high, colour) of every bar: drawn one by one they take minutes
+    sds = []  # (place, low, high, colour) of each bar; drawing them one by one takes minutes
     for series, stats in panel.stats.items():
         mean, sd = stats["mean"].reindex(order), stats["std"].reindex(order)
         if series.control:
@@ -434,9 +431,9 @@ def _points(axes: Axes, panel: Panel, order: list[str], upright: bool) -> None:
             markeredgewidth=0,
         )
         ends = zip(places + shift, mean - sd, mean + sd, strict=True)
-        spread += [(*end, series.colour) for end in ends if not np.isnan(end[1])]
-    if spread:
-        at, ends_low, ends_high, colours = zip(*spread, strict=True)
+        sds += [(*end, series.colour) for end in ends if not np.isnan(end[1])]
+    if sds:
+        at, ends_low, ends_high, colours = zip(*sds, strict=True)
         bars(at, ends_low, ends_high, colors=colours, lw=1.1 if upright else 0.7)
     axes.set_axisbelow(True)
     scores, names = (axes.set_ylim, axes.set_xlim) if upright else (axes.set_xlim, axes.set_ylim)

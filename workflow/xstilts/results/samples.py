@@ -1,7 +1,9 @@
-"""A study's scores as samples: over its seeds, and over bootstrap replicates of its examples."""
+"""The scores of a study as samples over seeds and over bootstrap replicates of examples."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import astuple
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,39 +14,39 @@ from xstilts.grid.artefacts import Cell
 from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results
 from xstilts.results.statistics import Sample, cohen_h, holm, mean, ratio_replicates
 
-# `gains.csv`, beside it: the gain over the baseline of every recipe, model and target. `language`
-# may be an average, `target` the mean over targets; p_holm is over the rows of one kind.
+ZERO_SHOT = "zero_shot"
+# Columns of `gains.csv`. `language` may be an average, `target` the mean over targets; `effect` is
+# Cohen's h, `n` the number of test examples, `degenerate` the number of such runs.
 GAIN_COLUMNS = [
     *["model", "recipe", "target", "language", "gain", "low", "high", "p", "p_holm", "effect"],
     *["seeds", "n", "degenerate"],
 ]
-
-ZERO_SHOT = "zero_shot"
 Examples = Callable[[Cell], pd.DataFrame | None]
 Subset = Mapping[str, Collection[str]]  # language -> ids of examples
 
 
 def read_examples(path: Path) -> pd.DataFrame | None:
-    """What a cell's main metric adds up: language, id, top, bottom. None if it is no such ratio.
+    """Return the terms of a cell's main metric: language, id, top, bottom.
 
-    Raises InputError naming the file if it is missing or damaged.
+    None if the metric is not a ratio of sums over examples. Raises InputError that names the file
+    if it is missing or damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet
 
     try:
-        found = pa.parquet.ParquetFile(path).read().to_pandas()
+        examples = pa.parquet.ParquetFile(path).read().to_pandas()
     except (FileNotFoundError, pa.ArrowInvalid) as error:
-        what = "missing" if isinstance(error, FileNotFoundError) else "damaged, not Parquet"
-        raise InputError(f"{path}: {what}; run the workflow to score the cell again") from None
-    return found if len(found) else None
+        state = "missing" if isinstance(error, FileNotFoundError) else "damaged, not Parquet"
+        raise InputError(f"{path}: {state}; run the workflow to score the cell again") from None
+    return examples if len(examples) else None
 
 
 class Samples:
     """Scores and gains of a study's cells.
 
-    A language may be an average, a target the mean over targets. `subset` leaves the examples with
-    these ids. Samples are made when they are asked for, and each target's replicates only once.
+    A language may be an average, and a target the mean over targets. `subsets` restrict a target
+    to examples by id. Samples are computed on request, the replicates of each target only once.
     """
 
     def __init__(
@@ -61,18 +63,17 @@ class Samples:
         self._block = cache(self._replicates)
 
     def languages(self, target: str, language: str = "avg") -> list[str]:
-        """The languages of an average, or the one that is given."""
+        """Return the languages of an average, or the given language itself."""
         if language not in AVERAGES:
             return [language]
-        found = self.results.languages(target)
-        source = self.results.sources.get(target)
-        return [name for name in found if language == "avg" or name != source]
+        names, source = self.results.languages(target), self.results.sources.get(target)
+        return [name for name in names if language == "avg" or name != source]
 
     def _score(self, model: str, recipe: str, target: str, language: str = ZERO_SHOT) -> Sample:
-        """The main metric in percent; NaN for seeds without a score."""
+        """Return the main metric in percent; NaN for seeds without a score."""
         if target == MEAN:
             targets = self.results.targets(language)
-            return mean([self.score(model, recipe, one, language) for one in targets])
+            return mean([self.score(model, recipe, t, language) for t in targets])
         if language in AVERAGES:
             names = self.languages(target, language)
             if not names:
@@ -86,7 +87,7 @@ class Samples:
     def subset_score(
         self, model: str, recipe: str, target: str, language: str, name: str
     ) -> Sample:
-        """The main metric on the examples of a subset that the study names."""
+        """Return the main metric on the examples of a subset that the study names."""
         if language in AVERAGES:
             subset = self.subsets[name]
             names = [x for x in self.languages(target, language) if subset.get(x)]
@@ -107,7 +108,7 @@ class Samples:
         return bool(self._block(target, None))
 
     def gain(self, model: str, recipe: str, target: str, language: str = ZERO_SHOT) -> Sample:
-        """The score minus that of the baseline of the same model, target and seed."""
+        """Return the score minus the baseline's with the same model, target and seed."""
         baseline = self.score(model, BASELINE, target, language)
         return self.score(model, recipe, target, language) - baseline
 
@@ -141,7 +142,10 @@ class Samples:
     def _replicates(
         self, target: str, name: str | None
     ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Language -> (scores [cells], replicates [replicates, cells]); empty without examples."""
+        """Return language -> (scores [cells], replicates [replicates, cells]).
+
+        Empty if a cell has no scores of single examples.
+        """
         subset = self.subsets[name] if name else None
         cells = self._cells(target)
         tables = [self._examples(cell) for cell in cells]
@@ -150,7 +154,7 @@ class Samples:
         by_cell = [dict(list(t.groupby("language", observed=True))) for t in tables]
         names, aligned = [], []
         for language in self.results.languages(target):
-            parts = [found.get(language) for found in by_cell]
+            parts = [by_language.get(language) for by_language in by_cell]
             if any(part is None for part in parts):
                 continue
             ids, top, bottom = _align(parts)
@@ -162,8 +166,8 @@ class Samples:
                 aligned.append((ids, top, bottom))
         if not names:
             return {}
-        known = {id: n for n, id in enumerate(sorted({i for ids, *_ in aligned for i in ids}))}
-        groups = [(np.array([known[id] for id in ids]), *rest) for ids, *rest in aligned]
+        codes = {id: n for n, id in enumerate(sorted({i for ids, *_ in aligned for i in ids}))}
+        groups = [(np.array([codes[id] for id in ids]), *rest) for ids, *rest in aligned]
         points = [
             100 * np.divide(t.sum(0), b.sum(0), out=np.zeros(t.shape[1]), where=b.sum(0) > 0)
             for _, t, b in groups
@@ -172,7 +176,7 @@ class Samples:
 
 
 def _align(parts: list[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """ids [n], top and bottom [n, cells]; an example that a cell does not have counts nothing."""
+    """Return ids [n], top and bottom [n, cells]; 0 for an example that a cell does not have."""
     ids = parts[0]["id"].to_numpy()
     if any(not np.array_equal(ids, part["id"].to_numpy()) for part in parts[1:]):
         ids = np.array(sorted({id for part in parts for id in part["id"]}))
@@ -184,59 +188,60 @@ def _align(parts: list[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def gains(samples: Samples) -> pd.DataFrame:
-    """All gains over the baseline, with the columns of `gains.csv`.
+    """Return all gains over the baseline, with the columns of `gains.csv`.
 
     p_holm is corrected over the family that is shown together: the gains of one average on all
     targets, the means over targets of one average, or all gains in single languages.
     """
-    results, context = samples.results, samples.results.context
-    frame = results.frame[results.frame["headline"]]
+    context = samples.results.context
     keys = ["model", "recipe", "target", "language"]
+    frame = samples.results.frame[samples.results.frame["headline"]]
     counts = frame.groupby(keys)["n"].first().to_dict()
-    lost = results.scored.groupby(keys[:3])["degenerate"].sum().to_dict()
-    rows = []
-    for model in context.models:
-        recipes = [r for r in context.recipes if r != BASELINE]
-        for recipe in recipes:
-            for target in [*context.targets, MEAN]:
-                for language in _shown(samples, target):
-                    gain = samples.gain(model, recipe, target, language)
-                    if not gain.seeds:
-                        continue
-                    found = gain.interval
-                    paired = ~np.isnan(gain.by_seed)
-                    scores = [
-                        float(samples.score(model, r, target, language).by_seed[paired].mean())
-                        for r in (recipe, BASELINE)
-                    ]
-                    over = results.targets(language) if target == MEAN else [target]
-                    rows.append(
-                        {
-                            **dict(zip(keys, (model, recipe, target, language), strict=True)),
-                            "gain": found.value,
-                            "low": found.low,
-                            "high": found.high,
-                            "p": found.p,
-                            "effect": cohen_h(*scores),
-                            "seeds": gain.seeds,
-                            "n": sum(counts[(model, recipe, t, language)] for t in over),
-                            "degenerate": sum(
-                                lost[(model, r, t)] for r in (recipe, BASELINE) for t in over
-                            ),
-                        }
-                    )
-    table = pd.DataFrame(rows, columns=[name for name in GAIN_COLUMNS if name != "p_holm"])
+    degenerate = samples.results.scored.groupby(keys[:3])["degenerate"].sum().to_dict()
+    rows = [
+        _gain_row(samples, gain, counts, degenerate, (model, recipe, target, language))
+        for model, recipe, target in product(
+            context.models, context.recipes, [*context.targets, MEAN]
+        )
+        if recipe != BASELINE
+        for language in _shown(samples, target)
+        if (gain := samples.gain(model, recipe, target, language)).seeds
+    ]
+    columns = [name for name in GAIN_COLUMNS if name != "p_holm"]
+    table = pd.DataFrame(rows, columns=columns)
     single = ~table["language"].isin(list(AVERAGES))
     family = table["language"].mask(single, "single") + (table["target"] == MEAN).map(str)
-    table["p_holm"] = np.nan
-    for _, group in table.groupby(family):
-        table.loc[group.index, "p_holm"] = holm(group["p"])
+    table["p_holm"] = table["p"].groupby(family).transform(holm)
     return table[GAIN_COLUMNS]
 
 
+def _gain_row(
+    samples: Samples,
+    gain: Sample,
+    counts: Mapping[tuple[str, str, str, str], int],
+    degenerate: Mapping[tuple[str, str, str], int],
+    key: tuple[str, str, str, str],
+) -> tuple:
+    """Return one row of `gains.csv`, without p_holm."""
+    model, recipe, target, language = key
+    paired = ~np.isnan(gain.by_seed)
+    scores = [
+        float(samples.score(model, r, target, language).by_seed[paired].mean())
+        for r in (recipe, BASELINE)
+    ]
+    targets = samples.results.targets(language) if target == MEAN else [target]
+    return (
+        *key,
+        *astuple(gain.interval),
+        *(cohen_h(*scores), gain.seeds),
+        sum(counts[model, recipe, t, language] for t in targets),
+        sum(degenerate[model, r, t] for r in (recipe, BASELINE) for t in targets),
+    )
+
+
 def _shown(samples: Samples, target: str) -> list[str]:
+    """Return the averages and languages for which a target's gains are listed."""
     if target == MEAN:
         return [average for average in AVERAGES if samples.results.targets(average)]
-    found = samples.results.languages(target)
-    averages = [a for a in AVERAGES if samples.languages(target, a)]
-    return [*averages, *found]
+    averages = [average for average in AVERAGES if samples.languages(target, average)]
+    return [*averages, *samples.results.languages(target)]

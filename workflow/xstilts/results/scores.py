@@ -1,8 +1,8 @@
-"""From the score files of a study's cells to tidy data, and its statistics over seeds.
+"""The scores of a study: tidy data from the score files, and statistics over seeds.
 
-A *headline* is the main metric of a target, averaged over languages: `avg` over all of them, as
-XTREME does, `zero_shot` over all but the source language. Partial results are normal: a cell of the
-study without a score file is missing, and is shown and counted as such.
+A *headline* is the main metric of a target, averaged over languages: `avg` over all, as XTREME
+does, `zero_shot` over all except the source language. Partial results are normal: a cell without
+a score file is shown and counted as missing.
 """
 
 from collections import Counter
@@ -19,17 +19,17 @@ from xstilts.recipe import NONE
 from xstilts.results.score_file import ScoreFile
 
 BASELINE = NONE
-MEAN = "mean"  # stands for a target in statistics: the mean over targets
+MEAN = "mean"  # takes the place of a target: the mean over targets
 AVERAGES = {
     "avg": "Average over all languages",
-    "zero_shot": "Zero-shot: average over all languages but the source",
+    "zero_shot": "Zero-shot: average over all languages except the source",
 }
 CSV_COLUMNS = ["model", "recipe", "target", "seed", "language", "metric", "value", "n", "cell"]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a score file does not say about its study.
+    """The facts about a study that its score files do not contain.
 
     Models, recipes, targets and seeds are ordered by their first appearance in `cells`.
     """
@@ -37,12 +37,12 @@ class Context:
     study: str
     cells: tuple[Cell, ...]
     labels: Mapping[str, str] = field(default_factory=dict)  # of models, recipes and targets
-    short_names: Mapping[str, str] = field(default_factory=dict)  # of a recipe -> as it is written
+    short_names: Mapping[str, str] = field(default_factory=dict)  # of a recipe -> its notation
     notes: tuple[str, ...] = ()  # for the captions
     warnings: tuple[str, ...] = ()
 
     def label(self, name: str) -> str:
-        """What readers see for a name: one line of printable characters."""
+        """Return the label of a name, as one line of printable characters."""
         return plain(self.labels.get(name, name)) or plain(name)
 
     @cached_property
@@ -54,13 +54,13 @@ class Context:
 
     @property
     def controls(self) -> list[str]:
-        """Models that run only the baseline, where another runs more: the floor for the others."""
+        """Models that run only the baseline while others run more: a floor for the others."""
         only = [m for m, recipes in self._recipes_of.items() if recipes == {BASELINE}]
         return only if len(only) < len(self._recipes_of) else []
 
     @property
     def models(self) -> list[str]:
-        """The models in study order, controls left out."""
+        """The models in study order, without controls."""
         return [model for model in self._recipes_of if model not in self.controls]
 
     @property
@@ -84,8 +84,8 @@ class Results:
     """All scores of a study.
 
     `frame` has the columns of `scores.csv`, where `language` may be `avg` or `zero_shot`, and three
-    more: `headline` (is it the main metric), `majority` (what always answering the most frequent
-    label scores, NaN where that is undefined) and `degenerate` (of the whole cell).
+    more: `headline` (whether the metric is the main one), `majority` (the score of the most
+    frequent label, NaN if undefined) and `degenerate` (whether the cell is).
     """
 
     context: Context
@@ -96,7 +96,7 @@ class Results:
     scores: Mapping[Cell, ScoreFile]  # in study order
 
     def headline(self, language: str | None = None) -> pd.DataFrame:
-        """The rows of the main metric: of one language or average, or of every language."""
+        """Return the rows of the main metric, for one language or average, or for all languages."""
         rows = self._headline
         if language is None:
             return rows[~rows["language"].isin(list(AVERAGES))]
@@ -108,16 +108,16 @@ class Results:
 
     @cached_property
     def _languages(self) -> dict[str, set[str]]:
-        """Of each target that has a score: its languages and averages. Asked for cell by cell."""
+        """Languages and averages of each target that has a score; cached, as each cell needs it."""
         return self._headline.groupby("target")["language"].agg(set).to_dict()
 
     def languages(self, target: str) -> list[str]:
-        """The languages scored for a target, the source first."""
-        found = self._languages.get(target, set()) - set(AVERAGES)
-        return sorted(found, key=lambda name: (name != self.sources.get(target), name))
+        """Return the languages scored for a target, the source language first."""
+        names = self._languages.get(target, set()) - set(AVERAGES)
+        return sorted(names, key=lambda name: (name != self.sources.get(target), name))
 
     def targets(self, average: str) -> list[str]:
-        """The targets for which an average exists or may still come."""
+        """Return the targets for which an average exists or is still possible."""
         return [
             target
             for target in self.context.targets
@@ -132,26 +132,26 @@ class Results:
 
 
 def plain(text: str) -> str:
-    """A text on one line: runs of white space and control characters are one space."""
+    """A text on one line, with single spaces for white space and control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def collect(paths: Iterable[Path], context: Context) -> Results:
-    """Read the score files of a study; paths that do not exist are cells not done yet.
+    """Read the score files of a study; a path that does not exist is a missing cell.
 
     Raises:
-        InputError: a damaged file, two files for one cell, a cell that is not in the study, or two
-            main metrics for one target.
+        InputError: for a damaged file, two files of one cell, a cell that is not in the study, or
+            two main metrics of one target.
     """
-    wanted = set(context.cells)
+    expected = set(context.cells)
     scores: dict[Cell, ScoreFile] = {}
     origin: dict[Cell, Path] = {}
     first_of: dict[str, Cell] = {}  # target -> the first cell read
     for path in filter(Path.exists, paths):
         score = ScoreFile.read(path)
         cell = score.cell
-        if cell not in wanted:
-            hint = nearest(str(cell), map(str, wanted))
+        if cell not in expected:
+            hint = nearest(str(cell), map(str, expected))
             raise InputError(f"{path}: cell {cell} is not in study {context.study!r}; {hint}")
         if cell in scores:
             raise InputError(f"{path}: cell {cell} has a second score file, {origin[cell]}")
@@ -180,20 +180,20 @@ def collect(paths: Iterable[Path], context: Context) -> Results:
 
 
 def scores_csv(results: Results) -> str:
-    """The text of `scores.csv`: one row per cell, language or average, and metric; study order.
+    """Return the text of `scores.csv`: a row per cell, language or average, and metric.
 
-    Of an average, `n` is the sum over its languages, each of which weighs the same in `value`.
+    For an average, `n` is the sum over its languages; in `value` all languages weigh the same.
     """
     return results.frame[CSV_COLUMNS].to_csv(index=False, float_format="%.4f", lineterminator="\n")
 
 
 def summarise(results: Results, average: str) -> pd.DataFrame:
-    """Statistics over seeds of the headline, a row per (model, recipe, target), in study order.
+    """Return statistics of the headline over seeds, per (model, recipe, target), in study order.
 
-    `MEAN` stands for the mean over targets; it takes only seeds for which every target is scored.
-    A gain is the score minus that of the baseline of the same model, target and seed: `gain` and
-    `gain_sd` are over these paired differences (zero for the baseline itself). Standard deviations
-    are of the sample (n - 1), NaN below two seeds.
+    `MEAN`, the mean over targets, uses only seeds for which every target is scored. A gain is the
+    score minus the baseline's with the same model, target and seed; `gain` and `gain_sd` are over
+    these paired differences (zero for the baseline itself). Standard deviations divide by n − 1
+    and are NaN below two seeds.
 
     Columns: wanted (seeds in the study), seeds (scored), mean, sd, gains (pairs), gain, gain_sd,
     degenerate (runs).
@@ -236,13 +236,13 @@ def summarise(results: Results, average: str) -> pd.DataFrame:
 
 
 def majority(results: Results, average: str) -> dict[str, float]:
-    """What always answering the most frequent label scores, per target that has such a score."""
+    """Return target -> score of the most frequent label, for targets with such a score."""
     rows = results.headline(average).dropna(subset="majority")
     return rows.groupby("target")["majority"].first().to_dict()
 
 
 def _rows(score: ScoreFile) -> Iterable[tuple]:
-    """The rows of one cell: source language first, then the others by name, then the averages."""
+    """Yield the rows of a cell: the source language, the others by name, the averages."""
     languages, main = score.languages, score.main_metric
     ordered = sorted(languages, key=lambda name: (name != score.source_language, name))
     members = {"avg": ordered, "zero_shot": [x for x in ordered if x != score.source_language]}
@@ -261,10 +261,10 @@ def _rows(score: ScoreFile) -> Iterable[tuple]:
 
 
 def _language_warnings(scores: list[ScoreFile], context: Context) -> list[str]:
-    """Averages over different languages do not compare: say for which targets that is so."""
+    """Return a warning for each target whose averages are over different languages."""
     kinds = Counter(t for t, _ in {(s.target, frozenset(s.languages)) for s in scores})
     return [
-        f"{context.label(target)}: cells cover different languages, so averages do not compare."
+        f"{context.label(target)}: runs cover different languages, so averages are not comparable."
         for target in context.targets
         if kinds[target] > 1
     ]

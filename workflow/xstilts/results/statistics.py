@@ -1,8 +1,8 @@
 """The statistics of the analyses, on numpy and scipy: pure functions and `Sample`.
 
-A `Sample` is a quantity that is linear in scores (a score, a gain, a mean of gains, a slope) with
-its value in every seed and, for each seed, in bootstrap replicates of the examples. All samples of
-a study share the replicates' examples and the seeds, so that differences are paired.
+A `Sample` is a quantity that is linear in scores (a score, a gain, a mean of gains, a slope): its
+value for every seed and, for each seed, its bootstrap replicates over the examples. All samples of
+a study use the same seeds and the same replicates, so that differences are paired.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -12,18 +12,15 @@ from functools import cached_property
 import numpy as np
 from scipy import stats
 
-LEVEL = 0.95
+LEVEL, ALPHA = 0.95, 0.05
 REPLICATES = 1000
 _SEED = 20200513
-_BLOCK = 1 << 24  # bootstrap weights that are in memory at once
+BLOCK = 1 << 24  # bootstrap weights in memory at the same time
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the ends of its 95 % interval and a two-sided p against zero.
-
-    NaN where there is nothing to estimate it from.
-    """
+    """A value with its 95 % CI and a two-sided p against zero; NaN where the data say nothing."""
 
     value: float
     low: float = np.nan
@@ -32,7 +29,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether zero is outside of the interval; false without one."""
+        """Whether zero is outside the interval; false without an interval."""
         return self.low > 0 or self.high < 0
 
 
@@ -41,12 +38,12 @@ NOTHING = Interval(np.nan)
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A quantity's value in each seed [seeds], and in replicates of examples [replicates, seeds].
+    """A quantity's value for each seed [seeds], and its replicates over examples.
 
-    A seed that is not there yet is NaN, and so it stays in every combination with others.
-    `examples` is None where no scores of single examples are known. `runs` are the terms of
-    `by_seed` by what was trained: two keys are trainings apart, which chance makes differ on its
-    own; without it all is one.
+    A missing seed is NaN, also in every combination with other samples. `examples` has the
+    replicates [replicates, seeds]; it is None if scores of single examples are unknown. `runs` are
+    the terms of `by_seed`, by training: the values of different keys vary independently. Without
+    `runs`, the sample counts as one training.
     """
 
     by_seed: np.ndarray
@@ -75,24 +72,24 @@ class Sample:
 
     @property
     def values(self) -> np.ndarray:
-        """The seeds that there are."""
+        """Values of the seeds that are not missing."""
         return self.by_seed[~np.isnan(self.by_seed)]
 
     @property
     def seeds(self) -> int:
-        """How many seeds there are."""
+        """Number of seeds that are not missing."""
         return len(self.values)
 
     @property
     def mean(self) -> float:
-        """Over seeds; NaN without any."""
+        """Mean over seeds; NaN without any."""
         return float(self.values.mean()) if self.seeds else np.nan
 
     @cached_property
     def interval(self) -> Interval:
-        """The 95 % interval of the mean over seeds, for new seeds and new examples alike.
+        """95 % CI of the mean over seeds, for new seeds and new examples.
 
-        One seed: for examples only, and for this training only.
+        With one seed it is for new examples only, and holds for this training only.
         """
         variance, freedom = self.error
         if np.isnan(variance):
@@ -101,15 +98,15 @@ class Sample:
 
     @cached_property
     def error(self) -> tuple[float, float]:
-        """Variance of the mean over seeds, NaN where nothing tells it, and degrees of freedom.
+        """Variance of the mean over seeds (NaN if unknown), and its degrees of freedom.
 
-        Seeds and examples are crossed random effects: Var = Σ s²/S + V − I/S, with s² the variance
-        of each of `runs` over S seeds, V that of the mean over bootstrap replicates of the
-        examples, and I that of their interaction, which both of the former hold. The degrees of
-        freedom are those of Welch (1947) and Satterthwaite (1946): between S − 1 and S − 1 for
-        each of `runs` if only seeds vary, more if examples do. Runs of one seed count as
-        independent; if they go up and down together, the interval of a difference is too wide,
-        never too narrow.
+        Seeds and examples are crossed random effects: Var = Σ s²/S + V − I/S, where s² is the
+        variance of each of `runs` over S seeds, V the variance of the mean over bootstrap
+        replicates, and I the variance of their interaction, which is part of both s² and V. The
+        degrees of freedom are those of Welch (1947) and Satterthwaite (1946). If only seeds vary,
+        they are between S − 1 and S − 1 times the number of `runs`; otherwise they are higher.
+        Runs with the same seed are taken as independent. If they are positively correlated, the
+        CI of a difference is too wide, never too narrow.
         """
         count = self.seeds
         if not count or (count == 1 and self.examples is None):
@@ -123,14 +120,14 @@ class Sample:
             kept = self.examples[:, here]
             examples = float(kept.mean(axis=1).var(ddof=1))
             if count > 1:
-                each = kept.var(axis=0, ddof=1).mean()
-                interaction = max(0.0, each - examples) / (count - 1)
+                single = kept.var(axis=0, ddof=1).mean()
+                interaction = max(0.0, single - examples) / (count - 1)
         variance = max(seeds + examples - interaction, seeds, examples)
         freedom = (count - 1) * variance**2 / (parts**2).sum() if seeds > 0 else np.inf
         return variance, freedom
 
     def replicates(self, draws: np.ndarray) -> np.ndarray:
-        """Bootstrap replicates of the mean over seeds and examples; `draws` from `seed_draws`."""
+        """Return bootstrap replicates of the mean; `draws` come from `seed_draws`."""
         kept = ~np.isnan(self.by_seed)
         count, number = int(kept.sum()), len(draws)
         if self.examples is None:
@@ -144,7 +141,7 @@ class Sample:
 
 
 def combine(samples: Sequence[Sample], weights: Iterable[float]) -> Sample:
-    """The weighted sum of samples, of which there is one at least."""
+    """Return the weighted sum of one or more samples."""
     terms = [sample * weight for sample, weight in zip(samples, weights, strict=True)]
     total = terms[0]
     for term in terms[1:]:
@@ -153,16 +150,17 @@ def combine(samples: Sequence[Sample], weights: Iterable[float]) -> Sample:
 
 
 def mean(samples: Sequence[Sample]) -> Sample:
-    """The unweighted mean of samples."""
+    """Return the unweighted mean of samples."""
     return combine(samples, [1 / len(samples)] * len(samples))
 
 
 def random_mean(samples: Sequence[Sample]) -> Interval:
-    """The mean of samples that are drawn, too: of languages or chains, for others of their kind.
+    """Return the mean of samples that are random themselves, such as languages or chains.
 
-    Its variance is s²/G, with s² between the means of G samples, and that with these samples fixed.
-    Both hold what varies within a sample, so that the interval is rather too wide. Student's t with
-    Satterthwaite's degrees of freedom. One sample: its own interval.
+    The variance is s²/G, where s² is the variance between the means of G samples, plus the
+    variance with these samples fixed. Both contain the variation within a sample, so the CI is
+    rather too wide. It uses Student's t with Satterthwaite's degrees of freedom. A single sample
+    keeps its own CI.
     """
     samples = [sample for sample in samples if sample.seeds]
     if not samples:
@@ -174,18 +172,18 @@ def random_mean(samples: Sequence[Sample]) -> Interval:
         return total.interval
     parts = [(float(between), groups - 1), (0.0 if np.isnan(fixed) else fixed, freedom)]
     variance = sum(part for part, _ in parts)
-    spread = sum(part**2 / own for part, own in parts if part > 0)
-    return t_interval(total.mean, float(np.sqrt(variance)), variance**2 / spread)
+    inverse = sum(part**2 / own for part, own in parts if part > 0)
+    return t_interval(total.mean, float(np.sqrt(variance)), variance**2 / inverse)
 
 
 def slope_weights(x: Sequence[float]) -> np.ndarray:
-    """Weights that make of values at `x` the slope of their least-squares line."""
+    """Weights whose sum with the values at `x` is the slope of the least-squares line."""
     centred = np.asarray(x, float) - np.mean(x)
     return centred / (centred @ centred)
 
 
 def t_interval(value: float, error: float, freedom: float) -> Interval:
-    """Interval and p from a standard error and Student's t; without error, the value alone."""
+    """Return the CI and p by Student's t; without a standard error, the value alone."""
     if not error > 0:
         return Interval(value, value, value, 1.0 if value == 0 else np.nan)
     half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
@@ -194,7 +192,7 @@ def t_interval(value: float, error: float, freedom: float) -> Interval:
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """Student's interval of the mean of independent values; NaN ends below two."""
+    """Return Student's CI of the mean of independent values; NaN ends below two values."""
     values = np.asarray(values, float)
     if len(values) < 2:
         return Interval(float(values.mean())) if len(values) else NOTHING
@@ -203,10 +201,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def line_interval(x: Sequence[float], y: Sequence[float]) -> Interval:
-    """Student's interval of a least-squares slope, by the residuals.
-
-    NaN ends below three points.
-    """
+    """Return Student's CI of a least-squares slope from its residuals; NaN ends below 3 points."""
     if len(x) < 3:
         return Interval(float(slope_weights(x) @ np.asarray(y, float)))
     line = stats.linregress(x, y)
@@ -219,39 +214,39 @@ def line_interval(x: Sequence[float], y: Sequence[float]) -> Interval:
 def ratio_replicates(
     groups: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], replicates: int = REPLICATES
 ) -> list[np.ndarray]:
-    """Bootstrap replicates of 100 Σ top / Σ bottom, per group, an array [replicates, systems].
+    """Return bootstrap replicates of 100 Σ top / Σ bottom: [replicates, systems] per group.
 
     A group (a language) is (codes of its examples [n], top [n, systems], bottom [n, systems]).
-    Examples get Poisson(1) weights, the same for all systems, and, where groups share a code, in
-    all groups: the translations of one example are drawn together. Where equal codes are not the
-    same example this does no harm: independent values stay uncorrelated. An undefined ratio is 0.
+    An example has the same Poisson(1) weight for all systems and for all groups that share its
+    code, so the translations of an example are drawn together. If equal codes are different
+    examples, this does no harm: independent values stay uncorrelated. An undefined ratio is 0.
     """
     random = np.random.default_rng(_SEED)
     count = 1 + max(int(codes.max()) for codes, _, _ in groups)
     blocks: list[list[np.ndarray]] = [[] for _ in groups]
-    step = max(1, _BLOCK // count)
+    step = max(1, BLOCK // count)
     for start in range(0, replicates, step):
         size = (min(step, replicates - start), count)
         weights = random.poisson(1.0, size).astype(np.float32)
-        for found, (codes, top, bottom) in zip(blocks, groups, strict=True):
+        for block, (codes, top, bottom) in zip(blocks, groups, strict=True):
             chosen = weights[:, codes]
             sums, totals = chosen @ top.astype(np.float32), chosen @ bottom.astype(np.float32)
-            found.append(100 * np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0))
-    return [np.concatenate(found) for found in blocks]
+            block.append(100 * np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0))
+    return [np.concatenate(block) for block in blocks]
 
 
 def seed_draws(seeds: int, replicates: int = REPLICATES) -> np.ndarray:
-    """Uniform numbers [replicates, seeds - 1] that `Sample.replicates` draws seeds by.
+    """Return uniform numbers [replicates, seeds - 1], by which `Sample.replicates` draws seeds.
 
-    Of S seeds S − 1 are drawn, with replacement: S draws would give a variance that is
-    (S − 1) / S of the true one (Rao and Wu 1988), a half of it for two seeds.
+    S − 1 of S seeds are drawn, with replacement. S draws would give (S − 1) / S of the true
+    variance (Rao and Wu 1988), which is a half for two seeds.
     """
     return np.random.default_rng(_SEED + 1).random((replicates, max(seeds - 1, 1)))
 
 
 @dataclass(frozen=True)
 class Rank:
-    """A system's place, 1 the best: 95 % of the replicates lie in low … high."""
+    """A system's rank, 1 for the best; 95 % of the replicates are from low to high."""
 
     rank: int
     low: int
@@ -260,15 +255,15 @@ class Rank:
 
 
 def ranking(samples: Sequence[Sample]) -> list[Rank]:
-    """Places of systems by their mean, with the bootstrap over examples and seeds as doubt."""
+    """Return the ranks of systems by their mean, with ranges from the bootstrap."""
     draws = seed_draws(len(samples[0].by_seed))
     values = np.stack([sample.replicates(draws) for sample in samples], axis=1)
     ranks = stats.rankdata(-values, axis=1, method="min")
-    place = stats.rankdata([-sample.mean for sample in samples], method="min").astype(int)
+    observed = stats.rankdata([-sample.mean for sample in samples], method="min").astype(int)
     low, high = np.percentile(ranks, [2.5, 97.5], axis=0, method="nearest").astype(int)
     shares = (ranks == 1).mean(axis=0)
     return [
-        Rank(*map(int, row), float(b)) for *row, b in zip(place, low, high, shares, strict=True)
+        Rank(*map(int, row), float(b)) for *row, b in zip(observed, low, high, shares, strict=True)
     ]
 
 
@@ -276,7 +271,7 @@ def ranking(samples: Sequence[Sample]) -> list[Rank]:
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """Holm's (1979) corrected p of a family of tests; NaN is no test and stays NaN."""
+    """Return Holm's (1979) corrected p of a family of tests; NaN stays NaN and does not count."""
     p = np.asarray(p, float)
     corrected = np.full(len(p), np.nan)
     tested = np.flatnonzero(~np.isnan(p))
@@ -289,19 +284,21 @@ def holm(p: Sequence[float]) -> np.ndarray:
 def cohen_h(score: float, other: float) -> float:
     """Cohen's h of two scores in percent: 0.2 is small, 0.5 medium, 0.8 large (Cohen 1988).
 
-    The difference of arcsine-transformed shares; for F1 it is a scale, not a distribution.
+    It is the difference of arcsine-transformed shares. For F1 it is only a scale, because F1 is not
+    a share.
     """
     first, second = (2 * np.arcsin(np.sqrt(np.clip(x, 0, 100) / 100)) for x in (score, other))
     return float(first - second)
 
 
 def permutation_p(statistic: Callable[[np.ndarray], float], groups: Sequence[int]) -> float:
-    """One-sided p of a statistic of group labels when these are exchangeable (large is extreme)."""
+    """Return the one-sided p of a statistic of exchangeable group labels (large is extreme)."""
     groups = np.asarray(groups)
     random = np.random.default_rng(_SEED)
     observed = statistic(groups)
-    found = [statistic(random.permutation(groups)) for _ in range(REPLICATES * 2 - 1)]
-    return float((1 + np.sum(np.asarray(found) >= observed * (1 - 1e-12))) / (1 + len(found)))
+    permuted = [statistic(random.permutation(groups)) for _ in range(REPLICATES * 2 - 1)]
+    hits = np.sum(np.asarray(permuted) >= observed * (1 - 1e-12))
+    return float((1 + hits) / (1 + len(permuted)))
 
 
 # --------------------------------------------------------------------------- variance, agreement
@@ -309,7 +306,7 @@ def permutation_p(statistic: Callable[[np.ndarray], float], groups: Sequence[int
 
 @dataclass(frozen=True)
 class Components:
-    """Variance between and within groups, and the share of the first with its 95 % interval."""
+    """Variance between and within groups, and the share of the former with its 95 % CI."""
 
     between: float
     within: float
@@ -317,10 +314,10 @@ class Components:
 
 
 def variance_components(groups: Sequence[Sequence[float]]) -> Components:
-    """One-way random effects by the analysis of variance; NaN where groups have one value each.
+    """Return one-way random effects by analysis of variance; NaN if each group has one value.
 
-    Negative estimates of the variance between groups are 0. The interval of the share is the exact
-    one of balanced groups (Searle 1971), with the mean group size if they are not.
+    A negative estimate of the variance between groups becomes 0. The CI of the share is exact for
+    balanced groups (Searle 1971); unbalanced groups use their mean size.
     """
     groups = [np.asarray(group, float) for group in groups if len(group)]
     total, count = sum(map(len, groups)), len(groups)
@@ -343,10 +340,10 @@ def variance_components(groups: Sequence[Sequence[float]]) -> Components:
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> Interval:
-    """Spearman's correlation; interval by Fisher's z with Bonett and Wright's (2000) variance.
+    """Return Spearman's correlation; CI by Fisher's z with Bonett and Wright's (2000) variance.
 
-    p is exact below nine pairs, else Student's. NaN below three pairs, with a gap or without
-    variation; ends are NaN below four pairs, or where the correlation is perfect.
+    p is exact below nine pairs, otherwise Student's. All is NaN below three pairs, with a missing
+    value, or without variation; the ends are NaN below four pairs or for a perfect correlation.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     if len(x) < 3 or np.isnan(y).any() or np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -369,9 +366,10 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> Interval:
 
 
 def kendall_w(table: np.ndarray) -> tuple[float, float]:
-    """Agreement of judges [judges, items] on the order of items, 0 to 1, corrected for ties, and p.
+    """Return Kendall's W, the agreement of judges [judges, items] on the order of items, and p.
 
-    p is by permuting each judge's ranks on its own. NaN below two judges or three items.
+    W is 0 to 1 and corrected for ties; p is from permuting the ranks of each judge. Both are NaN
+    below two judges or three items.
     """
     table = np.asarray(table, float)
     judges, items = table.shape if table.ndim == 2 else (0, 0)

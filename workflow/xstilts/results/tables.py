@@ -1,7 +1,7 @@
 """The tables of a study: Markdown, LaTeX, CSV and the terminal.
 
-A block per model: recipes down, targets across, then the mean over targets; the floor (controls and
-majority class) last.
+One block per model: a row per recipe, a column per target, and the mean over targets. The floors
+(controls and majority class) come last.
 """
 
 import re
@@ -30,6 +30,7 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     ">": r"\textgreater{}",
 }
 MISSING, ABSENT, DOTS = "–", "n/a", "⋯"
+HEADS = {"p_holm": "p (Holm)", "low": "95 % CI, low", "high": "95 % CI, high"}  # of a data frame
 CSV_COLUMNS = [
     *["average", "model", "recipe", "target", "metric", "wanted", "seeds", "mean", "sd"],
     *["gains", "gain", "gain_sd", "degenerate"],
@@ -38,7 +39,7 @@ CSV_COLUMNS = [
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell of a table: score and gain as text, and is it the best of its column."""
+    """One entry of a table: score and gain as text, and whether it is the best of its column."""
 
     score: str
     gain: str = ""
@@ -47,7 +48,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table; `floor` rows stand apart, below the recipes."""
+    """One line of a table; `floor` rows are set apart, below the recipes."""
 
     label: str
     entries: list[Entry]
@@ -60,48 +61,54 @@ def metric_label(metric: str) -> str:
 
 
 def target_label(results: Results, target: str) -> str:
-    """A target as the head of a column."""
+    """Head of a target's column."""
     return "Mean" if target == MEAN else results.context.label(target)
 
 
-def signed(value: float, sign: str = "") -> str:
-    """One decimal, with a true minus sign, and never a negative zero."""
-    return f"{value:{sign}z.1f}".replace("-", "−")
+def signed(value: float, sign: str = "", digits: int = 1) -> str:
+    """A rounded number with a true minus sign, and never a negative zero."""
+    return f"{value:{sign}z.{digits}f}".replace("-", "−")
 
 
-def spread(mean: float, sd: float, sign: str = "") -> str:
-    """`71.2 ± 0.4`; without the deviation where there is none (a single seed)."""
+def p_value(p: float | None) -> str:
+    """`.034`, `< .001`: two significant digits."""
+    if p is None or pd.isna(p):
+        return MISSING
+    return "< .001" if p < 0.001 else f"{p:#.2g}".removeprefix("0")
+
+
+def mean_sd(mean: float, sd: float, sign: str = "") -> str:
+    """`71.2 ± 0.4`; without the standard deviation if there is only one seed."""
     return signed(mean, sign) + ("" if pd.isna(sd) else f" ± {sd:.1f}")
 
 
 def marks(stats: Mapping, count: int) -> str:
-    """† for degenerate runs, ‡ for seeds that are missing from the `count` behind a number."""
+    """† for degenerate runs, ‡ if a number is over `count` seeds and others are missing."""
     return ("†" if stats["degenerate"] else "") + ("‡" if 0 < count < stats["wanted"] else "")
 
 
 def table_rows(results: Results, average: str, model: str) -> list[Row]:
-    """The rows of one model's block."""
+    """Return the rows of one model's block."""
     context, targets = results.context, [*results.targets(average), MEAN]
-    stats = summarise(results, average)
-    own = stats.loc[model]
-    means = own["mean"].groupby("target")
+    summary = summarise(results, average)
+    means = summary.loc[model]["mean"].groupby("target")
     best = means.max().where(means.count() > 1)
 
-    def entry(one: pd.Series, recipe: str, target: str, contest: bool) -> Entry:
-        if not one["seeds"]:
-            return Entry(MISSING if one["wanted"] else ABSENT)
+    def entry(stats: pd.Series, recipe: str, target: str, contest: bool) -> Entry:
+        if not stats["seeds"]:
+            return Entry(MISSING if stats["wanted"] else ABSENT)
         gain = "" if recipe == BASELINE else MISSING
-        if recipe != BASELINE and one["gains"]:
-            gain = spread(one["gain"], one["gain_sd"], "+")
-        is_best = contest and round(one["mean"], 1) == round(best[target], 1)
-        return Entry(spread(one["mean"], one["sd"]) + marks(one, one["seeds"]), gain, is_best)
+        if recipe != BASELINE and stats["gains"]:
+            gain = mean_sd(stats["gain"], stats["gain_sd"], "+")
+        score = mean_sd(stats["mean"], stats["sd"]) + marks(stats, stats["seeds"])
+        return Entry(score, gain, contest and round(stats["mean"], 1) == round(best[target], 1))
 
     def row(model: str, recipe: str, label: str, floor: bool = False) -> Row:
-        line = stats.loc[(model, recipe)]
+        line = summary.loc[(model, recipe)]
         entries = [entry(line.loc[t], recipe, t, contest=not floor) for t in targets]
         return Row(label, entries, floor)
 
-    recipes = [r for r in context.recipes if (model, r) in stats.index.droplevel("target")]
+    recipes = [r for r in context.recipes if (model, r) in summary.index.droplevel("target")]
     baseline = context.label(BASELINE)
     rows = [row(model, recipe, context.label(recipe)) for recipe in recipes]
     floors = [row(c, BASELINE, f"{baseline} ({context.label(c)})", True) for c in context.controls]
@@ -117,36 +124,34 @@ def table_rows(results: Results, average: str, model: str) -> list[Row]:
 
 
 def caption(results: Results, best: str) -> list[str]:
-    """What the tables show, what is missing and what to beware of: a line each, plain text.
+    """Return the caption in plain text: one line each for content, gaps and caveats.
 
-    `best` says how the best recipe is marked.
+    `best` explains how the best recipe is marked.
     """
     context = results.context
     baseline, seeds = context.label(BASELINE), len(context.seeds)
-    over = f"mean ± sample standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     total, scored = len(context.cells), len(results.scored)
     degenerate = int(results.scored["degenerate"].sum())
-    gaps = f"; {total - scored} are missing ({MISSING} all seeds, ‡ some of the seeds)"
+    gaps = f"; {total - scored:,} are missing ({MISSING} all seeds, ‡ some seeds)"
     lines = [
-        f"Scores are percentages, {over}. The number with a sign is the gain over {baseline}: the "
+        f"Scores are percentages ({over}). The signed number is the gain over {baseline}: the "
         f"score minus that of {baseline} with the same model, target and seed. {best}",
-        "Mean: over targets, of the seeds for which every target is scored.",
-        f"{scored} of {total} cells are scored{gaps if scored < total else ''}.",
+        "Mean: over targets, using only the seeds for which every target is scored.",
+        f"{scored:,} of {total:,} runs are scored{gaps if scored < total else ''}.",
     ]
     if degenerate:
         lines.append(
-            f"† marks degenerate runs, which learned nothing: {degenerate} of {scored} scored "
-            "cells. They count in the means."
+            "† marks degenerate runs, which score no higher than the majority class: "
+            f"{degenerate:,} of {scored:,} scored runs. Means include them."
         )
     if context.controls or not results.frame["majority"].isna().all():
-        lines.append(
-            "The rows below the dots are floors: a score that does not beat them means nothing."
-        )
+        lines.append("The rows below the dots are floors: a score that is no higher means nothing.")
     return lines + [plain(note) for note in context.notes]
 
 
 def target_lines(results: Results) -> list[str]:
-    """Per target: its metric and the languages averaged."""
+    """Return a line per target: its metric and the languages averaged."""
     lines = []
     for target in results.context.targets:
         if target not in results.metrics:
@@ -161,13 +166,13 @@ def target_lines(results: Results) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Plain text as Markdown that shows it as it is, in a table, a heading or a list."""
+    """Plain text as Markdown that shows it literally, in a table, a heading or a list."""
     text = re.sub(r"([\\`*_\[\]<>|~$&#])", r"\\\1", plain(text))
-    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", text)  # would begin a list
+    return re.sub(r"^(\d+(?=[.)])|(?=[-+=]))", r"\1\\", text)  # would begin a list
 
 
 def markdown(results: Results) -> str:
-    """The text of `table.md`."""
+    """Return the text of `table.md`."""
     context = results.context
     lines = [f"# {escape(context.study)}", ""]
     lines += [f"> **Warning:** {escape(text)}\n" for text in results.warnings]
@@ -179,7 +184,7 @@ def markdown(results: Results) -> str:
     lines += _legend(results)
     for average, title in AVERAGES.items():
         lines += ["", f"## {title}"]
-        lines += _left_out(results, average)
+        lines += _not_shown(results, average)
         for model in context.models:
             lines += ["", f"### {escape(context.label(model))}", ""]
             lines += _markdown_table(results, average, model)
@@ -187,7 +192,7 @@ def markdown(results: Results) -> str:
 
 
 def _legend(results: Results) -> list[str]:
-    """The recipes whose label is not the recipe as it is written."""
+    """Return the line that explains labels which differ from the recipe's notation."""
     context = results.context
     written = {r: context.short_names.get(r, r) for r in context.recipes}
     pairs = [
@@ -198,22 +203,23 @@ def _legend(results: Results) -> list[str]:
     return ["", f"Recipes: {'; '.join(pairs)}."] if pairs else []
 
 
-def _left_out(results: Results, average: str) -> list[str]:
+def _not_shown(results: Results, average: str) -> list[str]:
     left = [t for t in results.context.targets if t not in results.targets(average)]
     names = ", ".join(escape(results.context.label(target)) for target in left)
-    return ["", f"Without a language but the source, so not here: {names}."] if left else []
+    return ["", f"Not shown, as only the source language is scored: {names}."] if left else []
 
 
 def _markdown_table(results: Results, average: str, model: str) -> list[str]:
     heads = [escape(target_label(results, t)) for t in [*results.targets(average), MEAN]]
     rows = table_rows(results, average, model)
-    return _markdown_lines(
+    return markdown_lines(
         ["Recipe", *heads],
         [[escape(row.label), *map(_markdown_entry, row.entries)] for row in rows],
     )
 
 
-def _markdown_lines(heads: list[str], rows: list[list[str]]) -> list[str]:
+def markdown_lines(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """Return the lines of a Markdown table; the entries must be escaped."""
     aligned = [":--", *["--:"] * (len(heads) - 1)]
     return [f"| {' | '.join(texts)} |" for texts in (heads, aligned, *rows)]
 
@@ -224,7 +230,7 @@ def _markdown_entry(entry: Entry) -> str:
 
 
 def table_csv(results: Results) -> str:
-    """The text of `table.csv`: the numbers of `table.md`, one row per cell of its tables."""
+    """Return the text of `table.csv`: a row for each entry of the tables in `table.md`."""
     frames = [summarise(results, x).reset_index().assign(average=x) for x in AVERAGES]
     table = pd.concat(frames)
     table = table[table["wanted"] > 0]
@@ -235,7 +241,7 @@ def table_csv(results: Results) -> str:
 
 
 def print_tables(results: Results, console: Console) -> None:
-    """Print the tables and what to know to read them, as many targets side by side as fit."""
+    """Print the tables, as many targets side by side as fit, and their caption."""
     context = results.context
     for average, title in AVERAGES.items():
         for model in context.models:
@@ -270,7 +276,7 @@ def _terminal_table(rows: list[Row], heads: list[str], part: slice) -> Table:
 
 
 def latex_table(results: Results) -> str:
-    """The text of `table.tex`: the tables of `table.md`, with booktabs."""
+    """Return the text of `table.tex`: the tables of `table.md`, with booktabs."""
     parts = []
     for average, title in AVERAGES.items():
         for model in results.context.models:
@@ -291,31 +297,38 @@ def _latex_entry(entry: Entry) -> str:
 
 
 def latex_frame(frame: pd.DataFrame) -> str:
-    """A data frame as a LaTeX table with booktabs: numbers with two decimals, gaps as a dash."""
-    return _tabular(*_frame_texts(frame, latex_escape, "${:.2f}$"))
+    """A data frame as a LaTeX table with booktabs: two decimals, a dash for missing values."""
+    return _tabular(*_frame_texts(frame, latex_escape, lambda text: f"${text.replace('−', '-')}$"))
 
 
 def markdown_frame(frame: pd.DataFrame) -> str:
-    """The same as a Markdown table."""
-    return "\n".join(_markdown_lines(*_frame_texts(frame, escape, "{:.2f}"))) + "\n"
+    """A data frame as a Markdown table."""
+    return "\n".join(markdown_lines(*_frame_texts(frame, escape, str))) + "\n"
 
 
 def _frame_texts(
-    frame: pd.DataFrame, escaped: Callable[[str], str], number: str
+    frame: pd.DataFrame, escaped: Callable[[str], str], number: Callable[[str], str]
 ) -> tuple[list[str], list[list[str]]]:
-    """The heads and the rows of a data frame, ready for a table."""
+    """Return the heads and the rows of a data frame, ready for a table."""
 
-    def text(value: object) -> str:
+    def text(name: str, value: object) -> str:
         if value is None or (isinstance(value, float) and pd.isna(value)):
-            return MISSING
-        return number.format(value) if isinstance(value, float) else escaped(str(value))
+            return escaped(MISSING)
+        if not isinstance(value, float):
+            return escaped(str(value))
+        is_p = name in ("p", "p_holm")
+        return number(p_value(value) if is_p else signed(value, digits=2))
 
-    rows = [[text(value) for value in row] for row in frame.itertuples(index=False)]
-    return [escaped(str(name).replace("_", " ")) for name in frame.columns], rows
+    columns = list(frame.columns)
+    rows = [
+        [text(name, value) for name, value in zip(columns, row, strict=True)]
+        for row in frame.itertuples(index=False)
+    ]
+    return [escaped(HEADS.get(name, name.replace("_", " "))) for name in columns], rows
 
 
 def latex_escape(text: str) -> str:
-    """Plain text as LaTeX that shows it as it is."""
+    """Plain text as LaTeX that shows it literally."""
     return "".join(_LATEX.get(c, c) for c in plain(text))
 
 

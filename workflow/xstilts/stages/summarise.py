@@ -1,10 +1,10 @@
-"""summarise: the study's tables, figures and report page from the scores that there are."""
+"""summarise: a study's tables, figures, answer and report page, from the scores that exist."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from xstilts import analyses, store
-from xstilts.analyses import facts
+from xstilts.analyses import counted, facts
 from xstilts.grid.grid import Grid
 from xstilts.report import page
 from xstilts.report.view import StudyView, labels, notes, same_data
@@ -14,25 +14,10 @@ from xstilts.results.scores import Context
 
 
 def run(view: StudyView) -> Report:
-    """Write the study's folder; the stamp comes last, and only if every cell has its score."""
+    """Write the study's folder; the stamp comes last, and only if no score is missing."""
     grid = view.grid
-    names = labels(grid)
-    context = Context(
-        study=grid.study.study,
-        cells=tuple(grid.cells()),
-        labels=names,
-        short_names={
-            name: str(recipe) for name, recipe in grid.recipes.items() if name != str(recipe)
-        },
-        notes=tuple(notes(grid)),
-        warnings=tuple(
-            f"{names.get(task, task)} → {names.get(target, target)}: "
-            "both train on the same examples; a gain there is longer training, not transfer"
-            for task, target in same_data(grid)
-        ),
-    )
     scores = [Path(score.path) for score in grid.scores()]
-    report = _answered(grid, write_study(scores, context, view.folder), view.folder)
+    report = _answered(grid, write_study(scores, _context(grid), view.folder), view.folder)
     view.write_snapshot()  # the commands in the page name it
     files = {path.name: path.read_bytes() for path in report.files}
     path = view.folder / "report.html"
@@ -44,9 +29,26 @@ def run(view: StudyView) -> Report:
     return replace(report, files=(path, *report.files))
 
 
+def _context(grid: Grid) -> Context:
+    names, pairs = labels(grid), same_data(grid)
+    shown = ", ".join(f"{names.get(a, a)} → {names.get(b, b)}" for a, b in pairs)
+    warning = (
+        f"{counted(len(pairs), 'pair')} of intermediate task and target use the same training "
+        f"data: {shown}. A gain there reflects longer training, not transfer."
+    )
+    return Context(
+        study=grid.study.study,
+        cells=tuple(grid.cells()),
+        labels=names,
+        short_names={x: str(recipe) for x, recipe in grid.recipes.items()},
+        notes=tuple(notes(grid)),
+        warnings=(warning,) if pairs else (),
+    )
+
+
 def _answered(grid: Grid, report: Report, folder: Path) -> Report:
-    """The report with what the study's analysis finds, written beside its tables."""
+    """Write the answer of the study's analysis; return the report with its files added."""
     samples = Samples(report.results, facts.examples_of(grid), facts.subsets(grid))
     table = gains(samples)
-    found = analyses.run(grid.study.analysis, samples, facts.gather(grid, report.results, table))
-    return write_answer(found, table, report, folder)
+    outcome = analyses.run(grid.study.analysis, samples, facts.gather(grid, report.results, table))
+    return write_answer(outcome, table, report, folder)
