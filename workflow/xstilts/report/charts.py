@@ -1,31 +1,32 @@
 """The charts of the report page, as Vega-Lite specifications without data.
 
-The page gives each its rows (a data source called `rows`) and sets the parameters `dark`, `narrow`
-and `cursor`; all colours follow from `dark`. Blue and red of the heat map, and Okabe and Ito's
-palette, are safe for colour-blind readers; numbers, signs and shapes say the same.
+The page supplies the rows of each (a data source called `rows`) and sets the parameters `dark`,
+`narrow` and `cursor`; all colours depend on `dark`. Blue and red of the heat map, and Okabe and
+Ito's palette, are safe for colour-blind readers; numbers, signs and shapes repeat the information.
 """
 
 from typing import Any
 
 import altair as alt
 
-OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-OKABE_ITO_DARK = ["#56B4E9", "#F0853A", "#2CC79C", "#E3A2C6", "#F0B93A", "#9AD0F0"]
+from xstilts.results import colours
+from xstilts.results.colours import OKABE_ITO, OKABE_ITO_DARK
+
 ROWS = alt.NamedData("rows")
-HEADER = "\u200b"  # without width
-UNIT = "{unit}"  # of an axis; the page fills it in
+HEADER = "\u200b"  # zero width
+UNIT = "{unit}"  # of an axis; the page replaces it
 
 
 def charts() -> dict[str, dict[str, Any]]:
-    """The specifications by name."""
-    drawn = {
+    """Return the specifications by name."""
+    specifications = {
         "heatmap": heatmap(),
         "languages": languages(),
         "bars": bars(),
         "curves": curves(),
         "costs": costs(),
     }
-    return {name: _finished(chart) for name, chart in drawn.items()}
+    return {name: _finished(chart) for name, chart in specifications.items()}
 
 
 def _theme(light: str, dark: str) -> dict[str, str]:
@@ -36,15 +37,12 @@ INK, QUIET = _theme("#1d2129", "#e7e9ee"), _theme("#5b6270", "#a3abb9")
 LINE, FAINT = _theme("#c9ced6", "#4a515d"), _theme("#e9ebef", "#2c3139")
 GROUND = _theme("#ffffff", "#101419")
 BLUE, RED = _theme("#0b62a4", "#6cb6f2"), _theme("#b5402b", "#f19a83")
-LOSS, MIDDLE, WIN = (
-    _theme("#b8432f", "#d9705a"),
-    _theme("#f3f4f6", "#262b33"),
-    _theme("#1f6fb2", "#4c9be0"),
-)
+LOSS, ZERO = _theme(colours.LOSS, "#d9705a"), _theme(colours.ZERO, "#262b33")
+GAIN = _theme(colours.GAIN, "#4c9be0")
 
 
 def _finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """The specification with the parameters and the look that all charts share."""
+    """Return a chart's specification with the parameters and style that all charts share."""
     axis = {
         **{"labelColor": INK, "titleColor": QUIET, "domainColor": LINE, "tickColor": LINE},
         **{"gridColor": FAINT, "labelFontSize": 12, "titleFontSize": 12},
@@ -52,7 +50,7 @@ def _finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
     }
     legend = {"labelColor": INK, "titleColor": QUIET, "labelFontSize": 12, "titleFontSize": 12}
     chart = chart.add_params(alt.param(name="dark", value=False)).configure(
-        aria=False,  # the container has the name, and a table says what the chart shows
+        aria=False,  # the container has the name, and a table repeats the numbers
         background="transparent",
         font="ui-sans-serif, system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif",
         axis=axis,
@@ -64,7 +62,10 @@ def _finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
 
 
 def heatmap() -> alt.LayerChart:
-    """Rows: key, y, row, x, column, t in [-1, 1], shown, strong, state, and the tooltip's texts."""
+    """Return the heat map.
+
+    Rows: key, y, row, x, column, t in [-1, 1], shown, strong, state, and the tooltip's texts.
+    """
     place = {
         "x": alt.X("x:N", sort=alt.EncodingSortField("column", op="min"), title=None).axis(
             orient="top", labelAngle=0, labelExpr="split(datum.label, '\\n')", labelLimit=110,
@@ -77,7 +78,7 @@ def heatmap() -> alt.LayerChart:
         ),
     }  # fmt: skip
     base = alt.Chart(ROWS).encode(**place)
-    scale = alt.Scale(domain=[-1, 0, 1], range=[LOSS, MIDDLE, WIN], interpolate="lab", clamp=True)
+    scale = alt.Scale(domain=[-1, 0, 1], range=[LOSS, ZERO, GAIN], interpolate="lab", clamp=True)
     tips = ["Recipe", "Target", "Gain", "Interval", "Score", "Seeds", "n", "Cost", "Note"]
     tooltip = [alt.Tooltip(f"{name}:N") for name in tips]
     filled = (
@@ -112,9 +113,10 @@ def heatmap() -> alt.LayerChart:
 
 
 def languages() -> alt.LayerChart:
-    """Rows: name, rank, value, low, high, sign, clear, and the tooltip's texts.
+    """Return the chart of gains by language.
 
-    A row whose name begins with HEADER is the head of the group below it, and has nothing else.
+    Rows: name, rank, value, low, high, sign, clear, and the tooltip's texts. A row whose name
+    begins with HEADER is the heading of the group below it and has no other values.
     """
     tooltip = [alt.Tooltip(f"{name}:N") for name in ("Language", "Gain", "Interval", "n")]
     is_head = alt.datum.value[0] == HEADER
@@ -141,7 +143,7 @@ def languages() -> alt.LayerChart:
         strokeWidth=2,
         fill={"expr": f"datum.clear ? ({filled}) : ({GROUND['expr']})"},
     ).encode(x="value:Q", stroke=_sign_colour(alt.Stroke))
-    names = base.mark_point(opacity=0)  # keeps the heads' places
+    names = base.mark_point(opacity=0)  # reserves the rows of the headings
     return alt.layer(zero, names, ends, point).properties(height=alt.Step(23))
 
 
@@ -151,7 +153,10 @@ def _sign_colour(channel: type = alt.Color) -> alt.Color | alt.Stroke:
 
 
 def bars() -> alt.LayerChart:
-    """Rows: name, rank, value, low, high, sign, and the tooltip's texts: one cell by language."""
+    """Return the bars of one run by language.
+
+    Rows: name, rank, value, low, high, sign, and the tooltip's texts.
+    """
     tooltip = [alt.Tooltip(f"{name}:N") for name in ("Language", "Gain", "Interval", "Score", "n")]
     base = alt.Chart(ROWS).encode(
         y=alt.Y("name:N", sort=alt.EncodingSortField("rank", op="min"), title=None).axis(
@@ -167,7 +172,7 @@ def bars() -> alt.LayerChart:
 
 
 def curves() -> alt.FacetChart:
-    """Rows: series, step, value, run: the training log of a step, a line per seed."""
+    """Return the learning curves of a step, a line per seed. Rows: series, step, value, run."""
     colours = [_theme(*pair) for pair in zip(OKABE_ITO, OKABE_ITO_DARK, strict=True)]
     legend = alt.Legend(orient="bottom", symbolType="stroke")
     line = (
@@ -189,7 +194,7 @@ def curves() -> alt.FacetChart:
 
 
 def costs() -> alt.Chart:
-    """Rows: recipe, rank, phase, order, hours: what each recipe's own and shared steps took."""
+    """Return the bars of each recipe's cost. Rows: recipe, rank, phase, order, hours."""
     kinds = ["own steps", "shared steps", "target", "predict"]
     light = ["#0072B2", "#9CC9E6", "#E69F00", "#B9BEC8"]
     dark = ["#56B4E9", "#2E5F80", "#F0B93A", "#6B7280"]
