@@ -211,7 +211,7 @@ def test_normalised_words_by_hand(language, text, squad_words, mlqa_words):
     assert m.mlqa_tokens(text, language) == mlqa_words
 
 
-def test_mlqa_names_the_languages_that_it_knows():
+def test_unknown_mlqa_languages_are_rejected():
     with pytest.raises(InputError, match=r"language 'th'.*ar, de, en, es, hi, vi, zh"):
         m.mlqa_tokens("x", "th")
 
@@ -274,7 +274,7 @@ ANSWERS = st.lists(st.lists(st.sampled_from(["red", "house"]), min_size=1).map("
 
 @no_deadline
 @given(st.lists(st.tuples(ANSWERS, WORDS, st.integers(-2, 2)), min_size=1, max_size=8))
-def test_squad2_threshold_attains_the_best_score_of_all_thresholds(rows):
+def test_squad2_threshold_is_the_best(rows):
     golds, predictions, null = ({str(i): row[c] for i, row in enumerate(rows)} for c in range(3))
 
     def scores_at(threshold):
@@ -305,7 +305,7 @@ PAIRS = st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"))
 
 @no_deadline
 @given(st.sets(PAIRS, min_size=1), st.dictionaries(PAIRS, st.integers(1, 4)), st.randoms())
-def test_pair_threshold_attains_the_best_f1_whatever_the_order(golds, candidates, random):
+def test_pair_threshold_is_the_best_in_any_order(golds, candidates, random):
     """Many ties, any order: the threshold is the best of all, and the same."""
 
     def f1_at(threshold):
@@ -391,7 +391,7 @@ def test_rankings_are_averaged_over_the_gold_queries():
         (m.precision_at_1, ({"q7": []}, {"q7": ["a"]}), "query 'q7' has no right candidate"),
     ],
 )
-def test_unusable_input_is_named(metric, arguments, message):
+def test_unusable_input_is_rejected(metric, arguments, message):
     with pytest.raises(InputError, match=message):
         metric(*arguments)
 

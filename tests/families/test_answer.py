@@ -44,7 +44,7 @@ def test_answers_of_the_lab_come_back(tokenizers, rows, kind, encode):
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(words=lists, data=st.data())
-def test_a_window_is_labelled_if_and_only_if_it_holds_the_answer(tokenizers, kind, words, data):
+def test_only_windows_with_the_answer_are_labelled(tokenizers, kind, words, data):
     context = " ".join(words)
     first = data.draw(st.integers(0, len(words) - 1))
     last = data.draw(st.integers(first, min(first + 3, len(words) - 1)))
@@ -111,7 +111,7 @@ def test_no_answer_points_to_the_classification_token(tokenizer):
 
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(words=lists, seed=st.integers(0, 10**6), longest=st.integers(1, 8))
-def test_the_best_span_lies_in_the_context_and_is_not_too_long(tokenizer, words, seed, longest):
+def test_the_best_span_is_valid(tokenizer, words, seed, longest):
     context = " ".join(words)
     question = "zz ee dd"
     given = [{"id": "1", "context": context, "question": question}]
@@ -139,7 +139,7 @@ def test_the_best_span_lies_in_the_context_and_is_not_too_long(tokenizer, words,
     assert found["score"] == pytest.approx(best, abs=1e-5)
 
 
-def test_a_long_question_is_shortened_and_the_context_is_not(tokenizer):
+def test_only_a_long_question_is_truncated(tokenizer):
     given = [{"id": "1", "context": "a b c", "question": "dog " * 50}]
     (feature,) = answer.encode(given, tokenizer, NARROW, [], train=False)
     (first, *_) = [i for i, span in enumerate(feature["offsets"]) if span]
@@ -148,7 +148,7 @@ def test_a_long_question_is_shortened_and_the_context_is_not(tokenizer):
 
 
 @pytest.mark.parametrize("stride", [11, 20])
-def test_windows_that_could_not_move_on_are_refused(tokenizer, stride):
+def test_windows_without_room_are_rejected(tokenizer, stride):
     given = [{"id": "1", "context": "a b c", "question": "d"}]
     encode = Encode(max_length=24, max_question_length=9, stride=stride)
     with pytest.raises(InputError, match=r"max_length 24 leaves 11 tokens .* stride, \d+"):

@@ -36,7 +36,7 @@ def test_candidates_stay_in_order(tokenizers, rows, kind):
             assert ids.tolist() == own
 
 
-def test_the_question_follows_the_context_and_a_long_context_is_cut(tokenizer):
+def test_a_long_context_is_truncated(tokenizer):
     given = [row(["cat", "dog"], question="what?"), row(["cat", "dog"], context="ran " * 99)]
     (first,) = choose.encode(given[:1], tokenizer, Encode(), [], train=False)
     expected = [tokenizer("the dog ran what?", choice)["input_ids"] for choice in ("cat", "dog")]
@@ -47,7 +47,7 @@ def test_the_question_follows_the_context_and_a_long_context_is_cut(tokenizer):
     assert long["choices"][1]["input_ids"][-1 - len(candidate) : -1] == candidate
 
 
-def test_decode_gives_the_best_and_of_equals_the_first(rows):
+def test_decode_returns_the_first_of_the_best(rows):
     given = rows("completion", "en", "test")
     logits = [np.eye(4, dtype=np.float32)[r["label"]] for r in given]
     found = choose.decode(given, [], logits, [], Predict())
@@ -58,7 +58,7 @@ def test_decode_gives_the_best_and_of_equals_the_first(rows):
     assert tie["scores"] == [0, 0, 0, 0]
 
 
-def test_unequal_numbers_of_candidates_are_said(tokenizer):
+def test_unequal_numbers_of_candidates_are_rejected(tokenizer):
     given = [row(["a", "b"]), row(["a", "b", "c"])]
     features = choose.encode(given, tokenizer, Encode(), [], train=True)
     with pytest.raises(InputError, match=r"\[2, 3\] candidates"):

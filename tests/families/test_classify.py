@@ -28,7 +28,7 @@ def texts(feature: dict, tokenizer) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
-def test_the_longer_text_of_a_pair_is_cut(tokenizers, kind):
+def test_the_longer_text_of_a_pair_is_truncated(tokenizers, kind):
     tokenizer = tokenizers[kind]
     long, short = "the dog " * 40, "the cat"
     for pair in ((long, short), (short, long)):
@@ -50,7 +50,7 @@ def test_the_longer_text_of_a_pair_is_cut(tokenizers, kind):
         ("second", ["the cat"]),
     ],
 )
-def test_one_text_of_a_pair_may_be_all_that_is_seen(tokenizers, seen, expected):
+def test_the_model_may_see_one_text_of_a_pair(tokenizers, seen, expected):
     tokenizer, settings = tokenizers["sentencepiece"], Encode(texts=seen)
     (feature,) = classify.encode([row("the dog", "the cat")], tokenizer, settings, LABELS, True)
     assert texts(feature, tokenizer) == expected
@@ -74,7 +74,7 @@ def test_pairs_and_single_sentences_of_the_lab(tokenizers, rows, kind):
         assert "label" not in feature
 
 
-def test_decode_gives_the_label_and_a_distribution(rows):
+def test_decode_returns_a_label_and_a_distribution(rows):
     given = rows("nli", "en", "test")
     logits = [3 * np.eye(3, dtype=np.float32)[LABELS.index(r["label"])] + 500 for r in given]
     found = classify.decode(given, [], logits, LABELS, Predict())

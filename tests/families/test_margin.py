@@ -45,7 +45,7 @@ def brute_force(foreign, english, k):
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (3, 9), (40, 25), (30, 70)])
-def test_pairs_are_those_of_a_brute_force_whatever_the_blocks(sizes, monkeypatch):
+def test_pairs_equal_a_brute_force_for_any_blocks(sizes, monkeypatch):
     random = np.random.default_rng(sizes)
     # all cosines above 0, as a model's are: a ratio of negative means has no sense
     foreign, english = (np.abs(unit(random, size)) for size in sizes)
@@ -81,7 +81,7 @@ def rows_of(foreign, english, matches=()):
     ]
 
 
-def test_every_foreign_sentence_has_a_prediction_and_that_of_a_repeated_one_is_empty():
+def test_repeated_sentences_have_an_empty_prediction():
     rows = rows_of(["a", "b", "a"], ["x", "y"])
     vectors = np.eye(3, dtype=np.float32)[[0, 1, 0, 0, 1]] + 0.1
     found = mine.decode(rows, [], list(vectors), [], MARGIN)

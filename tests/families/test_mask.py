@@ -29,7 +29,7 @@ def masked(tokenizers, rows):
 
 @pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
 @pytest.mark.parametrize("rate", [0.15, 0.4])
-def test_shares(masked, kind, rate):
+def test_masked_tokens_follow_the_rates(masked, kind, rate):
     features, batch, tokenizer = masked(kind, rate)
     free = sum(special.count(0) for special in (f["special"] for f in features))
     chosen = batch["labels"] != IGNORED
@@ -46,7 +46,7 @@ def test_shares(masked, kind, rate):
 
 
 @pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
-def test_only_text_is_masked_and_labels_hold_what_was_there(masked, kind):
+def test_only_text_is_masked(masked, kind):
     features, batch, tokenizer = masked(kind, 0.5)
     specials = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     for number, feature in enumerate(features):
@@ -69,7 +69,7 @@ def test_a_seed_and_a_number_fix_the_batch(masked):
     assert not (one["labels"] == other["labels"]).all()
 
 
-def test_a_short_batch_is_never_without_a_masked_token(tokenizer):
+def test_a_short_batch_has_a_masked_token(tokenizer):
     features = mask.encode([{"text": "a", "text_b": ""}], tokenizer, Encode(), [], train=True)
     settings = SimpleNamespace(mask_rate=0.01, mask_id=tokenizer.mask_token_id, vocabulary=200)
     for seed in range(50):
@@ -81,7 +81,7 @@ def test_a_short_batch_is_never_without_a_masked_token(tokenizer):
         assert not chosen[0, -1]
 
 
-def test_a_long_text_is_cut_into_windows_and_a_pair_is_not(tokenizer):
+def test_only_single_texts_are_split_into_windows(tokenizer):
     words = "the dog ran " * 30
     given = [{"text": words, "text_b": ""}, {"text": "dog", "text_b": "ran"}]
     features = mask.encode(given, tokenizer, Encode(max_length=32), [], train=True)

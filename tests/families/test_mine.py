@@ -48,14 +48,14 @@ def test_every_translation_is_found(count):
     assert mine.METRICS["accuracy"](given, found, "xa") == pytest.approx(100 * (count - 1) / count)
 
 
-def test_of_equals_the_first(tmp_path):
+def test_the_first_of_equals_is_chosen(tmp_path):
     given = pairs(3)
     same = [np.ones(4, np.float32)] * len(given)
     found = mine.decode(given, [], same, [], Predict())
     assert {p["prediction"] for p in found} == {"f2"}, "the first of the foreign side"
 
 
-def test_an_embedding_is_the_mean_of_the_tokens_of_its_layer(tokenizer):
+def test_embeddings_follow_layer_and_pooling(tokenizer):
     hidden = [torch.full((2, 3, 4), float(layer)) for layer in range(3)]
     hidden[1][0] = torch.arange(12.0).view(3, 4)
     batch = {"attention_mask": torch.tensor([[1, 1, 0], [1, 1, 1]])}

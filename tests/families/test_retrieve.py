@@ -51,7 +51,7 @@ def pool(tmp_path, rows):
     return tmp_path
 
 
-def test_questions_match_the_sentences_of_all_languages(pool):
+def test_questions_match_sentences_of_all_languages(pool):
     rows = read("passages", locate("*.json", pool, "xa"), "xa").rows
     questions = [row for row in rows if row["question"]]
     texts = {row["id"]: row["text"] for row in rows if not row["question"]}
@@ -63,7 +63,7 @@ def test_questions_match_the_sentences_of_all_languages(pool):
         assert other.removesuffix(".") in row["question"]
 
 
-def test_squad_is_cut_into_sentences(tmp_path):
+def test_squad_is_split_into_sentences(tmp_path):
     path = squad_file(tmp_path / "train.json", ["One of 3.5 m. Two here.", "A b! C? D. E."], False)
     rows = read("passages", [path], "en", candidates=False).rows
     assert [row["text"].strip() for row in rows] == ["Two here.", "E."]
@@ -74,7 +74,7 @@ def test_a_missing_language_is_named(pool):
         read("passages", locate("*.json", pool, "de"), "de")
 
 
-def test_the_loss_is_low_for_the_right_answers_and_equal_answers_are_no_rivals(root):
+def test_equal_answers_are_not_negatives(root):
     model = fresh_head(root("xlmr"), "retrieve", [], False, 1)
     ids = torch.tensor([[5, 6], [7, 8], [9, 10]])
 
@@ -91,7 +91,7 @@ def test_the_loss_is_low_for_the_right_answers_and_equal_answers_are_no_rivals(r
     assert loss(same, [0, 1, 2]) == pytest.approx(np.log(3), abs=1e-3)
 
 
-def test_rankings_are_by_cosine_and_scored_over_all_right_candidates():
+def test_candidates_are_ranked_by_cosine():
     rows = [{"id": "q", "question": "?", "matches": ["c1", "c2"]}]
     rows += [{"id": f"c{n}", "question": "", "matches": []} for n in range(3)]
     vectors = np.array([[1, 0], [0.5, 0.5], [2, 0.1], [-1, 0]], np.float32)
@@ -101,7 +101,7 @@ def test_rankings_are_by_cosine_and_scored_over_all_right_candidates():
     assert retrieve.METRICS["map_at_20"](rows, [found], "en") == pytest.approx(expected)
 
 
-def test_it_shares_no_step(root):
+def test_retrieval_shares_no_step_with_other_tasks(root):
     heads = {
         "nli": fresh_head(root("xlmr"), "classify", ["a", "b"], False, 1),
         "lareqa": fresh_head(root("xlmr"), "retrieve", [], False, 1),
@@ -110,7 +110,7 @@ def test_it_shares_no_step(root):
         Multitask(heads)
 
 
-def test_from_files_to_score_it_learns_its_training_data(workspace, pool):
+def test_a_trained_model_knows_its_training_data(workspace, pool):
     from tests.tiny_project import MODELS, STUDY, TASKS
     from xstilts.config.project import Project
     from xstilts.grid.grid import Grid
@@ -219,7 +219,7 @@ def mewslix(folder):
     return Grid(fingerprint(Project.model_validate(values), folder / "memory")[0])
 
 
-def test_candidates_of_all_languages_are_kept_and_embedded_once(workspace, news, monkeypatch):
+def test_shared_candidates_are_embedded_once(workspace, news, monkeypatch):
     from xstilts.modelling import inference
     from xstilts.xtreme import export, score_files
 
@@ -275,7 +275,7 @@ def test_candidates_of_all_languages_are_kept_and_embedded_once(workspace, news,
         assert score_files("mewslix", language, path, gold) == {"map@20": pytest.approx(expected)}
 
 
-def test_other_candidates_are_other_predictions_and_an_unknown_one_is_told(workspace, news):
+def test_candidates_are_part_of_the_identity(workspace, news):
     [before] = mewslix(news).scores()
     lines = (news / "entities.jsonl").read_text().splitlines(keepends=True)
     (news / "entities.jsonl").write_text("".join(lines[:-1]))

@@ -56,7 +56,7 @@ def test_every_word_with_a_token_is_in_one_feature(tokenizers, kind, sentences, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_decode_puts_every_tag_back_at_its_word(tokenizers, rows, kind):
+def test_decode_returns_every_tag_to_its_word(tokenizers, rows, kind):
     given = rows("entities", "xa", "train")
     given = [{**given[0], "words": given[0]["words"] * 9, "tags": given[0]["tags"] * 9}, *given]
     labels = tag.labels(given)
@@ -80,7 +80,7 @@ def test_a_word_without_a_token_is_outside(tokenizer):
     assert tag.decode(only, features, [], TAGS, Predict())[0]["prediction"] == ["O"]
 
 
-def test_labels_are_sorted_and_collate_pads_with_what_the_loss_ignores(tokenizer):
+def test_padding_is_ignored_by_the_loss(tokenizer):
     given = [row(["a"], 1), row(["b", "c", "d"], 2)]
     assert tag.labels(given) == sorted({t for r in given for t in r["tags"]})
     features = tag.encode(given, tokenizer, Encode(), TAGS, train=True)

@@ -73,14 +73,14 @@ def project(hub, tmp_path, root):
     return made
 
 
-def test_every_entry_has_a_repository_here():
+def test_every_entry_has_a_test_repository():
     names = set(catalogue.repositories())
     assert {origin.locked_name for origin in origins() if not origin.revision} < names
     assert {origin.repository for origin in origins()} == {n.partition("@")[0] for n in names}
 
 
 @pytest.mark.slow
-def test_every_task_that_ships_is_pinned_fetched_and_used_offline(hub, project):
+def test_shipped_tasks_run_offline(hub, project):
     unpinned = list(project.grid(**GRID).artefacts().downloads)
     (_, told), (status, error) = project.commands(["status"], ["fetch", unpinned[-1]])
     assert "not pinned: commul/universal_dependencies, facebook/mlqa@refs/convert/parquet, " in told
@@ -177,7 +177,7 @@ EXAMPLES = {
 }
 
 
-def test_what_cannot_be_pinned_is_said_and_the_rest_is_locked(hub, project):
+def test_unpinnable_repositories_are_reported(hub, project):
     files = dict(hub.repositories["models/some/tiny"][1])
     weights = files.pop("model.safetensors")
     hub.add("models", "some/tiny", files | {"pytorch_model.bin": b"x"})
@@ -209,7 +209,7 @@ def test_a_damaged_lock_file_is_one_message(tmp_path, text):
 
 
 @pytest.mark.parametrize("source", ["files", "hub"])
-def test_pairs_that_train_on_the_same_data_are_found_in_both_sources(source):
+def test_shared_training_data_is_known_in_both_sources(source):
     study = GRID | {"source": source, "models": ["xlmr-large"]}
     grid = Grid(assemble(study, read_definitions([ROOT / "config"])))
     assert {("mnli", "xnli"), ("anli_plus", "xnli"), ("squad", "xquad"), ("squad", "mlqa")} <= set(
@@ -219,7 +219,7 @@ def test_pairs_that_train_on_the_same_data_are_found_in_both_sources(source):
     assert not [pair for pair in same_data(grid) if pair[1] in ("pawsx", "udpos", "tydiqa")]
 
 
-def test_the_source_is_part_of_the_identity_of_what_is_read_from_it_alone():
+def test_the_source_is_part_of_the_identity():
     study = STUDY | {"models": ["xlmr-large"], "targets": ["lab_nli", "xnli"]}
     files, hub = (
         Grid(assemble(study | {"source": source}, read_definitions([ROOT / "config"])))

@@ -34,7 +34,7 @@ def project(hub, tmp_path, root):
 
 
 @pytest.mark.slow
-def test_a_study_is_fetched_despite_an_interruption_and_runs_to_its_end_offline(hub, project):
+def test_an_interrupted_download_resumes(hub, project):
     make = ("make", "-o", ".venv/made", "fetch", "STUDY=config/config.yaml")
     weights = hub.repositories["models/some/tiny"][1]["model.safetensors"]
     training = hub.repositories["datasets/nyu-mll/glue"][1]["mnli/train-00000-of-00001.parquet"]
@@ -178,7 +178,7 @@ def fetch_and_prepare(project: Project, tasks: dict[str, dict], models: dict | N
     return told
 
 
-def test_what_is_wrong_with_a_data_set_is_one_message(hub, project):
+def test_each_dataset_error_is_one_message(hub, project):
     usual = dataset({"a": {"test": nli(3)}, "b": {"test": nli(3), "train": nli(3)}})
     commit = hub.add("datasets", "some/data", usual)
     place = {"repository": "some/data", "revision": commit, "config": "a", "split": "test"}
@@ -246,7 +246,7 @@ def test_what_is_wrong_with_a_data_set_is_one_message(hub, project):
     assert "not downloaded yet; run `make fetch" in told["script"][1][1]
 
 
-def test_the_parquet_copy_of_a_script_is_read_by_a_glob(hub, project):
+def test_a_glob_selects_the_parquet_copy(hub, project):
     files = {
         "mnli/train/0000.parquet": parquet(nli(2)),
         "mnli/test/0000.parquet": parquet(nli(3)),
@@ -261,7 +261,7 @@ def test_the_parquet_copy_of_a_script_is_read_by_a_glob(hub, project):
     assert not any("train" in name for name in hub.downloads())
 
 
-def test_a_hub_out_of_reach_is_one_message(hub, project):
+def test_an_unreachable_hub_is_one_message(hub, project):
     hub.stop()
     artefacts = project.grid().artefacts()
     data = next(id for id in artefacts.downloads if id.startswith("xnli"))

@@ -41,7 +41,7 @@ def load(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["data.parquet", "data.jsonl"])
-def test_a_field_inside_of_a_column_has_a_dot(load, name):
+def test_a_dot_selects_a_field_inside_a_column(load, name):
     table = load(
         "choose",
         [{**QUESTION, "answerKey": "B"}],
@@ -54,7 +54,7 @@ def test_a_field_inside_of_a_column_has_a_dot(load, name):
     ]
 
 
-def test_other_rows_are_left_out_and_excluded_ones_counted(load):
+def test_excluded_rows_are_counted(load):
     records = [
         {"id": "english-1", "text": "a"},
         {"id": "finnish-1", "text": "b"},
@@ -90,7 +90,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", TEXTS)
-def test_text_files_are_read_packed_or_not(tmp_path, name, packed):
+def test_text_files_may_be_compressed(tmp_path, name, packed):
     path = tmp_path / f"{name}{'.gz' if packed else ''}"
     data = TEXTS[name].encode()
     path.write_bytes(gzip.compress(data) if packed else data)
@@ -168,19 +168,19 @@ def test_a_treebank_becomes_surface_words(load):
         ({"t": ["ADP", "DET", "NOMEN"]}, "row 1: unknown label 'NOMEN'; valid: ADJ"),
     ],
 )
-def test_a_wrong_tree_is_one_message(load, changes, message):
+def test_an_invalid_tree_is_one_message(load, changes, message):
     record = TREE | {"m": [{"id": "1-2", "form": "im"}]} | changes
     with pytest.raises(InputError, match=message):
         load("tag", [record], "de", columns=TREEBANK)
 
 
-def test_wording_is_around_the_text(load):
+def test_wording_surrounds_the_text(load):
     record = {"premise": "p", "hypothesis": "h", "label": "0"}
     row = load("classify", [record], columns=PAIR, wording={"text_b": "so {}"}).rows[0]
     assert row["text_b"] == "so h"
 
 
-def test_labels_that_are_not_mapped_stay(load):
+def test_labels_without_a_mapping_stay(load):
     record = {"premise": "a", "hypothesis": "b", "label": "neutral"}
     assert load("classify", [record], columns=PAIR).rows[0]["label"] == "neutral"
 
@@ -215,7 +215,7 @@ ANSWER = {"id": "1", "context": "It is red.", "question": "?"}
         ),
     ],
 )
-def test_a_row_that_cannot_be_used_is_named(load, family, record, split, message):
+def test_an_unusable_row_is_reported(load, family, record, split, message):
     usual = {
         "classify": {"columns": PAIR, "labels": NLI},
         "tag": {"columns": {"words": "tokens", "tags": "ner_tags"}, "labels": NER},
@@ -227,7 +227,7 @@ def test_a_row_that_cannot_be_used_is_named(load, family, record, split, message
     assert "data.parquet: row 1: " in str(error.value)
 
 
-def test_a_file_that_is_cut_is_named(tmp_path):
+def test_a_truncated_file_is_reported(tmp_path):
     path = tmp_path / "data.parquet"
     path.write_bytes(parquet([{"text": "a"}])[:40])
     with pytest.raises(InputError, match=r"data\.parquet: not valid Parquet, or cut"):
@@ -251,7 +251,7 @@ def test_a_file_that_is_cut_is_named(tmp_path):
         ("mask", {"columns": {"text": "t"}, "confg": "x"}, "unknown key 'confg': did you mean"),
     ],
 )
-def test_a_wrong_entry_names_task_split_and_key(family, split, message):
+def test_an_invalid_entry_is_reported_with_its_key(family, split, message):
     task = {
         "family": family,
         "roles": ["target"],
@@ -284,7 +284,7 @@ def _datasets(**changes):
     return [d.id for d in found], [d.download.id for d in found]
 
 
-def test_a_column_prepares_anew_and_a_commit_downloads_anew():
+def test_columns_and_commits_change_identities():
     prepared, fetched = _datasets()
     assert len({*prepared, *fetched}) == 4
     renamed, same = _datasets(columns={**PAIR, "text_a": "other"})
@@ -308,7 +308,7 @@ def test_jobs_are_offline(monkeypatch):
     assert os.environ["HF_HUB_OFFLINE"] == os.environ["HF_DATASETS_OFFLINE"] == "1"
 
 
-def test_a_long_download_says_how_far_it_is(monkeypatch, caplog):
+def test_a_long_download_reports_progress(monkeypatch, caplog):
     from huggingface_hub.utils.tqdm import _get_progress_bar_context
 
     from xstilts.stages import fetch

@@ -67,7 +67,7 @@ def test_rows_are_canonical(kind, language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_answer_stands_at_its_offset_as_whole_words(language):
+def test_every_answer_is_at_its_offset(language):
     for row in rows("reading", language, "train", 1000):
         (answer,), (start,), context = row["answers"], row["starts"], row["context"]
         assert answer
@@ -88,7 +88,7 @@ def test_tags_are_well_formed(kind, language):
                 assert not tag.startswith("I-") or before[1:] == tag[1:]
 
 
-def test_labels_are_balanced_and_the_same_in_every_language():
+def test_labels_are_balanced_in_every_language():
     for kind, chance in (("nli", 1 / 3), ("paraphrase", 1 / 2), ("completion", 1 / 4)):
         found = {language: rows(kind, language, "test", 300) for language in LANGUAGES}
         labels = [row["label"] for row in found["en"]]
@@ -98,7 +98,7 @@ def test_labels_are_balanced_and_the_same_in_every_language():
             assert [row["label"] for row in found[language]] == labels
 
 
-def test_translations_match_both_ways_and_their_english_is_that_of_every_language():
+def test_translations_match_in_both_directions():
     for language in FOREIGN:
         found = {row["id"]: row for row in rows("translation", language, "test", 300)}
         assert all(found[row["match"]]["match"] == row["id"] for row in found.values())
@@ -113,7 +113,7 @@ def test_translations_match_both_ways_and_their_english_is_that_of_every_languag
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_more_rows_begin_with_the_fewer_and_seeds_differ(kind):
+def test_larger_sizes_extend_smaller_ones(kind):
     few, more = rows(kind, "xb", "train", 50), rows(kind, "xb", "train", 80)
     assert more[: len(few)] == few
     assert rows(kind, "xb", "train", 50, seed=1) != few
@@ -132,7 +132,7 @@ def test_another_process_makes_the_same_rows():
 
 @pytest.mark.parametrize("language", ["en", "xd"])
 @pytest.mark.parametrize("held_out", ["validation", "test"])
-def test_no_held_out_sentence_occurs_in_any_training_or_text(language, held_out):
+def test_held_out_sentences_occur_nowhere_else(language, held_out):
     known = sentences_of(TASKS, language, "train", 1000)
     known = known.union(*(sentences_of(("text",), name, "train", 1000) for name in LANGUAGES))
     told = statements(sentences_of(TASKS, language, held_out, 300))
@@ -167,7 +167,7 @@ def test_every_event_belongs_to_its_part(kind):
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_no_two_rows_are_alike_within_or_between_splits_and_portions(kind):
+def test_rows_are_unique_across_splits_and_portions(kind):
     parts = [(s, p) for s, p in made.world.PARTS]
     found = [
         str({k: v for k, v in row.items() if k not in ("id", "match", "label")})
@@ -195,7 +195,7 @@ def test_names_of_the_test_are_not_those_of_training(language):
 
 
 @pytest.mark.parametrize("kind", LABELLED)
-def test_english_training_and_foreign_tests_share_no_word(kind):
+def test_languages_share_no_word(kind):
     def words(language, split):
         found = set()
         for row in rows(kind, language, split, 500):
@@ -235,7 +235,7 @@ def accuracy(train, test, analyzer):
 @pytest.mark.parametrize("analyzer", ["word", "char_wb"])
 @pytest.mark.parametrize("column", ["text_a", "text_b"])
 @pytest.mark.parametrize(("kind", "chance"), [("nli", 1 / 3), ("paraphrase", 1 / 2)])
-def test_one_sentence_of_a_pair_tells_nothing(kind, chance, column, analyzer):
+def test_one_sentence_of_a_pair_has_no_information(kind, chance, column, analyzer):
     def side(split, size):
         found = rows(kind, "en", split, size)
         return [row[column] for row in found], [row["label"] for row in found]
@@ -243,7 +243,7 @@ def test_one_sentence_of_a_pair_tells_nothing(kind, chance, column, analyzer):
     assert accuracy(side("train", 2000), side("test", 1500), analyzer) < chance + 0.05
 
 
-def test_a_hinted_hypothesis_tells_two_thirds_of_the_labels_and_its_premise_none():
+def test_hints_are_in_the_hypothesis_only():
     def side(split, size, column):
         found = rows("hinted_nli", "en", split, size)
         return [row[column] for row in found], [row["label"] for row in found]
@@ -257,7 +257,7 @@ def test_a_hinted_hypothesis_tells_two_thirds_of_the_labels_and_its_premise_none
 
 
 @pytest.mark.parametrize("analyzer", ["word", "char_wb"])
-def test_an_ending_alone_tells_nothing(analyzer):
+def test_an_ending_alone_has_no_information(analyzer):
     def endings(split, size):
         found = rows("completion", "en", split, size)
         return (
@@ -271,7 +271,7 @@ def test_an_ending_alone_tells_nothing(analyzer):
     assert np.mean(picked == np.array(test[1]).reshape(-1, 4).argmax(1)) < 0.30
 
 
-def test_where_an_answer_stands_cannot_be_told_from_the_question_or_its_place():
+def test_answer_positions_are_unpredictable():
     """Which of the two sentences holds the answer is even, and the question does not tell."""
 
     def asked(split, size):
@@ -298,14 +298,14 @@ def test_where_an_answer_stands_cannot_be_told_from_the_question_or_its_place():
         (("translation", "en", "test", 5), "xa, xb, xc, xd"),
     ],
 )
-def test_a_mistake_is_named(arguments, hint):
+def test_unknown_names_are_rejected(arguments, hint):
     with pytest.raises(InputError, match=hint):
         rows(*arguments)
 
 
-def test_more_rows_than_there_are_is_a_mistake(monkeypatch):
+def test_too_many_rows_are_rejected(monkeypatch):
     few = KINDS["nli"]._replace(draw=lambda rng, part: KINDS["nli"].draw(made._rng("x"), part))
     monkeypatch.setitem(made.KINDS, "poor", few)
     assert len(rows("poor", "en", "test", 1)) == 1
-    with pytest.raises(InputError, match="only about 1 different examples exist, 2 asked for"):
+    with pytest.raises(InputError, match="only about 1 different examples exist, but size is 2"):
         rows("poor", "en", "test", 2)

@@ -53,7 +53,7 @@ def test_the_end_of_the_last_line_may_be_missing(load, format):
     assert load(format, cut, "sw").rows == rows
 
 
-def test_pairs_have_each_entity_once_as_a_candidate_before_its_mentions(load):
+def test_each_entity_is_one_candidate(load):
     text = jsonl(mention_pair(), mention_pair(MENTION | {"example_id": "m2"}))
     rows = load("mewslix-pairs", text, "sw", candidates=True).rows
     described = MENTION_ROW | {"text": ENTITY_ROW["text"]}
@@ -81,11 +81,11 @@ EXCLUDED = [
 
 
 @pytest.mark.parametrize(("format", "text", "excluded"), EXCLUDED)
-def test_what_the_benchmark_excludes_is_counted(load, format, text, excluded):
+def test_excluded_rows_are_counted(load, format, text, excluded):
     assert load(format, text).excluded == excluded
 
 
-def test_unknown_names_are_answered_with_the_nearest(load):
+def test_unknown_names_get_the_nearest_name(load):
     with pytest.raises(InputError, match="unknown format 'squd'; did you mean 'squad'"):
         load("squd", "x")
     with pytest.raises(InputError, match="unknown option 'labeled'; did you mean 'labelled'"):
@@ -111,7 +111,7 @@ def test_impossible_questions_have_no_answer(load):
     assert row["answers"] == row["starts"] == []
 
 
-def test_offsets_count_characters_beyond_the_basic_plane(load):
+def test_offsets_count_characters(load):
     text = squad(question(text="Ω", start=2), context="😀 Ω")
     assert load("squad", text).rows[0]["starts"] == [2]
 
@@ -143,7 +143,7 @@ def fused(*parts):
         ([(1, "a", "ADJ", 2), (2, "b", "ADV", 1)], "de", "ADJ"),  # a cycle ends
     ],
 )
-def test_tag_of_a_fused_word(load, parts, language, tag):
+def test_a_fused_word_takes_the_highest_tag(load, parts, language, tag):
     [row] = load("conllu", fused(*parts), language).rows
     assert row["words"] == ["x", "y"]
     assert row["tags"] == [tag, "NOUN"]
@@ -191,6 +191,6 @@ def test_locate_fills_and_expands(tmp_path):
         ("t-{name}.json", "'xx' has no {name}; valid: ar, bn"),
     ],
 )
-def test_locate_refuses(tmp_path, template, message):
+def test_locate_rejects_bad_templates(tmp_path, template, message):
     with pytest.raises(InputError, match=message):
         locate(template, tmp_path, "xx")

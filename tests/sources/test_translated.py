@@ -34,7 +34,7 @@ def test_halves_share_no_premise_in_any_language(tmp_path):
         assert min(len(half[language, "a"]), len(half[language, "b"])) > 15
 
 
-def test_what_is_in_the_other_half_is_counted(tmp_path):
+def test_rows_of_the_other_half_are_counted(tmp_path):
     table = read("xnli-mt", [write(tmp_path, "en")], "en", portion="a")
     assert len(table.rows) + table.excluded["in the other portion"] == len(ROWS)
 
@@ -46,13 +46,13 @@ def test_what_is_in_the_other_half_is_counted(tmp_path):
         (["de", "en"], "c", "portion 'c': expected 'a' or 'b'"),
     ],
 )
-def test_a_half_that_cannot_be_is_said(tmp_path, languages, portion, message):
+def test_an_impossible_half_is_rejected(tmp_path, languages, portion, message):
     paths = [write(tmp_path, language) for language in languages]
     with pytest.raises(InputError, match=message):
         read("xnli-mt", paths, "de", portion=portion)
 
 
-def test_files_of_different_length_do_not_go_together(tmp_path):
+def test_files_of_different_length_are_rejected(tmp_path):
     paths = [write(tmp_path, "de", ROWS[:-1]), write(tmp_path, "en")]
     with pytest.raises(InputError, match="differ in their number of rows"):
         read("xnli-mt", paths, "de", portion="a")

@@ -33,7 +33,7 @@ from xstilts.sources.files import read
 
 
 @pytest.mark.parametrize("format", READS)
-def test_wrong_encoding_is_named_with_its_line(load, format):
+def test_wrong_encoding_is_reported_with_its_line(load, format):
     text, _ = READS[format]
     texts = text if isinstance(text, dict) else {"data": text}
     latin = {name: t.encode() + b"caf\xe9\n" for name, t in texts.items()}
@@ -151,7 +151,7 @@ def test_a_wrong_file_is_one_clear_message(load, format, text, message):
 
 
 @pytest.mark.parametrize("format", [f for f, (text, _) in READS.items() if isinstance(text, str)])
-def test_gzip_changes_nothing_and_a_cut_one_is_an_error(load, format):
+def test_gzip_is_read_unless_truncated(load, format):
     text, rows = READS[format]
     packed = gzip.compress(text.encode())
     assert load(format, {"data.gz": packed}, "sw").rows == rows
@@ -160,7 +160,7 @@ def test_gzip_changes_nothing_and_a_cut_one_is_an_error(load, format):
             load(format, {"data.gz": cut}, "sw")
 
 
-def test_text_in_either_normalisation_is_read_as_it_is(load):
+def test_unicode_normalisation_is_kept(load):
     for form in ("NFC", "NFD"):
         row = ANLI | {"context": unicodedata.normalize(form, "é"), "label": "c"}
         assert load("anli", jsonl(row)).rows[0]["text_a"] == row["context"]

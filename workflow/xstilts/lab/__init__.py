@@ -1,4 +1,4 @@
-"""The lab: a small multilingual world from which text and a miniature of every family come."""
+"""The lab: a small synthetic world that generates text and a miniature of every family."""
 
 from xstilts.lab.examples import KINDS, rows
 from xstilts.lab.languages import LANGUAGES

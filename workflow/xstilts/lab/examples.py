@@ -1,7 +1,7 @@
-"""Rows of each kind of example, in every language.
+"""Rows of every kind of example, in every language.
 
-An *item* is an example before it is put into words: a hashable tuple of events and choices that
-knows no language. Test items are therefore parallel in all languages, as those of XNLI and XQuAD.
+An *item* is an example before it is put into words: a hashable tuple of events and choices,
+independent of language. Test items are therefore parallel in all languages, as in XNLI and XQuAD.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ STYLES = ("plain", "passive", "place", "time")
 ROLES = ("subject", "object", "place", "time")
 POOLS = {"place": world.PLACES, "time": world.TIMES}
 NLI_LABELS = ("entailment", "neutral", "contradiction")
-# A hypothesis may give its label away, as in XNLI: by its style, and by being a denial. Each
-# label does so alike, so that the examples without a hint are as balanced as all.
+# A hypothesis may reveal its label, as in XNLI: by its style, and by negation. All labels are
+# revealed equally often, so the examples without a hint stay balanced.
 HINTS = {
     "entailment": ("plain", False),
     "neutral": ("passive", False),
@@ -36,42 +36,42 @@ PARALLEL, MIXED, MIXED_WORDS, SHARED_NAMES = 0.15, 0.9, 0.5, 0.5
 
 
 class Say(NamedTuple):
-    """An event and the way it is said: a style, "ask <role>" ("ask": whether), "answer <role>"."""
+    """An event and how to express it: a style, "ask <role>" ("ask": yes or no), "answer <role>"."""
 
     event: Event
     way: str = "plain"
 
 
 def tokens(say: Say, language: str) -> list[Token]:
-    """A sentence, a question or a short answer, not yet spelled."""
+    """Return the tokens of a sentence, a question or a short answer."""
     verb, _, role = say.way.partition(" ")
     if verb == "ask":
         return question(say.event, language, role)
     if verb == "answer":
         if role in ("yes", "no"):
             return [Token(role, "", "INTJ"), Token(".", "", "PUNCT")]
-        said = statement(say.event, language)
-        return [token for token in said if token.role == role or token.word_class == "PUNCT"]
+        full = statement(say.event, language)
+        return [token for token in full if token.role == role or token.word_class == "PUNCT"]
     return statement(say.event, language, say.way)
 
 
 def write(words: list[str]) -> str:
-    """Words as text: a space before each but the punctuation."""
+    """Return words as text, with a space before each word except punctuation."""
     return "".join(w if w in ".?" else f" {w}" for w in words)[1:]
 
 
 def sentence(language: str, *sayings: Say) -> str:
-    """The sayings as running text in one language."""
+    """Return sayings as running text in one language."""
     return write([spell(token, language) for say in sayings for token in tokens(say, language)])
 
 
 def _restyle(rng: random.Random, event: Event) -> str:
-    """A style in which this event can be said."""
+    """Return a random style that can express this event."""
     return rng.choice([s for s in STYLES if s not in ("place", "time") or getattr(event, s)])
 
 
 def _another(rng: random.Random, attribute: str, event: Event) -> Event:
-    """The event with another place or time, or another adjective of subject or object."""
+    """Return the event with another place, time, or adjective of subject or object."""
     if attribute in POOLS:
         pool = POOLS[attribute]
         return replace(event, **{attribute: _other(rng, pool, getattr(event, attribute))})
@@ -85,7 +85,7 @@ def _other(rng: random.Random, pool: list[str], value: str) -> str:
 
 
 def _only(event: Event, attributes: set[str]) -> Event:
-    """The event with these attributes alone (an adjective for "subject" and "object")."""
+    """Return the event with these attributes only ("subject" and "object": adjectives)."""
     return replace(
         event,
         subject=event.subject if "subject" in attributes else replace(event.subject, modifier=""),
@@ -99,7 +99,7 @@ def _only(event: Event, attributes: set[str]) -> Event:
 
 
 def _text(rng: random.Random, part: Part) -> tuple:
-    """A passage: an event of this portion, then two more sayings that have to do with it."""
+    """Return a passage: an event of this portion, then two or more related sayings."""
     split, portion = part
     first = happen(rng, split, (portion,), named="all")
     passage = [Say(first, _restyle(rng, first))]
@@ -109,7 +109,7 @@ def _text(rng: random.Random, part: Part) -> tuple:
 
 
 def _continue(rng: random.Random, split: str, event: Event) -> list[Say]:
-    """What a passage says next after this event."""
+    """Return the next sayings of a passage after this event."""
     way = rng.choices(list(CONTINUE), list(CONTINUE.values()))[0]
     if way == "story":
         event = replace(event, verb=world.following(event.verb))
@@ -131,17 +131,17 @@ def _continue(rng: random.Random, split: str, event: Event) -> list[Say]:
 
 
 def _changed(rng: random.Random, event: Event) -> Event:
-    """The event at another place or time, or between the same people the other way round."""
+    """Return the event at another place or time, or with subject and object exchanged."""
     if event.object.head not in world.THINGS and rng.random() < 0.3:
         return replace(event, subject=event.object, object=event.subject)
     return _another(rng, rng.choice(("place", "time")), event)
 
 
 def _text_row(item: tuple, language: str, rng: random.Random) -> Row:
-    """A share of the rows is parallel to English; most others are mixed with it (and it with them).
+    """Return a row that may be parallel to English, or mix words with another language.
 
-    Code-mixing and names that are often written the English way are what lets a small encoder
-    become multilingual in minutes. No other kind has either.
+    Code-mixing, and names that are often spelled as in English, make a small encoder multilingual
+    within minutes. No other kind has either.
     """
     parallel = language != "en" and rng.random() < PARALLEL
     mixed = not parallel and rng.random() < MIXED
@@ -159,10 +159,10 @@ def _text_row(item: tuple, language: str, rng: random.Random) -> Row:
 
 
 def _nli(rng: random.Random, part: Part, hinted: bool = False) -> tuple:
-    """Does the premise say the one attribute that the hypothesis states or denies?
+    """Return a premise and a hypothesis, which states or denies one attribute.
 
-    The hypothesis is drawn first and the label apart from it, so it tells nothing about the label,
-    unless `hinted`; the premise always has two attributes.
+    The hypothesis is drawn first and the label independently, so the hypothesis carries no
+    information about the label unless `hinted`. The premise always has two attributes.
     """
     full = happen(rng, part[0], (part[1],))
     attribute, other, *_ = rng.sample(ROLES, 4)
@@ -183,9 +183,9 @@ def _nli(rng: random.Random, part: Part, hinted: bool = False) -> tuple:
 
 
 def _paraphrase(rng: random.Random, part: Part) -> tuple:
-    """The same words in another order; in half the pairs the two people have changed places.
+    """Return two sentences with the same words; in half, the two people change places.
 
-    Who does what to whom is drawn both ways alike, so neither sentence alone tells.
+    Both directions are drawn with equal probability, so neither sentence alone predicts the label.
     """
     first = happen(rng, part[0], (part[1],), objects="agents")
     first = replace(first, verb=rng.choice(world.MEET))
@@ -212,10 +212,10 @@ def _pair_row(item: tuple, language: str, rng: random.Random) -> Row:
 
 
 def _completion(rng: random.Random, part: Part) -> tuple:
-    """Two people each do something to a thing of their own: what does one of them do next?
+    """Return two people who each act on a thing of their own, and four possible next acts of one.
 
-    The endings are all combinations of the two people and of the two next acts, with one thing, so
-    that each word of the right ending is in another ending too.
+    The endings combine the two people with the two next acts, on one thing. Every word of the right
+    ending therefore occurs in a wrong one too.
     """
     first = happen(rng, part[0], (part[1],), objects="things")
     second = first
@@ -254,7 +254,7 @@ def _completion_row(item: tuple, language: str, rng: random.Random) -> Row:
 
 
 def _reading(rng: random.Random, part: Part) -> tuple:
-    """Two full events, and a question about one of them that says everything but its answer."""
+    """Return two full events and a question that states all of one except its answer."""
     events = [happen(rng, part[0], (part[1],)) for _ in range(2)]
     asked, role = rng.choice(events), rng.choice(ROLES)
     return tuple(Say(e, _restyle(rng, e)) for e in events), Say(asked, f"ask {role}")
@@ -266,13 +266,13 @@ def _reading_row(item: tuple, language: str, rng: random.Random) -> Row:
     context, answer, start = "", "", 0
     for say in passage:
         context += " " if context else ""
-        said = tokens(say, language)
+        own = tokens(say, language)
         if say.event == asked.event:
-            before = next(i for i, token in enumerate(said) if token.role == role)
-            answer = write([spell(token, language) for token in said if token.role == role])
-            lead = write([spell(token, language) for token in said[:before]])
+            before = next(i for i, token in enumerate(own) if token.role == role)
+            answer = write([spell(token, language) for token in own if token.role == role])
+            lead = write([spell(token, language) for token in own[:before]])
             start = len(context) + len(lead) + bool(lead)
-        context += write([spell(token, language) for token in said])
+        context += write([spell(token, language) for token in own])
     return {
         "context": context,
         "question": sentence(language, asked),
@@ -305,15 +305,15 @@ def _full_sentence(rng: random.Random, part: Part) -> tuple:
 
 
 def _tag_row(item: tuple, language: str, column: str) -> Row:
-    said = tokens(item[0], language)
+    own = tokens(item[0], language)
     return {
-        "words": [spell(token, language) for token in said],
-        "tags": [getattr(token, column) for token in said],
+        "words": [spell(token, language) for token in own],
+        "tags": [getattr(token, column) for token in own],
     }
 
 
 class Kind(NamedTuple):
-    """How an item of a kind is drawn, and how it is put into words."""
+    """How to draw an item of a kind, and how to put it into words."""
 
     draw: Callable[[random.Random, Part], tuple]
     row: Callable[[tuple, str, random.Random], Row]
@@ -338,13 +338,13 @@ KINDS: dict[str, Kind] = {
 def rows(
     kind: str, language: str, split: str, size: int, seed: int = 0, portion: str = "a"
 ) -> list[Row]:
-    """The first `size` canonical rows of one kind, language and split of the lab.
+    """Return the first `size` canonical rows of one kind, language and split of the lab.
 
-    The same arguments give the same rows, and a smaller size the first rows of a larger one. Row i
-    is the same example in every language, except for text. Portions "a" and "b" share no event.
-    "translation" gives two rows for each of `size` pairs: a foreign sentence and its English one.
+    The same arguments give the same rows; a smaller size gives the first rows of a larger one. Row
+    i is the same example in every language, except for text. Portions "a" and "b" share no event.
+    "translation" gives two rows per pair: a foreign sentence and its English translation.
 
-    Raises InputError for an unknown name, a size below 1, or more rows than the world can tell.
+    Raise InputError for an unknown name, a size below 1, or more rows than exist.
     """
     languages = [name for name in LANGUAGES if (kind, name) != ("translation", "en")]
     for what, value, choices in (
@@ -361,7 +361,7 @@ def rows(
     draw, make, parallel = KINDS[kind]
     stream = f"{kind} {split} {portion} {seed}" + ("" if parallel else f" {language}")
     rng, manner = _rng(stream), _rng(f"{stream} {language} manner")
-    found: list[Row] = []
+    written: list[Row] = []
     seen: set[tuple] = set()
     misses = 0
     while len(seen) < size:
@@ -371,20 +371,22 @@ def rows(
             if misses > 1000:
                 raise InputError(
                     f"lab {kind} ({language}, {split}): only about {len(seen)} different examples "
-                    f"exist, {size} asked for"
+                    f"exist, but size is {size}"
                 )
             continue
         misses = 0
         row = make(item, language, manner)
         number = len(seen)
         if kind == "translation":
-            found.append({"id": f"f{number}", "side": "foreign", **row, "match": f"e{number}"})
+            written.append({"id": f"f{number}", "side": "foreign", **row, "match": f"e{number}"})
             english = make(item, "en", manner)
-            found.append({"id": f"e{number}", "side": "english", **english, "match": f"f{number}"})
+            written.append(
+                {"id": f"e{number}", "side": "english", **english, "match": f"f{number}"}
+            )
         else:
-            found.append({"id": str(number), **row})
+            written.append({"id": str(number), **row})
         seen.add(item)
-    return found
+    return written
 
 
 def _rng(stream: str) -> random.Random:

@@ -1,4 +1,4 @@
-"""The five languages: how an event is said in each of them.
+"""The five languages, and how each expresses an event.
 
 English, and four constructed languages that differ from it in vocabulary, script, word order and
 morphology (in the spirit of K et al. 2020 and Dufter & Schütze 2020). They share no word with it.
@@ -27,7 +27,7 @@ class Language:
     prepositions: bool
     articles: bool
     question_first: bool
-    particles_first: bool  # negation and the passive particle stand before the verb
+    particles_first: bool  # negation and the passive particle precede the verb
     accusative: str = ""
     verb_ending: str = ""
 
@@ -81,7 +81,7 @@ NAMES = frozenset(world.PEOPLE + world.FAMILIES + world.FIRMS + world.CITIES)
 
 
 class Token(NamedTuple):
-    """A word before it is spelled. role: its part in the event (subject, object, place, time)."""
+    """A word before spelling. role: its part in the event (subject, object, place, time)."""
 
     concept: str
     inflection: str  # "", "accusative" or "finite"
@@ -92,7 +92,7 @@ class Token(NamedTuple):
 
 @cache
 def lexicon(language: str) -> dict[str, str]:
-    """Concept -> word. English words are the concepts; the others' are made of random syllables."""
+    """Return the word of each concept: English, or random syllables in other languages."""
     if language == "en":
         return {concept: concept for concept in FUNCTION_WORDS + CONTENT_WORDS}
     letters = LANGUAGES[language]
@@ -113,7 +113,7 @@ def lexicon(language: str) -> dict[str, str]:
 
 
 def spell(token: Token, language: str) -> str:
-    """The word of a token in a language (any: that is how texts are mixed)."""
+    """Return the word of a token in any language, which is how texts are mixed."""
     if token.word_class == "PUNCT":
         return token.concept
     word, grammar = lexicon(language)[token.concept], LANGUAGES[language]
@@ -127,7 +127,7 @@ def spell(token: Token, language: str) -> str:
 
 
 def noun_phrase(noun: Noun, grammar: Language, role: str, accusative: bool = False) -> list[Token]:
-    """Article, adjective and noun in the order of the language; a name has no article."""
+    """Return article, adjective and noun in the language's order; names have no article."""
     inflection = "accusative" if accusative else ""
     if noun.head in world.PEOPLE or noun.head in world.FIRMS:
         kind = "PER" if noun.head in world.PEOPLE else "ORG"
@@ -178,7 +178,7 @@ def _slots(event: Event, language: str) -> dict[str, list[Token]]:
 
 
 def statement(event: Event, language: str, style: str = "plain") -> list[Token]:
-    """The event as a sentence. style: "plain", "passive", or "place" / "time" said first."""
+    """Return the event as a sentence. style: "plain", "passive", or "place" / "time" first."""
     grammar = LANGUAGES[language]
     slots, order = _slots(event, language), grammar.order
     if style == "passive":
@@ -192,7 +192,7 @@ def statement(event: Event, language: str, style: str = "plain") -> list[Token]:
 
 
 def question(event: Event, language: str, role: str) -> list[Token]:
-    """The question for this event's "subject", "object", "place" or "time"; or, for "", whether."""
+    """Return the question for "subject", "object", "place" or "time"; "" asks yes or no."""
     grammar = LANGUAGES[language]
     asked = {"place": "where", "time": "when", "": "did"}.get(role)
     if asked is None:

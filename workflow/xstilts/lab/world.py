@@ -1,7 +1,7 @@
-"""What can happen in the lab's world: who does what to whom, where and when.
+"""Events of the lab's world: who does what to whom, where and when.
 
-Concepts are named by their English word. An *event* is one thing that happened. Which participants
-may meet depends on the split, so that no event of a test item can occur in training or in text.
+Concepts are named by their English word. An *event* is one occurrence. The split decides which
+participants may meet, so no event of a test item can occur in training or in text.
 """
 
 import random
@@ -35,15 +35,15 @@ PLACES = ["garden", "market", "forest", "kitchen", "harbour", "church", "meadow"
 TIMES = ["monday", "tuesday", "wednesday", "thursday", "friday", "sunday"]
 ORIGINS = ["northern", "southern", "eastern", "western", "royal", "foreign"]
 COLOURS = ["red", "green", "blue", "white", "black", "yellow"]
-# What is done to a thing, and to someone. In a story each is followed by the next, in a circle.
+# Verbs for things and for people. In a story each is followed by the next, in a circle.
 HANDLE = ["lift", "clean", "open", "paint", "mend", "wash"]
 MEET = ["watch", "follow", "greet", "help", "call", "visit"]
 # fmt: on
 
 SPLITS = ("train", "validation", "test")
 PORTIONS = ("a", "b")
-# Participants i and j meet in the part that owns (i + j) mod 8. The sum is symmetric, so exchanging
-# the roles of an event stays in its part, and every thing has two agents in every part.
+# Participants i and j meet in the part that owns (i + j) mod 8. The sum is symmetric, so exchanged
+# roles stay in the same part, and every thing has two agents in every part.
 PARTS = {
     ("train", "a"): {0, 1},
     ("train", "b"): {2, 3},
@@ -57,7 +57,7 @@ _NUMBER = {n: i for names in (AGENTS, THINGS, PEOPLE, FIRMS) for i, n in enumera
 
 @dataclass(frozen=True)
 class Noun:
-    """A participant: its head concept, and what stands beside it (adjective, family, firm kind)."""
+    """A participant: its head concept and a modifier (adjective, surname, kind of firm)."""
 
     head: str
     modifier: str = ""
@@ -65,7 +65,7 @@ class Noun:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. `place` and `time` are "" where nothing is said of them."""
+    """One occurrence. `place` and `time` are "" if they are not mentioned."""
 
     subject: Noun
     verb: str
@@ -76,20 +76,20 @@ class Event:
 
 
 def part_of(event: Event) -> tuple[str, str]:
-    """The only (split, portion) in which these two participants meet, whatever they do."""
+    """Return the only (split, portion) in which these two participants meet."""
     owner = (_NUMBER[event.subject.head] + _NUMBER[event.object.head]) % 8
     return next(part for part, owned in PARTS.items() if owner in owned)
 
 
 def names(pool: Sequence[str], split: str) -> Sequence[str]:
-    """The names that examples of a split may use: half for train, a quarter for each other."""
+    """Return the names of a split: half for train, a quarter for each other split."""
     half, quarter = len(pool) // 2, len(pool) // 4
     start = {"train": 0, "validation": half, "test": half + quarter}[split]
     return pool[start : start + (half if split == "train" else quarter)]
 
 
 def following(verb: str) -> str:
-    """What usually happens next in a story."""
+    """Return the verb that usually comes next in a story."""
     circle = HANDLE if verb in HANDLE else MEET
     return circle[(circle.index(verb) + 1) % len(circle)]
 
@@ -98,7 +98,7 @@ def following(verb: str) -> str:
 def meetings(
     split: str, portions: tuple[str, ...], named: str, objects: str
 ) -> tuple[list[tuple[str, str]], list[float]]:
-    """The (subject, object) heads that may meet, and cumulative weights (Zipf over each class).
+    """Return the (subject, object) heads that may meet, and cumulative weights (Zipf per class).
 
     named: "none", "held" (names of this split only) or "all". objects: "things", "agents", "any".
     """
@@ -107,12 +107,12 @@ def meetings(
     subjects = [*AGENTS, *named_heads]
     targets = {"things": THINGS, "agents": subjects, "any": [*THINGS, *subjects]}[objects]
     allowed = set().union(*(PARTS[split, portion] for portion in portions))
-    found, weights = [], []
+    heads, weights = [], []
     for subject, target in product(subjects, targets):
         if subject != target and (_NUMBER[subject] + _NUMBER[target]) % 8 in allowed:
-            found.append((subject, target))
+            heads.append((subject, target))
             weights.append(_weight(subject) * _weight(target))
-    return found, list(accumulate(weights))
+    return heads, list(accumulate(weights))
 
 
 def _weight(head: str) -> float:
@@ -122,7 +122,7 @@ def _weight(head: str) -> float:
 
 
 def prefer(rng: random.Random, head: str, choices: Sequence[str]) -> str:
-    """One of the choices: three times in five one of the two that this concept goes with."""
+    """Return a random choice; in 60 %, one of the two that this concept prefers."""
     if rng.random() < 0.6:
         first = zlib.crc32(f"{head} {choices[0]}".encode())
         return choices[(first + rng.randrange(2)) % len(choices)]
@@ -130,7 +130,7 @@ def prefer(rng: random.Random, head: str, choices: Sequence[str]) -> str:
 
 
 def describe(rng: random.Random, head: str, split: str, named: str = "none") -> Noun:
-    """A noun with this head and an adjective, or the rest of its name."""
+    """Return a noun with this head and an adjective, or the rest of its name."""
     families = FAMILIES if named == "all" else names(FAMILIES, split)
     if head in PEOPLE:
         return Noun(head, rng.choice(families) if rng.random() < 0.5 else "")
@@ -146,7 +146,7 @@ def happen(
     named: str = "none",
     objects: str = "any",
 ) -> Event:
-    """A full event of this part of the world: both participants described, a place and a time."""
+    """Return a full event: two participants with modifiers, a place and a time."""
     pairs, weights = meetings(split, portions, named, objects)
     subject, target = rng.choices(pairs, cum_weights=weights)[0]
     place = prefer(rng, subject, PLACES)
