@@ -418,3 +418,12 @@ def test_why_imports_no_heavy_library(folder):
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     heavy = {"torch", "transformers", "pandas", "sklearn", "matplotlib", "datasets", "pyarrow"}
     assert not heavy & set(ended.stdout.split())
+
+
+def test_config_overrides_keys_of_the_study(tmp_path, monkeypatch, capsys):
+    shutil.copytree(SMALL, tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    assert main(["list", "recipes", "--config", "recipes=[none, nli-nli]"]) == 0
+    assert "nli-nli" in capsys.readouterr().out
+    assert main(["status", "--config", "seeds"]) == 2
+    assert "--config 'seeds': expected KEY=VALUE" in capsys.readouterr().err

@@ -91,6 +91,14 @@ def _add(command: Command, commands) -> None:
             metavar="FILE",
             help="study, or a run's results/studies/NAME/study.json (default: %(default)s)",
         )
+        parser.add_argument(
+            "--config",
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="KEY=VALUE",
+            help="override keys of the study, as for snakemake: --config source=hub",
+        )
     command.add_arguments(parser)
     parser.add_argument(
         "--log", type=Path, metavar="FILE", help="also write the messages to this file"

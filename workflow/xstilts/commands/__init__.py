@@ -8,7 +8,10 @@ import logging
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from xstilts.config.yaml import parse_yaml
+from xstilts.errors import InputError
 
 if TYPE_CHECKING:
     from xstilts.grid.grid import Grid
@@ -31,11 +34,25 @@ class Command:
     needs_study: bool = True
 
 
+def changes(options: Namespace) -> dict[str, Any]:
+    """Return the keys of the study that `--config` overrides, as Snakemake's option does.
+
+    Raise InputError for text that is not KEY=VALUE, with a value in YAML.
+    """
+    values: dict[str, Any] = {}
+    for text in options.config:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise InputError(f"--config {text!r}: expected KEY=VALUE, such as source=hub")
+        values[key] = parse_yaml(value, f"--config {key}")
+    return values
+
+
 def open_grid(options: Namespace) -> "Grid":
     """Return the grid of the study in `--study`, and print the notices."""
     from xstilts.grid.state import open_study
 
-    grid, notices = open_study(options.study)
+    grid, notices = open_study(options.study, changes(options))
     for notice in notices:
         log.info(notice)
     return grid

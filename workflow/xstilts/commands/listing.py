@@ -1,7 +1,8 @@
 """`xstilts list`: the models, tasks, recipes and studies that exist."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,7 +17,7 @@ from xstilts.grid.state import open_study
 Rows = Iterator[tuple[str, ...]]
 
 
-def print_entries(kind: str, study: Path) -> None:
+def print_entries(kind: str, study: Path, changes: Mapping[str, Any]) -> None:
     """Print the entries of a kind that the study may use. Raise InputError."""
     heads, rows = {
         "models": (("model", "label", "weights", "source"), _models),
@@ -30,7 +31,7 @@ def print_entries(kind: str, study: Path) -> None:
         table.add_column(
             head, justify="right" if number else "left", no_wrap=number, overflow="fold"
         )
-    for row in rows(study):
+    for row in rows(study, changes):
         table.add_row(*map(Text, row))
     Console().print(table)
 
@@ -39,7 +40,7 @@ def _definitions(study: Path):
     return load(study) if study.suffix == ".json" else read_definitions(folders(study))
 
 
-def _models(study: Path) -> Rows:
+def _models(study: Path, _) -> Rows:
     for name, model in _definitions(study).models.items():
         yield name, model.label, _millions(model.parameters), _source(model)
 
@@ -54,18 +55,18 @@ def _source(model: Model) -> str:
     return f"random, then {model.pretrain}" if model.pretrain else "random"
 
 
-def _tasks(study: Path) -> Rows:
+def _tasks(study: Path, _) -> Rows:
     for name, task in _definitions(study).tasks.items():
         yield name, task.label, task.family, str(len(task.languages)), ", ".join(task.roles)
 
 
-def _recipes(study: Path) -> Rows:
-    grid, _ = open_study(study)
+def _recipes(study: Path, changes: Mapping[str, Any]) -> Rows:
+    grid, _ = open_study(study, changes)
     for name, recipe in grid.recipes.items():
         yield name, str(recipe) if recipe.steps else "no intermediate step"
 
 
-def _studies(study: Path) -> Rows:
+def _studies(study: Path, _) -> Rows:
     """Yield the study files next to `study`, in the working directory and in the package."""
     places = dict.fromkeys(
         path for folder in folders(study) for path in (folder, folder / "studies")

@@ -4,7 +4,7 @@ import shutil
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from xstilts.commands import Command, open_grid
+from xstilts.commands import Command, changes, open_grid
 from xstilts.errors import InputError
 
 KINDS = ("models", "tasks", "recipes", "studies")
@@ -15,7 +15,7 @@ def doctor(options: Namespace) -> int:
     from xstilts.grid.state import open_study
     from xstilts.status import doctor
 
-    grid, notices = open_study(options.study)
+    grid, notices = open_study(options.study, changes(options))
     return 0 if doctor.show(doctor.examine(grid, notices, options.study)) else 1
 
 
@@ -115,7 +115,8 @@ def gc(options: Namespace) -> None:
     from xstilts.store import paths
 
     snapshots = sorted(paths.STUDIES.glob(f"*/{paths.SNAPSHOT}"))
-    grids = [state.open_study(path)[0] for path in dict.fromkeys([options.study, *snapshots])]
+    others = [path for path in snapshots if path != options.study]
+    grids = [open_grid(options), *(state.open_study(path)[0] for path in others)]
     unused = state.unreferenced(grids)
     total = 0
     for path in unused:
@@ -138,7 +139,7 @@ def list_entries(options: Namespace) -> None:
     """Print the models, tasks, recipes or studies that exist."""
     from xstilts.commands.listing import print_entries
 
-    print_entries(options.kind, options.study)
+    print_entries(options.kind, options.study, changes(options))
 
 
 def study(options: Namespace) -> None:
@@ -164,7 +165,7 @@ def pin(options: Namespace) -> None:
     go_online()
     from xstilts.stages import pin
 
-    print(pin.run(options.study, options.update))
+    print(pin.run(options.study, options.update, changes(options)))
 
 
 def add_export(parser: ArgumentParser) -> None:

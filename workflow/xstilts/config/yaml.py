@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -57,3 +58,11 @@ def read_yaml(path: Path, content: str = _STUDY) -> dict:
     if not isinstance(mapping, dict):
         raise InputError(f"{path}: not a mapping; expected {content}")
     return mapping
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Return the value of a YAML text. Raise InputError naming `where` the text stands."""
+    try:
+        return _UniqueKeys(text).get_single_data()
+    except yaml.YAMLError:
+        raise InputError(f"{where}: {text!r} is not valid YAML") from None

@@ -5,8 +5,9 @@ every machine and day. Commits in the lock file are kept unless `update` is set.
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xstilts import store
 from xstilts.config.origins import Hub, HubSplit
@@ -35,7 +36,7 @@ _HEAD = (
 )
 
 
-def run(study: Path, update: bool = False) -> Path:
+def run(study: Path, update: bool = False, changes: Mapping[str, Any] | None = None) -> Path:
     """Write the lock file next to the definitions of a study, and return its path.
 
     Raise InputError for unusable repositories, after the commits of all others are written.
@@ -44,7 +45,9 @@ def run(study: Path, update: bool = False) -> Path:
         raise InputError(f"{study}: a run's copy of its study; expected the YAML file of the study")
     places = folders(study)
     folder = places[0]
-    project = assemble(read_study([study]), read_definitions(places), str(study), locked=False)
+    project = assemble(
+        read_study([study], changes), read_definitions(places), str(study), locked=False
+    )
     project = used(project, Grid(project).tasks())
     lock = read_lock(folder)
     problems = []
