@@ -304,7 +304,7 @@ def test_jobs_are_offline(monkeypatch):
     from xstilts.grid.state import use_this_installation
 
     monkeypatch.setattr(os, "environ", {"PATH": "/bin", "HF_HUB_OFFLINE": "0"})
-    use_this_installation(Path("project"))
+    use_this_installation()
     assert os.environ["HF_HUB_OFFLINE"] == os.environ["HF_DATASETS_OFFLINE"] == "1"
 
 
