@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= config/config.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo studies report pin fetch test test-slurm test-browser check-demo lint reference lock clean
+.PHONY: help install demo studies report pin fetch test test-all test-slurm test-browser check-demo lint reference lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -37,8 +37,11 @@ pin: .venv/made ## write the commits that STUDY needs of the Hub to config/hub.l
 fetch: .venv/made ## download everything that STUDY needs; no other job needs a network
 	snakemake fetch_all --configfile $(STUDY)
 
-test: .venv/made ## run all tests but those on SLURM and in a browser
-	pytest --numprocesses auto --dist loadscope
+test: .venv/made ## run the quick tests, in less than five minutes on two cores
+	pytest --numprocesses auto --dist loadscope -m "not slow"
+
+test-all: test ## then the slow tests: complete Snakemake runs, kills, the Hub's studies
+	pytest --numprocesses auto --dist loadscope -m slow
 
 test-slurm: .venv/made ## run the workflow on a SLURM cluster that the tests start and stop
 	pytest --override-ini addopts=-q tests/slurm
