@@ -177,3 +177,18 @@ def test_keys_take_precedence_over_yaml_merges(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
     assert read_yaml(path)["b"] == {"x": 1, "y": 3}
+
+
+def test_first_definition_of_several_folders_wins(tmp_path):
+    own = tmp_path / "models"
+    own.mkdir()
+    text = (CONFIG / "models" / "lab.yaml").read_text(encoding="utf-8")
+    (own / "mine.yaml").write_text(text.replace("label: tiny XLM-R", "label: mine", 1))
+    definitions = read_definitions([tmp_path, CONFIG])
+    assert definitions.models["lab_tiny"].label == "mine"
+    assert definitions.overridden == {
+        "lab_tiny": f"model lab_tiny of {tmp_path} overrides that of {CONFIG}"
+    }
+    project = assemble(STUDY, definitions)
+    notices = definitions.notices(project)
+    assert notices == list(definitions.overridden.values())

@@ -47,7 +47,7 @@ def test_nearer_definition_wins_with_a_notice(fresh, tmp_path):
     for name in ("config.yaml", "models/small.yaml"):
         text = (fresh.folder / "config" / name).read_text(encoding="utf-8")
         (near / name).write_text(text.replace("mem_mb: 1000", "mem_mb: 1500"), encoding="utf-8")
-    notice = "models tiny of config are overridden by those of"
+    notice = f"model tiny of {near} overrides that of config"
     run = fresh.snakemake("--dry-run", "--configfile", str(near / "config.yaml"))
     assert notice in run.output
     assert notice in fresh.run("xstilts", "status", "--study", str(near / "config.yaml")).output

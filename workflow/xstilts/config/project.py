@@ -150,7 +150,12 @@ class Definitions:
     tasks: dict[str, Task]
     models: dict[str, Model]
     lock: Lock
-    notices: list[str]  # definitions that others override
+    overridden: dict[str, str]  # name -> which definition of it is overridden by which
+
+    def notices(self, project: "Project") -> list[str]:
+        """Return one notice for each definition of a project that overrides another."""
+        names = (*project.tasks, *project.models)
+        return [self.overridden[name] for name in names if name in self.overridden]
 
 
 def folders(study: Path) -> list[Path]:
@@ -170,8 +175,9 @@ def read_definitions(places: Sequence[Path]) -> Definitions:
 
     Raise InputError naming the file, key and value of a mistake.
     """
-    tasks, notices = _first_of_each(places, "tasks", Task, TASK)
-    models, more = _first_of_each(places, "models", Model, MODEL)
+    overridden: dict[str, str] = {}
+    tasks = _first_of_each(places, "tasks", Task, TASK, overridden)
+    models = _first_of_each(places, "models", Model, MODEL, overridden)
     for name, task in tasks.items():
         for other in task.same_data:
             if other not in tasks:
@@ -181,24 +187,29 @@ def read_definitions(places: Sequence[Path]) -> Definitions:
     weights: dict[str, str] = {}
     for lock in map(read_lock, places):
         datasets, weights = lock.datasets | datasets, lock.models | weights
-    return Definitions(tasks, models, Lock(datasets=datasets, models=weights), [*notices, *more])
+    return Definitions(tasks, models, Lock(datasets=datasets, models=weights), overridden)
 
 
 def _first_of_each(
-    places: Sequence[Path], kind: str, model: type[BaseModel], pattern: str
-) -> tuple[dict[str, Any], list[str]]:
+    places: Sequence[Path],
+    kind: str,
+    model: type[BaseModel],
+    pattern: str,
+    overridden: dict[str, str],
+) -> dict[str, Any]:
     entries: dict[str, Any] = {}
-    notices = []
+    origin: dict[str, Path] = {}
     for place in places:
         found = read_entries(place / kind, model, pattern)
-        overridden = [name for name in found if name in entries and entries[name] != found[name]]
-        if overridden:
-            notices.append(
-                f"{kind} {', '.join(overridden)} of {_shown(place)} are overridden by those of "
-                f"{' and '.join(map(_shown, places[: places.index(place)]))}"
-            )
+        for name in found.keys() & entries.keys():
+            if found[name] != entries[name]:
+                overridden[name] = (
+                    f"{kind.removesuffix('s')} {name} of {_shown(origin[name])} overrides that of "
+                    f"{_shown(place)}"
+                )
         entries = found | entries
-    return entries, notices
+        origin = dict.fromkeys(found, place) | origin
+    return entries
 
 
 def _shown(folder: Path) -> str:

@@ -63,7 +63,7 @@ def open_values(study: Mapping[str, Any], path: Path) -> tuple[Grid, list[str]]:
     project = assemble(study, definitions, str(path))
     needed = used(project, Grid(project).tasks())
     needed, notices = raw_files.fingerprint(needed, paths.RAW_MEMORY)
-    return Grid(needed), [*definitions.notices, *_hub_notices(needed), *notices]
+    return Grid(needed), [*definitions.notices(needed), *_hub_notices(needed), *notices]
 
 
 def _hub_notices(project: Project) -> list[str]:
