@@ -1,4 +1,4 @@
-"""`xstilts plan`: what it prints, the study that it writes, and what it refuses."""
+"""`xstilts plan`: its output, the study that it writes, and options that it rejects."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def run(study: Path, *options: str) -> int:
 
 
 def measure(study: Path, cells: str, seconds: float = 3600) -> None:
-    """As if the cells whose name begins so had run, each of their jobs in so many seconds."""
+    """Make the results of the cells with this prefix, as if each job had run for `seconds`."""
     grid, _ = open_study(study)
     for score in grid.scores():
         if not str(score.cell).startswith(cells):
@@ -77,7 +77,7 @@ def write_score(score, value: float) -> None:
     write_json(Path(score.path), content)
 
 
-def test_before_any_run(study, capsys):
+def test_plan_before_any_run(study, capsys):
     assert run(study) == 0
     shown = capsys.readouterr().out
     assert "small: 8 cells, 0 done, 8 to do" in shown
@@ -88,17 +88,17 @@ def test_before_any_run(study, capsys):
     assert train.split()[1:4] == ["10", "0", "10"]
 
 
-def test_after_a_part_of_the_run(study, capsys):
+def test_plan_after_a_part_of_the_run(study, capsys):
     measure(study, "xlmr.none.nli")
     assert run(study, "--gpus", "2") == 0
     shown = capsys.readouterr().out
     assert "8 cells, 2 done, 6 to do" in shown
     # NLI after entities, trained and predicted, two seeds
     assert "4 scaled from jobs of the same model and task" in shown
-    assert "with 2 jobs at a time" in shown
+    assert "with 2 parallel jobs" in shown
 
 
-def test_measurements_of_other_studies_count(study, capsys):
+def test_measurements_of_other_studies_are_used(study, capsys):
     other = write_study({**VALUES, "recipes": ["none"], "seeds": [7]}, "other")
     measure(other, "xlmr")
     StudyView(open_study(other)[0]).write_snapshot()
@@ -108,15 +108,15 @@ def test_measurements_of_other_studies_count(study, capsys):
     assert "FLOP" not in shown
 
 
-def test_a_study_that_cannot_be_read_costs_only_its_measurements(study, capsys):
+def test_unreadable_other_study_is_ignored(study, capsys):
     path = Path("results/studies/old/study.json")
     path.parent.mkdir(parents=True)
     path.write_text("{")
     assert run(study) == 0
-    assert "results/studies/old: its measurements are left out" in capsys.readouterr().out
+    assert "results/studies/old: its measurements are ignored" in capsys.readouterr().out
 
 
-def test_a_budget_writes_a_study_of_just_the_choice(study, capsys):
+def test_write_makes_a_study_of_the_choice(study, capsys):
     measure(study, "xlmr.none.nli")
     # a CPU hour for each training and prediction: NLI after entities takes 3 for the first seed
     path = Path("config/studies/first.yaml")
@@ -124,8 +124,8 @@ def test_a_budget_writes_a_study_of_just_the_choice(study, capsys):
     assert run(study, *options) == 0
     shown = capsys.readouterr().out
     assert "1 of 6 cells to do chosen" in shown
-    assert "optimality gap 0.0%" in shown
-    assert "more than is left" in shown
+    assert "optimality gap 0.0 %" in shown
+    assert "exceeds the budget" in shown
     written = yaml.safe_load(path.read_text())
     assert written["study"] == "first"
     chosen = [str(cell) for cell in open_study(path)[0].cells()]
@@ -136,7 +136,7 @@ def test_a_budget_writes_a_study_of_just_the_choice(study, capsys):
     assert ids[0] < ids[1]
 
 
-def test_intervals_go_by_the_results_so_far(study, capsys):
+def test_intervals_use_existing_results(study, capsys):
     measure(study, "xlmr")
     for score in open_study(study)[0].scores():
         gain = {"nli": 0, "paraphrase": 9}[score.cell.target] * score.cell.seed
@@ -167,14 +167,14 @@ def test_check_compares_estimate_and_actual(study, capsys):
         (["--gpus", "0"], "--gpus 0: expected 1 or more"),
         (
             ["--gpu-hours", "1e-6"],
-            "nothing fits that would count: the budget is 1e-06 CPU hours; the cheapest, xlmr.none",
+            "the budget (1e-06 CPU hours) is too small: the cheapest useful choice, xlmr.none",
         ),
         (["--hardware", "a10"], "unknown hardware 'a10': did you mean 'a100'?"),
         (["--hardware-table", "no.yaml"], "no.yaml: no such file"),
         (["--check"], "no job of the study has a benchmark file yet"),
     ],
 )
-def test_bad_options(study, capsys, options, message):
+def test_bad_options_are_rejected(study, capsys, options, message):
     writing = [] if "--check" in options else ["--write", "config/studies/new.yaml"]
     if not {"--gpu-hours", "--disk"} & {*options}:
         writing += ["--gpu-hours", "100"]
@@ -192,27 +192,28 @@ def test_bad_options(study, capsys, options, message):
         ("elsewhere/studies/new.yaml", "a study finds tasks and models beside it"),
     ],
 )
-def test_where_a_study_cannot_be_written(study, capsys, path, message):
+def test_write_rejects_unusable_paths(study, capsys, path, message):
     before = study.read_text()
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     assert run(study, "--gpu-hours", "1000", "--write", path) == 2
     assert message in capsys.readouterr().err
     assert study.read_text() == before
     assert path.endswith("small.yaml") or not Path(path).exists()
 
 
-def test_a_study_without_a_budget_is_not_written(study, capsys):
+def test_write_needs_a_budget(study, capsys):
     assert run(study, "--write", "config/studies/new.yaml") == 2
     assert "state --gpu-hours or --disk" in capsys.readouterr().err
 
 
-def test_an_unknown_study_is_named(study, capsys):
+def test_unknown_study_is_named(study, capsys):
     assert run(Path("config/studies/smal.yaml")) == 2
-    told = "smal.yaml: no such file; did you mean config/studies/small.yaml?"
-    assert told in capsys.readouterr().err
+    message = "smal.yaml: no such file; did you mean config/studies/small.yaml?"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folder", ["benchmarks/train", "scores"])
-def test_a_damaged_file_is_named(study, capsys, folder):
+def test_damaged_file_is_named(study, capsys, folder):
     measure(study, "xlmr.none.nli")
     path = sorted(Path("results", folder).iterdir())[0]
     path.write_text("{}\n")
@@ -224,16 +225,5 @@ def test_a_damaged_file_is_named(study, capsys, folder):
 @pytest.mark.parametrize(
     ("given", "bytes"), [("500GB", 5e11), ("1.5 tb", 1.5e12), ("2e9", 2e9), ("10k", 1e4)]
 )
-def test_sizes(given, bytes):
-    assert command._bytes(given) == bytes
-
-
-def test_amounts_for_people():
-    assert [command.size(n) for n in (0, 999, 2.24e9, 4e12)] == [
-        "",
-        "999 B",
-        "2.2 GB",
-        "4.0 TB",
-    ]
-    shown = [command.duration(n) for n in (45, 600, 5400, 36000, 1e6)]
-    assert shown == ["45 s", "10 min", "1.5 h", "10 h", "12 d"]
+def test_size_options(given, bytes):
+    assert command.to_bytes(given) == bytes

@@ -1,4 +1,4 @@
-"""costs: what benchmark files say."""
+"""Costs in Snakemake's benchmark files."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def write_benchmark(artefact, *seconds: float) -> Path:
 
 
 def make(artefact, size: int = 100, rows: int = 7) -> None:
-    """An artefact as it lies in the store, as far as costs look at it."""
+    """Make the files of an artefact that costs are read from."""
     path = Path(artefact.path)
     if path.suffix == ".json":
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def test_lines_are_summed_and_gpus_counted():
     assert found.source == measured.MEASURED
 
 
-def test_an_interrupted_training_took_as_long_as_all_its_attempts():
+def test_interrupted_attempts_of_a_training_count():
     step = first_step()
     make(step)
     manifest = Path(step.path) / "manifest.json"
@@ -65,7 +65,7 @@ def test_an_interrupted_training_took_as_long_as_all_its_attempts():
         assert measured.read(GRID.project, [step]).costs[step.id].seconds == expected
 
 
-def test_a_score_is_a_file_and_takes_no_gpu():
+def test_score_takes_no_gpu():
     score = GRID.scores()[0]
     make(score, 55)
     write_benchmark(score, 2.5)
@@ -83,7 +83,7 @@ def test_data_sets_of_a_task_share_its_job():
     assert [found.rows[dataset.id] for dataset in datasets] == [16, 16]
 
 
-def test_what_is_not_there_has_no_cost():
+def test_missing_artefacts_have_no_cost():
     here, gone = GRID.scores()[:2]
     make(here)  # by hand: no benchmark file
     write_benchmark(gone, 3)  # deleted since
@@ -102,7 +102,7 @@ def test_what_is_not_there_has_no_cost():
         b"\xff",
     ],
 )
-def test_a_damaged_file_is_named(content):
+def test_damaged_file_is_named(content):
     step = first_step()
     make(step)
     path = write_benchmark(step, 1)

@@ -1,7 +1,7 @@
-"""Which cells to run first when not all fit: an integer programme. Pure.
+"""Choice of the cells that fit in a budget: an integer programme. Pure.
 
-A cell needs artefacts that other cells may need, too: each is paid once. A cell counts only with
-the baseline of its model, target and seed, where the study has one. What is done costs nothing.
+Cells share artefacts, and each artefact is paid once. A cell counts only together with the baseline
+of its model, target and seed, if the study has one. Done cells cost nothing.
 """
 
 import math
@@ -12,13 +12,14 @@ from functools import cached_property
 
 import pulp
 
+from xstilts.costs.units import count
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 
 AIMS = {
     "cells": "most cells",
-    "pairs": "most (recipe, target) pairs with all seeds",
-    "intervals": "largest expected narrowing of the intervals of gains",
+    "pairs": "most recipe-target pairs with all seeds",
+    "intervals": "narrowest intervals of gains",
 }
 Pair = tuple[str, str, str]  # model, recipe, target
 _TOLERANCE = 1e-9  # relative, of sums of floats
@@ -26,38 +27,38 @@ _TOLERANCE = 1e-9  # relative, of sums of floats
 
 @dataclass(frozen=True)
 class Problem:
-    """The cells of a study, what each still needs, and what that costs."""
+    """Cells of a study, their missing artefacts, the costs of these, and the budgets."""
 
-    needs: Mapping[Cell, frozenset[str]]  # ids of artefacts to make; none: the cell is done
+    needs: Mapping[Cell, frozenset[str]]  # ids of missing artefacts; none: the cell is done
     costs: Mapping[str, tuple[float, ...]]  # of an artefact: one number per budget
-    budgets: tuple[float, ...]  # infinite is none
+    budgets: tuple[float, ...]  # infinite: no limit
     units: tuple[str, ...]
     baselines: frozenset[str]  # names of recipes without a step
     spreads: Mapping[Pair, float] = field(default_factory=dict)  # sd of the gain over seeds
 
     @cached_property
     def done(self) -> frozenset[Cell]:
-        """The cells that cost nothing."""
+        """Cells that cost nothing."""
         return frozenset(cell for cell, needs in self.needs.items() if not needs)
 
     @cached_property
     def baseline(self) -> Mapping[Cell, Cell]:
-        """The baseline of each cell that has one in the study, and is not one itself."""
-        found = {
+        """Baseline of each cell that has one in the study and is not a baseline itself."""
+        baselines = {
             (cell.model, cell.target, cell.seed): cell
             for cell in self.needs
             if cell.recipe in self.baselines
         }
         return {
-            cell: found[key]
+            cell: baselines[key]
             for cell in self.needs
             if cell.recipe not in self.baselines
-            and (key := (cell.model, cell.target, cell.seed)) in found
+            and (key := (cell.model, cell.target, cell.seed)) in baselines
         }
 
     @cached_property
     def pairs(self) -> Mapping[Pair, list[Cell]]:
-        """The cells of each pair, one per seed; baselines are no pairs."""
+        """Cells of each pair, one per seed; baselines have no pair."""
         pairs = defaultdict(list)
         for cell in self.needs:
             if cell.recipe not in self.baselines:
@@ -65,16 +66,16 @@ class Problem:
         return pairs
 
     def price(self, ids: Collection[str]) -> tuple[float, ...]:
-        """What artefacts cost together; one number per budget."""
+        """Return the total cost of artefacts; one number per budget."""
         amounts = [self.costs[id] for id in sorted(ids)]
         return tuple(math.fsum(amount[n] for amount in amounts) for n in range(len(self.budgets)))
 
     def needed(self, cells: Collection[Cell]) -> set[str]:
-        """What cells need, each artefact once."""
+        """Return the missing artefacts of cells, each once."""
         return set().union(*(self.needs[cell] for cell in cells))
 
     def cost(self, cells: Collection[Cell]) -> tuple[float, ...]:
-        """What cells cost together, with what they need; one number per budget."""
+        """Return the total cost of cells with their artefacts; one number per budget."""
         return self.price(self.needed(cells))
 
     def fits(self, *prices: tuple[float, ...]) -> bool:
@@ -83,19 +84,19 @@ class Problem:
         return all(total <= budget * (1 + _TOLERANCE) for total, budget in totals)
 
     def with_baselines(self, cells: Collection[Cell]) -> set[Cell]:
-        """The cells, and the baselines that they count with, done ones left out."""
+        """Return the cells and the baselines that they need, without done cells."""
         return ({*cells} | {self.baseline[c] for c in cells if c in self.baseline}) - self.done
 
     def counted(self, chosen: Collection[Cell]) -> set[Cell]:
-        """The cells that count once the chosen ones have run."""
-        there = self.done | {*chosen}
-        return {cell for cell in there if self.baseline.get(cell, cell) in there}
+        """Return the cells that count after the chosen ones have run."""
+        finished = self.done | {*chosen}
+        return {cell for cell in finished if self.baseline.get(cell, cell) in finished}
 
 
 def value(problem: Problem, chosen: Collection[Cell], aim: str) -> float:
-    """What is reached once the chosen cells have run: cells, pairs, or narrowing in points.
+    """Return the value after the chosen cells have run: cells, pairs, or narrowing in points.
 
-    The narrowing of a pair from n gains to n + k is sd (f(n) - f(n + k)), see `half_width`.
+    The narrowing of a pair from n gains to n + k is sd (f(n) - f(n + k)); f is `half_width`.
     """
     counted = problem.counted(chosen)
     if aim == "cells":
@@ -113,28 +114,29 @@ def value(problem: Problem, chosen: Collection[Cell], aim: str) -> float:
 def half_width(n: int) -> float:
     """Half the width of an interval of n gains, in standard deviations: 1/sqrt(n).
 
-    Up to a constant; the width of no gain at all, which is infinite, counts as that of half a gain.
+    Without a constant factor. No gain means an infinite interval, which counts as that of half a
+    gain.
     """
     return 1 / math.sqrt(n or 0.5)
 
 
 def gains_of(scores: Mapping[Cell, float], baselines: Collection[str]) -> dict[Pair, list[float]]:
-    """The gains that there are of each pair: score minus the baseline's of the same seed."""
+    """Return the existing gains of each pair: score minus the baseline's score of the same seed."""
     base = {(c.model, c.target, c.seed): scores[c] for c in scores if c.recipe in baselines}
-    found: dict[Pair, list[float]] = defaultdict(list)
+    gains: dict[Pair, list[float]] = defaultdict(list)
     for cell, score in scores.items():
         key = (cell.model, cell.target, cell.seed)
         if cell.recipe not in baselines and key in base:
-            found[cell.model, cell.recipe, cell.target].append(score - base[key])
-    return found
+            gains[cell.model, cell.recipe, cell.target].append(score - base[key])
+    return gains
 
 
 def spreads(cells: Collection[Cell], gains: Mapping[Pair, Sequence[float]]) -> dict[Pair, float]:
-    """Standard deviation over seeds of the gain of each pair.
+    """Return the standard deviation over seeds of the gain of each pair.
 
-    Two or three seeds say little about one pair, so it is pooled over the recipes of a target: the
-    root of sum (x - mean)^2 / sum (n - 1). A target without two gains of one recipe takes that of
-    all; without any it is 1 for all.
+    Two or three seeds are too few for one pair, so it is pooled over the recipes of a target: the
+    root of sum (x - mean)^2 / sum (n - 1). A target without two gains of one recipe uses the value
+    pooled over all targets; without any gain, it is 1.
     """
     squares, freedom = defaultdict(float), defaultdict(int)
     for (_, _, target), values in gains.items():
@@ -150,29 +152,29 @@ def spreads(cells: Collection[Cell], gains: Mapping[Pair, Sequence[float]]) -> d
 
 @dataclass(frozen=True)
 class Choice:
-    """Cells to run, and how good the choice is."""
+    """Cells to run, and the quality of the choice."""
 
-    cells: tuple[Cell, ...]  # in study order, the baselines among them
-    value: float  # see `value`
-    bound: float  # no choice within the budgets is better than this
+    cells: tuple[Cell, ...]  # in study order, including baselines
+    value: float  # of the function `value`
+    bound: float  # upper bound of any choice within the budgets
 
     @property
     def gap(self) -> float:
-        """How much better another choice might be, as a share of the bound; 1 if unknown."""
+        """How much better the best choice may be, as a share of the bound; 1 if unknown."""
         if self.bound == math.inf:
             return 1.0
         return max(0.0, self.bound - self.value) / self.bound if self.bound else 0.0
 
 
 def choose(problem: Problem, aim: str, seconds: float = 20) -> Choice:
-    """The best choice within the budgets that is found in the time given.
+    """Return the best choice within the budgets that the search finds in `seconds`.
 
-    Raises InputError if nothing fits that would count.
+    Raise InputError if no choice that fits would count.
     """
     _check(problem, aim)
     start = value(problem, (), aim)
     chosen, bound = _solve(problem, aim, seconds, problem.budgets)
-    if not problem.fits(problem.cost(chosen)):  # within the solver's tolerance, but not within ours
+    if not problem.fits(problem.cost(chosen)):  # the solver's tolerance is larger
         shrunk = tuple(budget * (1 - 1e-5) for budget in problem.budgets)
         chosen, _ = _solve(problem, aim, seconds, shrunk)
     chosen = _useful(problem, chosen, aim)
@@ -187,34 +189,32 @@ def _check(problem: Problem, aim: str) -> None:
     if len(problem.done) == len(problem.needs):
         raise InputError("nothing to choose: all cells are done")
     if aim != "cells" and not problem.pairs:
-        raise InputError(f"aim {aim!r}: the study has no recipe beside the baseline")
+        raise InputError(
+            f"--aim {aim}: the study has no recipe besides the baseline; use --aim cells"
+        )
 
 
 def _nothing(problem: Problem, aim: str) -> str:
-    """Why nothing was chosen: the cheapest cells that would count."""
+    """Return the message that nothing was chosen, with the cheapest cells that would count."""
     to_do = [cell for cell in problem.needs if cell not in problem.done]
     groups = [[cell] for cell in to_do] if aim == "cells" else list(problem.pairs.values())
-    groups = [
-        found
-        for cells in groups
-        if (found := problem.with_baselines(cells)) and not problem.counted(()).issuperset(cells)
-    ]
-    cheapest = min(groups, key=problem.cost)
+    counted = problem.counted(())
+    choices = [problem.with_baselines(cells) for cells in groups if not counted.issuperset(cells)]
+    cheapest = min(filter(None, choices), key=problem.cost)
     cell = max(cheapest, key=lambda cell: (cell.recipe not in problem.baselines, str(cell)))
-    others = f" and {len(cheapest) - 1} cells more" if len(cheapest) > 1 else ""
-    cost = problem.cost(cheapest)
+    others = f" and {count(len(cheapest) - 1, 'more cell')}" if len(cheapest) > 1 else ""
     return (
-        f"nothing fits that would count: the budget is {_told(problem, problem.budgets)}; the "
-        f"cheapest, {cell}{others}, takes {_told(problem, cost)} with the steps before"
+        f"the budget ({_amounts(problem, problem.budgets)}) is too small: the cheapest useful "
+        f"choice, {cell}{others}, costs {_amounts(problem, problem.cost(cheapest))} including "
+        "earlier steps"
     )
 
 
-def _told(problem: Problem, amounts: tuple[float, ...]) -> str:
-    """Amounts where there is a budget."""
-    told = zip(problem.units, problem.budgets, amounts, strict=True)
+def _amounts(problem: Problem, amounts: tuple[float, ...]) -> str:
+    """Return the amounts that have a budget, with their units."""
     return ", ".join(
         f"{amount:,.0f} {unit}" if amount >= 1000 else f"{amount:.3g} {unit}"
-        for unit, budget, amount in told
+        for unit, budget, amount in zip(problem.units, problem.budgets, amounts, strict=True)
         if budget < math.inf
     )
 
@@ -222,7 +222,7 @@ def _told(problem: Problem, amounts: tuple[float, ...]) -> str:
 def _solve(
     problem: Problem, aim: str, seconds: float, budgets: tuple[float, ...]
 ) -> tuple[set[Cell], float]:
-    """The chosen cells, and a bound on what they add."""
+    """Return the chosen cells, and an upper bound of what a choice can add."""
     model = pulp.LpProblem("plan", pulp.LpMaximize)
     to_do = [cell for cell in problem.needs if cell not in problem.done]
     run = {
@@ -248,11 +248,11 @@ def _solve(
     model.solve(pulp.PULP_CBC_CMD(msg=False, timeLimit=seconds, gapRel=relative, threads=1))
     status = model.sol_status
     if status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
-        raise InputError(f"no choice was found in {seconds:g} seconds; give it more time")
+        raise InputError(f"no choice was found in {seconds:g} s; raise --seconds")
     chosen = {cell for cell, variable in run.items() if (variable.value() or 0) > 0.5}
-    found = pulp.value(model.objective) or 0.0
     if status == pulp.LpSolutionOptimal:
-        return chosen, found * (1 + relative)
+        return chosen, (pulp.value(model.objective) or 0.0) * (1 + relative)
+    # the time was up: the relaxed problem bounds what a longer search could reach
     model.solve(pulp.PULP_CBC_CMD(msg=False, mip=False, timeLimit=seconds))
     if model.sol_status != pulp.LpSolutionOptimal:
         return chosen, math.inf
@@ -261,12 +261,12 @@ def _solve(
 
 
 def _objective(problem: Problem, aim: str, run: Mapping, model: pulp.LpProblem):
-    """The objective; adds the variables and constraints that it needs to the model."""
-    counts = {}  # cell -> the variable that says whether it comes to count
+    """Return the objective; add the variables and constraints that it needs to the model."""
+    counts = {}  # cell -> variable: 1 if the cell comes to count
     for cell in problem.needs:
         baseline = problem.baseline.get(cell)
         if cell in run:
-            counts[cell] = run[cell]  # its constraint takes the baseline with it
+            counts[cell] = run[cell]  # its constraint includes the baseline
         elif baseline in run:
             counts[cell] = run[baseline]
     if aim == "cells":
@@ -277,14 +277,14 @@ def _objective(problem: Problem, aim: str, run: Mapping, model: pulp.LpProblem):
         if not new:
             continue
         if aim == "pairs":
-            whole = model.add_variable(f"whole_{number}", 0, 1)
+            complete = model.add_variable(f"complete_{number}", 0, 1)
             for cell in new:
-                model += whole <= cell
-            terms.append(whole)
+                model += complete <= cell
+            terms.append(complete)
             continue
         n = len(cells) - len(new)
         more = []
-        for k in range(len(new)):  # each more is worth less, so they fill in order
+        for k in range(len(new)):  # each further gain is worth less, so they fill in order
             step = model.add_variable(f"more_{number}_{k}", 0, 1)
             more.append(step)
             narrowing = half_width(n + k) - half_width(n + k + 1)
@@ -294,21 +294,21 @@ def _objective(problem: Problem, aim: str, run: Mapping, model: pulp.LpProblem):
 
 
 def _shared(problem: Problem, cells: list[Cell]) -> dict[tuple[Cell, ...], list[float]]:
-    """Costs of what is needed by the same cells, together."""
+    """Return the total costs of the artefacts that the same cells need, by these cells."""
     users: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
         for id in problem.needs[cell]:
             users[id].append(cell)
     groups: dict[tuple[Cell, ...], list[float]] = {}
-    for id, found in users.items():
-        total = groups.setdefault(tuple(found), [0.0] * len(problem.budgets))
+    for id, sharing in users.items():
+        total = groups.setdefault(tuple(sharing), [0.0] * len(problem.budgets))
         for number, amount in enumerate(problem.costs[id]):
             total[number] += amount
     return groups
 
 
 def _useful(problem: Problem, chosen: set[Cell], aim: str) -> set[Cell]:
-    """The chosen cells without those that add nothing: of incomplete pairs, idle baselines."""
+    """Return the chosen cells without those of incomplete pairs and without idle baselines."""
     counted = problem.counted(chosen)
     if aim == "cells":
         return chosen & counted

@@ -1,7 +1,7 @@
-"""`xstilts plan`: what a study costs, what to run within a budget, and how good the estimate was.
+"""`xstilts plan`: costs of a study, cells that fit in a budget, and the error of the estimate.
 
-Reads the results folder, prints, and with `--write` leaves a study file; the numbers are made in
-`plan`, `estimates` and `budget`.
+This module reads the results folder, prints, and with `--write` writes a study file; the numbers
+come from `bill`, `estimates` and `choice`.
 """
 
 import math
@@ -36,28 +36,29 @@ from xstilts.costs.bill import problem as budget_problem
 from xstilts.costs.choice import AIMS, Choice, Problem, choose, gains_of, value
 from xstilts.costs.estimates import ESTIMATED, Estimator, load_table
 from xstilts.costs.measured import Evidence
-from xstilts.costs.units import duration, size
+from xstilts.costs.units import count, duration, hours, percent, size
 from xstilts.errors import InputError
 from xstilts.grid import state
 from xstilts.grid.artefacts import Artefact, Cell
 from xstilts.grid.grid import Grid
 from xstilts.results.score_file import ScoreFile
+from xstilts.store import paths
 
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
-_WIDTH = 110  # where there is no terminal that has one
+_WIDTH = 110  # without a terminal
 
 
 def run(grid: Grid, options) -> None:
-    """Print the plan that the options of the command line ask for. Raises InputError."""
+    """Print the plan for the options of the command line. Raise InputError."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
-    hours, disk = options.gpu_hours, _bytes(options.disk) if options.disk else math.inf
-    limited = hours is not None or disk < math.inf
+    gpu_hours, disk = options.gpu_hours, to_bytes(options.disk) if options.disk else math.inf
+    limited = gpu_hours is not None or disk < math.inf
     if options.write and not limited:
-        raise InputError("--write: the study of a budget; state --gpu-hours or --disk")
-    if hours is not None and not hours > 0:
-        raise InputError(f"--gpu-hours {hours:g}: expected more than 0")
+        raise InputError("--write: needs a budget; state --gpu-hours or --disk")
+    if gpu_hours is not None and not gpu_hours > 0:
+        raise InputError(f"--gpu-hours {gpu_hours:g}: expected more than 0")
     if options.gpus < 1:
         raise InputError(f"--gpus {options.gpus}: expected 1 or more")
     values = _writable(options.study, options.write) if options.write else {}
@@ -73,27 +74,28 @@ def run(grid: Grid, options) -> None:
     if not limited:
         return
     baselines = frozenset(name for name, recipe in grid.recipes.items() if not recipe.steps)
-    found = gains_of(_scores(grid), baselines)
-    problem = budget_problem(plan, found, math.inf if hours is None else hours, disk)
+    gains = gains_of(_scores(grid), baselines)
+    limit = math.inf if gpu_hours is None else gpu_hours
+    problem = budget_problem(plan, gains, limit, disk)
     choice = choose(problem, options.aim, options.seconds)
     print_choice(plan, problem, choice, options.aim, console)
     if options.write:
         only = patterns(plan.needs, {*choice.cells} | problem.done)
         _write(options.write, values, only, options)
-        _say(console, f"\nWritten: {options.write}, with what is done already")
+        _say(console, f"\nWritten: {options.write}, with the cells that are already done")
 
 
 def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidence, list[Artefact]]:
-    """What this and other studies with results here have measured."""
+    """Return the measurements of this study and of others with results in this folder."""
     project, past = grid.project, {}
     models = dict(project.models)
-    for path in sorted((state.RESULTS / "studies").glob("*/study.json")):
+    for path in sorted(paths.STUDIES.glob(f"*/{paths.SNAPSHOT}")):
         if path.parent.name == grid.study.study:
             continue
         try:
             other, _ = state.open_study(path)
-        except InputError as error:  # of an older version, say; it costs only its measurements
-            _say(console, f"{path.parent}: its measurements are left out: {error}", "dim")
+        except InputError as error:  # e.g. of an older version; only its measurements are lost
+            _say(console, f"{path.parent}: its measurements are ignored: {error}", "dim")
             continue
         models = other.project.models | models
         past |= {artefact.id: artefact for artefact in other.artefacts().all()}
@@ -106,13 +108,13 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
 
 
 def _scores(grid: Grid) -> dict[Cell, float]:
-    """Return the headline of each cell that has a score. Raises InputError for a damaged file."""
-    paths = {score.cell: Path(score.path) for score in grid.scores()}
-    return {cell: ScoreFile.read(path).headline for cell, path in paths.items() if path.exists()}
+    """Return the headline of each scored cell. Raise InputError for a damaged score file."""
+    files = {score.cell: Path(score.path) for score in grid.scores()}
+    return {cell: ScoreFile.read(path).headline for cell, path in files.items() if path.exists()}
 
 
-def _bytes(text: str) -> float:
-    """Bytes of a size such as `500GB`, `1.5 TB` or `2e9`. Raises InputError."""
+def to_bytes(text: str) -> float:
+    """Return the bytes of a size such as `500GB`, `1.5 TB` or `2e9`. Raise InputError."""
     match = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)\s*([kmgtp]?)b?", text.strip().lower())
     try:
         size = float(match.group(1)) * _UNITS[match.group(2)] if match else 0
@@ -124,13 +126,15 @@ def _bytes(text: str) -> float:
 
 
 def _writable(study: Path, path: Path) -> dict:
-    """The values of the study that is chosen from, once it is sure that `path` can be a study."""
+    """Return the values of `study`. Raise InputError if `path` cannot be a study next to it."""
     if study.suffix == ".json":
         raise InputError(f"--write needs the study's YAML file, not {study}")
     if path.exists():
-        raise InputError(f"--write {path}: exists; delete it or take another name")
+        raise InputError(f"--write {path}: the file exists; delete it or use another name")
     if path.suffix != ".yaml" or not re.fullmatch(STUDY, path.stem):
-        raise InputError(f"--write {path}: expected NAME.yaml, NAME as {STUDY}")
+        raise InputError(
+            f"--write {path}: expected NAME.yaml; in NAME use lower-case letters, digits, - and _"
+        )
     if folders(path) != folders(study):
         raise InputError(
             f"--write {path}: a study finds tasks and models beside it; write it to "
@@ -141,10 +145,10 @@ def _writable(study: Path, path: Path) -> dict:
 
 def _write(path: Path, values: Mapping, only: list[str], options) -> None:
     budget = [f"{options.gpu_hours:g} GPU hours"] if options.gpu_hours is not None else []
-    budget += [f"{size(_bytes(options.disk))} of disk"] if options.disk else []
+    budget += [f"{size(to_bytes(options.disk))} of disk"] if options.disk else []
     head = (
-        f"# Of {options.study.name}: what `xstilts plan --aim {options.aim}` chose within\n"
-        f"# {' and '.join(budget)}, and what was done by then.\n"
+        f"# Cells of {options.study.name} that `xstilts plan --aim {options.aim}` chose within\n"
+        f"# {' and '.join(budget)}, and the cells that were already done.\n"
     )
     chosen = {**values, "study": path.stem, "only": only}
     text = yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True, width=100)
@@ -152,12 +156,8 @@ def _write(path: Path, values: Mapping, only: list[str], options) -> None:
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
-    """A paragraph; one line where there is no terminal to wrap it for."""
+    """Print a paragraph; without a terminal, it is one line."""
     console.print(Text(text, style), soft_wrap=not console.is_terminal)
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.1f}" if hours >= 1 else f"{hours:.3f}"
 
 
 def _table(*columns: str) -> Table:
@@ -168,19 +168,16 @@ def _table(*columns: str) -> Table:
 
 
 def print_bill(plan: Plan, console: Console) -> None:
-    """Counts and costs by phase, model and recipe, of what is to do."""
+    """Print the number of artefacts by phase, model and recipe, and the costs of the missing."""
     cells, done = len(plan.needs), sum(not needs for needs in plan.needs.values())
-    _say(
-        console,
-        f"{plan.grid.study.study}: {cells} cells, {done} done, {cells - done} to do",
-        "bold",
-    )
+    name = plan.grid.study.study
+    _say(console, f"{name}: {count(cells, 'cell')}, {done} done, {cells - done} to do", "bold")
     for title, lines in (
         ("By phase", plan.by_phase()),
         ("By model", plan.by_model()),
         ("By recipe", plan.by_recipe()),
     ):
-        columns = ["total", "done", "to do", "hours", "GPU hours", "disk", "download"]
+        columns = ["total", "done", "to do", "time", "GPU time", "disk", "download"]
         table = _table(title, *columns)
         for name, line in lines.items():
             table.add_row(Text(name), *_row(line))
@@ -189,9 +186,9 @@ def print_bill(plan: Plan, console: Console) -> None:
         console.print()
         console.print(table)
     if SHARED in plan.by_recipe():
-        _say(console, f"{SHARED}: what several need, paid once", "dim")
+        _say(console, f"{SHARED}: needed by several, counted once", "dim")
     if ASIDE in plan.by_recipe():
-        _say(console, f"{ASIDE}: beside the cells, and beside a budget", "dim")
+        _say(console, f"{ASIDE}: needed by the analysis only, not part of a budget", "dim")
 
 
 def _row(line: Line) -> list[str]:
@@ -199,45 +196,44 @@ def _row(line: Line) -> list[str]:
         f"{line.total:,}",
         f"{line.done:,}",
         f"{line.to_do:,}",
-        _hours(line.seconds / 3600) if line.to_do else "",
-        _hours(line.gpu_hours) if line.gpu_hours else "",
+        hours(line.seconds / 3600) if line.to_do else "",
+        hours(line.gpu_hours) if line.gpu_hours else "",
         size(line.disk),
         size(line.download),
     ]
 
 
 def print_time(plan: Plan, gpus: int, console: Console) -> None:
-    """Wall time, and the room that running trainings need."""
+    """Print the wall time, and the disk space that running trainings need."""
     if not plan.to_do:
         return
-    plural = "s" if gpus > 1 else ""
-    many = f"{gpus} GPU{plural}" if plan.on_gpus else f"{gpus} job{plural} at a time"
+    places = count(gpus, "GPU" if plan.on_gpus else "parallel job")
     _say(
         console,
-        f"\nWall time: {duration(wall_seconds(plan, gpus))} with {many}; "
-        f"at least {duration(wall_seconds(plan))}, the longest chain",
+        f"\nWall time: {duration(wall_seconds(plan, gpus))} with {places}; "
+        f"at least {duration(wall_seconds(plan))} (longest chain)",
     )
     if plan.scratch:
         room = size(plan.scratch)
-        _say(console, f"Beside the results: up to {room} for each training that runs")
+        _say(console, f"Temporary disk space: up to {room} for each running training")
 
 
 def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console: Console) -> None:
-    """How the costs of trainings and predictions are known, with the assumptions."""
+    """Print how the costs of trainings and predictions are known, and the assumptions."""
     sources = plan.sources()
     if sources:
-        told = ", ".join(f"{count:,} {source}" for source, count in sources.most_common())
-        _say(console, f"Times of trainings and predictions: {told}")
+        listed = ", ".join(f"{number:,} {source}" for source, number in sources.most_common())
+        _say(console, f"Times of trainings and predictions: {listed}")
     if ESTIMATED in sources:
-        asked = {plan.costs[a.id].gpus > 0 for a in plan.to_do if _is_estimated(plan, a)}
-        for name in [estimator.gpu] * (True in asked) + ["cpu"] * (False in asked):
+        on_gpu = {plan.costs[a.id].gpus > 0 for a in plan.to_do if _is_estimated(plan, a)}
+        for name in [estimator.gpu] * (True in on_gpu) + ["cpu"] * (False in on_gpu):
             hardware = estimator.table.hardware[name]
             _say(
                 console,
                 f"FLOP estimate: 6 per weight and token in training, 2 in prediction; "
                 f"{hardware.label}, {hardware.fp32:g} TFLOP/s in fp32, {hardware.bf16:g} in "
-                f"bf16, of which {hardware.utilisation:.0%}. "
-                "xstilts/costs/hardware.yaml has the rest",
+                f"bf16, at {percent(hardware.utilisation)} utilisation. "
+                "All assumptions: xstilts/costs/hardware.yaml",
             )
     used = {d.id: d for a in plan.to_do for d in _data(a)}.values()
     unknown = Counter(
@@ -247,10 +243,11 @@ def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console:
     )
     if unknown:
         names = ", ".join(
-            f"{name} ({count} languages)" if count > 1 else name for name, count in unknown.items()
+            f"{name} ({number} languages)" if number > 1 else name
+            for name, number in unknown.items()
         )
         rows = ", ".join(f"{n:,.0f} of {s}" for s, n in estimator.table.assumptions.rows.items())
-        _say(console, f"Rows that no task entry states, taken as {rows}: {names}")
+        _say(console, f"Unknown numbers of rows, assumed to be {rows}: {names}")
 
 
 def _is_estimated(plan: Plan, artefact: Artefact) -> bool:
@@ -263,27 +260,28 @@ def _data(artefact: Artefact) -> Iterable:
 
 
 def print_choice(plan: Plan, problem: Problem, choice: Choice, aim: str, console: Console) -> None:
-    """What was chosen, what was left out, and why."""
+    """Print the chosen cells, the cells left out, and why."""
     spent = problem.cost(choice.cells)
-    unit = " GPU hours" if plan.on_gpus else " CPU hours (no model asks for a GPU)"
+    unit = "GPU time" if plan.on_gpus else "CPU time (no model needs a GPU)"
     limits = [
-        f"{show(amount)} of {show(budget)}{unit}"
-        for show, unit, amount, budget in zip(
-            (_hours, size), (unit, ""), spent, problem.budgets, strict=True
+        f"{show(amount)} of {show(budget)} {name}"
+        for show, name, amount, budget in zip(
+            (hours, size), (unit, "disk"), spent, problem.budgets, strict=True
         )
         if budget < math.inf
     ]
     reached = f"{choice.value:,.0f}" if aim != "intervals" else f"{choice.value:.2f} points in all"
+    to_do = len(plan.needs) - len(problem.done)
     _say(console, f"\nWithin the budget: {', '.join(limits)}", "bold")
     _say(
         console,
-        f"Aim: {AIMS[aim]}: {reached}, with what is done; optimality gap {choice.gap:.1%}; "
-        f"{len(choice.cells)} of {len(plan.needs) - len(problem.done)} cells to do chosen",
+        f"Aim: {AIMS[aim]}: {reached}, including done cells; optimality gap "
+        f"{100 * choice.gap:.1f} %; {len(choice.cells)} of {to_do} cells to do chosen",
     )
     if aim == "intervals":
-        _say(console, "A pair narrows by sd (1/√n − 1/√(n+k)) with k more gains; n = 0 counts as ½")
+        _say(console, "k more gains narrow a pair by sd (1/√n − 1/√(n+k)); n = 0 counts as ½")
     chosen = {*choice.cells}
-    table = _table("chosen", "recipe", "cells", "targets, seeds where not all")
+    table = _table("chosen", "recipe", "cells", "targets (seeds if not all)")
     table.columns[1].justify = table.columns[3].justify = "left"
     table.columns[3].no_wrap = False
     for (model, recipe), cells in _by_recipe(choice.cells).items():
@@ -297,22 +295,22 @@ def print_choice(plan: Plan, problem: Problem, choice: Choice, aim: str, console
 
 
 def _left_out(problem: Problem, choice: Choice, aim: str, left: list[Cell]) -> Table:
-    """The cells that were not chosen, by recipe, with the price of the cheapest of each."""
-    table = _table("left out", "recipe", "cells", "one more costs", "why")
+    """Return the cells that were not chosen, by recipe, with the price of the cheapest of each."""
+    table = _table("left out", "recipe", "cells", "next costs", "why")
     table.columns[1].justify = table.columns[4].justify = "left"
     chosen = {*choice.cells}
     paid, spent = problem.needed(chosen), problem.cost(chosen)
     for (model, recipe), cells in _by_recipe(left).items():
-        prices, why = [], "more than is left"
+        prices, why = [], "exceeds the budget"
         for cell in cells:
             more = problem.with_baselines([cell])
             prices.append(problem.price(problem.needed(more) - paid))
             if problem.fits(spent, prices[-1]):
                 gains = value(problem, chosen | more, aim) > choice.value + 1e-9
-                why = "fits: the search ended first" if gains else "would add nothing to the aim"
-        hours, disk = min(prices)
-        told = f"{_hours(hours)} h" + (f", {size(disk)}" if problem.budgets[1] < math.inf else "")
-        table.add_row(Text(model), Text(recipe), str(len(cells)), told, why)
+                why = "fits: the search ended first" if gains else "adds nothing to the aim"
+        time, disk = min(prices)
+        price = hours(time) + (f", {size(disk)}" if problem.budgets[1] < math.inf else "")
+        table.add_row(Text(model), Text(recipe), str(len(cells)), price, why)
     return table
 
 
@@ -324,39 +322,39 @@ def _by_recipe(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
 
 
 def _targets(plan: Plan, cells: list[Cell]) -> str:
-    """`xnli, panx 2/3`: of panx two of three seeds."""
+    """Return the targets of cells, such as `xnli, panx 2/3`: two of three seeds of panx."""
     seeds = len(plan.grid.study.seeds)
     counts = Counter(cell.target for cell in cells)
     return ", ".join(
-        target if count == seeds else f"{target} {count}/{seeds}"
-        for target, count in counts.items()
+        target if number == seeds else f"{target} {number}/{seeds}"
+        for target, number in counts.items()
     )
 
 
-def print_check(found: Mapping[str, Comparison], console: Console) -> None:
-    """Estimate against actual time and disk by phase."""
-    columns = ["jobs", "actual", "FLOP estimate", "ratio", "from the others", "ratio", "error"]
-    columns += ["disk", "estimate"]
+def print_check(comparisons: Mapping[str, Comparison], console: Console) -> None:
+    """Print estimated and actual time and disk by phase."""
+    columns = ["jobs", "actual", "FLOPs", "ratio", "others", "ratio", "error", "disk", "estimate"]
     table = _table("phase", *columns)
-    for phase, one in found.items():
+    table.padding = (0, 1, 0, 0)  # fits in 80 columns
+    for phase, comparison in comparisons.items():
         table.add_row(
             phase,
-            f"{one.jobs:,}",
-            duration(one.actual),
-            duration(one.flops),
-            _ratio(one.flops, one.actual),
-            duration(one.others),
-            _ratio(one.others, one.actual),
-            f"{one.error:.0%}",
-            size(one.disk),
-            size(one.disk_before),
+            f"{comparison.jobs:,}",
+            duration(comparison.actual),
+            duration(comparison.flops),
+            _ratio(comparison.flops, comparison.actual),
+            duration(comparison.others),
+            _ratio(comparison.others, comparison.actual),
+            percent(comparison.error),
+            size(comparison.disk),
+            size(comparison.disk_before),
         )
     console.print(table)
     _say(
         console,
-        "FLOP estimate, and that of disk: as before any run. From the others: each tenth of the "
-        "jobs, scaled from the nine others.\nError: median over jobs of how far the latter is off. "
-        "Interrupted attempts of trainings are in the actual time.",
+        "FLOPs, and the estimate of disk: as before any run.\nOthers: each tenth of the jobs, "
+        "scaled from the other nine; error: its median over jobs.\nThe actual time includes "
+        "interrupted attempts of trainings.",
         "dim",
     )
 

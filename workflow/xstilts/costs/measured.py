@@ -1,6 +1,7 @@
-"""What the artefacts that are there have cost, by Snakemake's benchmark files."""
+"""Costs of the existing artefacts, from Snakemake's benchmark files."""
 
 import csv
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -18,80 +19,86 @@ MEASURED = "measured"
 
 @dataclass(frozen=True)
 class Cost:
-    """What one artefact costs, and how that is known."""
+    """Cost of one artefact, and how it is known."""
 
     seconds: float
     gpus: int = 0
-    disk: float = 0  # bytes that it keeps
+    disk: float = 0  # bytes of its files
     download: float = 0  # bytes
     source: str = MEASURED
 
     @property
     def gpu_hours(self) -> float:
-        """Hours of GPUs; none where the model's `resources` ask for none."""
+        """GPU hours; 0 if the model's `resources` need no GPU."""
         return self.seconds * self.gpus / 3600
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the results folder says about costs."""
+    """Measurements in the results folder."""
 
-    costs: Mapping[str, Cost] = field(default_factory=dict)  # of artefacts that have been made
-    rows: Mapping[str, float] = field(default_factory=dict)  # of prepared data sets
+    costs: Mapping[str, Cost] = field(default_factory=dict)  # by id of the artefact
+    rows: Mapping[str, float] = field(default_factory=dict)  # by id of the prepared data set
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark file of Snakemake: the wall time of a job's last attempt."""
+
+    seconds: float
+
+    @classmethod
+    def read(cls, path: Path) -> "Benchmark | None":
+        """Return the sum of a file's lines; None without a file. Raise InputError if damaged."""
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                seconds = [float(line["s"]) for line in csv.DictReader(file, delimiter="\t")]
+        except FileNotFoundError:
+            return None
+        except (KeyError, TypeError, ValueError):  # a decoding error is a ValueError, too
+            seconds = []
+        if not seconds or not all(0 <= number < math.inf for number in seconds):
+            raise InputError(
+                f"{path}: damaged, not a benchmark file of Snakemake; delete it to ignore its job"
+            )
+        return cls(sum(seconds))
 
 
 def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
-    """The measured costs of the artefacts that are there, by id, and the rows of prepared data.
+    """Return the measured costs of the existing artefacts, and the rows of prepared data.
 
-    A benchmark file of several artefacts, as of a task's data sets, is shared out evenly among
-    those given. It tells of the last attempt only; a training's manifest tells of all.
-    Raises InputError naming a damaged file.
+    The time of a job that makes several artefacts is divided evenly among them. A benchmark file
+    has the last attempt only; a training's manifest has all. Raise InputError for a damaged file.
     """
     by_file: dict[Path, list[Artefact]] = defaultdict(list)
     for artefact in artefacts:
         if Path(artefact.path).exists():
             by_file[artefact.job.benchmark].append(artefact)
     costs, rows = {}, {}
-    for path, found in by_file.items():
-        seconds = _seconds(path)
-        for artefact in found:
+    for path, together in by_file.items():
+        benchmark = Benchmark.read(path)
+        for artefact in together:
             manifest = Path(artefact.path) / store.MANIFEST
             if isinstance(artefact, Dataset) and manifest.exists():
                 rows[artefact.id] = store.read_json(manifest)["rows"]
-            if seconds is not None:
+            if benchmark:
                 costs[artefact.id] = Cost(
-                    max(seconds / len(found), _all_attempts(artefact, manifest)),
+                    max(benchmark.seconds / len(together), _all_attempts(artefact, manifest)),
                     gpus_of(artefact, project),
                     size(artefact),
                 )
     return Evidence(costs, rows)
 
 
-def _seconds(path: Path) -> float | None:
-    """Wall seconds in a benchmark file, the sum of its lines; None if there is no such file."""
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            found = [float(line["s"]) for line in csv.DictReader(file, delimiter="\t")]
-    except FileNotFoundError:
-        return None
-    except (KeyError, TypeError, ValueError):  # a decoding error is a ValueError, too
-        found = []
-    if not found or not all(0 <= seconds < float("inf") for seconds in found):
-        raise InputError(
-            f"{path}: damaged, not a benchmark file of Snakemake; delete it to go without"
-        )
-    return sum(found)
-
-
 def _all_attempts(artefact: Artefact, manifest: Path) -> float:
-    """Seconds that a training states, with those before it was interrupted; else none."""
+    """Return the seconds in a training's manifest, which include interrupted attempts; else 0."""
     if not (isinstance(artefact, Checkpoint) and artefact.parent and manifest.exists()):
         return 0
     return store.read_json(manifest).get("provenance", {}).get("seconds", 0)
 
 
 def size(artefact: Artefact) -> int:
-    """Bytes of an artefact's files."""
+    """Return the number of bytes of an artefact's files."""
     if isinstance(artefact, Score):
         return sum(os.stat(path).st_size for path in artefact.files if os.path.exists(path))
     with os.scandir(artefact.path) as entries:
