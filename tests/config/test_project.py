@@ -179,9 +179,10 @@ def test_keys_take_precedence_over_yaml_merges(tmp_path):
     assert read_yaml(path)["b"] == {"x": 1, "y": 3}
 
 
-def test_first_definition_of_several_folders_wins(tmp_path):
+def test_first_definition_of_several_folders_wins(tmp_path, monkeypatch):
     own = tmp_path / "models"
     own.mkdir()
+    monkeypatch.chdir(own)
     text = (CONFIG / "models" / "lab.yaml").read_text(encoding="utf-8")
     (own / "mine.yaml").write_text(text.replace("label: tiny XLM-R", "label: mine", 1))
     definitions = read_definitions([tmp_path, CONFIG])
