@@ -1,4 +1,4 @@
-"""Simulated studies with a known truth: what the analyses are tested on."""
+"""Simulated studies with a known truth, for tests of the analyses."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,9 +31,9 @@ def simulate(
     subsets: dict | None = None,
     **context,
 ) -> Samples:
-    """Cells with `truth(cell, language)` percent right answers, plus seeds' and examples' noise.
+    """Return a study with `truth(cell, language)` percent right answers, with random noise.
 
-    Examples are as hard for all systems, and in all languages, alike.
+    Noise is per seed and per example; all systems and languages share the difficulty of an example.
     """
     random = np.random.default_rng(random_seed)
     cells = [Cell(m, r, t, s) for m in models for r in recipes for t in targets for s in seeds]

@@ -1,4 +1,4 @@
-"""The analyses on simulated studies: a planted effect is found, and none where there is none."""
+"""The analyses on simulated studies: a planted effect is outcome, and none where there is none."""
 
 import re
 from dataclasses import replace
@@ -20,25 +20,28 @@ SEEDS = (1, 2, 3)
 
 
 def run(name, samples, folder=None, **facts):
-    """The outcome of an analysis; its files, too, if there is a folder for them."""
+    """Run an analysis; with a folder, also write its files there and check them."""
     table = gains(samples)
-    found = analyses.run(name, samples, Facts("Does it?", **{"recipes": {}, **facts}, gains=table))
-    assert found.answer.analysis == name
+    outcome = analyses.run(
+        name, samples, Facts("Does it?", **{"recipes": {}, **facts}, gains=table)
+    )
+    assert outcome.answer.analysis == name
     if folder:
-        report = write_answer(found, table, Report(samples.results, ()), folder)
+        report = write_answer(outcome, table, Report(samples.results, ()), folder)
         assert all(path.stat().st_size for path in report.files)
-        assert Answer.model_validate_json((folder / "answer.json").read_text()) == found.answer
-        assert len(list(folder.glob("*.svg"))) == len(found.answer.figures) > 0
-    return found
+        assert Answer.model_validate_json((folder / "answer.json").read_text()) == outcome.answer
+        assert len(list(folder.glob("*.svg"))) == len(outcome.answer.figures) > 0
+    return outcome
 
 
-def estimates(found, pattern):
-    """The estimates whose label holds a pattern."""
-    return [e for e in found.answer.estimates if re.search(pattern, e.label)]
+def estimates(outcome, pattern):
+    """Return the estimates whose label matches a pattern."""
+    return [e for e in outcome.answer.estimates if re.search(pattern, e.label)]
 
 
-def one(found, pattern):
-    [estimate] = estimates(found, pattern)
+def single(outcome, pattern):
+    """Return the only estimate whose label matches a pattern."""
+    [estimate] = estimates(outcome, pattern)
     return estimate
 
 
@@ -64,7 +67,7 @@ def test_helps_finds_what_helps_and_what_harms(tmp_path):
     validation = {("xlmr", r, "qa"): [50.0 + GAINS[r]] * 3 for r in GAINS}
     published = {"none": {"qa": 60.0, "nli": None}, "best": {"qa": 90.0}}
     samples = helps(tmp_path)
-    found = run(
+    outcome = run(
         "helps",
         samples,
         tmp_path / "out",
@@ -72,24 +75,24 @@ def test_helps_finds_what_helps_and_what_harms(tmp_path):
         published=published,
         categories={"qa": "Question answering", "nli": "Classification"},
     )
-    assert found.answer.finding.startswith(
+    assert outcome.answer.finding.startswith(
         "1 of 3 recipes improves zero-shot transfer significantly; 1 harms transfer significantly. "
         "The best, good, gains +"
     )
     for recipe in ("good", "null", "bad"):
-        estimate = one(found, f"^{recipe}, mean")
+        estimate = single(outcome, f"^{recipe}, mean")
         assert holds(estimate, GAINS[recipe])
         assert (estimate.p_holm < 0.05) == (recipe != "null")
         assert np.sign(estimate.effect) == np.sign(estimate.value)
-    ranks = found.tables["ranking"].set_index("recipe")
+    ranks = outcome.tables["ranking"].set_index("recipe")
     assert list(ranks.loc[["good", "null", "bad"], "rank"]) == [1, 2, 3]
     assert ranks.loc["good", "best"] > 0.95
-    assert list(found.tables["chosen"]["recipe"]) == ["good"]
-    assert holds(one(found, "Best recipe by validation"), 7)
-    compared = found.tables["published"].set_index("published_as")
+    assert list(outcome.tables["chosen"]["recipe"]) == ["good"]
+    assert holds(single(outcome, "Best recipe by validation"), 7)
+    compared = outcome.tables["published"].set_index("published_as")
     assert compared.loc["best", "recipe"] == "good"
     assert not compared.loc["best", "within_seeds"]
-    groups = found.tables["groups"]
+    groups = outcome.tables["groups"]
     assert set(groups["grouping"]) == {"category", "family", "script"}
     assert set(groups.loc[groups["grouping"] == "category", "group"]) == {
         "Question answering",
@@ -97,7 +100,7 @@ def test_helps_finds_what_helps_and_what_harms(tmp_path):
     }
 
 
-def test_xtreme_averages_f1_with_exact_match_over_all_languages(tmp_path):
+def test_xtreme_average_uses_exact_match(tmp_path):
     samples = helps(tmp_path, seeds=(1, 2))  # exact match is half of the main metric
     frame = samples.results.frame
     frame.loc[(frame["target"] == "qa") & frame["headline"], "metric"] = "f1"
@@ -105,55 +108,55 @@ def test_xtreme_averages_f1_with_exact_match_over_all_languages(tmp_path):
     table = run("helps", Samples(results, lambda cell: None)).tables["xtreme_average"]
     means = results.headline("avg").groupby(["recipe", "target"])["value"].mean()
     scores = table.set_index("recipe")["score"]
-    for recipe, found in scores.items():
+    for recipe, outcome in scores.items():
         qa, nli = means[recipe, "qa"], means[recipe, "nli"]
-        assert found == pytest.approx((0.75 * qa + nli) / 2)
+        assert outcome == pytest.approx((0.75 * qa + nli) / 2)
     gains = table.set_index("recipe")["gain"]
     assert gains["good"] == pytest.approx(scores["good"] - scores["none"])
     assert np.isnan(gains["none"])
 
 
-def test_helps_of_one_seed_says_what_its_interval_is_of(tmp_path):
-    found = run("helps", helps(tmp_path, seeds=(1,)))
-    assert "One seed" in found.answer.caveats[0]
-    assert one(found, "^good").low > 0
+def test_one_seed_has_a_caveat(tmp_path):
+    outcome = run("helps", helps(tmp_path, seeds=(1,)))
+    assert "One seed" in outcome.answer.caveats[0]
+    assert single(outcome, "^good").low > 0
 
 
-def test_degenerate_runs_are_counted_and_stay(tmp_path):
+def test_degenerate_runs_are_counted_and_kept(tmp_path):
     samples = helps(tmp_path, degenerate=lambda cell: cell.recipe == "bad" and cell.seed == 1)
-    found = run("helps", samples)
-    assert any(text.startswith("2 of 24 runs are degenerate") for text in found.answer.caveats)
+    outcome = run("helps", samples)
+    assert any(text.startswith("2 of 24 runs are degenerate") for text in outcome.answer.caveats)
     table = gains(samples).set_index(["recipe", "target", "language"])
     assert table.loc[("bad", "qa", "zero_shot"), "degenerate"] == 1
     assert table.loc[("bad", "qa", "zero_shot"), "seeds"] == 3
 
 
-def test_without_a_score_no_answer_is_made_up(tmp_path):
+def test_without_gains_there_is_no_answer(tmp_path):
     samples = simulate(tmp_path / "scores", lambda cell, language: 60, recipes=("none",))
     for name in ("helps", "order", "scale", "language", "size"):
-        found = run(name, samples)
-        assert found.answer.finding.startswith("No answer yet")
-        assert not found.figures
+        outcome = run(name, samples)
+        assert outcome.answer.finding.startswith("No answer yet")
+        assert not outcome.figures
 
 
-def test_a_recipe_that_is_not_scored_on_every_target_is_not_ranked(tmp_path):
+def test_partly_scored_recipes_are_not_ranked(tmp_path):
     samples = helps(tmp_path, recipes=["none", "good"])
     frame = samples.results.frame
     lacking = (frame["recipe"] == "good") & (frame["target"] == "nli")
-    found = run(
+    outcome = run(
         "helps", Samples(replace(samples.results, frame=frame[~lacking]), lambda cell: None)
     )
-    assert found.answer.finding.startswith("No recipe is scored on every target yet.")
-    assert "ranking" not in found.tables
+    assert outcome.answer.finding.startswith("No recipe is scored on every target yet.")
+    assert "ranking" not in outcome.tables
 
 
 @pytest.mark.parametrize("name", ["helps", "order", "scale", "language", "size"])
 def test_before_the_first_score_there_is_no_answer_yet(name, tmp_path):
     cells = tuple(Cell("xlmr", recipe, "qa", 1) for recipe in ("none", "nli"))
     samples = Samples(collect([], Context("early", cells)), lambda cell: None)
-    found = run(name, samples)
-    assert found.answer.finding.startswith("No answer yet")
-    assert any("2 of 2 runs have no score yet" in text for text in found.answer.caveats)
+    outcome = run(name, samples)
+    assert outcome.answer.finding.startswith("No answer yet")
+    assert any("2 of 2 runs have no score yet" in text for text in outcome.answer.caveats)
 
 
 # ---------------------------------------------------------------------------------------- scale
@@ -176,14 +179,14 @@ def test_scale_finds_the_slope(tmp_path, slope):
         seeds=SEEDS,
     )
     hours = {(m, "nli"): 1.5 for m in both}
-    found = run("scale", samples, tmp_path / "out", parameters=both, gpu_hours=hours)
-    full, lora = one(found, ", full$"), one(found, ", lora$")
+    outcome = run("scale", samples, tmp_path / "out", parameters=both, gpu_hours=hours)
+    full, lora = single(outcome, ", full$"), single(outcome, ", lora$")
     assert holds(full, slope)
     assert holds(lora, 0)
     assert (full.low > 0) == (slope > 0)
-    assert holds(one(found, "minus that of full"), -slope)
-    assert holds(one(found, "^Slope.*full, models random"), slope)
-    assert set(found.tables["sizes"]["hours"]) == {1.5}
+    assert holds(single(outcome, "minus that of full"), -slope)
+    assert holds(single(outcome, "^Slope.*full, models random"), slope)
+    assert set(outcome.tables["sizes"]["hours"]) == {1.5}
 
 
 # ------------------------------------------------------------------------------------- language
@@ -201,13 +204,13 @@ def test_language_finds_the_interaction_and_the_match(tmp_path, interaction):
         tmp_path / "scores", truth, models=("xlmr", "mt5"), recipes=list(recipes), seeds=range(6)
     )
     parsed = {name: parse(text) for name, text in recipes.items()}
-    found = run("language", samples, tmp_path / "out", recipes=parsed)
-    between = one(found, "^Interaction: xlmr minus mt5")
+    outcome = run("language", samples, tmp_path / "out", recipes=parsed)
+    between = single(outcome, "^Interaction: xlmr minus mt5")
     assert holds(between, -interaction)
     assert (between.high < 0) == (interaction > 0)
-    assert holds(one(found, "^Matched language minus .*, xlmr"), 6)
-    assert set(found.tables["languages"]["data"]) == {"en", "xa", "xb", "mixed"}
-    by_data = found.tables["interaction"].set_index("data")
+    assert holds(single(outcome, "^Matched language minus .*, xlmr"), 6)
+    assert set(outcome.tables["languages"]["data"]) == {"en", "xa", "xb", "mixed"}
+    by_data = outcome.tables["interaction"].set_index("data")
     assert list(by_data.index) == ["xa", "xb"]
     assert (by_data["p_holm"] >= by_data["p"]).all()
     assert ((by_data["low"] <= -interaction) & (-interaction <= by_data["high"])).all()
@@ -217,7 +220,7 @@ def test_language_finds_the_interaction_and_the_match(tmp_path, interaction):
 
 
 @pytest.mark.parametrize("slope", [0.0, 4.0])
-def test_size_finds_the_slope_of_the_gain_and_of_the_degradation(tmp_path, slope):
+def test_size_finds_the_slopes_of_gain_and_drop(tmp_path, slope):
     counts = {"nli~1k": 1000, "nli~3k": 3000, "nli~10k": 10000, "nli~30k": 30000}
     hard = {"en": set(), **{x: {str(i) for i in range(100)} for x in ("xa", "xb", "xc")}}
 
@@ -233,41 +236,41 @@ def test_size_finds_the_slope_of_the_gain_and_of_the_degradation(tmp_path, slope
         targets=("nli", "adversarial"),
         subsets={"hard": hard},
     )
-    found = run(
+    outcome = run(
         "size",
         samples,
         tmp_path / "out",
         examples=counts,
         adversarial={"other": ("nli", "adversarial"), "hard": ("nli", None), "late": ("nli", None)},
     )
-    gain = one(found, "^Slope of the gain$")
+    gain = single(outcome, "^Slope of the gain$")
     assert holds(gain, slope)
     assert (gain.low > 0) == (slope > 0)
-    lost = one(found, "^Slope of the drop on other$")
+    lost = single(outcome, "^Slope of the drop on other$")
     assert holds(lost, -slope)
-    assert holds(one(found, "^Slope of the drop on other, languages and seeds"), -slope)
-    assert one(found, "Spearman.*gain").n == 4
-    assert one(found, "^Slope of the drop on hard$").low < 0
-    lines = found.tables["languages"].set_index(["quantity", "language"])
+    assert holds(single(outcome, "^Slope of the drop on other, languages and seeds"), -slope)
+    assert single(outcome, "Spearman.*gain").n == 4
+    assert single(outcome, "^Slope of the drop on hard$").low < 0
+    lines = outcome.tables["languages"].set_index(["quantity", "language"])
     assert set(lines.loc["gain"].index) == {"xa", "xb", "xc"}
     own = lines.loc[("drop on other", "xa")]
     assert own["low"] <= -slope <= own["high"]
     assert own["sizes"] == 4
-    assert any("Subset late has no scores yet" in text for text in found.answer.caveats)
+    assert any("Subset late has no scores yet" in text for text in outcome.answer.caveats)
 
 
 def test_sizes_of_different_data_are_not_one_line(tmp_path):
-    """Two tasks, of which the larger helps more, and neither more with more of it."""
+    """The larger of two tasks helps more, but the size of neither matters."""
     counts = {"nli~1k": 1000, "nli~4k": 4000, "qqp~10k": 10000, "qqp~40k": 40000, "ccg": 10}
     samples = simulate(
         tmp_path / "scores",
         lambda cell, language: 50 + 9 * ("qqp" in cell.recipe) - 5 * (cell.recipe == "ccg"),
         recipes=["none", *counts],
     )
-    found = run("size", samples, tmp_path / "out", examples=counts)
+    outcome = run("size", samples, tmp_path / "out", examples=counts)
     for data in ("nli", "qqp"):
-        assert holds(one(found, f"^Slope of the gain, {data}$"), 0)
-    across = one(found, "over intermediate tasks")
+        assert holds(single(outcome, f"^Slope of the gain, {data}$"), 0)
+    across = single(outcome, "over intermediate tasks")
     assert (across.value, across.n) == (pytest.approx(1), 3)
 
 
@@ -275,7 +278,7 @@ def test_sizes_of_different_data_are_not_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("sd", [0.0, 4.0])
-def test_order_tells_its_variance_from_that_of_seeds(tmp_path, sd):
+def test_order_separates_its_variance_from_seeds(tmp_path, sd):
     orders = {"size_up": "given", **{f"random_{n}": "random" for n in range(1, 7)}}
     orders |= {"mixture": "control"}
     shift = dict(zip(orders, sd * np.array([1.5, -1, 0.5, -0.5, 1, -1.5, 0, 0]), strict=True))
@@ -299,13 +302,13 @@ def test_order_tells_its_variance_from_that_of_seeds(tmp_path, sd):
             ("a-b-c", "c", 75),
         ]:
             retained["xlmr", chain, task, seed] = score + seed / 10
-    found = run("order", samples, tmp_path / "out", orders=orders, retained=retained)
-    share = one(found, "^Share of the variance")
+    outcome = run("order", samples, tmp_path / "out", orders=orders, retained=retained)
+    share = single(outcome, "^Share of the variance")
     assert (share.p < 0.05) == (sd > 0)
     assert (share.value > 0.7) == (sd > 0)
-    assert one(found, "Kendall's W").value == pytest.approx(1, abs=0.3) or not sd
-    given = one(found, "size_up minus the mean of 6 random orders")
+    assert single(outcome, "Kendall's W").value == pytest.approx(1, abs=0.3) or not sd
+    given = single(outcome, "size_up minus the mean of 6 random orders")
     assert holds(given, shift["size_up"] - np.mean([shift[f"random_{n}"] for n in range(1, 7)]))
     assert (given.high - given.low > 4) == (sd > 0)  # six random orders say little of all
-    lost = found.tables["forgetting"].set_index(["task", "later_steps"])["forgetting"]
+    lost = outcome.tables["forgetting"].set_index(["task", "later_steps"])["forgetting"]
     assert lost.round(6).to_dict() == {("a", 1): 10, ("a", 2): 20, ("b", 1): 5}

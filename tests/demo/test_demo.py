@@ -1,7 +1,7 @@
-"""What the finished demo must show: run after `make demo`, by `make check-demo`.
+"""Checks of the finished demo: run by `make check-demo`, after `make demo`.
 
-Gains and losses by intermediate tasks are whatever they are. Transfer itself must be real: it is
-above the same architecture with random weights, and below the language that was trained on.
+Gains by intermediate tasks may have any value. Transfer itself must be real: better than the same
+architecture with random weights, and worse than in the language of the training data.
 """
 
 from pathlib import Path
@@ -12,14 +12,14 @@ import pytest
 from tests import ROOT
 
 STUDY = ROOT / "results" / "studies" / "lab"
-# points by which pretraining must beat random weights, zero-shot: twice the standard error or more
+# zero-shot points by which pretraining must beat random weights: at least two standard errors
 MARGINS = {"lab_nli": 5, "lab_entities": 20, "lab_reading": 10, "lab_tatoeba": 8}
 MAIN = {"lab_nli": "accuracy", "lab_entities": "f1", "lab_reading": "f1", "lab_tatoeba": "accuracy"}
 
 
 @pytest.fixture(scope="module")
 def baseline():
-    """Mean over seeds of recipe `none`: (model, target, language) -> main metric."""
+    """Return the main metric of recipe `none`, mean over seeds, by (model, target, language)."""
     scores = pd.read_csv(STUDY / "scores.csv", keep_default_na=False)
     assert set(scores["target"]) == MAIN.keys()
     main = scores[scores["metric"] == scores["target"].map(MAIN)]
@@ -69,7 +69,7 @@ def test_the_study_folder_is_complete(name):
     assert (STUDY / name).stat().st_size > 500
 
 
-def test_the_reports_hold_the_figures_and_name_no_path_of_this_machine():
+def test_reports_name_no_local_path():
     for name in ("report.html", "snakemake-report.html"):
         report = (STUDY / name).read_text(encoding="utf-8")
         assert "heatmap.png" in report

@@ -1,4 +1,4 @@
-"""Figures: what is drawn is what was measured, nothing is clipped, and bytes repeat."""
+"""Figures show the measured values, fit the page, and are equal for equal results."""
 
 import itertools
 import warnings
@@ -38,19 +38,19 @@ def many(folder, count: int, recipes="none nli", labels=None):
 
 
 def texts(figure) -> list[str]:
-    """Every text that is drawn, tick labels included."""
+    """Return all visible texts, tick labels included."""
     found = figure.findobj(mpl.text.Text)
     return [text.get_text() for text in found if text.get_visible() and text.get_text()]
 
 
 def fits(figure) -> bool:
-    """Whether all that is drawn lies on the page."""
+    """Whether everything is within the page."""
     box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())  # inches
     width, height = figure.get_size_inches()
     return box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
 
 
-def test_heatmap_writes_gains_and_the_scores_of_the_baseline(tmp_path):
+def test_heatmap_shows_gains_and_baseline_scores(tmp_path):
     figure = heatmap(collect(*lab(tmp_path, labels={"nli": "NLI", "qa": "XQuAD"})))
     found = texts(figure)
     assert {"NLI", "XQuAD", "none", "Mean", "F1", "+3.5", "± 0.7", "50.5", "60.5"} <= set(found)
@@ -58,7 +58,7 @@ def test_heatmap_writes_gains_and_the_scores_of_the_baseline(tmp_path):
     assert fits(figure)
 
 
-def test_heatmap_colours_are_symmetric_and_one_outlier_does_not_pale_the_rest(tmp_path):
+def test_heatmap_colours_ignore_an_outlier(tmp_path):
     recipes = ["none", *(f"r{i}" for i in range(30))]
     study = cells(" ".join(recipes), "qa", (1,))
     gains = dict(zip(recipes, [0.0, -45.0, *[2.0] * 29], strict=True))
@@ -70,7 +70,7 @@ def test_heatmap_colours_are_symmetric_and_one_outlier_does_not_pale_the_rest(tm
     assert "−45.0" in texts(figure)
 
 
-def test_heatmap_hatches_and_explains_what_is_missing(tmp_path):
+def test_heatmap_hatches_and_explains_missing_gains(tmp_path):
     missing = (*cells(recipes="nli", targets="qa"), Cell("xlmr", "nli", "pos", 1))
     figure = heatmap(collect(*lab(tmp_path, missing)))
     hatched = [p for p in figure.axes[0].patches if p.get_hatch()]
@@ -79,7 +79,7 @@ def test_heatmap_hatches_and_explains_what_is_missing(tmp_path):
     assert "+4.0‡" in texts(figure)
 
 
-def test_few_languages_stand_on_the_x_axis_with_the_control_in_grey(tmp_path):
+def test_few_languages_are_on_the_x_axis(tmp_path):
     figure = languages(collect(*lab(tmp_path, labels={"random": "random weights"})))
     first, second = figure.axes
     assert [label.get_text() for label in first.get_xticklabels()] == ["en", "xa", "xb"]
@@ -124,7 +124,7 @@ def test_language_labels_never_overlap(tmp_path, count):
             assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
 
 
-def test_hostile_and_long_labels_are_drawn_within_the_page(tmp_path):
+def test_hostile_and_long_labels_fit_the_page(tmp_path):
     label = "$\\frac{1$ <b>&amp; " + "long words without end " * 9 + "x" * 90
     names = ["xlmr", "nli", "qa", "pos", "random", "none"]
     paths, context = lab(tmp_path, labels=dict.fromkeys(names, label))
@@ -135,7 +135,7 @@ def test_hostile_and_long_labels_are_drawn_within_the_page(tmp_path):
 
 
 @pytest.mark.parametrize("draw", [heatmap, languages])
-def test_bytes_repeat_whatever_the_users_style(tmp_path, draw):
+def test_bytes_do_not_depend_on_the_users_style(tmp_path, draw):
     results = collect(*lab(tmp_path))
     first = dict(render(draw, results))
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "red", "svg.hashsalt": "other"}):
@@ -156,7 +156,7 @@ def test_a_study_with_nothing_to_draw_says_so(tmp_path, draw):
     assert dict(render(draw, unscored))["png"]
 
 
-def test_a_study_without_the_baseline_has_scores_but_no_gains(tmp_path):
+def test_without_baseline_there_are_no_gains(tmp_path):
     study = cells(recipes="nli qqp", targets="qa")
     paths = write(tmp_path, *(score(c, {"en": 50.0, "xa": 40.0}) for c in study))
     results = collect(paths, Context("lab", study))

@@ -33,7 +33,7 @@ def test_gains_are_those_of_the_table(tmp_path):
     assert table.loc[("nli", MEAN, "zero_shot"), "n"] == 600
 
 
-def test_p_is_corrected_over_what_is_shown_together(tmp_path):
+def test_p_is_corrected_over_gains_shown_together(tmp_path):
     table = gains(study(tmp_path, recipes=("none", "nli", "qqp")))
     assert list(table) == GAIN_COLUMNS
     zero_shot = table[(table["language"] == "zero_shot") & (table["target"] != MEAN)]
@@ -49,7 +49,7 @@ def test_a_subset_is_scored_on_its_own_examples(tmp_path):
     found = samples.subset_score("xlmr", "nli", "qa", "zero_shot", "few")
     parts = [samples.subset_score("xlmr", "nli", "qa", x, "few").by_seed for x in ("xa", "xb")]
     assert found.by_seed == pytest.approx(np.mean(parts, axis=0))
-    whole = Samples(samples.results, samples._examples, {"all": {"xa": set(map(str, range(200)))}})
+    whole = Samples(samples.results, samples.examples, {"all": {"xa": set(map(str, range(200)))}})
     assert whole.subset_score("xlmr", "nli", "qa", "xa", "all").by_seed == pytest.approx(
         samples.score("xlmr", "nli", "qa", "xa").by_seed
     )
@@ -70,7 +70,7 @@ def test_systems_with_other_examples_are_aligned_by_id(tmp_path):
     samples = study(tmp_path, targets=("qa",))
 
     def half(cell):
-        found = samples._examples(cell)
+        found = samples.examples(cell)
         return found[found["id"].astype(int) % 2 == (cell.recipe == "nli")]
 
     found = Samples(samples.results, half)
@@ -80,7 +80,7 @@ def test_systems_with_other_examples_are_aligned_by_id(tmp_path):
     assert replicates[:, -1].mean() == pytest.approx(expected, abs=1)
 
 
-def test_a_file_that_is_missing_or_damaged_is_named(tmp_path):
+def test_a_missing_or_damaged_file_is_named(tmp_path):
     path = tmp_path / "cell.parquet"
     with pytest.raises(InputError, match=r"cell\.parquet: missing"):
         read_examples(path)

@@ -1,4 +1,4 @@
-"""Score files to tidy data and statistics; `lab` is the study of the other tests, too."""
+"""From score files to tidy data and statistics; other tests use the study `lab`, too."""
 
 import json
 import statistics
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xstilts import store
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.results.score_file import ScoreFile
@@ -25,7 +26,7 @@ from xstilts.results.scores import (
 
 
 def score(cell: Cell, values: dict[str, float], source="en", metric="f1", **changes) -> dict:
-    """A score.json whose averages follow from the values of the languages."""
+    """Return a score file's content, with averages over the given languages."""
     metrics = {name: {"exact_match": value / 2, metric: value} for name, value in values.items()}
 
     def average(names: list[str]) -> dict[str, float]:
@@ -46,7 +47,7 @@ def score(cell: Cell, values: dict[str, float], source="en", metric="f1", **chan
 
 
 def write(folder: Path, *scores: dict) -> list[Path]:
-    """The scores as files."""
+    """Write the scores as files."""
     paths = [folder / f"{i}.json" for i in range(len(scores))]
     for path, content in zip(paths, scores, strict=True):
         path.write_text(json.dumps(content))
@@ -54,7 +55,7 @@ def write(folder: Path, *scores: dict) -> list[Path]:
 
 
 def cells(recipes="none nli", targets="qa pos", seeds=(1, 2), model="xlmr") -> tuple[Cell, ...]:
-    """All cells of one model."""
+    """Return all cells of one model."""
     return tuple(
         Cell(model, recipe, target, seed)
         for recipe in recipes.split()
@@ -67,7 +68,7 @@ VALUES = {"none": 50.0, "nli": 53.0, "random": 20.0}
 
 
 def lab(folder: Path, missing: tuple[Cell, ...] = (), **settings) -> tuple[list[Path], Context]:
-    """A study of two recipes, two targets, two seeds and a control, easy to add up by hand."""
+    """Write a study of two recipes, two targets, two seeds and a control, with simple numbers."""
     study = cells() + cells(recipes="none", model="random")
     scores = []
     for cell in study:
@@ -78,7 +79,7 @@ def lab(folder: Path, missing: tuple[Cell, ...] = (), **settings) -> tuple[list[
     return write(folder, *scores), Context("lab", study, **settings)
 
 
-def test_scores_csv_has_a_row_per_cell_language_and_metric_in_study_order(tmp_path):
+def test_scores_csv_rows_and_their_order(tmp_path):
     paths, context = lab(tmp_path)
     results = collect(reversed(paths), context)
     lines = scores_csv(results).splitlines()
@@ -100,7 +101,7 @@ def test_gains_are_paired_by_seed(tmp_path):
     one = stats.loc[("xlmr", "nli", "qa")]
     assert one["mean"] == pytest.approx(statistics.mean([53, 55]))
     assert one["sd"] == pytest.approx(statistics.stdev([53, 55]))
-    # the baseline has 50 and 51: gains are 3 and 4, whose spread is not that of the scores
+    # the baseline has 50 and 51: gains are 3 and 4, with another deviation than the scores
     assert one["gain"] == pytest.approx(3.5)
     assert one["gain_sd"] == pytest.approx(statistics.stdev([3, 4]))
     assert (one["seeds"], one["gains"], one["wanted"]) == (2, 2, 2)
@@ -110,7 +111,7 @@ def test_gains_are_paired_by_seed(tmp_path):
     assert whole.loc[("xlmr", "none", "qa"), "mean"] == pytest.approx(52.5)
 
 
-def test_a_missing_baseline_takes_its_pair_and_no_more(tmp_path):
+def test_a_missing_baseline_removes_only_its_pair(tmp_path):
     missing = (Cell("xlmr", "none", "qa", 1), Cell("xlmr", "nli", "pos", 2))
     stats = summarise(collect(*lab(tmp_path, missing)), "avg").loc["xlmr"]
     qa = stats.loc[("nli", "qa")]
@@ -123,7 +124,7 @@ def test_a_missing_baseline_takes_its_pair_and_no_more(tmp_path):
     assert mean["mean"] == pytest.approx(60.0)
 
 
-def test_controls_are_told_from_models_whose_other_cells_are_missing(tmp_path):
+def test_models_with_missing_cells_are_no_controls(tmp_path):
     paths, context = lab(tmp_path, missing=cells(recipes="nli"))
     assert context.models == ["xlmr"]
     assert context.controls == ["random"]
@@ -142,7 +143,7 @@ def test_no_score_at_all_is_a_result(tmp_path):
     assert len(stats) == 2 * 3
 
 
-def test_a_target_in_the_source_language_alone_has_no_zero_shot_column(tmp_path):
+def test_source_only_targets_have_no_zero_shot_column(tmp_path):
     study = cells(recipes="none")
     paths = write(
         tmp_path,
@@ -164,7 +165,7 @@ def test_majority_is_averaged_over_the_same_languages(tmp_path):
     assert majority(results, "zero_shot") == {"nli": pytest.approx(34.5)}
 
 
-def test_different_languages_of_one_target_are_warned_of(tmp_path):
+def test_different_languages_give_a_warning(tmp_path):
     study = cells(recipes="none", targets="qa pos")
     scores = [score(cell, {"en": 50.0, "xa": 40.0}) for cell in study]
     scores[1] = score(study[1], {"en": 50.0})
@@ -174,7 +175,7 @@ def test_different_languages_of_one_target_are_warned_of(tmp_path):
 
 
 def damaged(**changes) -> dict:
-    """A score of the first cell with some keys changed."""
+    """Return a score of the first cell with some keys changed."""
     return score(cells()[0], {"en": 50.0, "xa": 40.0}, **changes)
 
 
@@ -206,11 +207,24 @@ def test_a_damaged_score_names_file_and_key(tmp_path, changes, named):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"schema": 1}'])
-def test_a_file_that_is_no_score_is_an_input_error(tmp_path, content):
+def test_files_without_a_score_are_input_errors(tmp_path, content):
     path = tmp_path / "score.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"score\.json: damaged score file"):
         ScoreFile.read(path)
+
+
+def test_a_score_file_is_written_as_it_was_read(tmp_path):
+    content = damaged(validation={"language": "en", "n": 3, "metrics": {"f1": 1.5}})
+    content["languages"]["xa"]["threshold"] = 0.25
+    store.write_json(tmp_path / "first.json", content)
+    ScoreFile.read(tmp_path / "first.json").write(tmp_path / "second.json")
+    assert json.loads((tmp_path / "second.json").read_text()) == content
+
+
+def test_headline_is_zero_shot_if_possible(tmp_path):
+    paths = write(tmp_path, damaged(), score(cells()[0], {"en": 50.0}))
+    assert [ScoreFile.read(path).headline for path in paths] == [40, 50]
 
 
 def test_two_files_of_one_cell_name_both(tmp_path):
@@ -219,13 +233,13 @@ def test_two_files_of_one_cell_name_both(tmp_path):
         collect(paths, Context("lab", cells()))
 
 
-def test_a_cell_of_another_study_is_refused_with_the_nearest(tmp_path):
+def test_a_cell_of_another_study_is_an_error(tmp_path):
     paths = write(tmp_path, damaged(recipe="nlj"))
     with pytest.raises(InputError, match=r"xlmr\.nlj\.qa\.s1 is not in study 'lab'; did you mean"):
         collect(paths, Context("lab", cells()))
 
 
-def test_two_main_metrics_of_one_target_are_refused(tmp_path):
+def test_two_main_metrics_of_a_target_are_an_error(tmp_path):
     one, two = cells()[:2]
     paths = write(tmp_path, score(one, {"xa": 50.0}), score(two, {"xa": 50.0}, metric="accuracy"))
     with pytest.raises(InputError, match=r"1\.json: key 'main_metric'.*'accuracy'.*'f1'"):

@@ -28,15 +28,15 @@ P = st.floats(0, 1)
 
 
 def covered(truth, make, times=400):
-    """In which share of simulated data sets the interval holds the truth."""
-    found = [make(np.random.default_rng(seed)) for seed in range(times)]
-    return np.mean([one.low <= truth <= one.high for one in found])
+    """Return the share of simulated data sets whose interval contains the truth."""
+    intervals = [make(np.random.default_rng(seed)) for seed in range(times)]
+    return np.mean([x.low <= truth <= x.high for x in intervals])
 
 
 # ------------------------------------------------------------------------------------ bootstrap
 
 
-def test_the_bootstrap_has_the_standard_error_of_a_share():
+def test_bootstrap_has_the_standard_error_of_a_share():
     random = np.random.default_rng(1)
     right = (random.random((500, 2)) < [0.6, 0.8]).astype(float)
     [drawn] = ratio_replicates([(np.arange(500), right, np.ones_like(right))], 2000)
@@ -46,7 +46,7 @@ def test_the_bootstrap_has_the_standard_error_of_a_share():
     assert drawn.mean(0) == pytest.approx(100 * shares, abs=0.2)
 
 
-def test_the_bootstrap_pairs_systems_and_translations():
+def test_bootstrap_pairs_systems_and_translations():
     random = np.random.default_rng(1)
     right = (random.random((300, 1)) < 0.7).astype(float)
     codes, ones = np.arange(300), np.ones((300, 2))
@@ -70,7 +70,7 @@ def test_a_ratio_of_sums_is_bootstrapped_as_one():
     assert drawn.std() == pytest.approx(expected, rel=0.06)
 
 
-def test_replicates_do_not_depend_on_the_memory_that_blocks_take(monkeypatch):
+def test_replicates_do_not_depend_on_block_size(monkeypatch):
     groups = [(np.arange(50), np.ones((50, 1)), np.ones((50, 1)) * 2)]
     whole = ratio_replicates(groups, 100)[0]
     monkeypatch.setattr("xstilts.results.statistics.BLOCK", 500)
@@ -81,7 +81,7 @@ def test_replicates_do_not_depend_on_the_memory_that_blocks_take(monkeypatch):
 
 
 def simulated_gain(random, *, gain=3.0, seeds=3, n=300, seed_sd=1.0):
-    """A gain over `seeds` runs of two systems on the same n examples, with its bootstrap."""
+    """Return a gain between two systems with `seeds` runs each on the same n examples."""
     hard = random.normal(size=(n, 1))
     shift = random.normal(0, 1, 2 * seeds) * seed_sd + np.repeat([0.0, gain], seeds)
     own = np.sqrt(0.6) * hard + np.sqrt(0.4) * random.normal(size=(n, 2 * seeds))
@@ -109,8 +109,8 @@ def test_the_interval_of_a_gain_covers_it(seeds, seed_sd):
 
 @pytest.mark.parametrize("seeds", [2, 3])
 @pytest.mark.parametrize("shared", [0.0, 0.5])
-def test_the_interval_of_a_slope_over_trainings_covers_it(seeds, shared):
-    """Also where runs of one seed go up and down together, which widens it."""
+def test_the_interval_of_a_slope_covers_it(seeds, shared):
+    """Also if runs of one seed are correlated, which widens it."""
     weights = np.concatenate([slope_weights([1, 2, 3, 4]), -slope_weights([1, 2, 3, 4])])
 
     def make(random):
@@ -129,7 +129,7 @@ def test_two_trainings_give_welchs_interval():
     assert found.p == pytest.approx(expected.pvalue)
 
 
-def test_what_one_training_yields_is_paired():
+def test_scores_of_one_training_are_paired():
     first, second = np.array([1.0, 4.0, 2.0]), np.array([2.0, 5.0, 3.5])
     difference = Sample(first, None, {"a": first}) - Sample(second, None, {"a": second})
     assert difference.interval == mean_interval(first - second)
@@ -157,7 +157,7 @@ def test_seeds_alone_give_students_interval():
     assert found == mean_interval(values)
 
 
-def test_a_missing_seed_stays_missing_in_every_combination():
+def test_missing_seeds_stay_missing_in_combinations():
     first = Sample(np.array([1.0, np.nan, 3.0]), np.ones((9, 3)))
     second = Sample(np.array([1.0, 1.0, 2.0]), np.ones((9, 3)))
     assert list((first - second).values) == [0, 1]
@@ -172,7 +172,7 @@ def test_a_slope_is_that_of_least_squares():
     assert slope.by_seed == pytest.approx(expected)
 
 
-def test_the_slope_of_a_line_through_independent_points_is_covered():
+def test_the_slope_through_points_is_covered():
     x = np.array([5.0, 6, 7, 8])
 
     def make(random):
@@ -183,7 +183,7 @@ def test_the_slope_of_a_line_through_independent_points_is_covered():
     assert np.isnan(line_interval([1, 2], [3, 5]).low)
 
 
-def test_ranks_are_sure_only_where_systems_differ():
+def test_ranks_are_certain_only_if_systems_differ():
     def system(value, seed):
         noise = np.random.default_rng(seed).normal(size=(1001, 3))
         return Sample(value + noise[0], value + noise[0] + noise[1:])
@@ -204,7 +204,7 @@ def test_holm_by_hand():
 
 
 @given(st.lists(P, min_size=1, max_size=8))
-def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p):
+def test_holm_is_between_p_and_bonferroni(p):
     corrected = holm(p)
     assert (corrected >= p).all()
     assert (corrected <= np.minimum(1, np.array(p) * len(p)) + 1e-12).all()
@@ -255,7 +255,7 @@ def test_the_mean_over_drawn_groups_is_covered(groups, seeds):
     assert 0.93 <= covered(2, make) <= 0.999
 
 
-def test_drawn_groups_that_are_alike_add_nothing():
+def test_equal_groups_add_no_variance():
     row = Sample(np.array([1.0, 2.0, 4.0]), None)
     assert random_mean([row, row]) == random_mean([row]) == row.interval
     one_seed = [Sample(np.array([value, np.nan]), None) for value in (1.0, 2.0, 6.0)]

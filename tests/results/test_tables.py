@@ -14,7 +14,15 @@ from tests.results.test_scores import cells, lab, score, write
 from xstilts.grid.artefacts import Cell
 from xstilts.results import tables
 from xstilts.results.scores import Context, collect
-from xstilts.results.tables import escape, markdown, print_tables, signed, table_csv, table_rows
+from xstilts.results.tables import (
+    escape,
+    markdown,
+    p_value,
+    print_tables,
+    signed,
+    table_csv,
+    table_rows,
+)
 
 HOSTILE = "a|b`c*d_e\n# [x](y) <b>&amp;\\|\x1b[31m $z$ ~~q~~"
 
@@ -66,7 +74,7 @@ def test_degenerate_runs_are_marked_and_counted(tmp_path):
     assert "2 of 4 scored runs" in text
 
 
-def test_one_seed_has_no_deviation_and_one_recipe_no_best(tmp_path):
+def test_one_seed_has_no_deviation(tmp_path):
     study = cells(recipes="none", targets="qa", seeds=(1,))
     text = markdown(collect(write(tmp_path, score(study[0], {"xa": 50.0})), Context("lab", study)))
     assert "| none | 50.0 | 50.0 |" in text
@@ -163,5 +171,13 @@ def test_cells_outside_the_study_are_not_missing(tmp_path):
     ("value", "sign", "text"),
     [(-0.04, "+", "+0.0"), (-1.25, "+", "−1.2"), (3, "", "3.0"), (0.06, "+", "+0.1")],
 )
-def test_numbers_have_a_true_minus_and_no_negative_zero(value, sign, text):
+def test_numbers_have_a_true_minus(value, sign, text):
     assert signed(value, sign) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0402, ".040"), (0.5, ".50"), (0.0012, ".0012"), (0.0004, "< .001"), (None, "–")],
+)
+def test_p_has_two_significant_digits(p, text):
+    assert p_value(p) == text

@@ -1,4 +1,4 @@
-"""From trained cells to the files of a study's folder."""
+"""From trained models to the files of a study's folder."""
 
 from pathlib import Path
 
@@ -22,29 +22,29 @@ QUICK = {
 
 
 def run(workspace, **study):
-    """Everything of a study, to its folder."""
+    """Run all steps of a study, and return the report."""
     grid = make_grid(**{**QUICK, **study})
-    for one in [*grid.scores(), *grid.aside()]:
-        for node in one.predictions.checkpoint.lineage()[1:]:
+    for wanted in [*grid.scores(), *grid.aside()]:
+        for node in wanted.predictions.checkpoint.lineage()[1:]:
             if not state.is_done(node):
                 workspace.train(node)
-        predict.run(one.predictions)
-        score.run(one)
+        predict.run(wanted.predictions)
+        score.run(wanted)
     return summarise.run(StudyView(grid))
 
 
 @pytest.fixture
-def made(workspace):
+def report(workspace):
     return run(workspace)
 
 
-def test_every_cell_leads_to_an_answer(made):
-    names = {path.name for path in made.files}
+def test_every_cell_leads_to_an_answer(report):
+    names = {path.name for path in report.files}
     assert {"answer.json", "answer.md", "table.tex"} <= names
     assert {"gains.csv", "gains.md", "gains.tex"} <= names
-    folder = made.files[0].parent
+    folder = report.files[0].parent
     answer = Answer.model_validate_json((folder / "answer.json").read_bytes())
-    assert answer == made.answer
+    assert answer == report.answer
     assert {f"{stem}.{kind}" for stem in answer.figures for kind in ("svg", "png")} <= names
     assert {f"{stem}.{kind}" for stem in answer.tables for kind in ("csv", "md", "tex")} <= names
     assert any("One seed" in caveat for caveat in answer.caveats)
@@ -92,17 +92,17 @@ SCALE = {"analysis": "scale", "models": ["xlmr", "bert"]}
     ],
     ids=lambda value: value.get("analysis", "") if isinstance(value, dict) else "",
 )
-def test_every_analysis_answers_from_a_studys_own_files(workspace, monkeypatch, study, expected):
+def test_every_analysis_answers_from_files(workspace, monkeypatch, study, expected):
     monkeypatch.setitem(MODELS, "bert", {**MODELS["bert"], "parameters": 10**6})
     Path("ids.txt").write_text("1\n3\n5\n7\n9\txa\n")
-    made = run(workspace, **{"targets": ["nli"], **study})
-    assert set(made.answer.tables) == expected
-    assert not made.answer.finding.startswith("No answer yet")
-    assert not any("no scores yet" in text for text in made.answer.caveats)
+    report = run(workspace, **{"targets": ["nli"], **study})
+    assert set(report.answer.tables) == expected
+    assert not report.answer.finding.startswith("No answer yet")
+    assert not any("no scores yet" in text for text in report.answer.caveats)
     if study is SIZE:
-        labels = [estimate.label for estimate in made.answer.estimates]
+        labels = [estimate.label for estimate in report.answer.estimates]
         assert "Slope of the drop on listed" in labels
     if study is ORDER:
-        lost = pd.read_csv(made.files[0].parent / "forgetting.csv")
+        lost = pd.read_csv(report.files[0].parent / "forgetting.csv")
         assert set(lost["task"]) == {"paraphrase", "entities"}
         assert set(lost["runs"]) == {2}

@@ -55,7 +55,7 @@ class Samples:
         self.results = results
         self.subsets = subsets or {}
         self.seeds = results.context.seeds
-        self._examples = examples
+        self.examples = examples
         self._scored = {Cell(*key) for key in results.scored.iloc[:, :4].itertuples(index=False)}
         keys = ["model", "recipe", "target", "seed", "language"]
         self._points = results.frame[results.frame["headline"]].set_index(keys)["value"].to_dict()
@@ -148,7 +148,7 @@ class Samples:
         """
         subset = self.subsets[name] if name else None
         cells = self._cells(target)
-        tables = [self._examples(cell) for cell in cells]
+        tables = [self.examples(cell) for cell in cells]
         if not tables or any(table is None for table in tables):
             return {}
         by_cell = [dict(list(t.groupby("language", observed=True))) for t in tables]
