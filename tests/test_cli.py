@@ -180,11 +180,11 @@ def use_reviews(format: str, content: bytes | None, labels: str = "") -> str:
         ("xnli", TSV, "reviews.txt: no row in 'en'"),
         ("xnli", TSV + ROW.format(1) + "en\tneut", "reviews.txt:3: 2 columns, expected 5"),
         ("xnli", TSV + ROW.format("1\tmore"), "reviews.txt:2: 6 columns, expected 5"),
-        ("xnli", TSV + ROW.format(1) * 2, "reviews.txt:3: id '1' again, after .*:2"),
+        ("xnli", TSV + ROW.format(1) * 2, "reviews.txt:3: id '1' is repeated; first in .*:2"),
         ("xnli", (TSV + ROW.format("é")).encode("latin-1"), "reviews.txt:2: not UTF-8"),
         ("xnli", TSV + ROW.format(1).replace("neutral", "maybe"), ":2: unknown label 'maybe'"),
         ("xnli", TSV.replace("pairID", "pid") + ROW.format(1), ":2: no column 'pairID'"),
-        ("squad", SQUAD[:-9], "reviews.txt: not valid JSON, or cut"),
+        ("squad", SQUAD[:-9], "reviews.txt: not valid JSON, or truncated"),
         ("squad", SQUAD, "reviews.txt: no row is left"),
         ("squat", SQUAD, "unknown format 'squat'.* did you mean 'squad'"),
     ],
@@ -351,6 +351,36 @@ def test_why_names_missing_artefacts_and_settings(folder, capsys):
     edit("nli:\n    train: {learning_rate: 1.0e-3}", "nli:\n    train: {learning_rate: 2.0e-3}")
     shown = output(capsys, "why", "tiny.nli.tatoeba.s1")
     assert f"settings.learning_rate is 0.002 here, 0.001 in {step.id}" in shown
+
+
+def test_why_tells_deleted_from_never_made(folder, capsys):
+    grid, _ = state.open_study(STUDY)
+    step = grid.artefacts().checkpoints[ids("checkpoints")["tiny.nli.s1"]]
+    store.write_text(step.job.benchmark, "s\n1\n")
+    shown = output(capsys, "why", "tiny.nli.tatoeba.s1")
+    assert f"  {step.path}\n    deleted since it was made\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("models", r"^tiny +.* random"),
+        ("tasks", r"^paraphrase .* classify +\d+ .*target"),
+        ("recipes", r"^none +no intermediate step\s"),
+        ("studies", r"^config/config\.yaml "),
+    ],
+)
+def test_list_prints_entries_in_80_columns(folder, capsys, monkeypatch, kind, row):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = output(capsys, "list", kind)
+    assert re.search(row, shown, re.M), shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_seed_may_be_written_as_in_a_cell(folder, rejection):
+    for seed in ("7", "s7"):
+        message = rejection("export-xtreme", "--recipe=none", f"--seed={seed}", "--out=out")
+        assert "the study has no seed '7'" in message
 
 
 def test_gc_lists_and_deletes_unused_results(folder, capsys):

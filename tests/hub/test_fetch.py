@@ -228,7 +228,7 @@ def test_each_dataset_error_is_one_message(hub, project):
         ),
         "repeated_id": (
             {**place, "config": "b", "split": "test+train", "columns": {**PAIR, "id": "label"}},
-            "id '0' again, after ",
+            "id '0' is repeated; first in ",
         ),
         "nothing_left": ({**place, "only": {"premise": "x*"}}, "no row with {'premise': 'x*'}"),
     }

@@ -101,16 +101,16 @@ def test_text_files_may_be_compressed(tmp_path, name, packed):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("data.csv", 'text\n"a', r"data\.csv:2: not valid CSV, or cut"),
+        ("data.csv", 'text\n"a', r"data\.csv:2: not valid CSV, or truncated"),
         ("data.tsv", "id\ttext\n1\n", r"data\.tsv:2: 1 columns, expected 2"),
         (
             "data.json",
             '[{"text": "a"}, 3]',
             "row 2: expected a JSON object, found int",
         ),
-        ("data.json", '[{"text": "a"}', r"data\.json: not valid JSON, or cut"),
+        ("data.json", '[{"text": "a"}', r"data\.json: not valid JSON, or truncated"),
         ("data.jsonl.gz", b"", "the file is empty|not valid gzip"),
-        ("data.txt.gz", gzip.compress(b"a" * 99)[:-8], "not valid gzip, or cut"),
+        ("data.txt.gz", gzip.compress(b"a" * 99)[:-8], "not valid gzip, or truncated"),
     ],
 )
 def test_a_damaged_text_file_is_one_message(tmp_path, name, content, message):
@@ -136,7 +136,7 @@ POOLS = {"foreign": "a", "english": "b", "pairs": "gold"}
         ([[1, 3]], "no sentence has the id 'en-2'"),
         ([[0, 1]], "no sentence has the id 'de--1'"),
         ([[1, 1], [2, 1]], "'en-0' already has the translation 'de-0'"),
-        ([[1]], r"\[1\] is no pair of numbers"),
+        ([[1]], r"\[1\] is not a pair of numbers"),
     ],
 )
 def test_pairs_must_fit_the_pools(load, gold, message):
@@ -162,7 +162,7 @@ def test_a_treebank_becomes_surface_words(load):
     ("changes", "message"),
     [
         ({"m": [{"id": "3-4", "form": "x"}]}, "row 1: 'x' fuses words 3 to 4, but the sentence"),
-        ({"m": [{"id": "x", "form": "x"}]}, "row 1: 'x' is no word number"),
+        ({"m": [{"id": "x", "form": "x"}]}, "row 1: 'x' is not a word number"),
         ({"h": ["3"]}, "row 1: 3 words and 1 heads"),
         ({"t": ["ADP", "DET", "NOMEN"]}, "row 1: unknown label 'NOMEN'; valid: ADJ"),
     ],
@@ -229,7 +229,7 @@ def test_an_unusable_row_is_reported(load, family, record, split, message):
 def test_a_truncated_file_is_reported(tmp_path):
     path = tmp_path / "data.parquet"
     path.write_bytes(parquet([{"text": "a"}])[:40])
-    with pytest.raises(InputError, match=r"data\.parquet: not valid Parquet, or cut"):
+    with pytest.raises(InputError, match=r"data\.parquet: not valid Parquet, or truncated"):
         read(HubSplit(**PLACE, columns={"text": "text"}), mask.hub_items, [path], "en")
 
 

@@ -80,8 +80,8 @@ def encode(rows, tokenizer, settings, labels, train):
     room = settings.max_length - settings.max_question_length - added
     if room <= settings.stride:
         raise InputError(
-            f"encode.max_length {settings.max_length} leaves {room} tokens for the context beside "
-            f"max_question_length {settings.max_question_length}: expected more than the stride, "
+            f"encode.max_length {settings.max_length} leaves {room} tokens for the context after "
+            f"max_question_length {settings.max_question_length}; expected more than the stride, "
             f"{settings.stride}"
         )
     questions = [row["question"].strip() for row in rows]

@@ -253,7 +253,7 @@ def hub_items(records):
         starts = len(foreign), len(english)
         for pair in pairs:
             if len(pair) != 2 or not all(isinstance(number, int) for number in pair):
-                raise InputError(f"{place}: {pair} is no pair of numbers")
+                raise InputError(f"{place}: {pair} is not a pair of numbers")
             f, e = (start + number - 1 for start, number in zip(starts, pair, strict=True))
             golds.append((place, f"{language}-{f}", f"en-{e}"))
         for code, side, sentences in ((language, foreign, sides[0]), ("en", english, sides[1])):

@@ -84,7 +84,7 @@ def _whole(fields: dict, name: str, path: Path) -> dict:
     if 0 in counts or counts[1] != counts[2]:
         raise InputError(
             f"{path}: test {name!r} has {counts[0]} contexts, {counts[1]} questions and {counts[2]}"
-            " answers (is the file cut?)"
+            " answers (is the file truncated?)"
         )
     return fields
 

@@ -40,7 +40,7 @@ def parquet(path: Path) -> Iterator[tuple[str, dict]]:
         for number, record in enumerate(records, 1):
             yield f"{path}: row {number}", record
     except pa.ArrowException as error:
-        raise InputError(f"{path}: not valid Parquet, or cut: {error}") from None
+        raise InputError(f"{path}: not valid Parquet, or truncated: {error}") from None
 
 
 READERS: Mapping[str, Callable[[Path], Iterator[tuple[str, dict | None]]]] = {

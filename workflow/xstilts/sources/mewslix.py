@@ -43,7 +43,7 @@ def pairs(paths: list[Path], language: str, candidates: bool = False) -> Iterato
             entity = _entity(field(record, "entity", dict, place), place)
             if row["matches"] != [entity["id"]]:
                 raise InputError(
-                    f"{place}: the mention is of {row['matches'][0]!r}, but the entity beside it "
+                    f"{place}: the mention is of {row['matches'][0]!r}, but the entity next to it "
                     f"is {entity['id']!r}"
                 )
             if candidates and entity["id"] not in seen:

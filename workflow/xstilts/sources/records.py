@@ -55,11 +55,12 @@ def collect(
             raise InputError(f"{place}: number_ids would lose which sentences are a pair")
         id = str(number) if number_ids else row.get("id", str(number))
         if id in places:
-            raise InputError(f"{place}: id {id!r} again, after {places[id]} ({instead})")
+            raise InputError(f"{place}: id {id!r} is repeated; first in {places[id]} ({instead})")
         places[id] = place
         if rows and len(row.get("choices", ())) != len(rows[0].get("choices", ())):
             raise InputError(
-                f"{place}: {len(row['choices'])} choices, but {len(rows[0]['choices'])} before it"
+                f"{place}: {len(row['choices'])} choices, but {len(rows[0]['choices'])} in the rows "
+                "before"
             )
         rows.append(row | {"id": id})
     if not rows:
@@ -89,7 +90,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: not valid gzip, or cut: {error}") from None
+        raise InputError(f"{path}: not valid gzip, or truncated: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -148,7 +149,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
             yield f"{path}:{line}", values
             line = reader.line_num + 1
     except CsvError as error:
-        raise InputError(f"{path}:{line}: not valid CSV, or cut: {error}") from None
+        raise InputError(f"{path}:{line}: not valid CSV, or truncated: {error}") from None
 
 
 def _table(
@@ -163,7 +164,7 @@ def _table(
         else:
             raise InputError(
                 f"{place}: {len(values)} columns, expected {len(columns)} as in the header"
-                " (is the file cut?)"
+                " (is the file truncated?)"
             )
 
 
@@ -202,7 +203,7 @@ def _decode(source: str, place: str) -> Any:
         return json.loads(source)
     except json.JSONDecodeError as error:
         at = f"line {error.lineno}, column {error.colno}"
-        raise InputError(f"{place}: not valid JSON, or cut: {error.msg} at {at}") from None
+        raise InputError(f"{place}: not valid JSON, or truncated: {error.msg} at {at}") from None
 
 
 def _object(value: Any, place: str) -> dict:

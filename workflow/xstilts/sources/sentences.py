@@ -21,7 +21,7 @@ def tatoeba(paths: list[Path], language: str) -> Iterator[Item]:
     if len(foreign) != len(english):
         raise InputError(
             f"{other}: {len(foreign)} lines, but its English side has {len(english)}"
-            " (is a file cut?)"
+            " (is a file truncated?)"
         )
     for side, prefix, match, sentences in (
         ("foreign", language, "en", foreign),
@@ -83,7 +83,9 @@ def _pairs(path: Path) -> list[Triple]:
     for place, line in lines(path):
         left, tab, right = line.partition("\t")
         if not (left and tab and right):
-            raise InputError(f"{place}: expected two columns between a tab (is the file cut?)")
+            raise InputError(
+                f"{place}: expected two columns, separated by a tab (is the file truncated?)"
+            )
         pairs.append((place, left, right))
     return pairs
 

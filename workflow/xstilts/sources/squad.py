@@ -81,7 +81,7 @@ def passages(paths: list[Path], language: str, candidates: bool = True) -> Itera
                 if not candidates or path.stem == language:
                     questions.append((where, row))
     if not questions:
-        raise InputError(f"{paths[0]}: expected a file {language}.json beside it")
+        raise InputError(f"{paths[0]}: expected a file {language}.json next to it")
     for place, row in questions:
         yield place, row | {"matches": matches[row["id"]] if candidates else []}
     if candidates:

@@ -68,7 +68,7 @@ def translated(
         raise InputError(f"portion {portion!r}: expected 'a' or 'b'")
     for code in (language, "en"):
         if code not in files:
-            raise InputError(f"{paths[0]}: `portion` needs the file *.{code}.tsv beside it")
+            raise InputError(f"{paths[0]}: `portion` needs the file *.{code}.tsv next to it")
     premise = layout.text["text_a"]
     for pair in zip_longest(layout.records(files[language]), layout.records(files["en"])):
         if None in pair:

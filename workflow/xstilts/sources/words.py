@@ -55,7 +55,7 @@ def surface(parts: list[Part], spans: Spans, language: str, place: str) -> dict 
         if not first <= last <= len(parts):
             raise InputError(
                 f"{place}: {form!r} fuses words {first} to {last}, but the sentence has"
-                f" {len(parts)} (is the file cut?)"
+                f" {len(parts)} (is the file truncated?)"
             )
     rank = f"{_RANK_FIRST.get(language, '')} {_RANK}".split()
     words, tags = _fuse(parts, spans, rank)
@@ -70,7 +70,7 @@ def number(text: str, place: str) -> tuple[int, str | None, int]:
     """Return first number, separator and last number of a word's number: 4, 4-5 or 4.1."""
     found = _NUMBER.fullmatch(text)
     if not found:
-        raise InputError(f"{place}: {text!r} is no word number, such as 4, 4-5 or 4.1")
+        raise InputError(f"{place}: {text!r} is not a word number, such as 4, 4-5 or 4.1")
     return int(found[1]), found[2], int(found[3] or found[1])
 
 
@@ -155,7 +155,7 @@ def ccgbank(paths: list[Path], language: str) -> Iterator[Item]:
             leaves = _LEAF.findall(line)
             skeleton = _NODE.sub("(", _LEAF.sub("", line)).replace(" ", "")
             if not leaves or skeleton.strip("()") or skeleton.count("(") != skeleton.count(")"):
-                raise InputError(f"{place}: not a whole CCG tree (is the file cut?)")
+                raise InputError(f"{place}: not a complete CCG tree (is the file truncated?)")
             yield (
                 place,
                 {
@@ -166,4 +166,4 @@ def ccgbank(paths: list[Path], language: str) -> Iterator[Item]:
             )
             name = ""
         if name:
-            raise InputError(f"{path}: the tree of {name} is missing (is the file cut?)")
+            raise InputError(f"{path}: the tree of {name} is missing (is the file truncated?)")
