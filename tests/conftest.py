@@ -1,4 +1,4 @@
-"""The tiny project, with its data prepared and its initial models made once."""
+"""Fixtures of the tiny project, whose data and initial models are prepared once."""
 
 import contextlib
 import shutil
@@ -21,7 +21,7 @@ def _prepared(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def workspace(_prepared, tmp_path, monkeypatch):
-    """A copy of the prepared store, of this test alone, as working directory."""
+    """A copy of the prepared store for one test, as working directory."""
     folder = tmp_path / "workspace"
     shutil.copytree(_prepared, folder)
     monkeypatch.chdir(folder)
@@ -33,7 +33,7 @@ def workspace(_prepared, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def published(_prepared, tmp_path_factory):
-    """The grid of every real class of model; their store, as working directory."""
+    """Grid of every real class of model, with their store as working directory."""
     from tests import real_classes
 
     folder = tmp_path_factory.mktemp("classes") / "store"
@@ -46,14 +46,14 @@ def published(_prepared, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def root(_prepared):
-    """The folder of a model's initial checkpoint, by the model's name."""
+    """Function from a model's name to the folder of its initial checkpoint."""
     grid = make_grid()
     return lambda model: _prepared / grid.root(model).path
 
 
 @pytest.fixture(scope="session")
 def rows(_prepared):
-    """The canonical rows of a task: rows(task, language, split)."""
+    """Function that returns canonical rows: rows(task, language, split)."""
     from xstilts import store
 
     grid = make_grid()
@@ -62,7 +62,7 @@ def rows(_prepared):
 
 @pytest.fixture(scope="session")
 def tokenizer(root):
-    """XLM-R's kind of tokenizer, with 200 pieces."""
+    """A tokenizer like XLM-R's, with 200 pieces."""
     from xstilts.modelling.checkpoints import load_tokenizer
 
     return load_tokenizer(root("xlmr"))
@@ -70,7 +70,7 @@ def tokenizer(root):
 
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory, rows) -> SimpleNamespace:
-    """A BERT of its own kind: WordPiece, and token types that tell the texts of a pair apart."""
+    """A BERT with WordPiece, and with token types that distinguish the texts of a pair."""
     import transformers
 
     from xstilts.modelling import checkpoints

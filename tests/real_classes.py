@@ -1,4 +1,4 @@
-"""Every real class of model, tiny and with tokenizer files as published, in the results store."""
+"""Every real class of model, tiny and with tokenizer files as published, in a results store."""
 
 import io
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ DISENTANGLED = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "typ
 
 @dataclass(frozen=True)
 class Kind:
-    """A published class: its configuration, its published class and the files of its tokenizer."""
+    """A published model: its configuration, its class and the files of its tokenizer."""
 
     config: dict
     published: str
@@ -64,7 +64,7 @@ KINDS = {
         "XLMRobertaTokenizer",
     ),
 }
-# file name, and what of SentencePiece's own pieces the published models have
+# file name, and options for the special pieces of the published models
 SENTENCEPIECE = {
     "xlmr": ("sentencepiece.bpe.model", {}),
     "t5": (
@@ -92,7 +92,7 @@ TASK = {**TASK_OF, "retrieve": "passages", "mine": "tatoeba"}
 
 
 def grid(form: str = "heads", **study) -> Grid:
-    """The tiny project's tasks with every class as a model of the Hub."""
+    """Return a grid of the tiny project's tasks with every class as a model of the Hub."""
     about = {
         name: {
             "hub": {
@@ -111,7 +111,7 @@ def grid(form: str = "heads", **study) -> Grid:
 
 
 def tokenizer_files(folder: Path, form: str, texts: list[str]) -> None:
-    """The vocabulary in the form in which models of a class are published."""
+    """Write the vocabulary in the form in which models of a class are published."""
     if form == "wordpiece":
         words = " ".join(texts)
         pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(words.split()))[:60]]
@@ -137,7 +137,7 @@ def tokenizer_files(folder: Path, form: str, texts: list[str]) -> None:
 
 
 def publish(root, texts: list[str]) -> None:
-    """Leave a model in the store as `fetch` does of a published one."""
+    """Publish a model in the results store, as `fetch` does."""
     kind = KINDS[root.model]
     made = store.scratch(root.id)
     tokenizer_files(made, kind.tokenizer, texts)
@@ -146,13 +146,13 @@ def publish(root, texts: list[str]) -> None:
     model = getattr(transformers, kind.published)(config)
     state = {key: w.contiguous().clone() for key, w in model.state_dict().items()}
     if kind.tokenizer == "t5":
-        state["lm_head.weight"] *= 0.5  # mT5's are not its embeddings
-    save_file(state, made / "model.safetensors")  # with what is tied, as many published ones
+        state["lm_head.weight"] *= 0.5  # mT5's head is not its embeddings
+    save_file(state, made / "model.safetensors")  # with tied weights, as many published models
     config.architectures = [kind.published]
     config.save_pretrained(made)
     fetch.complete_tokenizer(made, root.origin)
-    told = {"lineage": [root.id], "pretrained_pooler": False, "labels": {}}
-    store.publish(made, Path(root.path), {"id": root.id, **told})
+    about = {"lineage": [root.id], "pretrained_pooler": False, "labels": {}}
+    store.publish(made, Path(root.path), {"id": root.id, **about})
 
 
 def fill(project: Grid, models: Iterable[str] = KINDS) -> None:
@@ -175,24 +175,24 @@ def fill(project: Grid, models: Iterable[str] = KINDS) -> None:
         store.publish(made, Path(project.dataset("passages", "en", split).path), {})
 
 
-def trained(step, monkeypatch, look) -> None:
-    """Train a step in this process, and show what it has before it is saved to `look`."""
+def trained(step, monkeypatch, inspect) -> None:
+    """Train a step in this process, and call `inspect` with the model before it is saved."""
     publish = train.publish
 
-    def looked(step, trainer, *rest):
-        look(trainer.model)
+    def inspected(step, trainer, *rest):
+        inspect(trainer.model)
         publish(step, trainer, *rest)
 
-    monkeypatch.setattr(train, "publish", looked)
+    monkeypatch.setattr(train, "publish", inspected)
     train.run(step)
 
 
-def predictions_of(built, found) -> list[dict]:
-    """What a model in memory, trained for `found`, predicts for its first data set."""
-    module, step = family(found.family), found.checkpoint
+def predictions_of(built, predictions) -> list[dict]:
+    """Return what a model in memory predicts for the first dataset of `predictions`."""
+    module, step = family(predictions.family), predictions.checkpoint
     labels = module.labels(store.read_rows(Path(step.parts[0].train[0].path)))
     tokenizer = checkpoints.load_tokenizer(Path(step.parent.path))
-    rows = store.read_rows(Path(found.datasets[0].path))
+    rows = store.read_rows(Path(predictions.datasets[0].path))
     return inference.predict_rows(
-        built, tokenizer, module, rows, labels, found.encode, found.settings
+        built, tokenizer, module, rows, labels, predictions.encode, predictions.settings
     )

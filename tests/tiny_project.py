@@ -1,4 +1,4 @@
-"""A project of tiny models and data sets that tests train, predict and look at."""
+"""A project of tiny models and datasets that tests train and predict with."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ TASK_OF = {
 
 
 def architecture(model_type: str = "xlm-roberta", dropout: float = 0.0) -> dict:
-    """A model of a few thousand weights."""
+    """Return the settings of a model with a few thousand weights."""
     return {
         "model_type": model_type,
         "num_hidden_layers": 1,
@@ -102,7 +102,7 @@ STUDY = {
 
 
 def make_grid(**study):
-    """The small project's grid; keywords change its study."""
+    """Return the tiny project's grid; keywords change its study."""
     from xstilts.config.project import Project
     from xstilts.grid.grid import Grid
 
@@ -134,33 +134,33 @@ def fill() -> None:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A working directory with a results store; tests run inside of it."""
+    """A working directory with a results store, in which a test runs."""
 
     folder: Path
 
     def step(self, recipe: str, model: str = "xlmr", seed: int = 1, **study):
-        """The checkpoint at the end of a recipe, not trained yet."""
+        """Return the checkpoint at the end of a recipe; it is not trained yet."""
         from xstilts.recipe import parse
 
         return make_grid(**study).step(model, parse(recipe), seed)
 
     def train(self, step, **options) -> dict[str, bytes]:
-        """Train a checkpoint in this process; the bytes of its files."""
+        """Train a checkpoint in this process, and return the bytes of its files."""
         from xstilts.stages import train
 
         train.run(step, **options)
         return self.files(step)
 
     def files(self, step) -> dict[str, bytes]:
-        """The files that hold a checkpoint's model; not its log and provenance."""
+        """Return the files of a checkpoint's model, without log and manifest."""
         from xstilts import store
 
         store.verify(Path(step.path), "")
-        told = ("manifest.json", "training.jsonl")
-        return {p.name: p.read_bytes() for p in Path(step.path).iterdir() if p.name not in told}
+        omitted = ("manifest.json", "training.jsonl")
+        return {p.name: p.read_bytes() for p in Path(step.path).iterdir() if p.name not in omitted}
 
     def command(self, stage: str, id: str, *options: str, **study) -> subprocess.Popen:
-        """A stage as a process of its own."""
+        """Start a stage in its own process."""
         from xstilts.report.view import StudyView
 
         view = StudyView(make_grid(**study))
@@ -172,7 +172,7 @@ class Workspace:
         )
 
     def saves(self, step) -> list[int]:
-        """The optimiser steps whose state is saved, whole."""
+        """Return the optimiser steps with a complete save."""
         folder = Path("results/scratch") / step.id / "trainer"
         found = folder.glob("checkpoint-*/trainer_state.json")
         return sorted(int(path.parent.name.split("-")[1]) for path in found)

@@ -1,4 +1,4 @@
-"""Batches: what each optimiser step sees."""
+"""Batches: the examples of each optimiser step."""
 
 from collections import Counter
 
@@ -15,15 +15,15 @@ seeds = st.integers(0, 2**40)
 
 
 @given(counts, seeds, counts, counts)
-def test_subsamples_are_nested_and_distinct(count, seed, one, other):
-    small, large = sorted((one, other))
+def test_subsamples_are_nested_and_distinct(count, seed, size, other_size):
+    small, large = sorted((size, other_size))
     chosen = subsample(count, Size(small), seed)
     assert len(chosen) == len(set(chosen)) == min(small, count)
     assert set(chosen) <= set(subsample(count, Size(large), seed)) <= set(range(count))
     assert chosen == sorted(chosen)
 
 
-def test_subsamples_differ_between_seeds_and_a_whole_is_in_order():
+def test_subsamples_differ_between_seeds():
     assert subsample(1000, Size(10), 1) != subsample(1000, Size(10), 2)
     assert subsample(5, None, 1) == [0, 1, 2, 3, 4]
     assert len(subsample(40, Size(5, percent=True), 1)) == 2
@@ -52,8 +52,8 @@ def test_every_pass_sees_every_example_once(lengths, batch_size, seed):
 )
 def test_the_number_of_steps(epochs, cap, max_steps, expected):
     # 21 examples in batches of 10 are 3 steps a pass, of which the cap leaves one
-    found = plan({"a": Supply([1] * 21, epochs, cap)}, 10, 1, max_steps=max_steps)
-    assert len(found) == expected
+    steps = plan({"a": Supply([1] * 21, epochs, cap)}, 10, 1, max_steps=max_steps)
+    assert len(steps) == expected
 
 
 def test_the_steps_of_several_tasks_add_up():
@@ -61,16 +61,16 @@ def test_the_steps_of_several_tasks_add_up():
     assert len(plan(supplies, 10, 1)) == 2 * 4 + 10 + 2
 
 
-def test_batches_hold_examples_of_like_length():
+def test_batches_hold_examples_of_similar_length():
     lengths = [(37 * number) % 101 for number in range(1000)]
     batches = [batch for _, batch in plan({"a": Supply(lengths, 1)}, 10, 1)]
     spread = [max(lengths[i] for i in b) - min(lengths[i] for i in b) for b in batches]
     assert sum(spread) / len(spread) < 5, "of a hundred; at random it is about 80"
     means = [sum(lengths[i] for i in batch) for batch in batches]
-    assert means != sorted(means), "long and short batches come mixed"
+    assert means != sorted(means), "long and short batches are mixed"
 
 
-def test_tasks_are_drawn_in_proportion_to_their_capped_size_or_alike():
+def test_tasks_are_drawn_by_capped_size_or_uniformly():
     supplies = {"a": Supply([1] * 900, 1), "b": Supply([1] * 900, 1, 300)}
     drawn = Counter(task for task, _ in plan(supplies, 9, 1, "proportional", 4000))
     assert drawn["a"] / 4000 == pytest.approx(0.75, abs=0.03)
@@ -79,14 +79,14 @@ def test_tasks_are_drawn_in_proportion_to_their_capped_size_or_alike():
 
 
 @pytest.mark.parametrize(("temperature", "share"), [(1.0, 0.9), (2.0, 0.75), (1e9, 0.5)])
-def test_a_temperature_moves_tasks_from_proportional_to_uniform(temperature, share):
+def test_temperature_flattens_the_shares_of_tasks(temperature, share):
     supplies = {"a": Supply([1] * 900, 1), "b": Supply([1] * 100, 1)}
-    found = plan(supplies, 9, 1, "temperature", 4000, temperature)
-    assert Counter(task for task, _ in found)["a"] / 4000 == pytest.approx(share, abs=0.03)
+    steps = plan(supplies, 9, 1, "temperature", 4000, temperature)
+    assert Counter(task for task, _ in steps)["a"] / 4000 == pytest.approx(share, abs=0.03)
 
 
 @pytest.mark.parametrize(("temperature", "share"), [(1.0, 0.9), (2.0, 0.75)])
-def test_languages_are_drawn_apart_by_their_temperature(temperature, share):
+def test_languages_are_drawn_by_their_temperature(temperature, share):
     supply = Supply([1] * 1000, 1, groups=(900, 100), temperature=temperature)
     batches = [batch for _, batch in plan({"a": supply}, 10, 1, max_steps=4000)]
     assert all(len({example < 900 for example in batch}) == 1 for batch in batches)
@@ -95,7 +95,7 @@ def test_languages_are_drawn_apart_by_their_temperature(temperature, share):
     assert drawn == pytest.approx(share, abs=0.03)
 
 
-def test_a_plan_depends_on_its_arguments_alone():
+def test_a_plan_depends_only_on_its_arguments():
     supplies = {"a": Supply([3, 1, 2] * 9, 3), "b": Supply([1] * 20, 3)}
     first = plan(supplies, 4, 7)
     assert plan(supplies, 4, 7) == first
@@ -111,16 +111,16 @@ GOLDEN = [("a", [2, 3]), ("b", [0, 1]), ("b", [2]), ("a", [0, 1]), ("a", [4])]
 
 
 def test_a_plan_of_a_fixed_seed_never_changes():
-    # written down: a change here makes results of one identity differ
+    # a change here would give two results one identity
     assert plan({"a": Supply([1, 2, 3, 4, 5], 1), "b": Supply([1, 1, 2], 1)}, 2, 3) == GOLDEN
 
 
 @given(st.lists(st.integers(), min_size=1, max_size=50, unique=True), st.integers(1, 60))
-def test_micro_batches_are_of_like_size_and_lose_nothing(examples, parts):
-    found = split(examples, parts)
-    assert len(found) == parts
-    assert all(found)
+def test_micro_batches_are_similar_and_complete(examples, parts):
+    chunks = split(examples, parts)
+    assert len(chunks) == parts
+    assert all(chunks)
     if parts <= len(examples):
-        assert sorted(x for part in found for x in part) == sorted(examples)
-        sizes = [len(part) for part in found]
+        assert sorted(x for chunk in chunks for x in chunk) == sorted(examples)
+        sizes = [len(chunk) for chunk in chunks]
         assert max(sizes) - min(sizes) <= 1

@@ -16,24 +16,25 @@ MODELS = ["xlmr", "bert", "deberta"]
 
 
 def encoder(model) -> dict[str, torch.Tensor]:
-    """The weights of a model's encoder, a pooler left out."""
+    """Return the weights of a model's encoder, without a pooler."""
     state = model.base_model.state_dict()
     return {key: weight for key, weight in state.items() if not key.startswith("pooler.")}
 
 
 def head(model) -> dict[str, torch.Tensor]:
-    """The weights of a model beside its encoder."""
+    """Return the weights of a model outside its encoder."""
     prefix = model.base_model_prefix + "."
     return {key: w for key, w in model.state_dict().items() if not key.startswith(prefix)}
 
 
-def same(one: dict, other: dict) -> bool:
+def same(weights: dict, expected: dict) -> bool:
     """Whether two sets of weights are equal, bit by bit."""
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+    same_keys = weights.keys() == expected.keys()
+    return same_keys and all(torch.equal(weights[key], expected[key]) for key in weights)
 
 
 def save(folder: Path, parent: Path, model) -> Path:
-    """A checkpoint with a head that is plainly not new."""
+    """Save a checkpoint whose head has constant weights."""
     with torch.no_grad():
         for weight in head(model).values():
             weight.fill_(0.125)
@@ -44,7 +45,7 @@ def save(folder: Path, parent: Path, model) -> Path:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", list(TASK_OF))
-def test_the_encoder_is_the_parents_and_a_head_depends_on_the_seed(root, model, name):
+def test_encoder_is_inherited_and_head_is_seeded(root, model, name):
     parent = root(model)
     built = checkpoints.fresh_head(parent, name, NLI, False, 7)
     weights = load_file(parent / "model.safetensors")
@@ -62,7 +63,7 @@ def test_the_encoder_is_the_parents_and_a_head_depends_on_the_seed(root, model, 
 
 
 @pytest.mark.parametrize("name", ["classify", "choose", "tag", "answer"])
-def test_an_intermediate_head_is_not_carried_on(root, tmp_path, name):
+def test_an_intermediate_head_is_not_inherited(root, tmp_path, name):
     parent = root("xlmr")
     expected = checkpoints.fresh_head(parent, name, NLI, False, 1)
     trained = checkpoints.fresh_head(parent, name, NLI, False, 1)
@@ -73,7 +74,7 @@ def test_an_intermediate_head_is_not_carried_on(root, tmp_path, name):
     assert again.config.id2label == dict(enumerate(NLI))
 
 
-def test_labels_are_those_of_the_step_not_of_the_parent(root, tmp_path):
+def test_labels_are_of_the_step_not_of_the_parent(root, tmp_path):
     folder = save(
         tmp_path / "c",
         root("xlmr"),
@@ -87,7 +88,7 @@ def test_labels_are_those_of_the_step_not_of_the_parent(root, tmp_path):
 
 
 @pytest.mark.parametrize("pretrained", [True, False])
-def test_a_pooler_is_a_head_unless_it_was_pretrained(root, tmp_path, pretrained):
+def test_a_pooler_is_a_head_unless_pretrained(root, tmp_path, pretrained):
     trained = checkpoints.fresh_head(root("xlmr"), "choose", [], False, 1)
     with torch.no_grad():
         trained.base_model.pooler.dense.weight.fill_(0.5)
@@ -98,7 +99,7 @@ def test_a_pooler_is_a_head_unless_it_was_pretrained(root, tmp_path, pretrained)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_pretrained_language_modelling_head_goes_on(root, model):
+def test_a_pretrained_language_head_is_kept(root, model):
     built = checkpoints.fresh_head(root(model), "mask", [], False, 1)
     assert head(built)
     weights = load_file(root(model) / "model.safetensors")
@@ -109,7 +110,7 @@ def test_a_pretrained_language_modelling_head_goes_on(root, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_language_modelling_loss_is_the_models_own(root, model):
+def test_language_modelling_loss_is_the_models_own(root, model):
     built = checkpoints.fresh_head(root(model), "mask", [], False, 1)
     ids = torch.arange(5, 65).view(4, 15)
     labels = torch.where(ids % 4 == 0, ids, -100)
@@ -126,7 +127,7 @@ def test_the_language_modelling_loss_is_the_models_own(root, model):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_after_another_family_the_language_modelling_head_is_new(root, tmp_path):
+def test_language_head_is_new_after_another_family(root, tmp_path):
     trained = checkpoints.fresh_head(root("xlmr"), "classify", NLI, False, 1)
     built = checkpoints.fresh_head(
         save(tmp_path / "c", root("xlmr"), trained), "mask", [], False, 1
@@ -136,16 +137,16 @@ def test_after_another_family_the_language_modelling_head_is_new(root, tmp_path)
     assert built.lm_head.decoder.weight is embeddings
 
 
-def test_a_checkpoint_that_does_not_name_its_architecture(root, tmp_path):
+def test_a_checkpoint_without_architecture_opens(root, tmp_path):
     # as that of microsoft/mdeberta-v3-base
     checkpoints.load_tokenizer(root("deberta")).save_pretrained(tmp_path)
     config = json.loads((root("deberta") / "config.json").read_text())
     del config["architectures"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     save_file(load_file(root("deberta") / "model.safetensors"), tmp_path / "model.safetensors")
-    one = checkpoints.fresh_head(tmp_path, "classify", NLI, False, 1)
+    model = checkpoints.fresh_head(tmp_path, "classify", NLI, False, 1)
     assert same(
-        one.state_dict(),
+        model.state_dict(),
         checkpoints.fresh_head(root("deberta"), "classify", NLI, False, 1).state_dict(),
     )
 
@@ -173,7 +174,7 @@ def several(root):
     )
 
 
-def test_the_encoder_is_one_and_heads_are_four(several):
+def test_four_heads_share_one_encoder(several):
     encoders = {id(model.base_model) for model in several.models.values()}
     assert encoders == {id(several.encoder)}
     names = [{name for name, _ in model.named_parameters()} for model in several.models.values()]
@@ -191,7 +192,7 @@ def test_the_encoder_is_one_and_heads_are_four(several):
     assert decoder is several.encoder.embeddings.word_embeddings.weight
 
 
-def test_each_tasks_loss_decreases_and_its_head_is_its_own(several, tokenizer, rows):
+def test_each_task_learns_with_its_own_head(several, tokenizer, rows):
     from types import SimpleNamespace
 
     import numpy as np
@@ -225,11 +226,11 @@ def test_each_tasks_loss_decreases_and_its_head_is_its_own(several, tokenizer, r
             loss.backward()
             optimiser.step()
             optimiser.zero_grad()
-    for task, found in losses.items():
-        assert found[-1] < 0.9 * found[0], (task, found[0], found[-1])
+    for task, values in losses.items():
+        assert values[-1] < 0.9 * values[0], (task, values[0], values[-1])
 
 
-def test_the_state_of_several_heads_survives_safetensors(several, tmp_path):
+def test_state_of_several_heads_survives_saving(several, tmp_path):
     with torch.no_grad():
         for weight in several.parameters():
             weight.add_(0.01)
@@ -246,17 +247,19 @@ def test_the_state_of_several_heads_survives_safetensors(several, tmp_path):
         several.load_state_dict({}, False)
 
 
-def test_initial_weights_depend_on_the_seed_alone(tokenizer):
-    one = checkpoints.initialise(architecture(), tokenizer, 1)
+def test_initial_weights_depend_only_on_the_seed(tokenizer):
+    model = checkpoints.initialise(architecture(), tokenizer, 1)
     torch.rand(3)
-    assert same(one.state_dict(), checkpoints.initialise(architecture(), tokenizer, 1).state_dict())
-    assert not same(
-        one.state_dict(), checkpoints.initialise(architecture(), tokenizer, 2).state_dict()
+    assert same(
+        model.state_dict(), checkpoints.initialise(architecture(), tokenizer, 1).state_dict()
     )
-    assert one.config.vocab_size == len(tokenizer) == 200
+    assert not same(
+        model.state_dict(), checkpoints.initialise(architecture(), tokenizer, 2).state_dict()
+    )
+    assert model.config.vocab_size == len(tokenizer) == 200
 
 
-def test_an_initial_encoder_decoder_has_both_as_published_ones(tokenizer):
+def test_an_initial_encoder_decoder_has_both_parts(tokenizer):
     small = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
     model = checkpoints.initialise({"model_type": "mt5", **small}, tokenizer, 1)
     assert type(model).__name__ == "MT5ForConditionalGeneration"
@@ -269,21 +272,21 @@ def test_an_initial_encoder_decoder_has_both_as_published_ones(tokenizer):
     "wrong",
     [{"model_type": "xlm-robert"}, {"hidden_size": 15}, {"vocab_size": 7}, {"hidden_size": "x"}],
 )
-def test_an_impossible_architecture_is_the_users_mistake(tokenizer, wrong):
+def test_an_impossible_architecture_is_reported(tokenizer, wrong):
     with pytest.raises(InputError, match=r"init\.architecture"):
         checkpoints.initialise({**architecture(), **wrong}, tokenizer, 1)
 
 
-def test_a_tokenizer_is_xlmrs_kind_and_reproducible(tmp_path, rows):
+def test_a_tokenizer_is_like_xlmrs_and_reproducible(tmp_path, rows):
     texts = [row["text"] for row in rows("text", "en", "train")]
-    one = checkpoints.train_tokenizer(texts, 150, tmp_path / "a")
+    trained = checkpoints.train_tokenizer(texts, 150, tmp_path / "a")
     checkpoints.train_tokenizer(texts, 150, tmp_path / "b")
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
-    assert len(one) == 150
-    assert one.convert_ids_to_tokens([0, 1, 2, 3]) == ["<s>", "<pad>", "</s>", "<unk>"]
-    assert one.mask_token_id == 149
-    assert one.unk_token_id not in one(texts)["input_ids"][0]
-    assert one.decode(one(texts[0])["input_ids"], skip_special_tokens=True) == texts[0]
+    assert len(trained) == 150
+    assert trained.convert_ids_to_tokens([0, 1, 2, 3]) == ["<s>", "<pad>", "</s>", "<unk>"]
+    assert trained.mask_token_id == 149
+    assert trained.unk_token_id not in trained(texts)["input_ids"][0]
+    assert trained.decode(trained(texts[0])["input_ids"], skip_special_tokens=True) == texts[0]
     with pytest.raises(InputError, match="no text"):
         checkpoints.train_tokenizer([], 150, tmp_path / "c")

@@ -1,4 +1,4 @@
-"""Several processes share a model: the same weights as one process, also after an interruption."""
+"""Several processes share a model: equal weights as one process, also after an interruption."""
 
 import os
 import signal
@@ -25,12 +25,12 @@ from xstilts.stages import initialise, train
 T5 = {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 2, "num_heads": 2, "dropout_rate": 0.0}
 TOKENIZER = {"task": "text", "vocabulary": 200}
 SETTINGS = {"max_steps": 6, "batch_size": 8, "learning_rate": 1e-3}
-# sums of gradients in another order; AdamW divides by their size, so weights move by whole steps
+# gradients are summed in another order; AdamW divides by their size, so weights move by full steps
 TOLERANCE = SETTINGS["learning_rate"] / 2
 
 
 def grid(recipe: str, **train) -> Grid:
-    """The tiny project with an mT5."""
+    """Return the grid of the tiny project with an mT5."""
     mt5 = {"init": {"architecture": {"model_type": "mt5", **T5}, "tokenizer": TOKENIZER}}
     chosen = {"xlmr": MODELS["xlmr"], "mt5": mt5}
     settings = {**SETTINGS, **train}
@@ -40,7 +40,7 @@ def grid(recipe: str, **train) -> Grid:
 
 
 def by_two(workspace, project: Grid, step, *options: str):
-    """Start the training by two processes."""
+    """Start the training in two processes."""
     import subprocess
 
     view = StudyView(project)
@@ -51,44 +51,44 @@ def by_two(workspace, project: Grid, step, *options: str):
 
 
 def finish(process) -> str:
-    """Wait for a training that must succeed; what it said."""
-    _, said = process.communicate(timeout=240)
-    assert process.returncode == 0, said
-    return said
+    """Wait for a training that must succeed, and return its output."""
+    _, output = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    return output
 
 
 def weights(step) -> dict[str, torch.Tensor]:
-    """A published checkpoint's weights."""
+    """Return the weights of a published checkpoint."""
     store.verify(Path(step.path), "")
     return load_file(Path(step.path) / "model.safetensors")
 
 
-def assert_close(one: dict, other: dict) -> None:
-    """Whether two trainings ended alike."""
-    assert one.keys() == other.keys()
-    for key, weight in one.items():
-        torch.testing.assert_close(weight, other[key], rtol=0, atol=TOLERANCE, msg=key)
+def assert_close(actual: dict, expected: dict) -> None:
+    """Raise AssertionError if two trainings ended with different weights."""
+    assert actual.keys() == expected.keys()
+    for key, weight in actual.items():
+        torch.testing.assert_close(weight, expected[key], rtol=0, atol=TOLERANCE, msg=key)
 
 
-def test_two_processes_end_with_the_weights_of_one(workspace):
+def test_two_processes_train_the_weights_of_one(workspace):
     project = grid("completion+nli+text")
     step = project.step("xlmr", parse("completion+nli+text"), 1)
     train.run(step, micro_batch=4)
     expected, config = weights(step), (Path(step.path) / "config.json").read_text()
     os.rename(step.path, "one")
-    said = finish(by_two(workspace, project, step))
-    assert said.count(" 6/6") <= 1, "one process tells"
+    output = finish(by_two(workspace, project, step))
+    assert output.count(" 6/6") <= 1, "one process reports"
     assert Path("log").exists()
     assert_close(expected, weights(step))
     assert (Path(step.path) / "config.json").read_text() == config
     log = store.read_lines(Path(step.path) / "training.jsonl")
-    theirs = store.read_lines(Path("one") / "training.jsonl")
-    for one, other in zip(log, theirs, strict=True):
-        assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
+    references = store.read_lines(Path("one") / "training.jsonl")
+    for entry, reference in zip(log, references, strict=True):
+        assert entry["grad_norm"] == pytest.approx(reference["grad_norm"], rel=1e-3)
     assert not (store.SCRATCH / step.id).exists()
 
 
-def test_a_signal_reaches_all_processes_and_the_training_goes_on(workspace):
+def test_a_signal_reaches_all_processes_and_resumes(workspace):
     project = grid("nli", max_steps=60)
     initialise.run(project.root("mt5"))
     step = project.step("mt5", parse("nli"), 1)
@@ -103,24 +103,24 @@ def test_a_signal_reaches_all_processes_and_the_training_goes_on(workspace):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=240)
-    assert process.returncode == 143, said
-    assert f"{step.id}: stopped by signal 15 at step " in said
-    stopped = int(said.split("stopped by signal 15 at step ")[1].split()[0])
+    _, output = process.communicate(timeout=240)
+    assert process.returncode == 143, output
+    assert f"{step.id}: stopped by signal 15 at step " in output
+    stopped = int(output.split("stopped by signal 15 at step ")[1].split()[0])
     assert 5 <= stopped < 60
     assert not Path(step.path).exists()
-    assert not store.failure_file(step.id).exists(), "no failure: the next run goes on"
-    found = sorted(str(p.relative_to(saved)) for p in saved.rglob("*") if p.is_file())
-    shards = [name for name in found if name.endswith(".distcp") and "model" in name]
-    assert len(shards) == 2, found
-    said = finish(by_two(workspace, project, step))
-    assert f"resuming from step {stopped}" in said
+    assert not store.failure_file(step.id).exists(), "no failure: the next run resumes"
+    saves = sorted(str(p.relative_to(saved)) for p in saved.rglob("*") if p.is_file())
+    shards = [name for name in saves if name.endswith(".distcp") and "model" in name]
+    assert len(shards) == 2, saves
+    output = finish(by_two(workspace, project, step))
+    assert f"resuming from step {stopped}" in output
     assert_close(expected, weights(step))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("micro", [8, 3, 1])
-def test_every_process_gets_as_many_micro_batches(workspace, monkeypatch, count, micro):
+def test_processes_have_equally_many_micro_batches(workspace, monkeypatch, count, micro):
     step = grid("nli").step("xlmr", parse("nli"), 1)
     tokenizer = checkpoints.load_tokenizer(Path(step.parent.path))
     materials = train.read_materials(step, tokenizer)
@@ -137,7 +137,7 @@ def test_every_process_gets_as_many_micro_batches(workspace, monkeypatch, count,
     ("nodes", "begin"),
     [(1, []), (2, ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"])],
 )
-def test_what_is_launched(monkeypatch, nodes, begin):
+def test_launched_command(monkeypatch, nodes, begin):
     monkeypatch.setenv("SLURM_JOB_ID", "71234")
     command = distributed.command_of(8, nodes, ["train", "--processes", "8", "x"])
     assert command[: len(begin)] == begin
@@ -149,7 +149,7 @@ def test_what_is_launched(monkeypatch, nodes, begin):
         assert where.endswith(":29734"), "jobs on one node do not meet"
 
 
-def test_processes_are_shared_out_evenly():
+def test_processes_must_divide_among_nodes():
     with pytest.raises(InputError, match="--processes 3: expected a multiple of the nodes, 2"):
         distributed.launch(3, 2, [])
 
@@ -164,7 +164,7 @@ def test_processes_are_shared_out_evenly():
         ("deberta-v2", "DebertaV2Layer"),
     ],
 )
-def test_the_units_of_sharding_are_the_layers(model_type, expected):
+def test_units_of_sharding_are_layers(model_type, expected):
     config = transformers.AutoConfig.for_model(model_type, num_hidden_layers=3)
     with torch.device("meta"):
         model = checkpoints.model_class(config, "classify")(config)

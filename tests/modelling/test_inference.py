@@ -1,4 +1,4 @@
-"""Prediction: the same whatever else is in the batch."""
+"""Prediction: independent of the single examples in the batch."""
 
 import pytest
 
@@ -11,9 +11,9 @@ ENCODE = Encode(max_length=40, stride=4, max_question_length=20)
 
 
 def scores(prediction: dict) -> list[float]:
-    """All numbers of a prediction."""
-    found = prediction.get("scores", [])
-    values = [*(found.values() if isinstance(found, dict) else found)]
+    """Return all numbers of a prediction."""
+    given = prediction.get("scores", [])
+    values = [*(given.values() if isinstance(given, dict) else given)]
     values += [
         prediction[key] for key in ("score", "null_score") if prediction.get(key) is not None
     ]
@@ -22,7 +22,7 @@ def scores(prediction: dict) -> list[float]:
 
 @pytest.mark.parametrize("model", ["xlmr", "bert", "deberta"])
 @pytest.mark.parametrize("name", ["classify", "choose", "tag", "answer", "mine"])
-def test_a_batchs_composition_plays_no_part(root, rows, bert, monkeypatch, model, name):
+def test_predictions_do_not_depend_on_the_batch(root, rows, bert, monkeypatch, model, name):
     task = TASK_OF.get(name, "tatoeba")
     data = rows(task, "xa", "test")
     folder = bert.folder if model == "bert" else root(model)
@@ -40,17 +40,19 @@ def test_a_batchs_composition_plays_no_part(root, rows, bert, monkeypatch, model
     together = predict(data)
     monkeypatch.setattr(inference, "TOKENS_PER_BATCH", 1)
     alone = predict(data[::-1])
-    wanted = [row["id"] for row in data if row.get("side") != "foreign"]
-    assert [prediction["id"] for prediction in together] == wanted
+    expected = [row["id"] for row in data if row.get("side") != "foreign"]
+    assert [prediction["id"] for prediction in together] == expected
     by_id = {prediction["id"]: prediction for prediction in alone}
     for prediction in together:
-        other = by_id[prediction["id"]]
-        assert prediction["prediction"] == other["prediction"]
-        assert scores(prediction) == pytest.approx(scores(other), abs=1e-5)
-    assert len({str(scores(p) or p["prediction"]) for p in together}) > 1, "else nothing is shown"
+        single = by_id[prediction["id"]]
+        assert prediction["prediction"] == single["prediction"]
+        assert scores(prediction) == pytest.approx(scores(single), abs=1e-5)
+    assert len({str(scores(p) or p["prediction"]) for p in together}) > 1, (
+        "otherwise the test shows nothing"
+    )
 
 
-def test_batches_are_bounded_and_lose_nothing(monkeypatch):
+def test_batches_are_bounded_and_complete(monkeypatch):
     monkeypatch.setattr(inference, "TOKENS_PER_BATCH", 100)
     features = [{"input_ids": [0] * (1 + number * 7 % 60)} for number in range(50)]
     features.append({"input_ids": [0] * 500})
@@ -62,7 +64,7 @@ def test_batches_are_bounded_and_lose_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_model_stays_in_its_mode(root, rows, tokenizer, training):
+def test_prediction_keeps_the_models_mode(root, rows, tokenizer, training):
     built = checkpoints.fresh_head(root("dropout"), "classify", ["x", "y", "z"], False, 1)
     built.train(training)
     data = rows("nli", "en", "test")

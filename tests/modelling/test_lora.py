@@ -1,4 +1,4 @@
-"""LoRA: what is trained, what is published, and that it is part of identity."""
+"""LoRA: trained weights, published weights, identity."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.real_classes import KINDS, grid
-from tests.real_classes import trained as train_and_look
+from tests.real_classes import trained as train_and_inspect
 from tests.tiny_project import make_grid
 from xstilts import store
 from xstilts.config.settings import Lora, Predict, Train
@@ -22,34 +22,34 @@ SETTINGS = {"max_steps": 3, "batch_size": 4, "learning_rate": 1e-2}
 
 
 def with_lora(value=True, **study):
-    """A grid whose steps train by LoRA."""
+    """Return a grid whose steps train by LoRA."""
     settings = {**SETTINGS, "lora": value}
     return grid(train=settings, multitask=settings, **study)
 
 
 def beside_encoder(model) -> set[str]:
-    """Names of a model's weights that are head: beside the encoder, or its new pooler."""
+    """Return the names of a model's head weights: outside the encoder, or its new pooler."""
     encoder = {id(w) for name, w in model.base_model.named_parameters() if "pooler." not in name}
     return {name for name, weight in model.named_parameters() if id(weight) not in encoder}
 
 
 @pytest.mark.parametrize("task", ["nli", "passages"])
 @pytest.mark.parametrize("model", list(KINDS))
-def test_only_matrices_and_head_are_trained_and_merging_changes_nothing(
+def test_lora_trains_matrices_and_head_and_merges(
     published,
     monkeypatch,
     model,
     task,
 ):
     project = with_lora()
-    found = project.predictions(model, Recipe(), task, 1)
-    step, dataset = found.checkpoint, found.datasets[0]
-    module = family(found.family)
+    predictions = project.predictions(model, Recipe(), task, 1)
+    step, dataset = predictions.checkpoint, predictions.datasets[0]
+    module = family(predictions.family)
     rows = store.read_rows(Path(dataset.path))
     parent = checkpoints.load_weights(Path(step.parent.path))
-    looked = {}
+    before = []
 
-    def look(built):
+    def inspect(built):
         heads = beside_encoder(built)
         for name, weight in built.named_parameters():
             assert weight.requires_grad == (".lora_" in name or name in heads), name
@@ -65,25 +65,28 @@ def test_only_matrices_and_head_are_trained_and_merging_changes_nothing(
                     assert torch.equal(weight, theirs), name
         moved = [w for name, w in built.named_parameters() if ".lora_B" in name]
         assert moved
-        assert all(weight.abs().max() > 0 for weight in moved), "B begins at 0"
+        assert all(weight.abs().max() > 0 for weight in moved), "B starts at 0"
         labels = module.labels(store.read_rows(Path(step.parts[0].train[0].path)))
         tokenizer = checkpoints.load_tokenizer(Path(step.parent.path))
-        looked["predictions"] = inference.predict_rows(
-            built, tokenizer, module, rows, labels, found.encode, Predict()
+        before.extend(
+            inference.predict_rows(
+                built, tokenizer, module, rows, labels, predictions.encode, Predict()
+            )
         )
 
-    train_and_look(step, monkeypatch, look)
-    predict.run(found)
-    for one, other in zip(
-        store.read_lines(Path(found.file(dataset))), looked["predictions"], strict=True
-    ):
-        assert one["prediction"] == other["prediction"]
-        if "scores" in one:
-            values = [x["scores"] for x in (one, other)]
+    train_and_inspect(step, monkeypatch, inspect)
+    predict.run(predictions)
+    after = store.read_lines(Path(predictions.file(dataset)))
+    for prediction, expected in zip(after, before, strict=True):
+        assert prediction["prediction"] == expected["prediction"]
+        if "scores" in prediction:
+            values = [x["scores"] for x in (prediction, expected)]
             values = [list(v.values()) if isinstance(v, dict) else v for v in values]
             assert values[0] == pytest.approx(values[1], abs=2e-5)
     # an ordinary checkpoint
-    ordinary = checkpoints.fresh_head(Path(step.parent.path), found.family, ["a", "b"], False, 1)
+    ordinary = checkpoints.fresh_head(
+        Path(step.parent.path), predictions.family, ["a", "b"], False, 1
+    )
     ordinary.save_pretrained("ordinary")
     keys = load_file(Path(step.path) / "model.safetensors").keys()
     assert keys == load_file("ordinary/model.safetensors").keys()
@@ -97,7 +100,7 @@ def test_only_matrices_and_head_are_trained_and_merging_changes_nothing(
 def test_language_modelling_and_several_tasks(published, monkeypatch, model, recipe):
     step = with_lora(recipes=[recipe]).step(model, parse(recipe), 1)
     states = []
-    train_and_look(step, monkeypatch, lambda built: states.append(built))
+    train_and_inspect(step, monkeypatch, lambda built: states.append(built))
     [built] = states
     part = built.models["text"] if recipe != "text" else built
     embeddings = part.base_model.get_input_embeddings().weight
@@ -110,7 +113,7 @@ def test_language_modelling_and_several_tasks(published, monkeypatch, model, rec
             torch.testing.assert_close(weight, whole[name], rtol=0, atol=0)
 
 
-def test_it_resumes_bitwise_and_depends_on_the_seed(workspace, monkeypatch):
+def test_lora_resumes_bitwise_and_is_seeded(workspace, monkeypatch):
     from stages.test_train import crash, reference
 
     settings = {"train": {**SETTINGS, "max_steps": 20, "lora": {"dropout": 0.1}}}
@@ -121,7 +124,7 @@ def test_it_resumes_bitwise_and_depends_on_the_seed(workspace, monkeypatch):
     assert workspace.train(workspace.step("nli", seed=2, **settings)) != expected
 
 
-def test_a_target_module_that_is_not_there_is_named(root):
+def test_a_missing_target_module_is_named(root):
     model = checkpoints.fresh_head(root("xlmr"), "classify", ["a", "b"], False, 1)
     with pytest.raises(InputError, match=r"target_modules: no linear module 'qery': .*query"):
         lora.adapt(model, Lora(target_modules=("qery",)), False, 1)
@@ -132,7 +135,7 @@ def test_a_target_module_that_is_not_there_is_named(root):
     assert adapted == {"query", "value"}
 
 
-def test_matrices_count_alpha_by_rank_times():
+def test_matrices_are_scaled_by_alpha_over_rank():
     weights = {
         "layer.base_layer.weight": torch.zeros(2, 3),
         "layer.lora_A.default.weight": torch.tensor([[1.0, 2.0, 3.0]]),
@@ -140,12 +143,12 @@ def test_matrices_count_alpha_by_rank_times():
         "layer.base_layer.bias": torch.ones(2),
         "other.weight": torch.ones(1),
     }
-    found = lora.merged(weights, Lora(rank=1, alpha=2))
-    assert found.keys() == {"layer.weight", "layer.bias", "other.weight"}
-    assert found["layer.weight"].tolist() == [[2.0, 4.0, 6.0], [20.0, 40.0, 60.0]]
+    merged = lora.merged(weights, Lora(rank=1, alpha=2))
+    assert merged.keys() == {"layer.weight", "layer.bias", "other.weight"}
+    assert merged["layer.weight"].tolist() == [[2.0, 4.0, 6.0], [20.0, 40.0, 60.0]]
 
 
-def test_it_is_part_of_identity_and_off_by_default():
+def test_lora_is_part_of_identity_and_off_by_default():
     def digest(**train):
         settings = {"max_steps": 30, "batch_size": 8, "learning_rate": 1e-3, **train}
         return make_grid(train=settings).step("xlmr", parse("nli"), 1).identity.digest

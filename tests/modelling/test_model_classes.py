@@ -16,47 +16,48 @@ from xstilts.stages import predict, train
 
 
 def encoder(model) -> dict[str, torch.Tensor]:
-    """The weights of a model's encoder, a pooler left out."""
+    """Return the weights of a model's encoder, without a pooler."""
     state = model.base_model.state_dict()
     return {key: weight.clone() for key, weight in state.items() if not key.startswith("pooler.")}
 
 
-def equal(one: dict, other: dict) -> bool:
+def equal(weights: dict, expected: dict) -> bool:
     """Whether two sets of weights are equal, bit by bit."""
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+    same_keys = weights.keys() == expected.keys()
+    return same_keys and all(torch.equal(weights[key], expected[key]) for key in weights)
 
 
 @pytest.mark.parametrize("name", ["classify", "choose", "tag", "answer", "retrieve", "mine"])
 @pytest.mark.parametrize("model", list(KINDS))
-def test_a_trained_model_predicts_the_same_after_it_is_saved(published, monkeypatch, model, name):
-    found = published.predictions(model, Recipe(), TASK[name], 1)
-    module, dataset = family(name), found.datasets[0]
+def test_predictions_are_equal_after_saving(published, monkeypatch, model, name):
+    predictions = published.predictions(model, Recipe(), TASK[name], 1)
+    module, dataset = family(name), predictions.datasets[0]
     rows = store.read_rows(Path(dataset.path))
     before = []
 
-    def look(built):
-        before[:] = [*predictions_of(built, found), encoder(built)]
+    def inspect(built):
+        before[:] = [*predictions_of(built, predictions), encoder(built)]
 
     if name != "mine":
-        trained(found.checkpoint, monkeypatch, look)
-    predict.run(found)
-    after = store.read_lines(Path(found.file(dataset)))
+        trained(predictions.checkpoint, monkeypatch, inspect)
+    predict.run(predictions)
+    after = store.read_lines(Path(predictions.file(dataset)))
     assert len(after) == len(
-        rows if name not in ("retrieve", "mine") else module.asked(rows, found.settings)
+        rows if name not in ("retrieve", "mine") else module.asked(rows, predictions.settings)
     )
     if name == "mine":
         return
-    *predictions, weights = before
-    assert after == predictions
-    # the encoder is the next step's, under whatever head
-    folder = Path(found.checkpoint.path)
+    *expected, weights = before
+    assert after == expected
+    # the next step inherits the encoder, with any head
+    folder = Path(predictions.checkpoint.path)
     for other in ("classify", "choose", "tag", "answer", "mask", "retrieve"):
         built = checkpoints.fresh_head(folder, other, ["a", "b"], False, 2)
         assert equal(encoder(built), weights), other
 
 
 @pytest.mark.parametrize("model", list(KINDS))
-def test_masked_language_modelling_goes_on_from_what_was_learnt(published, monkeypatch, model):
+def test_masked_language_modelling_keeps_its_head(published, monkeypatch, model):
     step = published.step(model, parse("text"), 1)
     states = []
     trained(step, monkeypatch, lambda built: states.append(dict(built.state_dict())))
@@ -83,7 +84,7 @@ def test_several_heads_share_an_encoder(published, monkeypatch, model):
 
 
 @pytest.mark.parametrize("model", list(KINDS))
-def test_a_checkpoint_opens_with_the_class_of_its_encoder(published, model):
+def test_a_checkpoint_opens_with_its_encoders_class(published, model):
     step = published.step(model, parse("nli"), 1)
     if not (Path(step.path) / store.MANIFEST).exists():
         train.run(step)
@@ -107,7 +108,7 @@ def test_mt5s_encoder_is_the_published_one(published):
             assert torch.equal(weight, own[key]), key
 
 
-def test_a_mean_of_tokens_does_not_see_the_padding(published):
+def test_a_mean_of_tokens_ignores_padding(published):
     root = Path(published.root("mt5").path)
     for name in ("classify", "choose"):
         model = checkpoints.fresh_head(root, name, ["a", "b"], False, 1).eval()
@@ -115,14 +116,14 @@ def test_a_mean_of_tokens_does_not_see_the_padding(published):
         padded = torch.tensor([[5, 6, 7, 1, 0, 0]])
         shape = (1, 1, -1) if name == "choose" else (1, -1)
         with torch.no_grad():
-            one, other = (
+            logits, with_padding = (
                 model(input_ids=x.view(shape), attention_mask=(x != 0).long().view(shape)).logits
                 for x in (ids, padded)
             )
-        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(logits, with_padding)
 
 
-def test_the_first_loss_of_a_language_head_is_that_of_a_guess(published):
+def test_first_loss_of_a_language_head_is_a_guess(published):
     root = Path(published.root("mt5").path)
     model = checkpoints.fresh_head(root, "mask", [], False, 1).eval()
     with torch.no_grad():
@@ -147,7 +148,7 @@ def test_the_mask_of_t5_is_its_first_sentinel(published):
 
 
 @pytest.mark.parametrize("model_type", ["mbart", "whisper"])
-def test_an_encoder_that_cannot_be_used_alone_is_named(model_type):
+def test_an_encoder_unusable_alone_is_named(model_type):
     config = transformers.AutoConfig.for_model(model_type)
     with pytest.raises(InputError, match=f"model_type '{model_type}': transformers has no encoder"):
         checkpoints.model_class(config, "classify")

@@ -1,4 +1,4 @@
-"""Text to text: a decoder says the label, predictions compare likelihoods of what it may say."""
+"""Text to text: a decoder generates the label; predictions compare likelihoods of labels."""
 
 from pathlib import Path
 
@@ -20,28 +20,30 @@ ENCODE = Encode(max_length=40)
 
 
 @pytest.mark.parametrize("name", ["classify", "choose"])
-def test_a_trained_model_predicts_the_same_after_it_is_saved(published, monkeypatch, name):
-    found = grid("text-to-text").predictions("mt5", Recipe(), TASK[name], 1)
-    assert found.family == f"{name}_text"
+def test_predictions_are_equal_after_saving(published, monkeypatch, name):
+    predictions = grid("text-to-text").predictions("mt5", Recipe(), TASK[name], 1)
+    assert predictions.family == f"{name}_text"
     heads = published.predictions("mt5", Recipe(), TASK[name], 1)
-    assert found.checkpoint.identity.digest != heads.checkpoint.identity.digest
-    assert found.checkpoint.parent.id == heads.checkpoint.parent.id, "one download"
+    assert predictions.checkpoint.identity.digest != heads.checkpoint.identity.digest
+    assert predictions.checkpoint.parent.id == heads.checkpoint.parent.id, "one download"
     before = []
     trained(
-        found.checkpoint, monkeypatch, lambda built: before.extend(predictions_of(built, found))
+        predictions.checkpoint,
+        monkeypatch,
+        lambda built: before.extend(predictions_of(built, predictions)),
     )
-    predict.run(found)
-    assert store.read_lines(Path(found.file(found.datasets[0]))) == before
-    opened = transformers.AutoModelForSeq2SeqLM.from_pretrained(found.checkpoint.path)
+    predict.run(predictions)
+    assert store.read_lines(Path(predictions.file(predictions.datasets[0]))) == before
+    opened = transformers.AutoModelForSeq2SeqLM.from_pretrained(predictions.checkpoint.path)
     assert type(opened).__name__ == "MT5ForConditionalGeneration"
-    # the decoder goes on to the next step
-    child = checkpoints.fresh_head(Path(found.checkpoint.path), "choose_text", [], False, 2)
+    # the next step inherits the decoder
+    child = checkpoints.fresh_head(Path(predictions.checkpoint.path), "choose_text", [], False, 2)
     for key, weight in opened.state_dict().items():
         assert torch.equal(weight, child.state_dict()[key]), key
 
 
 @pytest.mark.parametrize("module", [classify_text, choose_text])
-def test_a_score_is_the_log_likelihood_of_all_that_is_said(published, rows, module):
+def test_a_score_is_the_log_likelihood_of_its_tokens(published, rows, module):
     root = Path(published.root("mt5").path)
     model = checkpoints.load_trained(root, module.__name__.rsplit(".", 1)[1])
     tokenizer = checkpoints.load_tokenizer(root)
@@ -52,29 +54,29 @@ def test_a_score_is_the_log_likelihood_of_all_that_is_said(published, rows, modu
     features[1]["candidates"] = features[1]["candidates"][:2]  # not all have as many
     batch = module.collate(features, tokenizer.pad_token_id)
     with torch.no_grad():
-        found = module.outputs(model(**batch), batch, Predict())
-        assert [len(scores) for scores in found][1] == 2
-        for feature, scores in zip(features, found, strict=True):
-            for said, score in zip(feature["candidates"], scores, strict=True):
-                assert said[-1] == tokenizer.eos_token_id
+        outputs = module.outputs(model(**batch), batch, Predict())
+        assert len(outputs[1]) == 2
+        for feature, scores in zip(features, outputs, strict=True):
+            for tokens, score in zip(feature["candidates"], scores, strict=True):
+                assert tokens[-1] == tokenizer.eos_token_id
                 plain = transformers.MT5ForConditionalGeneration.forward(
                     model,
                     input_ids=torch.tensor([feature["input_ids"]]),
-                    labels=torch.tensor([said]),
+                    labels=torch.tensor([tokens]),
                 ).logits[0]
-                own = log_softmax(plain, -1)[range(len(said)), said].sum().item()
+                own = log_softmax(plain, -1)[range(len(tokens)), tokens].sum().item()
                 assert score == pytest.approx(own, abs=1e-4)
 
 
-def test_training_says_the_right_label(published, rows):
+def test_training_targets_are_the_labels(published, rows):
     tokenizer = checkpoints.load_tokenizer(Path(published.root("mt5").path))
     data = rows("nli", "en", "train")[:4]
     labels = classify_text.labels(data)
     features = classify_text.encode(data, tokenizer, ENCODE, labels, train=True)
     batch = classify_text.collate(features, tokenizer.pad_token_id)
-    for row, said in zip(data, batch["labels"].tolist(), strict=True):
+    for row, tokens in zip(data, batch["labels"].tolist(), strict=True):
         expected = tokenizer(row["label"])["input_ids"]
-        assert [token for token in said if token != IGNORED] == expected
+        assert [token for token in tokens if token != IGNORED] == expected
 
 
 def test_it_learns(published):

@@ -1,4 +1,4 @@
-"""Prediction: a file per language, the same bits every time, only what is missing."""
+"""Prediction: a file per language, reproducible bits, only missing files."""
 
 import shutil
 from pathlib import Path
@@ -18,43 +18,43 @@ QUICK = {"train": {"max_steps": 3, "batch_size": 8}}
 
 
 def predictions(target: str = "nli", model: str = "xlmr", seed: int = 1, **study):
-    """A cell's predictions under recipe `none`."""
+    """Return the predictions of a cell with recipe `none`."""
     return make_grid(**QUICK, **study).predictions(model, Recipe(), target, seed)
 
 
-def files(found) -> dict[str, bytes]:
-    """The content of the prediction files."""
-    return {path.name: path.read_bytes() for path in Path(found.path).glob("*.jsonl")}
+def files(predictions) -> dict[str, bytes]:
+    """Return the content of the prediction files."""
+    return {path.name: path.read_bytes() for path in Path(predictions.path).glob("*.jsonl")}
 
 
 def test_two_processes_train_and_predict_the_same(workspace):
-    found = predictions(model="dropout")
-    workspace.train(found.checkpoint)
-    predict.run(found)
-    here = files(found)
-    assert sorted(name[:7] for name in here) == ["en.test", "en.vali", "xa.test"]
-    shutil.rmtree(found.path)
-    process = workspace.command("predict", found.id, **QUICK)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert files(found) == here
+    chosen = predictions(model="dropout")
+    workspace.train(chosen.checkpoint)
+    predict.run(chosen)
+    expected = files(chosen)
+    assert sorted(name[:7] for name in expected) == ["en.test", "en.vali", "xa.test"]
+    shutil.rmtree(chosen.path)
+    process = workspace.command("predict", chosen.id, **QUICK)
+    _, output = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert files(chosen) == expected
     other = predictions(model="dropout", seed=2)
     workspace.train(other.checkpoint)
     predict.run(other)
-    assert files(other).keys() == here.keys()
-    assert all(files(other)[name] != here[name] for name in here)
+    assert files(other).keys() == expected.keys()
+    assert all(files(other)[name] != expected[name] for name in expected)
 
 
 @pytest.mark.parametrize("target", ["nli", "completion", "entities", "reading", "tatoeba"])
 def test_every_target_is_predicted_and_scored(workspace, target):
-    found = predictions(target)
+    chosen = predictions(target)
     if target != "tatoeba":
-        workspace.train(found.checkpoint)
-    assert not state.is_done(found)
-    predict.run(found)
-    assert state.is_done(found)
+        workspace.train(chosen.checkpoint)
+    assert not state.is_done(chosen)
+    predict.run(chosen)
+    assert state.is_done(chosen)
     scored = make_grid(**QUICK, targets=[target]).score(Cell("xlmr", "none", target, 1))
-    assert scored.predictions.id == found.id
+    assert scored.predictions.id == chosen.id
     score.run(scored)
     result = store.read_json(Path(scored.path))
     metric = result["main_metric"]
@@ -69,13 +69,13 @@ def test_every_target_is_predicted_and_scored(workspace, target):
     assert set(examples["language"]) == set(result["languages"])
 
 
-def test_a_language_that_joins_is_predicted_alone(workspace):
-    one = predictions(tasks={"nli": {"languages": ["en"]}})
+def test_an_added_language_is_predicted_alone(workspace):
+    english = predictions(tasks={"nli": {"languages": ["en"]}})
     both = predictions()
-    assert one.id == both.id
-    workspace.train(one.checkpoint)
-    predict.run(one)
-    before = {path: path.stat().st_mtime_ns for path in Path(one.path).glob("*.jsonl")}
+    assert english.id == both.id
+    workspace.train(english.checkpoint)
+    predict.run(english)
+    before = {path: path.stat().st_mtime_ns for path in Path(english.path).glob("*.jsonl")}
     assert sorted(path.name[:7] for path in before) == ["en.test", "en.vali"]
     assert not state.is_done(both)
     predict.run(both)
@@ -84,29 +84,29 @@ def test_a_language_that_joins_is_predicted_alone(workspace):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_with_nothing_missing_nothing_is_read(workspace):
-    found = predictions()
-    workspace.train(found.checkpoint)
-    predict.run(found)
-    shutil.rmtree(found.checkpoint.path)
-    predict.run(found)
+def test_nothing_is_read_if_nothing_is_missing(workspace):
+    chosen = predictions()
+    workspace.train(chosen.checkpoint)
+    predict.run(chosen)
+    shutil.rmtree(chosen.checkpoint.path)
+    predict.run(chosen)
 
 
 @pytest.mark.parametrize("damaged", ["checkpoint", "data"])
-def test_damaged_inputs_are_named_and_leave_no_predictions(workspace, damaged):
-    found = predictions()
-    workspace.train(found.checkpoint)
-    folder = found.checkpoint if damaged == "checkpoint" else found.datasets[0]
+def test_damaged_inputs_are_named(workspace, damaged):
+    chosen = predictions()
+    workspace.train(chosen.checkpoint)
+    folder = chosen.checkpoint if damaged == "checkpoint" else chosen.datasets[0]
     path = Path(folder.path) / ("model.safetensors" if damaged == "checkpoint" else "data.parquet")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match=f"{path.name}: damaged.*delete the folder and run again"):
-        predict.run(found)
-    assert not files(found)
-    assert not state.is_done(found)
+        predict.run(chosen)
+    assert not files(chosen)
+    assert not state.is_done(chosen)
 
 
 @pytest.mark.parametrize("model", ["xlmr", "bert"])
-def test_an_earlier_task_is_done_with_its_own_head_on_the_later_encoder(workspace, model):
+def test_earlier_head_predicts_on_the_later_encoder(workspace, model):
     from xstilts.modelling.checkpoints import load_trained, load_weights
 
     orders = {"tasks": ["nli", "entities"], "steps": 40, "random": 2, "forgetting": True}
@@ -122,9 +122,9 @@ def test_an_earlier_task_is_done_with_its_own_head_on_the_later_encoder(workspac
     for key, weight in mixed.state_dict().items():
         source = own if not key.startswith(prefix) or "pooler" in key else later
         assert weight.equal(load_weights(source)[key]), key
-    for found in (before, after):
-        predict.run(found.predictions)
-        score.run(found)
-        assert store.read_json(Path(found.path))["target"] == "nli"
+    for scored in (before, after):
+        predict.run(scored.predictions)
+        score.run(scored)
+        assert store.read_json(Path(scored.path))["target"] == "nli"
     assert files(before.predictions).keys() == files(after.predictions).keys()
     assert files(before.predictions) != files(after.predictions)

@@ -1,4 +1,4 @@
-"""Training: resumed trainings end with the same bits, heads are new, checkpoints open."""
+"""Training: resumed trainings end with equal bits, heads are new, checkpoints open."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ SHORT = {"max_steps": 30, "batch_size": 8, "learning_rate": 1e-3}
 
 
 class Crash(Exception):
-    """What a test raises in the middle of a training."""
+    """Exception that a test raises in the middle of a training."""
 
 
 def crash(workspace, monkeypatch, step, at: int, **options) -> None:
@@ -42,53 +42,53 @@ def crash(workspace, monkeypatch, step, at: int, **options) -> None:
 
 
 def reference(workspace, step, **options) -> dict[str, bytes]:
-    """The files of an uninterrupted training, which then never was."""
+    """Return the files of an uninterrupted training, and delete them."""
     files = workspace.train(step, **options)
     shutil.rmtree(step.path)
     return files
 
 
 def signalled(workspace, step, number: int, *options: str, **study) -> tuple[int, str]:
-    """Send a signal to a training after its first save: exit status and what it said."""
+    """Send a signal to a training after its first save; return its exit status and output."""
     process = workspace.command("train", step.id, *options, **study)
     deadline = time.monotonic() + 120
     while not workspace.saves(step) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
-    return process.returncode, said
+    _, output = process.communicate(timeout=120)
+    return process.returncode, output
 
 
-def test_a_killed_training_ends_with_the_same_weights(workspace):
+def test_a_killed_training_ends_with_equal_weights(workspace):
     step = workspace.step("nli", "dropout", **LONG)
     expected = reference(workspace, step)
-    status, said = signalled(workspace, step, signal.SIGKILL, "--save-every", "5", **LONG)
-    assert status == -signal.SIGKILL, said
+    status, output = signalled(workspace, step, signal.SIGKILL, "--save-every", "5", **LONG)
+    assert status == -signal.SIGKILL, output
     assert not Path(step.path).exists()
     (saved, *_) = workspace.saves(step)
     assert 0 < saved < 200
     process = workspace.command("train", step.id, **LONG)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert resumed_from(said) >= saved
+    _, output = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert resumed_from(output) >= saved
     assert workspace.files(step) == expected
     assert not (store.SCRATCH / step.id).exists()
 
 
-def resumed_from(said: str) -> int:
-    """The step that a resumed training says it goes on from."""
-    return int(said.split("resuming from step ")[1].split()[0])
+def resumed_from(output: str) -> int:
+    """Return the step from which a training reports to resume."""
+    return int(output.split("resuming from step ")[1].split()[0])
 
 
-def test_a_stopped_training_of_several_tasks_goes_on_where_it_stopped(workspace):
+def test_a_stopped_training_resumes_where_it_stopped(workspace):
     step = workspace.step("nli+text", "dropout", **BEST)
     expected = reference(workspace, step)
-    status, said = signalled(workspace, step, signal.SIGTERM, **BEST)
-    assert status == 143, said
-    stopped = int(said.split(f"{step.id}: stopped by signal 15 at step ")[1].split()[0])
+    status, output = signalled(workspace, step, signal.SIGTERM, **BEST)
+    assert status == 143, output
+    stopped = int(output.split(f"{step.id}: stopped by signal 15 at step ")[1].split()[0])
     assert stopped < 300
     assert not Path(step.path).exists()
-    assert stopped in workspace.saves(step), "the state of the last step is kept, not the best's"
+    assert stopped in workspace.saves(step), "the state of the last step is kept, not of the best"
     assert workspace.train(step) == expected
     manifest = json.loads((Path(step.path) / "manifest.json").read_text())
     assert manifest["best_step"] % 10 == 0
@@ -104,7 +104,7 @@ def test_every_family_resumes_bitwise(workspace, monkeypatch, recipe):
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_half_written_save_is_not_used(workspace, monkeypatch, damage):
+def test_an_incomplete_save_is_not_used(workspace, monkeypatch, damage):
     step = workspace.step("nli")
     expected = reference(workspace, step)
     crash(workspace, monkeypatch, step, at=15, save_every=10)
@@ -119,7 +119,7 @@ def test_a_half_written_save_is_not_used(workspace, monkeypatch, damage):
     assert not half.exists()
 
 
-def test_a_save_of_another_training_is_not_found(workspace, monkeypatch):
+def test_a_save_of_another_training_is_not_used(workspace, monkeypatch):
     step = workspace.step("nli")
     crash(workspace, monkeypatch, step, at=15, save_every=10)
     other = workspace.step("nli", seed=2)
@@ -149,7 +149,7 @@ def test_patience_survives_an_interruption(workspace, monkeypatch, select):
     assert manifest["steps"] == 20, "the first validation and three without a gain"
 
 
-def test_the_best_weights_are_those_of_the_best_validation(workspace):
+def test_best_weights_have_the_best_validation(workspace):
     settings = {**SHORT, "max_steps": 60, "learning_rate": 3e-2, "evaluate_every": 4}
     best = workspace.step("nli", train={**settings, "select": "best"})
     files = workspace.train(best)
@@ -157,12 +157,12 @@ def test_the_best_weights_are_those_of_the_best_validation(workspace):
     scores = {entry["step"]: entry["eval_score"] for entry in log if "eval_score" in entry}
     chosen = json.loads((Path(best.path) / "manifest.json").read_text())["best_step"]
     assert scores[chosen] == max(scores.values())
-    assert chosen < 60, "else the test shows nothing"
+    assert chosen < 60, "otherwise the test shows nothing"
     last = workspace.train(workspace.step("nli", train=settings))
     assert files["model.safetensors"] != last["model.safetensors"]
 
 
-def test_a_warm_up_in_steps_may_be_longer_than_the_training(workspace):
+def test_warm_up_may_be_longer_than_the_training(workspace):
     step = workspace.step("nli", train={"max_steps": 4, "learning_rate": 1e-3, "warmup_steps": 500})
     workspace.train(step)
     log = store.read_lines(Path(step.path) / "training.jsonl")
@@ -170,7 +170,7 @@ def test_a_warm_up_in_steps_may_be_longer_than_the_training(workspace):
     assert rates == pytest.approx([1e-3 * done / 500 for done in range(4)])
 
 
-def test_seeds_and_nothing_else_change_the_weights(workspace):
+def test_only_seeds_change_the_weights(workspace):
     first = reference(workspace, workspace.step("nli", "dropout"))
     again = workspace.train(workspace.step("nli", "dropout"), save_every=3)
     other = workspace.train(workspace.step("nli", "dropout", seed=2))
@@ -178,26 +178,26 @@ def test_seeds_and_nothing_else_change_the_weights(workspace):
     assert other["model.safetensors"] != first["model.safetensors"]
 
 
-def test_micro_batches_leave_loss_and_gradient_as_they_are(workspace):
+def test_micro_batches_keep_loss_and_gradient(workspace):
     step = workspace.step("nli", train={**SHORT, "max_steps": 1})
-    found = []
+    entries = []
     for micro_batch in (None, 4, 2):
         workspace.train(step, micro_batch=micro_batch)
-        found.append(store.read_lines(Path(step.path) / "training.jsonl")[0])
+        entries.append(store.read_lines(Path(step.path) / "training.jsonl")[0])
         shutil.rmtree(step.path)
-    for entry in found[1:]:
+    for entry in entries[1:]:
         for key in ("loss", "grad_norm"):
-            assert entry[key] == pytest.approx(found[0][key], rel=1e-4)
+            assert entry[key] == pytest.approx(entries[0][key], rel=1e-4)
 
 
-def test_nothing_is_published_of_a_training_that_diverges(workspace):
+def test_a_diverging_training_is_not_published(workspace):
     step = workspace.step("nli", train={**SHORT, "learning_rate": 1e30, "max_grad_norm": 1e30})
     with pytest.raises(train.Diverged, match=r"the loss is (nan|inf) at step \d+"):
         workspace.train(step)
     assert not Path(step.path).exists()
 
 
-def test_too_little_memory_on_a_gpu_says_what_to_do_and_the_time_counts(workspace, monkeypatch):
+def test_out_of_memory_names_the_remedy(workspace, monkeypatch):
     step = workspace.step("nli", train=SHORT)
     monkeypatch.setattr(callbacks, "PROGRESS_SECONDS", 0)
     with monkeypatch.context() as patched:
@@ -208,15 +208,15 @@ def test_too_little_memory_on_a_gpu_says_what_to_do_and_the_time_counts(workspac
         patched.setattr(train.StepTrainer, "_maybe_log_save_evaluate", full)
         with pytest.raises(InputError, match="too little memory on the GPU for 4 examples at a ti"):
             workspace.train(step, micro_batch=4)
-    told = store.read_json(store.progress_file(step.id))
-    assert told["step"] == 1
-    store.write_json(store.progress_file(step.id), told | {"seconds_spent": 9000})
+    progress = store.read_json(store.progress_file(step.id))
+    assert progress["step"] == 1
+    store.write_json(store.progress_file(step.id), progress | {"seconds_spent": 9000})
     workspace.train(step)
     manifest = json.loads((Path(step.path) / "manifest.json").read_text())
     assert 9000 < manifest["provenance"]["seconds"] < 9600
 
 
-def test_validation_needs_something_to_validate_on(workspace):
+def test_validation_needs_validation_data(workspace):
     step = workspace.step("text", train={**SHORT, "evaluate_every": 5})
     with pytest.raises(InputError, match="evaluate_every needs a task with validation data"):
         workspace.train(step)
@@ -230,17 +230,17 @@ def test_a_damaged_parent_is_named(workspace):
         workspace.train(step)
 
 
-def test_two_languages_of_a_task_share_labels_and_head(workspace, rows):
+def test_languages_of_a_task_share_labels_and_head(workspace, rows):
     step = workspace.step("entities@xa+entities~10")
     missing = "B-PER"
     short = [row for row in rows("entities", "en", "train") if missing not in row["tags"]]
-    assert short, "else the test shows nothing"
+    assert short, "otherwise the test shows nothing"
     folder = Path(next(p for p in step.parts if p.name == "entities~10").train[0].path)
     rewrite(folder, short)
     workspace.train(step)
     labels = json.loads((Path(step.path) / "manifest.json").read_text())["labels"]
-    found = {tag for row in rows("entities", "xa", "train") for tag in row["tags"]}
-    assert labels == {"entities": sorted(found)}
+    tags = {tag for row in rows("entities", "xa", "train") for tag in row["tags"]}
+    assert labels == {"entities": sorted(tags)}
     config = json.loads((Path(step.path) / "config.json").read_text())
     assert config["architectures"] == ["XLMRobertaForTokenClassification"]
 
@@ -254,7 +254,7 @@ def rewrite(folder: Path, rows: list[dict]) -> None:
     store.publish(made, folder, {})
 
 
-def test_a_step_of_several_tasks_leaves_the_encoder_alone(workspace):
+def test_several_tasks_publish_only_the_encoder(workspace):
     from safetensors.torch import load_file
 
     step = workspace.step("completion+nli")
@@ -270,7 +270,7 @@ def test_a_step_of_several_tasks_leaves_the_encoder_alone(workspace):
 
 
 @pytest.mark.parametrize("model", ["xlmr", "bert", "deberta"])
-def test_checkpoints_open_with_the_library_alone(workspace, model, rows):
+def test_checkpoints_open_with_transformers_alone(workspace, model, rows):
     import torch
     import transformers
 
@@ -292,7 +292,7 @@ def test_checkpoints_open_with_the_library_alone(workspace, model, rows):
         assert torch.equal(theirs, ours)
 
 
-def test_pipelines_speak_the_labels_of_the_task(workspace, rows):
+def test_pipelines_return_the_labels_of_the_task(workspace, rows):
     from transformers import pipeline
 
     for task, kind in (("nli", "text-classification"), ("entities", "token-classification")):
@@ -301,14 +301,13 @@ def test_pipelines_speak_the_labels_of_the_task(workspace, rows):
         labels = json.loads((Path(step.path) / "manifest.json").read_text())["labels"][task]
         run = pipeline(kind, model=step.path, tokenizer=step.path)
         if kind == "text-classification":
-            found = {entry["label"] for entry in run("a b", top_k=None)}
-            assert found == set(labels)
+            assert {entry["label"] for entry in run("a b", top_k=None)} == set(labels)
         else:
             run = pipeline(kind, model=step.path, tokenizer=step.path, ignore_labels=[])
             assert {entry["entity"] for entry in run("a b c d")} <= set(labels)
 
 
-def test_languages_drawn_apart_train_on_the_same_examples(workspace):
+def test_separate_languages_use_the_same_examples(workspace):
     tempered = {"tasks": {"text": {"train": {"language_temperature": 2.0}}}, "train": SHORT}
     pooled, apart = workspace.step("text", train=SHORT), workspace.step("text", **tempered)
     assert workspace.train(pooled) != workspace.train(apart)
