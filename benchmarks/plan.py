@@ -10,12 +10,12 @@ and the number of chosen cells. Nothing is trained; all costs are estimates.
 import time
 from pathlib import Path
 
-from xstilts.config.project import load
 from xstilts.costs.bill import make, problem, wall_seconds
 from xstilts.costs.choice import AIMS, choose
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.costs.measured import Evidence
 from xstilts.grid.grid import Grid
+from xstilts.grid.state import open_study
 
 STUDY = Path(__file__).resolve().parents[1] / "config" / "studies" / "phang2020.yaml"
 SEEDS = [1, 3, 5, 10]
@@ -28,7 +28,7 @@ def main() -> None:
     print(
         f"{'cells':>6} {'plan':>7}  {'aim':9} {'budget':>6} {'choice':>7} {'gap':>6} {'chosen':>6}"
     )
-    paper = load(STUDY)
+    paper = open_study(STUDY)[0].project
     for seeds in SEEDS:
         study = paper.study.model_copy(update={"seeds": list(range(1, seeds + 1))})
         start = time.monotonic()

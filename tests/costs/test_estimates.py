@@ -49,13 +49,13 @@ def test_masked_lm_multiplies_by_the_embeddings():
     assert estimator.parameters("xlmr", "mask") - estimator.parameters("xlmr", "tag") == 200 * 16
 
 
-def test_before_any_run_all_is_a_flop_estimate():
+def test_estimates_before_any_run_are_from_flops():
     found = estimate(GRID)
     assert {cost.source for cost in found.values()} == {ESTIMATED}
     assert all(cost.seconds > 0 for cost in found.values())
 
 
-def test_a_measured_job_is_not_estimated_and_its_sibling_costs_the_same():
+def test_sibling_costs_the_same_as_a_measured_job():
     found = estimate(GRID, {step("none").id: Cost(123, 0, 5000)})
     assert found[step("none").id].source == MEASURED
     sibling = found[step("none", seed=2).id]
@@ -63,7 +63,7 @@ def test_a_measured_job_is_not_estimated_and_its_sibling_costs_the_same():
     assert sibling.source == "scaled from jobs of the same model and task"
 
 
-def test_other_tasks_and_models_are_scaled_by_their_work():
+def test_other_jobs_are_scaled_by_their_work():
     one = step("none")
     found = estimate(GRID, {one.id: Cost(100, 0, 5000)})
     work = Estimator(GRID.project, TABLE).work
@@ -79,7 +79,7 @@ def test_other_tasks_and_models_are_scaled_by_their_work():
     assert last.disk == elsewhere.disk
 
 
-def test_jobs_with_and_without_gpu_are_not_alike():
+def test_gpu_jobs_are_not_scaled_from_cpu_jobs():
     models = {**GRID.project.models}
     models["dropout"] = models["dropout"].model_copy(update={"resources": ModelNeeds(gpu=1)})
     grid = Grid(GRID.project.model_copy(update={"models": models}))
@@ -95,14 +95,14 @@ def test_jobs_with_and_without_gpu_are_not_alike():
     assert faster < estimate(grid, gpu="v100")[on_gpu.id].seconds
 
 
-def test_prepared_rows_go_before_stated_ones():
+def test_prepared_rows_override_stated_rows():
     [data] = step("none").parts[0].train
     estimator = Estimator(GRID.project, TABLE)
     assert estimator.rows(data, Evidence()) == 48
     assert estimator.rows(data, Evidence(rows={data.id: 20})) == 20
 
 
-def test_a_mixture_runs_the_sum_of_its_tasks_steps():
+def test_mixture_runs_the_sum_of_its_steps():
     [mixture] = [node for node in step("entities+reading").lineage() if len(node.parts) > 1]
     estimator = Estimator(GRID.project, TABLE)
     supplies = {part.name: Supply([1] * 48, part.settings.epochs) for part in mixture.parts}
@@ -111,7 +111,7 @@ def test_a_mixture_runs_the_sum_of_its_tasks_steps():
     assert estimator.work(mixture, Evidence()) == pytest.approx(per_token * (30 + 48))
 
 
-def test_a_model_of_unknown_size_is_named():
+def test_model_of_unknown_size_is_named():
     values = GRID.project.model_dump(exclude_unset=True)
     hub = {"repository": "some/model", "revision": "0" * 40}
     values["models"]["xlmr"] = {"hub": hub}
@@ -130,19 +130,19 @@ def test_unknown_hardware_is_named():
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e15), st.floats(0, 1e6)), min_size=1, max_size=8))
-def test_a_line_is_never_negative(points):
+def test_line_is_never_negative(points):
     fixed, rate = line(points)
     assert fixed >= 0
     assert rate >= 0
 
 
-def test_a_line_goes_through_points_on_a_line():
+def test_line_goes_through_collinear_points():
     assert line([(1, 12), (2, 14), (5, 20)]) == pytest.approx((10, 2))
     assert line([(4, 8)]) == (0, 2)
     assert line([(1, 8), (2, 4)]) == (6, 0)
 
 
-def test_a_download_is_as_large_as_the_rows_that_it_serves():
+def test_download_is_as_large_as_its_rows():
     values = GRID.project.model_dump(exclude_unset=True)
     split = {
         "source": "hub",

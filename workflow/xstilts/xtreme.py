@@ -1,7 +1,7 @@
-"""Prediction files as XTREME's evaluate.py reads them: written from a study, and scored alone.
+"""Prediction files in XTREME's format: written from a study, or scored against gold files.
 
-The layout is `TASK/test-LANGUAGE.EXTENSION`, and the tasks have XTREME's names. Scores have the
-names that evaluate.py gives them.
+A file is `TASK/test-LANGUAGE.EXTENSION`; the names of tasks and scores are those of XTREME's
+evaluate.py.
 """
 
 import json
@@ -26,7 +26,7 @@ Scores = dict[str, float]
 
 
 def _labels(rows: Rows, predictions: Rows, gaps: Sequence[int]) -> str:
-    """A label per line; rows that the benchmark excludes (PAWS-X) get one too: lines count."""
+    """One label per line; excluded rows (PAWS-X) get one too, since lines are matched by number."""
     lines = [str(prediction["prediction"]) for prediction in predictions]
     for position in gaps:  # ascending
         lines.insert(position, lines[0])
@@ -34,13 +34,13 @@ def _labels(rows: Rows, predictions: Rows, gaps: Sequence[int]) -> str:
 
 
 def _tags(rows: Rows, predictions: Rows, gaps: Sequence[int]) -> str:
-    """A tag per line, a blank line after each sentence."""
+    """One tag per line, and a blank line after each sentence."""
     return "".join(_text([*prediction["prediction"], ""]) for prediction in predictions)
 
 
 def _by_id(rows: Rows, predictions: Rows, gaps: Sequence[int]) -> str:
-    found = {prediction["id"]: prediction["prediction"] for prediction in predictions}
-    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+    answers = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+    return json.dumps(answers, ensure_ascii=False, indent=1) + "\n"
 
 
 def _pairs(rows: Rows, predictions: Rows, gaps: Sequence[int]) -> str:
@@ -48,7 +48,7 @@ def _pairs(rows: Rows, predictions: Rows, gaps: Sequence[int]) -> str:
 
 
 def _positions(rows: Rows, predictions: Rows, gaps: Sequence[int]) -> str:
-    """The row of the foreign sentence, for each English one in alphabetical order (Tatoeba)."""
+    """Row number of the translation, for each English sentence in alphabetical order (Tatoeba)."""
     text = {row["id"]: row["text"].strip() for row in rows}
     ordered = sorted(predictions, key=lambda prediction: text[prediction["id"]])
     return _text([prediction["prediction"].rpartition("-")[2] for prediction in ordered])
@@ -70,17 +70,19 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _read_tags(path: Path) -> list[list[str]]:
-    """Tags per sentence; where a line has columns, the tag is the last."""
+    """Return the tags of each sentence; a tag is the last column of its line."""
     return [[line.split("\t")[-1] for _, line in block] for block in records.blocks(path)]
 
 
 def _read_pairs(path: Path) -> list[metrics.Pair]:
     if path.is_file() and not path.stat().st_size:
-        return []  # no pair is above the threshold
+        return []  # no pair exceeds the threshold
     pairs = [(place, line.split("\t")) for place, line in records.lines(path)]
     for place, pair in pairs:
         if len(pair) != 2:
-            raise InputError(f"{place}: {len(pair)} columns, expected two ids between a tab")
+            raise InputError(
+                f"{place}: {len(pair)} columns; expected two ids with a tab between them"
+            )
     return [(foreign, english) for _, (foreign, english) in pairs]
 
 
@@ -89,23 +91,23 @@ def _read_choices(path: Path) -> list[int]:
 
 
 def _read_texts(path: Path) -> dict[str, str]:
-    """Question id to answer."""
-    found = records.document(path)
-    return {id: records.field(found, id, str, str(path)) for id in found}
+    """Return the answers by question id."""
+    answers = records.document(path)
+    return {id: records.field(answers, id, str, str(path)) for id in answers}
 
 
 def _read_rankings(path: Path) -> dict[str, list[str]]:
-    """Query id to ids of candidates, best first."""
-    found = records.document(path)
-    for id in found:
-        ranked = records.field(found, id, list, str(path))
+    """Return the ids of the ranked candidates by query id, best first."""
+    rankings = records.document(path)
+    for id in rankings:
+        ranked = records.field(rankings, id, list, str(path))
         if not all(isinstance(candidate, str) for candidate in ranked):
-            raise InputError(f"{path}: {id!r} has {ranked!r}, expected ids of candidates")
-    return found
+            raise InputError(f"{path}: {id!r} has {ranked!r}; expected ids of candidates")
+    return rankings
 
 
 def _read_answers(path: Path) -> dict[str, list[str]]:
-    """Question id to gold answers, of a file as SQuAD's."""
+    """Return the gold answers by question id, from a file in SQuAD's format."""
     from xstilts.sources.squad import squad
 
     return {row["id"]: row["answers"] for _, row in squad([path], "")}
@@ -142,13 +144,13 @@ def _ranked(golds: Any, predictions: Any, language: str) -> Scores:
 
 @dataclass(frozen=True)
 class Format:
-    """One task's files: extension, how a prediction file is written, how files are scored."""
+    """Format of a task's files: extension, writer, readers and scores."""
 
     extension: str
     write: Callable[[Rows, Rows, Sequence[int]], str]
     read: Callable[[Path], Any]
     score: Callable[[Any, Any, str], Scores]
-    read_golds: Callable[[Path], Any] | None = None  # where these are not as the predictions
+    read_golds: Callable[[Path], Any] | None = None  # if the gold format differs
 
 
 FORMATS: Mapping[str, Format] = {
@@ -167,9 +169,9 @@ FORMATS: Mapping[str, Format] = {
 
 
 def export(grid: Grid, model: str, recipe: str, seed: int, out: Path) -> list[Path]:
-    """Write the predictions of a recipe's cells whose target is XTREME's; returns the files.
+    """Write the predictions of a recipe on XTREME's targets, and return the files.
 
-    Raises InputError where the study has no such cells, or a cell is not predicted yet.
+    Raise InputError if the study has no such cells, or predictions are missing.
     """
     for kind, name, known in (
         ("model", model, [*grid.study.variants(), *grid.study.controls]),
@@ -180,13 +182,13 @@ def export(grid: Grid, model: str, recipe: str, seed: int, out: Path) -> list[Pa
             raise InputError(f"the study has no {kind} {name!r}: {nearest(name, known)}")
     targets = [t for t in grid.study.targets if t in FORMATS]
     if not targets:
-        raise InputError(f"none of the study's targets is XTREME's: {', '.join(FORMATS)}")
+        raise InputError(f"the study has no target of XTREME; expected one of {', '.join(FORMATS)}")
     written = []
     for target in targets:
         predictions = grid.score(Cell(model, recipe, target, seed)).predictions
         for dataset in predictions.scored:
-            rows, found, _ = read_language(predictions, dataset)
-            content = FORMATS[target].write(rows, found, _gaps(dataset))
+            rows, predicted, _ = read_language(predictions, dataset)
+            content = FORMATS[target].write(rows, predicted, _gaps(dataset))
             path = out / target / f"test-{dataset.language}.{FORMATS[target].extension}"
             store.write_text(path, content)
             written.append(path)
@@ -198,10 +200,10 @@ def _gaps(dataset: Dataset) -> list[int]:
 
 
 def score_files(task: str, language: str, predictions: Path, gold: Path) -> Scores:
-    """The scores of a prediction file against a gold file, as evaluate.py names them.
+    """Return the scores of a prediction file, by evaluate.py's names.
 
-    Gold files are as the predictions', of question answering as the release's. Raises InputError
-    for an unknown task, and files that are damaged or do not go together.
+    A gold file has the format of the predictions; for question answering, that of the release.
+    Raise InputError for an unknown task, and for files that are damaged or do not match.
     """
     if task not in FORMATS:
         raise InputError(f"unknown task {task!r}: {nearest(task, FORMATS)}")

@@ -1,8 +1,8 @@
-"""What artefacts should cost.
+"""Estimated costs of artefacts.
 
-A job's time is scaled from measured jobs, the most alike that there are; before any run it is an
-estimate of its floating-point operations over the hardware's rate (`hardware.yaml`). Pure,
-but for reading that file.
+A job's time is scaled from the most similar measured jobs. Before any run it is the number of
+floating-point operations over the rate of the hardware (`hardware.yaml`). Pure, except for reading
+that file.
 """
 
 from collections import Counter, defaultdict
@@ -36,7 +36,7 @@ from xstilts.modelling.steps import shares, steps_of
 HARDWARE = Path(__file__).parent / "hardware.yaml"
 ESTIMATED = "FLOP estimate"
 _BYTES = 4  # of a weight: checkpoints are saved in fp32
-_STATE = 12  # bytes a weight in a training's resume state: the weight and AdamW's two moments
+_STATE = 12  # bytes per weight of a resume state: the weight and AdamW's two moments
 
 
 class Hardware(Strict):
@@ -49,7 +49,7 @@ class Hardware(Strict):
 
 
 class Assumptions(Strict):
-    """What an estimate supposes where nothing was measured."""
+    """Assumptions of an estimate without measurements."""
 
     rows: dict[str, PositiveFloat] = Field(description="Of a split whose entry states none.")
     seconds: dict[str, NonNegativeFloat] = Field(description="Of a job's start, by phase.")
@@ -64,17 +64,17 @@ class Table(Strict):
 
 
 def load_table(path: Path = HARDWARE) -> Table:
-    """The hardware and the assumptions. Raises InputError naming file and key."""
+    """Return the hardware and the assumptions. Raise InputError naming file and key."""
     return validate(Table, read_yaml(path), str(path))
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """What each artefact of a project should cost, given the evidence."""
+    """Estimates the cost of each artefact of a project from the evidence."""
 
     project: Project
     table: Table
-    gpu: str = "a100"  # the GPU of an estimate without measurements; a model without GPU: `cpu`
+    gpu: str = "a100"  # for estimates without measurements; models without a GPU use `cpu`
 
     def __post_init__(self):
         for name in (self.gpu, "cpu"):
@@ -83,26 +83,26 @@ class Estimator:
                 raise InputError(f"unknown hardware {name!r}: {hint}")
 
     def estimate(self, artefacts: Iterable[Artefact], evidence: Evidence) -> dict[str, Cost]:
-        """Costs by id: measured where the evidence has them, estimated otherwise.
+        """Return costs by id: measured if the evidence has them, otherwise estimated.
 
-        Raises InputError for a model that states no `parameters` where an estimate needs them.
+        Raise InputError for a model without `parameters` if an estimate needs them.
         """
         artefacts = list(artefacts)
         evidence = self._with_all_rows(artefacts, evidence)
-        like = _Likeness()
+        references = _References()
         for artefact in artefacts:
             if cost := evidence.costs.get(artefact.id):
                 work, rows = self.work(artefact, evidence), self.held(artefact, evidence)
-                like.add(_likes(artefact, cost.gpus), work, rows, cost)
+                references.add(_groups(artefact, cost.gpus), work, rows, cost)
         sharers = Counter(artefact.job.benchmark for artefact in artefacts)
         return {
             artefact.id: evidence.costs.get(artefact.id)
-            or self._expected(artefact, evidence, like, sharers[artefact.job.benchmark])
+            or self._expected(artefact, evidence, references, sharers[artefact.job.benchmark])
             for artefact in artefacts
         }
 
     def _with_all_rows(self, artefacts: list[Artefact], evidence: Evidence) -> Evidence:
-        """The evidence with the rows of all data sets, and of those that each download serves."""
+        """Return the evidence with the rows of all data sets and downloads."""
         rows: Counter[str] = Counter()
         for data in artefacts:
             if isinstance(data, Dataset):
@@ -112,28 +112,28 @@ class Estimator:
         return replace(evidence, rows=rows)
 
     def _expected(
-        self, artefact: Artefact, evidence: Evidence, like: "_Likeness", sharers: int
+        self, artefact: Artefact, evidence: Evidence, references: "_References", sharers: int
     ) -> Cost:
         asked = gpus_of(artefact, self.project)
-        likes = _likes(artefact, asked)
+        groups = _groups(artefact, asked)
         work, rows = self.work(artefact, evidence), self.held(artefact, evidence)
-        group = like.nearest(likes)
+        group = references.nearest(groups)
         if group:
             key, source = group
-            fixed, rate = like.line(key)
+            fixed, rate = references.line(key)
             seconds = fixed + rate * work
         else:
             start = self.table.assumptions.seconds[artefact.identity.phase] / sharers
             seconds, source = start + self._compute(artefact, work), ESTIMATED
-        if group and not (isinstance(artefact, Checkpoint) and group in likes[2:]):
-            disk = like.bytes_per_row(key) * rows
+        if group and not (isinstance(artefact, Checkpoint) and group in groups[2:]):
+            disk = references.bytes_per_row(key) * rows
         else:  # the size of a checkpoint is its own model's
             disk = self.disk(artefact, rows)
         download = disk if artefact.identity.phase == "fetch" else 0
         return Cost(seconds, asked, disk, download, source)
 
     def _compute(self, artefact: Artefact, work: float) -> float:
-        """Seconds of the floating-point operations of a training or a prediction."""
+        """Return the seconds of the floating-point operations of a training or prediction."""
         if not isinstance(artefact, Predictions) and not getattr(artefact, "parts", ()):
             return 0
         name = self.gpu if gpus_of(artefact, self.project) else "cpu"
@@ -143,7 +143,7 @@ class Estimator:
         return work / (peak * 1e12 * hardware.utilisation * max(1, gpus_of(artefact, self.project)))
 
     def work(self, artefact: Artefact, evidence: Evidence) -> float:
-        """What a job's time grows with: FLOPs of a model's job, rows of the others.
+        """Return the work of a job, on which its time depends: FLOPs of a model, or rows of data.
 
         A training token costs 6 FLOPs per parameter, a predicted one 2 (Kaplan et al. 2020,
         section 2.1); the embedding table counts only in masked language modelling, as its head.
@@ -188,7 +188,7 @@ class Estimator:
         return part.size.of(round(rows)) if part.size else rows
 
     def stated_rows(self, dataset: Dataset, evidence: Evidence) -> float | None:
-        """Rows of a data set, prepared or as its task's entry states them."""
+        """Return the rows of a data set, prepared or stated by its task; None if unknown."""
         if dataset.id in evidence.rows:
             return evidence.rows[dataset.id]
         if isinstance(dataset.spec, LabSplit):
@@ -196,7 +196,7 @@ class Estimator:
         return dataset.spec.expected("rows", dataset.language)
 
     def rows(self, dataset: Dataset, evidence: Evidence) -> float:
-        """Rows of a data set, assumed where nothing states them."""
+        """Return the rows of a data set, assumed if they are unknown."""
         if (known := evidence.rows.get(dataset.id)) is not None:
             return known
         stated = self.stated_rows(dataset, evidence)
@@ -218,13 +218,13 @@ class Estimator:
         return total if family(family_name).MASKED else total - embeddings
 
     def disk(self, artefact: Artefact, rows: float) -> float:
-        """Bytes that an artefact of so many rows keeps: a checkpoint's weights, in fp32."""
+        """Return the bytes of an artefact with `rows` rows, or of a checkpoint's weights."""
         if isinstance(artefact, Checkpoint):
             return _BYTES * self.parameters(artefact.model)
         return self.table.assumptions.bytes_per_row[artefact.identity.phase] * rows
 
     def held(self, artefact: Artefact, evidence: Evidence) -> float:
-        """Rows that an artefact holds; 1 for a checkpoint."""
+        """Return the rows of an artefact; 1 for a checkpoint."""
         match artefact:
             case Score():
                 return self.held(artefact.predictions, evidence)
@@ -235,7 +235,7 @@ class Estimator:
         return evidence.rows.get(artefact.id, 1)
 
     def scratch(self, artefact: Artefact) -> float:
-        """Bytes of a training's resume state while it runs: the last save and the next."""
+        """Return the bytes of a running training's resume state: the last and the next save."""
         if not isinstance(artefact, Checkpoint) or artefact.parent is None:
             return 0
         return 2 * _STATE * self.parameters(artefact.model)
@@ -247,7 +247,7 @@ def _tokens(family_name: str, max_length: int) -> float:
 
 
 def weights(entry: Model) -> tuple[float | None, float]:
-    """All weights of a model, and those in its embedding table."""
+    """Return the number of weights of a model, and of those in its embedding table."""
     if entry.init is None or entry.parameters:
         return entry.parameters, entry.embedding_parameters or 0
     given = entry.init.architecture
@@ -262,8 +262,8 @@ def _first(given: Mapping, names: Iterable[str], default: int) -> int:
     return next((given[name] for name in names if name in given), default)
 
 
-def _likes(artefact: Artefact, asked: int) -> list[tuple[tuple, str]]:
-    """Groups of jobs that an artefact's is like, the nearest first, and how that is said."""
+def _groups(artefact: Artefact, asked: int) -> list[tuple[tuple, str]]:
+    """Return reference groups for an artefact's cost, most similar first, with descriptions."""
     phase = artefact.identity.phase
     match artefact:
         case Dataset() | Download():
@@ -285,8 +285,8 @@ def _likes(artefact: Artefact, asked: int) -> list[tuple[tuple, str]]:
     ]
 
 
-class _Likeness:
-    """Measured jobs by the groups that they are in: (work, seconds), and (rows, bytes)."""
+class _References:
+    """Measured jobs by reference group: (work, seconds) and (rows, bytes)."""
 
     def __init__(self):
         self.times: dict[tuple, list[tuple[float, float]]] = defaultdict(list)
@@ -294,15 +294,15 @@ class _Likeness:
         self.line = cache(lambda key: line(self.times[key]))
         self.bytes_per_row = cache(lambda key: _ratio(self.sizes[key]))
 
-    def add(self, likes: list[tuple[tuple, str]], work: float, rows: float, cost: Cost) -> None:
-        """Count a measured job in each of its groups."""
-        for key, _ in likes:
+    def add(self, groups: list[tuple[tuple, str]], work: float, rows: float, cost: Cost) -> None:
+        """Add a measured job to each of its groups."""
+        for key, _ in groups:
             self.times[key].append((work, cost.seconds))
             self.sizes[key].append((rows, cost.disk))
 
-    def nearest(self, likes: list[tuple[tuple, str]]) -> tuple[tuple, str] | None:
-        """The first group that has a measured job."""
-        return next((group for group in likes if group[0] in self.times), None)
+    def nearest(self, groups: list[tuple[tuple, str]]) -> tuple[tuple, str] | None:
+        """Return the first group with a measured job; None if there is none."""
+        return next((group for group in groups if group[0] in self.times), None)
 
 
 def _ratio(pairs: list[tuple[float, float]]) -> float:
@@ -310,10 +310,10 @@ def _ratio(pairs: list[tuple[float, float]]) -> float:
 
 
 def line(points: Iterable[tuple[float, float]]) -> tuple[float, float]:
-    """Intercept and slope, neither negative, through points (work, seconds): least squares.
+    """Return intercept and slope, neither negative, of points (work, seconds) by least squares.
 
-    Where all works are alike or the intercept would be negative, the line goes through the origin
-    and the mean; where the slope would not be positive, it is flat.
+    If all works are equal or the intercept would be negative, the line goes through the origin and
+    the mean; if the slope would not be positive, it is flat.
     """
     works, values = zip(*points, strict=True)
     mean_work, mean = sum(works) / len(works), sum(values) / len(works)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from xstilts import store
 from xstilts.config.origins import HubModel
+from xstilts.costs.units import count, size
 from xstilts.errors import InputError, nearest
 from xstilts.grid.artefacts import Artefact, Checkpoint, Download
 from xstilts.identity import file_sha256
@@ -218,7 +219,7 @@ def _download(
 
     folder = store.scratch(artefact.id, keep=True)
     total = sum(file.size for file in files)
-    amount = f"{_size(total)} in {len(files)} file(s)"
+    amount = f"{size(total)} in {count(len(files), 'file')}"
     log.info(f"{artefact.identity.name}: {amount} of {name}@{revision}")
     for number, file in enumerate(files, 1):
         path = Path(
@@ -234,16 +235,8 @@ def _download(
         if file.lfs and file_sha256(path) != file.lfs.sha256:
             path.unlink()
             raise InputError(f"{name}, {file.path}: damaged during the download; run again")
-        log.info(f"  {number}/{len(files)} {file.path}, {_size(file.size)}")
+        log.info(f"  {number}/{len(files)} {file.path}, {size(file.size)}")
     return folder
-
-
-def _size(count: int) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"
 
 
 @cache
