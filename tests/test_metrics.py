@@ -22,7 +22,7 @@ def golden(name):
 
 
 def paired(elements, min_size=1, max_size=30):
-    """Two equally long lists."""
+    """Two lists of equal length."""
     return st.lists(st.tuples(elements, elements), min_size=min_size, max_size=max_size).map(
         lambda pairs: ([a for a, _ in pairs], [b for _, b in pairs])
     )
@@ -106,7 +106,7 @@ def test_pos_f1_equals_seqeval_before_0_0_16(case):
 @no_deadline
 @given(tag_pairs(["NOUN", "VERB", "ADJ", "X"]))
 def test_pos_f1_is_the_f1_of_spans_written_in_iob(sentences):
-    """Another route to runs of equal tags: B- where the tag changes, I- where it stays."""
+    """Runs of equal tags in IOB: B- where the tag changes, I- where it stays."""
 
     def iob(tags):
         return [f"{'I' if i and tags[i - 1] == tag else 'B'}-{tag}" for i, tag in enumerate(tags)]
@@ -125,7 +125,7 @@ def test_pos_f1_is_the_f1_of_spans_written_in_iob(sentences):
         ("B-PER B-PER", "B-PER I-PER", 0, 2, 1),
         ("B-PER I-PER O", "B-PER O O", 0, 1, 1),
         ("B-PER", "B-LOC", 0, 1, 1),
-        ("O O", "O O", 0, 0, 0),  # nothing to find and nothing found: 0, not 100
+        ("O O", "O O", 0, 0, 0),  # no gold and no predicted spans: 0, not 100
         ("O O", "O B-PER", 0, 0, 1),
     ],
 )
@@ -224,7 +224,7 @@ def test_answer_scores_by_hand():
 
 
 def test_answers_without_tokens():
-    """SQuAD v1.1 gives such an answer F1 0 beside an exact match; v2.0 takes it as no answer."""
+    """SQuAD v1.1 gives F1 0 and an exact match; v2.0 treats it as no answer."""
     golds, predictions = {"q": ["the"]}, {"q": "a"}
     assert m.answer_scores(golds, predictions) == {"exact_match": 100, "f1": 0}
     assert m.squad2_scores(golds, predictions) == {"exact_match": 100, "f1": 100}
@@ -306,7 +306,7 @@ PAIRS = st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"))
 @no_deadline
 @given(st.sets(PAIRS, min_size=1), st.dictionaries(PAIRS, st.integers(1, 4)), st.randoms())
 def test_pair_threshold_is_the_best_in_any_order(golds, candidates, random):
-    """Many ties, any order: the threshold is the best of all, and the same."""
+    """With many ties, the threshold is the best of all in any order."""
 
     def f1_at(threshold):
         return m.pair_f1(golds, m.pairs_above(candidates, threshold))["f1"]
@@ -346,10 +346,10 @@ def test_map_of_a_full_ranking_equals_sklearn(ranking, right):
         (["a"], "xa", 20, 50),
         (["a"], "x" * 19 + "a", 20, 5),
         (["a"], "x" * 20 + "a", 20, 0),  # beyond k
-        (["a"], "aa", 20, 100),  # found twice, counted once
+        (["a"], "aa", 20, 100),  # ranked twice, counted once
         (["a", "a"], "a", 20, 100),
         (["a", "b"], "axb", 20, 100 * (1 + 2 / 3) / 2),
-        (["a", "b", "c"], "ab", 2, 100),  # no more than k can be found
+        (["a", "b", "c"], "ab", 2, 100),  # at most k can be ranked
         (["a"], "", 20, 0),
     ],
 )

@@ -1,4 +1,4 @@
-"""answer: spans come back as the text that they were, whatever the windows cut."""
+"""answer: spans come back as text, wherever windows split the context."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ lists = st.lists(st.text("abcde", min_size=1, max_size=6), min_size=1, max_size=
 
 
 def oracle(features: list[dict]) -> list[tuple]:
-    """Logits of a model that knows the answers: high where training would set the labels."""
+    """Return the logits of a model that knows the answers."""
     found = []
     for feature in features:
         start, end = np.zeros((2, len(feature["input_ids"])), np.float32)

@@ -1,4 +1,4 @@
-"""classify: pairs are cut fairly, labels keep their order."""
+"""classify: the longer text is truncated first; labels keep their order."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def row(a: str, b: str = "", label: str = "neutral") -> dict:
 
 
 def texts(feature: dict, tokenizer) -> list[str]:
-    """The texts between the separators."""
+    """Return the texts between the separators."""
     specials = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     found, current = [], []
     for id in feature["input_ids"]:

@@ -1,4 +1,4 @@
-"""Every family's scores of single examples add up to its metrics."""
+"""Scores of single examples add up to the metrics, in every family."""
 
 import importlib
 import random

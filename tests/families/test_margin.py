@@ -1,4 +1,4 @@
-"""BUCC's mining: the margin against a brute force, and the threshold from the validation split."""
+"""BUCC: the margin against a brute force, and the threshold from the validation split."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ def unit(random, count, size=6):
 
 
 def brute_force(foreign, english, k):
-    """The margin and the "max" matching of Artetxe and Schwenk, pair by pair."""
+    """Return the margin and "max" matching of Artetxe and Schwenk, pair by pair."""
     cosine = foreign.astype(float) @ english.astype(float).T
 
     def neighbours(row):
@@ -47,7 +47,7 @@ def brute_force(foreign, english, k):
 @pytest.mark.parametrize("sizes", [(1, 1), (3, 9), (40, 25), (30, 70)])
 def test_pairs_equal_a_brute_force_for_any_blocks(sizes, monkeypatch):
     random = np.random.default_rng(sizes)
-    # all cosines above 0, as a model's are: a ratio of negative means has no sense
+    # positive cosines, as a model has: a ratio of negative means is meaningless
     foreign, english = (np.abs(unit(random, size)) for size in sizes)
     expected = brute_force(foreign, english, 4)
     for queries, index in ((1000, 1000), (7, 5), (1, 3)):

@@ -1,4 +1,4 @@
-"""mask: what is hidden, by what, and that a seed fixes it."""
+"""mask: which tokens are masked, how, and with which seed."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from xstilts.families import IGNORED, mask
 
 @pytest.fixture
 def masked(tokenizers, rows):
-    """A large batch of a kind of tokenizer, as it was and masked."""
+    """A large batch for a kind of tokenizer, before and after masking."""
 
     def make(kind: str, rate: float = 0.15, seed: int = 1):
         tokenizer = tokenizers[kind]

@@ -1,4 +1,4 @@
-"""mine: the nearest sentence is found; of equals, the first."""
+"""mine: the nearest sentence is chosen; of equals, the first."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from xstilts.families import mine
 
 
 def pairs(count: int, distractors: int = 0) -> list[dict]:
-    """English sentences and, in another order, their translations and distractors."""
+    """Return English sentences and, in another order, their translations and distractors."""
     english = [
         {"id": f"e{i}", "side": "english", "text": f"e{i}", "match": f"f{i}"} for i in range(count)
     ]
@@ -25,7 +25,7 @@ def pairs(count: int, distractors: int = 0) -> list[dict]:
 
 
 def embeddings(rows: list[dict], noise: float = 0.0) -> list[np.ndarray]:
-    """A vector of any length in the direction of the pair."""
+    """Return a vector of any length in the direction of the pair."""
     random = np.random.default_rng(1)
     found = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""retrieve: XQuAD-R's rows, the loss among a batch's answers, rankings, and a whole training."""
+"""retrieve: XQuAD-R's rows, the loss, rankings, and a complete training."""
 
 import json
 import os
@@ -22,7 +22,7 @@ ENCODE = SimpleNamespace(max_length=48, max_question_length=16)
 
 
 def squad_file(path, contexts, breaks=True):
-    """A file with a paragraph and a question for each context of two sentences `a. B.`"""
+    """Write a file with a question for each context of two sentences, `a. B.`"""
     paragraphs = []
     for number, context in enumerate(contexts):
         middle = context.index(". ") + 1
@@ -147,7 +147,7 @@ def test_a_trained_model_knows_its_training_data(workspace, pool):
 
 
 def mention(id, word, language="en"):
-    """(context, mention) of a text that names an entity."""
+    """Return (context, mention) of a text that names an entity."""
     text = f"First one. Here {word} is named."
     start = text.index(word)
     return (
@@ -191,7 +191,7 @@ def news(tmp_path, rows):
 
 
 def mewslix(folder):
-    """The grid of a study whose one target is that of `news`."""
+    """Return the grid of a study with Mewsli-X as its only target."""
     from tests.tiny_project import MODELS, STUDY, TASKS
     from xstilts.config.project import Project
     from xstilts.grid.grid import Grid

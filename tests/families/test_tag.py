@@ -1,4 +1,4 @@
-"""tag: no word is lost, and every tag stands at its word's first token."""
+"""tag: no word is lost, and every tag is at its word's first token."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def row(words: list[str], seed: int = 0) -> dict:
 
 
 def tokens_of_words(words: list[str], tokenizer) -> dict[int, list[int]]:
-    """Word -> its token ids, each word on its own."""
+    """Return the token ids of each word on its own."""
     found = {}
     for number, word in enumerate(words):
         encoding = tokenizer([word], is_split_into_words=True, add_special_tokens=False)

@@ -1,4 +1,4 @@
-"""The official oracle: XTREME's mock submission, and the averages in its evaluate_test.py."""
+"""XTREME's mock submission, and the averages in its evaluate_test.py."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A repository on a test's hub for each that `config/tasks` reads: real columns, few rows."""
+"""A test repository for each one in `config/tasks`: real columns, few rows."""
 
 import gzip
 import json
@@ -72,7 +72,7 @@ def siqa(count: int) -> list[dict]:
 
 
 def treebank(count: int, number: bool) -> list[dict]:
-    """Sentences of three surface words, the first of two parts; tags by number or name."""
+    """Return sentences of three surface words; the first is fused from two."""
     return [
         {
             "sent_id": f"s{n}",
@@ -91,7 +91,7 @@ def tydiqa(count: int) -> list[dict]:
 
 
 def bucc(count: int) -> list[dict]:
-    """Two pools in one row: the sentences with an even number, from 1, are pairs."""
+    """Return two pools in one row; sentences with an even number, from 1, are pairs."""
     sides = [[f"{side} {WORDS[n]}" for n in range(count)] for side in ("vier", "four")]
     gold = [[n, n] for n in range(2, count + 1, 2)]
     return [{"sentence1": sides[0], "sentence2": sides[1], "gold": gold}]
@@ -126,7 +126,7 @@ def _files(splits: dict[str, list[dict]]) -> dict[str, bytes]:
 
 
 def repositories() -> dict[str, dict[str, bytes]]:
-    """Repository, or repository@branch -> its files."""
+    """Return the files of each repository, or repository@branch."""
     usual = {"train": TRAIN, "validation": TEST, "test": TEST}
     rounds = {f"{split}_r{n}": size for split, size in usual.items() for n in (1, 2, 3)}
     rounds = {name.replace("validation", "dev"): size for name, size in rounds.items()}

@@ -1,4 +1,4 @@
-"""A copy of the workflow with a configuration of its own, and how the tests run it."""
+"""A copy of the workflow with its own configuration, and commands that run it."""
 
 import json
 import os
@@ -36,7 +36,7 @@ json.dump(told, sys.stdout)
 
 
 class Project:
-    """A folder with the workflow, a configuration of its own, and a hub."""
+    """A folder with the workflow, its own configuration, and a hub."""
 
     def __init__(self, folder: Path, hub: Hub, tasks: dict, models: dict):
         self.folder, self.hub = folder, hub
@@ -68,7 +68,7 @@ class Project:
         )
 
     def commands(self, *commands: list[str]) -> list[tuple[int, str]]:
-        """Exit status and output of commands of xstilts."""
+        """Return exit status and output of xstilts commands."""
         done = self.run(sys.executable, "-c", COMMANDS, input=json.dumps(commands))
         assert done.returncode == 0, done.stderr
         return [tuple(told) for told in json.loads(done.stdout)]
@@ -80,7 +80,7 @@ class Project:
         return Grid(assemble({**STUDY, **study}, read_definitions([self.folder / "config"])))
 
     def published(self) -> dict[str, Path]:
-        """The folders of what was fetched, by the name without its digest."""
+        """Return the published folders by name, without their digests."""
         found = [
             *self.folder.glob("results/hub/*/manifest.json"),
             *self.folder.glob("results/checkpoints/*.hub.*/manifest.json"),

@@ -23,14 +23,14 @@ WORDS = "red blue green big small old new warm cold dry house tree river bird fi
 
 
 def parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Rows as the bytes of a Parquet file."""
+    """Return rows as the bytes of a Parquet file."""
     file = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(list(rows)), file)
     return file.getvalue()
 
 
 def card(splits: Mapping[str, Mapping[str, str]]) -> bytes:
-    """A data set's README.md: config -> split -> glob of its files."""
+    """Return a dataset's README.md: config -> split -> glob of its files."""
     configs = [
         {
             "config_name": config,
@@ -42,7 +42,7 @@ def card(splits: Mapping[str, Mapping[str, str]]) -> bytes:
 
 
 def dataset(splits: Mapping[str, Mapping[str, Sequence[Mapping]]]) -> dict[str, bytes]:
-    """The files of a data set, config -> split -> rows, in the usual layout."""
+    """Return the files of a dataset, config -> split -> rows, in the usual layout."""
     files = {
         f"{config}/{split}-00000-of-00001.parquet": parquet(rows)
         for config, found in splits.items()
@@ -55,7 +55,7 @@ def dataset(splits: Mapping[str, Mapping[str, Sequence[Mapping]]]) -> dict[str, 
 
 
 def pairs(count: int, classes: int, first: str, second: str, **others) -> list[dict]:
-    """Sentence pairs with a class."""
+    """Return sentence pairs with a class."""
     return [
         {
             first: f"the {WORDS[n % 15]} {WORDS[n % 7]}",
@@ -134,7 +134,7 @@ def pawsx(count: int) -> list[dict]:
 
 
 def benchmarks(hub) -> dict[str, dict]:
-    """Add the data sets to a hub; the tasks that read them, as in config/tasks."""
+    """Add the datasets to a hub; return the tasks that read them, as in config/tasks."""
 
     def add(name: str, splits: Mapping) -> dict:
         commit = hub.add("datasets", name, dataset(splits))

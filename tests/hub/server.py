@@ -1,7 +1,7 @@
-"""A server on 127.0.0.1 that answers as the Hugging Face Hub does, and remembers what it was asked.
+"""A server on 127.0.0.1 that imitates the Hugging Face Hub and records its requests.
 
-Only what huggingface_hub and datasets call: information on a repository, its tree, the sizes of
-files, and their content, large files by redirection to a store of their own, whole or a range.
+It implements what huggingface_hub and datasets call: information on a repository, its tree, sizes
+of files, and their content; large files by redirection to a separate store, complete or a range.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ RESOLVE = re.compile(rf"/(datasets/)?([^/]+/[^/]+)/resolve/{REVISION}/(.+)")
 
 
 class Hub:
-    """Repositories, each one commit of files, behind an endpoint."""
+    """Repositories, each with commits of files, behind an endpoint."""
 
     def __init__(self):
         self.repositories: dict[str, tuple[str, Mapping[str, bytes]]] = {}  # kind/owner/name
@@ -30,13 +30,13 @@ class Hub:
         self.others: dict[str, Mapping[str, bytes]] = {}  # files of commits that are not of main
         self.gated: set[str] = set()
         self.requests: list[tuple[str, str]] = []
-        self.dropped: dict[str, int] = {}  # sha256 -> bytes after which its connection is cut
+        self.dropped: dict[str, int] = {}  # sha256 -> bytes after which the connection is closed
         self.endpoint = ""
 
     def add(
         self, kind: str, name: str, files: Mapping[str, bytes], branch: str = "main", commit=""
     ) -> str:
-        """Add a repository, `datasets` or `models`, or a branch to it; its commit."""
+        """Add a repository, `datasets` or `models`, or a branch; return its commit."""
         named = "".join([name, *sorted(map(sha256, files.values()))])
         commit = commit or hashlib.sha1(named.encode()).hexdigest()
         key = f"{kind}/{name}"
@@ -49,7 +49,7 @@ class Hub:
         return commit
 
     def at(self, key: str, revision: str) -> tuple[str, Mapping[str, bytes]] | None:
-        """Commit and files of a repository at a revision; None if there is no such."""
+        """Return commit and files of a repository at a revision; None if it does not exist."""
         main, files = self.repositories[key]
         commit = self.branches[key].get(revision, revision)
         if commit in (main, ""):
@@ -57,13 +57,13 @@ class Hub:
         return (commit, self.others[commit]) if commit in self.others else None
 
     def content(self) -> dict[str, bytes]:
-        """Every large file by its sha256."""
+        """Return every large file by its sha256."""
         everything = [*(files for _, files in self.repositories.values()), *self.others.values()]
         found = (files.items() for files in everything)
         return {sha256(data): data for items in found for path, data in items if is_large(path)}
 
     def downloads(self) -> set[str]:
-        """`kind/owner/name/path` of every file whose content was asked for."""
+        """Return `kind/owner/name/path` of every file that was downloaded."""
         names = {}
         for repository, (_, files) in self.repositories.items():
             for path, data in files.items():
@@ -88,7 +88,7 @@ class Hub:
         self.thread.start()
 
     def stop(self) -> None:
-        """Serve no more; the endpoint refuses connections."""
+        """Stop serving; the endpoint refuses connections."""
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *args):
-        """Nothing on stderr."""
+        """Print nothing to stderr."""
 
     def do_HEAD(self):
         self._answer()
@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._error(404, "EntryNotFound")
 
     def _repository(self, kind: str, name: str, revision: str):
-        """(commit, files), or None after an error was sent."""
+        """Return (commit, files), or None after sending an error."""
         if f"{kind}/{name}" not in self.hub.repositories:
             return self._error(401, "RepoNotFound")
         found = self.hub.at(f"{kind}/{name}", revision)
@@ -211,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _below(folder: str, entries: list[dict], recursive: bool) -> list[dict]:
-    """The files in a folder, and the folders: of all depths, or its own only."""
+    """Return files and folders in a folder, of all depths or its own only."""
     prefix = f"{folder}/" if folder else ""
     found = {}
     for entry in entries:

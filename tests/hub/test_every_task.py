@@ -1,4 +1,4 @@
-"""The tasks that ship, from a hub: pinned, fetched, prepared offline; what each row becomes."""
+"""The shipped tasks from a hub: pinned, fetched and prepared offline, with their rows."""
 
 import shutil
 
@@ -55,12 +55,12 @@ def hub():
     running.start()
     catalogue.add(running, {o.repository: o.revision for o in origins() if o.revision})
     yield running
-    running.stop()  # a test that has stopped it starts it again
+    running.stop()  # a test that stops the hub starts it again
 
 
 @pytest.fixture
 def project(hub, tmp_path, root):
-    """The tasks that ship, in two languages, and a tiny model without a revision."""
+    """The shipped tasks in two languages, and a tiny model without a revision."""
     hub.add("models", "some/tiny", model_files(root("xlmr")))
     made = Project(tmp_path / "project", hub, {}, {"tiny": {"hub": {"repository": "some/tiny"}}})
     shutil.rmtree(made.folder / "config" / "tasks")

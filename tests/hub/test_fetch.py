@@ -1,4 +1,4 @@
-"""The source `hub` and the models of the Hub, by the real clients, from a server on 127.0.0.1."""
+"""The source `hub` and models, with the real clients, from a server on 127.0.0.1."""
 
 import json
 import shutil
@@ -15,12 +15,12 @@ def hub():
     running = Hub()
     running.start()
     yield running
-    running.stop()  # a test that has stopped it starts it again
+    running.stop()  # a test that stops the hub starts it again
 
 
 @pytest.fixture
 def project(hub, tmp_path, root):
-    """The benchmarks as tasks, and `tiny`, whose repository holds more than is needed."""
+    """The benchmarks as tasks, and `tiny`, whose repository has more files than needed."""
     files = model_files(root("xlmr")) | {
         "README.md": b"# A model",
         "pytorch_model.bin": b"a pickle",
@@ -47,7 +47,7 @@ def test_an_interrupted_download_resumes(hub, project):
     assert "run again where there is a network: complete files are kept" in told
     assert "Traceback" not in told
     assert project.published().keys() == {"xnli.en.test", "xnli.de.test"}
-    for folder in ("hub", "checkpoints"):  # nothing half made under a final name
+    for folder in ("hub", "checkpoints"):  # nothing incomplete under a final name
         for path in (project.folder / "results" / folder).glob("*"):
             assert (path / "manifest.json").exists(), path
 
@@ -87,7 +87,7 @@ def test_an_interrupted_download_resumes(hub, project):
     assert study.returncode == 0, study.stdout + study.stderr
     assert len(list(project.folder.glob("results/scores/*.json"))) == 1
 
-    # what is prepared needs its download no more
+    # prepared data no longer need their download
     shutil.rmtree(project.folder / "results" / "hub")
     rest = project.run("snakemake", "--dry-run")
     assert "Nothing to be done" in rest.stdout + rest.stderr
@@ -157,7 +157,7 @@ def one_task(**split) -> dict:
 
 
 def fetch_and_prepare(project: Project, tasks: dict[str, dict], models: dict | None = None) -> dict:
-    """What each task, or model, has to say: (task -> exit status and stderr of both commands)."""
+    """Return exit status and stderr of both commands for each task or model."""
     project.write("tasks/all.yaml", tasks)
     if models:
         project.write("models/all.yaml", models)
@@ -242,7 +242,7 @@ def test_each_dataset_error_is_one_message(hub, project):
         assert "Traceback" not in text, name
         assert len(text.strip().splitlines()) <= 3, text  # progress, then the message
     assert "refs/convert/parquet" in told["script"][0][1]
-    # a fetch that failed leaves nothing for prepare, which says so
+    # after a failed fetch, prepare reports the missing download
     assert "not downloaded yet; run `make fetch" in told["script"][1][1]
 
 

@@ -1,4 +1,4 @@
-"""Columns of a data set on the Hub into canonical rows; what an entry may say; what is stale."""
+"""Columns of a dataset on the Hub to canonical rows; valid entries; identities."""
 
 import gzip
 import json

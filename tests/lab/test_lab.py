@@ -1,4 +1,4 @@
-"""The lab is honest: no shortcut, no leak, no chance involved."""
+"""The lab is fair: no shortcut, no leak, no chance."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ LABELLED = tuple(kind for kind in TASKS if kind != "translation")
 
 
 def sentences(row):
-    """Every statement, question or other string of a row that is a sentence of its own."""
+    """Return every sentence of a row."""
     if "words" in row:
         return [made.write(row["words"])]
     values = [row[c] for c in ("text", "text_a", "text_b", "context", "question") if row.get(c)]
@@ -28,7 +28,7 @@ def sentences(row):
 
 @cache
 def sentences_of(kinds, language, split, size):
-    """All sentences of these kinds in one language, of both portions; text_b of text included."""
+    """Return all sentences of these kinds in one language, of both portions."""
     found = set()
     for kind, portion in product(kinds, ("a", "b")):
         source = "xa" if (kind, language) == ("translation", "en") else language
@@ -38,7 +38,7 @@ def sentences_of(kinds, language, split, size):
 
 
 def statements(texts):
-    """Those long enough to state an event: "yes." and other short answers say nothing alone."""
+    """Return the sentences that are long enough to state an event."""
     return {text for text in texts if len(text.split()) >= 3}
 
 
@@ -138,12 +138,12 @@ def test_held_out_sentences_occur_nowhere_else(language, held_out):
     told = statements(sentences_of(TASKS, language, held_out, 300))
     asked = {text for text in told if text.endswith("?")}
     assert not (told - asked) & known
-    # A question may be asked again about another event: "who" and "what" leave one of the two out.
+    # Two events may share a question: "who" and "what" omit a participant.
     assert len(asked & known) <= 0.08 * len(asked)
 
 
 def events_of(item):
-    """All events inside a nested item."""
+    """Return all events inside a nested item."""
     if isinstance(item, made.Say):
         yield item.event
     elif isinstance(item, tuple):
@@ -216,7 +216,7 @@ def test_no_positive_paraphrase_is_a_copy():
 
 
 def guess(train, test, analyzer):
-    """Accuracy of logistic regression on n-grams of one text. train, test: (texts, labels)."""
+    """Return the accuracy of logistic regression on n-grams of one text."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
@@ -272,7 +272,7 @@ def test_an_ending_alone_has_no_information(analyzer):
 
 
 def test_answer_positions_are_unpredictable():
-    """Which of the two sentences holds the answer is even, and the question does not tell."""
+    """Each sentence has the answer equally often; the question does not predict which."""
 
     def asked(split, size):
         found = rows("reading", "en", split, size)

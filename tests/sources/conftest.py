@@ -1,4 +1,4 @@
-"""Texts as files that the readers read."""
+"""Texts as files for the readers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A small file of every format, and what it reads as."""
+"""A small file of every format, with its expected rows."""
 
 import json
 

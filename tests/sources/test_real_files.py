@@ -1,6 +1,6 @@
 """The readers on slices of the real releases: set XSTILTS_REAL_DATA to their folder.
 
-Counts are those of the table in the folder's README.md.
+The counts are in the table of the folder's README.md.
 """
 
 import os
@@ -122,7 +122,7 @@ def test_every_file_is_among_the_splits():
     }
     assert len(crossed) == 42
     assert there - read_here == crossed
-    for path in crossed:  # the table's 25 is 26 in some
+    for path in crossed:  # the table has 25, some files 26
         questions = path.read_text(encoding="utf-8").count('"question": ')
         assert len(read("squad", [path], "en").rows) == questions
 
@@ -219,7 +219,7 @@ def xtreme_sentences(path: Path) -> dict[tuple, list]:
 def test_surface_words_are_those_of_xtreme():
     """XTREME's files hold an older release of UD: some tags were corrected since."""
     same, agreed, total = 0, 0, 0
-    for language in ["de", "el", "fr", "he", "mr", "ta"]:  # those with many fused words
+    for language in ["de", "el", "fr", "he", "mr", "ta"]:  # languages with many fused words
         expected = xtreme_sentences(ROOT / f"xtreme/udpos/dev-{language}.tsv")
         table = load("conllu", "ud/UD_*/{language}_*-ud-dev.conllu", language)
         for row in table.rows:

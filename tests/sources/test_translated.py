@@ -1,4 +1,4 @@
-"""A release with the same rows in several languages, and halves of it that share no premise."""
+"""A release with the same rows in several languages, in halves that share no premise."""
 
 import pytest
 
@@ -9,7 +9,7 @@ ROWS = [(f"premise {number // 3}", f"hypothesis {number}", "neutral") for number
 
 
 def write(folder, language, rows=ROWS):
-    """The file of one language: what is said there begins with the language's code."""
+    """Write the file of one language; its texts begin with the language's code."""
     path = folder / f"multinli.train.{language}.tsv"
     lines = [f"{language} {a}\t{language} {b}\t{label}" for a, b, label in rows]
     path.write_text("\n".join(["premise\thypo\tlabel", *lines]) + "\n")

@@ -1,4 +1,4 @@
-"""Every way in which a file of a format can be wrong: one clear message."""
+"""Each error that a file of a format can have gives one clear message."""
 
 import gzip
 import json
@@ -62,7 +62,7 @@ ENGLISH = ARTICLE | {"language": "en"}
 
 
 def news(span=(25, 29, "Roma"), **changes):
-    """An article of WikiNews with one mention."""
+    """Return a WikiNews article with one mention."""
     mention = MENTION | {"mention_span": dict(zip(("start", "end", "text"), span, strict=True))}
     return jsonl({"context": ENGLISH | changes, "mentions": [mention]})
 

@@ -59,8 +59,8 @@ def collect(
         places[id] = place
         if rows and len(row.get("choices", ())) != len(rows[0].get("choices", ())):
             raise InputError(
-                f"{place}: {len(row['choices'])} choices, but {len(rows[0]['choices'])} in the rows "
-                "before"
+                f"{place}: {len(row['choices'])} choices, "
+                f"but {len(rows[0]['choices'])} in the rows before"
             )
         rows.append(row | {"id": id})
     if not rows:
