@@ -114,7 +114,7 @@ def test_language_modelling_and_several_tasks(published, monkeypatch, model, rec
 
 
 def test_lora_resumes_bitwise_and_is_seeded(workspace, monkeypatch):
-    from stages.test_train import crash, reference
+    from tests.stages.test_train import crash, reference
 
     settings = {"train": {**SETTINGS, "max_steps": 20, "lora": {"dropout": 0.1}}}
     step = workspace.step("nli", **settings)

@@ -131,7 +131,9 @@ def test_an_interrupted_publish_is_repeated(workspace, monkeypatch, select):
     step = workspace.step("nli", train={**SHORT, "select": select, "evaluate_every": 10})
     expected = reference(workspace, step)
     with monkeypatch.context() as patched:
-        patched.setattr(store, "write_json", lambda *args: (_ for _ in ()).throw(Crash))
+        patched.setattr(
+            "xstilts.store.files.write_json", lambda *args: (_ for _ in ()).throw(Crash)
+        )
         with pytest.raises(Crash):
             workspace.train(step)
     assert not (Path(step.path) / "manifest.json").exists()
