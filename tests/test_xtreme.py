@@ -120,14 +120,14 @@ def study(workspace, tmp_path):
     }
     values = {"study": chosen, "tasks": tasks, "models": MODELS}
     grid = Grid(fingerprint(Project.model_validate(values), tmp_path / "memory")[0])
-    found = grid.artefacts()
-    prepare.run(list(found.datasets.values()), grid.project)
-    for checkpoint in found.checkpoints.values():
+    artefacts = grid.artefacts()
+    prepare.run(list(artefacts.datasets.values()), grid.project)
+    for checkpoint in artefacts.checkpoints.values():
         if checkpoint.parent:
             train.run(checkpoint)
-    for predictions in found.predictions.values():
+    for predictions in artefacts.predictions.values():
         predict.run(predictions)
-    for one in found.scores.values():
+    for one in artefacts.scores.values():
         score.run(one)
     return grid
 
@@ -191,10 +191,10 @@ def test_exported_files_have_the_cells_scores(study, tmp_path, capsys):
                 assert len(lines) == 8  # as the release has, placeholders too
                 kept = [line for n, line in enumerate(lines) if n not in (0, 5)]
                 file.write_text("\n".join(kept) + "\n")
-            found = score_files(target, dataset.language, file, gold)
+            exported = score_files(target, dataset.language, file, gold)
             expected = scored[dataset.language]["metrics"]
             for metric, value in expected.items():
-                assert found[NAMES.get(metric, metric)] == pytest.approx(value, abs=1e-9), target
+                assert exported[NAMES.get(metric, metric)] == pytest.approx(value, abs=1e-9), target
 
 
 def test_excluded_rows_keep_their_lines():
@@ -211,8 +211,8 @@ def test_tatoeba_is_in_alphabetical_order():
 
 def test_bucc_exports_pairs_above_the_threshold():
     scores = {"1": 1.2, "2": 0.9}
-    found = [{"id": f"de-{n}", "prediction": f"en-{n}", "score": scores[n]} for n in scores]
-    kept = mine.above(found, 1.0)
+    pairs = [{"id": f"de-{n}", "prediction": f"en-{n}", "score": scores[n]} for n in scores]
+    kept = mine.above(pairs, 1.0)
     assert FORMATS["bucc2018"].write([], kept, []) == "de-1\ten-1\n"
 
 
@@ -243,16 +243,16 @@ def test_mistakes_are_named(tmp_path, capsys):
     ],
 )
 def test_answers_and_rankings_must_match_the_task(tmp_path, task, content, message):
-    found, gold = tmp_path / "found.json", tmp_path / "gold.json"
-    found.write_text(json.dumps(content))
+    predicted, gold = tmp_path / "predicted.json", tmp_path / "gold.json"
+    predicted.write_text(json.dumps(content))
     qa = {"id": "q1", "question": "?", "answers": [{"text": "1879", "answer_start": 0}]}
     paragraph = {"context": "1879", "qas": [qa]}
     ids = {"m1": ["Q220"]}
     gold.write_text(
         json.dumps(ids if task == "mewslix" else {"data": [{"paragraphs": [paragraph]}]})
     )
-    with pytest.raises(InputError, match=rf"found\.json: {message}"):
-        score_files(task, "en", found, gold)
+    with pytest.raises(InputError, match=rf"predicted\.json: {message}"):
+        score_files(task, "en", predicted, gold)
 
 
 def test_unknown_recipe_is_named(tmp_path):

@@ -137,10 +137,12 @@ def test_gains_pair_seeds_and_deviations_pool_recipes():
     scores |= {Cell("m", "a", "y", 1): 3.0}  # no baseline yet
     gains = gains_of(scores, {"none"})
     assert gains == {("m", "a", "x"): [1, 3], ("m", "b", "x"): [0, 1]}
-    found = spreads([*scores, Cell("m", "b", "z", 1)], gains)
+    deviations = spreads([*scores, Cell("m", "b", "z", 1)], gains)
     pooled = ((2 + 0.5) / 2) ** 0.5
-    assert found["m", "a", "x"] == found["m", "b", "x"] == pytest.approx(pooled)
-    assert found["m", "b", "z"] == pytest.approx(pooled)  # no gain on z: pooled over all targets
+    assert deviations["m", "a", "x"] == deviations["m", "b", "x"] == pytest.approx(pooled)
+    assert deviations["m", "b", "z"] == pytest.approx(
+        pooled
+    )  # no gain on z: pooled over all targets
     assert set(spreads(scores, {}).values()) == {1.0}
 
 
@@ -171,17 +173,20 @@ def test_check_compares_by_phase():
         if artefact.parent
     }
     estimator = Estimator(GRID.project, load_table())
-    [(phase, found)] = bill.check(GRID, estimator, Evidence(measured)).items()
-    assert (phase, found.jobs, found.actual) == (
+    [(phase, comparison)] = bill.check(GRID, estimator, Evidence(measured)).items()
+    assert (phase, comparison.jobs, comparison.actual) == (
         "train",
         10,
         sum(c.seconds for c in measured.values()),
     )
     before = estimator.estimate(GRID.artefacts().all(), Evidence())
-    assert found.flops == pytest.approx(sum(before[id].seconds for id in measured))
-    assert found.others > 0
-    assert (found.disk, found.disk_before) == (70, sum(before[id].disk for id in measured))
-    assert 0 < found.error < 2
+    assert comparison.flops == pytest.approx(sum(before[id].seconds for id in measured))
+    assert comparison.others > 0
+    assert (comparison.disk, comparison.disk_before) == (
+        70,
+        sum(before[id].disk for id in measured),
+    )
+    assert 0 < comparison.error < 2
 
 
 def test_check_needs_a_measured_job():

@@ -60,18 +60,18 @@ def test_no_choice_is_better(problem, aim):
     assume(len(problem.needs) - len(problem.done) <= 10)
     expected, start = best(problem, aim), value(problem, (), aim)
     try:
-        found = choose(problem, aim)
+        choice = choose(problem, aim)
     except InputError:
         assert expected <= start + 1e-9
         return
-    assert problem.fits(problem.cost(found.cells))
-    assert not {*found.cells} & problem.done
-    assert {*found.cells} <= problem.counted(found.cells)
-    assert found.value == pytest.approx(value(problem, found.cells, aim))
+    assert problem.fits(problem.cost(choice.cells))
+    assert not {*choice.cells} & problem.done
+    assert {*choice.cells} <= problem.counted(choice.cells)
+    assert choice.value == pytest.approx(value(problem, choice.cells, aim))
     tolerance = 2e-4 if aim == "intervals" else 1e-9
-    assert found.value >= expected - tolerance * max(1, expected - start)
-    assert found.bound >= expected - 1e-9
-    assert found.gap <= tolerance
+    assert choice.value >= expected - tolerance * max(1, expected - start)
+    assert choice.bound >= expected - 1e-9
+    assert choice.gap <= tolerance
 
 
 def grid(recipes: list[str], seeds: int = 1, budget: float = 10, **costs: float) -> Problem:
@@ -91,9 +91,9 @@ def names(choice) -> list[str]:
 
 
 def test_shared_step_is_paid_once():
-    found = choose(grid(["none", "a"], seeds=2, budget=9, a=5), "cells")
-    assert names(found) == ["none.s1", "none.s2", "a.s1", "a.s2"]
-    assert found.gap == 0
+    choice = choose(grid(["none", "a"], seeds=2, budget=9, a=5), "cells")
+    assert names(choice) == ["none.s1", "none.s2", "a.s1", "a.s2"]
+    assert choice.gap == 0
 
 
 def test_recipe_counts_only_with_its_baseline():
@@ -109,18 +109,18 @@ def test_recipe_counts_only_with_its_baseline():
 def test_done_baseline_costs_nothing():
     problem = grid(["none", "a"], budget=1)
     needs = {**problem.needs, Cell("m", "none", "x", 1): frozenset()}
-    found = choose(replace(problem, needs=needs), "cells")
-    assert names(found) == ["a.s1"]
-    assert found.value == 2  # with the baseline, which is done
+    choice = choose(replace(problem, needs=needs), "cells")
+    assert names(choice) == ["a.s1"]
+    assert choice.value == 2  # with the baseline, which is done
 
 
 def test_pairs_need_all_their_seeds():
     # 8 buys both baselines and seed 1 of three recipes, or two recipes with both seeds
     problem = grid(["none", "a", "b", "c"], seeds=2, budget=7)
     assert choose(problem, "cells").value == 7
-    found = choose(problem, "pairs")
-    assert found.value == 2
-    assert len(found.cells) == 6  # the hour that is left completes no pair
+    choice = choose(problem, "pairs")
+    assert choice.value == 2
+    assert len(choice.cells) == 6  # the hour that is left completes no pair
 
 
 def test_intervals_prefer_the_uncertain_and_the_new():
@@ -150,5 +150,5 @@ def test_nothing_to_choose_is_an_error():
 def test_choice_may_use_the_budget_completely():
     problem = grid(["none", "a", "b"], budget=0.3)
     costs = dict.fromkeys(problem.costs, (0.1,))
-    found = choose(replace(problem, costs=costs), "cells")
-    assert len(found.cells) == 3  # 0.1 + 0.1 + 0.1 is more than 0.3 in floating point
+    choice = choose(replace(problem, costs=costs), "cells")
+    assert len(choice.cells) == 3  # 0.1 + 0.1 + 0.1 is more than 0.3 in floating point

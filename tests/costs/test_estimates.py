@@ -38,10 +38,10 @@ def step(recipe: str, model: str = "xlmr", target: str = "nli", seed: int = 1):
 
 
 def test_flops_are_six_per_weight_and_token():
-    found = step("none")
+    checkpoint = step("none")
     # 48 examples, 2 epochs of 6 batches of 8; 45 tokens of a classify example, hidden 16, inner 32
     weights = 4 * 16**2 + 2 * 16 * 32
-    assert Estimator(GRID.project, TABLE).work(found, Evidence()) == 6 * weights * 45 * 12 * 8
+    assert Estimator(GRID.project, TABLE).work(checkpoint, Evidence()) == 6 * weights * 45 * 12 * 8
 
 
 def test_masked_lm_multiplies_by_the_embeddings():
@@ -50,31 +50,31 @@ def test_masked_lm_multiplies_by_the_embeddings():
 
 
 def test_estimates_before_any_run_are_from_flops():
-    found = estimate(GRID)
-    assert {cost.source for cost in found.values()} == {ESTIMATED}
-    assert all(cost.seconds > 0 for cost in found.values())
+    estimated = estimate(GRID)
+    assert {cost.source for cost in estimated.values()} == {ESTIMATED}
+    assert all(cost.seconds > 0 for cost in estimated.values())
 
 
 def test_sibling_costs_the_same_as_a_measured_job():
-    found = estimate(GRID, {step("none").id: Cost(123, 0, 5000)})
-    assert found[step("none").id].source == MEASURED
-    sibling = found[step("none", seed=2).id]
+    estimated = estimate(GRID, {step("none").id: Cost(123, 0, 5000)})
+    assert estimated[step("none").id].source == MEASURED
+    sibling = estimated[step("none", seed=2).id]
     assert (sibling.seconds, sibling.disk) == (pytest.approx(123), 5000)
     assert sibling.source == "scaled from jobs of the same model and task"
 
 
 def test_other_jobs_are_scaled_by_their_work():
     one = step("none")
-    found = estimate(GRID, {one.id: Cost(100, 0, 5000)})
+    estimated = estimate(GRID, {one.id: Cost(100, 0, 5000)})
     work = Estimator(GRID.project, TABLE).work
     other = step("none", target="reading")
     ratio = work(other, Evidence()) / work(one, Evidence())
-    assert found[other.id].seconds == pytest.approx(100 * ratio)
-    assert found[other.id].source == "scaled from jobs of the same model"
-    elsewhere = found[step("none", "dropout").id]
+    assert estimated[other.id].seconds == pytest.approx(100 * ratio)
+    assert estimated[other.id].source == "scaled from jobs of the same model"
+    elsewhere = estimated[step("none", "dropout").id]
     assert elsewhere.source == "scaled from jobs of other models on the task"
     assert elsewhere.disk != 5000  # a checkpoint's size is its own model's
-    last = found[step("none", "dropout", "reading").id]
+    last = estimated[step("none", "dropout", "reading").id]
     assert last.source == "scaled from jobs of other models"
     assert last.disk == elsewhere.disk
 
@@ -88,9 +88,9 @@ def test_gpu_jobs_are_not_scaled_from_cpu_jobs():
         for score in grid.scores()
         if str(score.cell) == "dropout.none.nli.s1"
     ]
-    found = estimate(grid, {step("none").id: Cost(100)})
-    assert found[on_gpu.id].source == ESTIMATED
-    assert found[on_gpu.id].gpus == 1
+    estimated = estimate(grid, {step("none").id: Cost(100)})
+    assert estimated[on_gpu.id].source == ESTIMATED
+    assert estimated[on_gpu.id].gpus == 1
     faster = estimate(grid, gpu="h100")[on_gpu.id].seconds
     assert faster < estimate(grid, gpu="v100")[on_gpu.id].seconds
 
@@ -119,9 +119,9 @@ def test_model_of_unknown_size_is_named():
     with pytest.raises(InputError, match=r"model 'xlmr'.*state `parameters`"):
         estimate(grid)
     values["models"]["xlmr"]["parameters"] = 1000
-    found = estimate(Grid(Project.model_validate(values)))
+    estimated = estimate(Grid(Project.model_validate(values)))
     root = Grid(Project.model_validate(values)).root("xlmr")
-    assert (found[root.id].download, found[root.id].disk) == (4000, 4000)
+    assert (estimated[root.id].download, estimated[root.id].disk) == (4000, 4000)
 
 
 def test_unknown_hardware_is_named():
@@ -153,7 +153,7 @@ def test_download_is_as_large_as_its_rows():
         "rows": 3000,
     }
     values["tasks"]["nli"]["splits"]["train"] = split
-    found = Grid(Project.model_validate(values))
-    [download] = [a for a in found.artefacts().downloads.values() if isinstance(a, Download)]
-    cost = estimate(found)[download.id]
+    estimated = Grid(Project.model_validate(values))
+    [download] = [a for a in estimated.artefacts().downloads.values() if isinstance(a, Download)]
+    cost = estimate(estimated)[download.id]
     assert cost.download == cost.disk == 3000 * TABLE.assumptions.bytes_per_row["fetch"]

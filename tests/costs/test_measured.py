@@ -49,10 +49,10 @@ def test_lines_are_summed_and_gpus_counted():
     step = first_step()
     make(step)
     write_benchmark(step, 1800.0, 1800.0)
-    found = measured.read(project, [step]).costs[step.id]
-    assert (found.seconds, found.gpus, found.disk) == (3600, 2, 100)
-    assert found.gpu_hours == 2
-    assert found.source == measured.MEASURED
+    cost = measured.read(project, [step]).costs[step.id]
+    assert (cost.seconds, cost.gpus, cost.disk) == (3600, 2, 100)
+    assert cost.gpu_hours == 2
+    assert cost.source == measured.MEASURED
 
 
 def test_interrupted_attempts_of_a_training_count():
@@ -69,8 +69,8 @@ def test_score_takes_no_gpu():
     score = GRID.scores()[0]
     make(score, 55)
     write_benchmark(score, 2.5)
-    found = measured.read(GRID.project, [score]).costs[score.id]
-    assert (found.seconds, found.gpus, found.disk) == (2.5, 0, 55)
+    cost = measured.read(GRID.project, [score]).costs[score.id]
+    assert (cost.seconds, cost.gpus, cost.disk) == (2.5, 0, 55)
 
 
 def test_data_sets_of_a_task_share_its_job():
@@ -78,9 +78,9 @@ def test_data_sets_of_a_task_share_its_job():
     for dataset in datasets:
         make(dataset, rows=16)
     write_benchmark(datasets[0], 10)
-    found = measured.read(GRID.project, datasets)
-    assert [found.costs[dataset.id].seconds for dataset in datasets] == [5, 5]
-    assert [found.rows[dataset.id] for dataset in datasets] == [16, 16]
+    evidence = measured.read(GRID.project, datasets)
+    assert [evidence.costs[dataset.id].seconds for dataset in datasets] == [5, 5]
+    assert [evidence.rows[dataset.id] for dataset in datasets] == [16, 16]
 
 
 def test_missing_artefacts_have_no_cost():

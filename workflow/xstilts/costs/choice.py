@@ -160,7 +160,7 @@ class Choice:
 
     @property
     def gap(self) -> float:
-        """How much better the best choice may be, as a share of the bound; 1 if unknown."""
+        """Possible gain of a longer search, as a share of the bound; 1 if unknown."""
         if self.bound == math.inf:
             return 1.0
         return max(0.0, self.bound - self.value) / self.bound if self.bound else 0.0

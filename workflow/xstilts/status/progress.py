@@ -1,4 +1,4 @@
-"""How far a study is: which jobs are done, running, queued or failed, by its files and SLURM."""
+"""State of a study's jobs: done, running, queued or failed, from its files and SLURM."""
 
 import os
 import re
