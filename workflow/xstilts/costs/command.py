@@ -45,6 +45,7 @@ from xstilts.results.score_file import ScoreFile
 from xstilts.store import paths
 
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
+_COLUMNS = ("total", "done", "to do", "time", "GPU time", "disk", "download")
 _WIDTH = 110  # without a terminal
 
 
@@ -177,12 +178,12 @@ def print_bill(plan: Plan, console: Console) -> None:
         ("By model", plan.by_model()),
         ("By recipe", plan.by_recipe()),
     ):
-        columns = ["total", "done", "to do", "time", "GPU time", "disk", "download"]
-        table = _table(title, *columns)
+        table = _table(title, *_COLUMNS)
         for name, line in lines.items():
             table.add_row(Text(name), *_row(line))
         if title == "By phase":
             table.add_row(Text("all", "bold"), *_row(plan.total()))
+        table.columns = [c for c in table.columns if any(map(str, c.cells))]
         console.print()
         console.print(table)
     if SHARED in plan.by_recipe():
