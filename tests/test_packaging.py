@@ -28,7 +28,7 @@ def test_the_lock_has_every_direct_pin():
     assert {normalised(pin) for pin in direct} <= locked
 
 
-def test_the_changelog_and_the_citation_name_this_version():
+def test_changelog_and_citation_name_this_version():
     version = re.search(
         r'__version__ = "(.+)"', (ROOT / "workflow/xstilts/__init__.py").read_text()
     )[1]

@@ -17,20 +17,20 @@ SITE = Site.model_validate(
 )
 
 
-def test_memory_and_time_grow_with_each_attempt_up_to_the_site_s_limit():
+def test_memory_and_time_grow_up_to_the_limit():
     assert [amount("mem_mb", "train", LARGE, SITE, n) for n in (1, 2, 3)] == [48000, 96000, 144000]
     assert [amount("runtime", "train", LARGE, SITE, n) for n in (1, 2, 3)] == [1440, 2880, 2880]
     assert [amount("gpu", "train", LARGE, SITE, n) for n in (1, 3)] == [4, 4]
 
 
-def test_the_model_goes_before_the_site_and_the_site_before_the_defaults():
+def test_model_overrides_site_overrides_defaults():
     assert amount("mem_mb", "train", ModelNeeds(), SITE) == 7
     assert amount("mem_mb", "train", ModelNeeds(), Site()) == 4000
     assert amount("mem_mb", "prepare", None, SITE) == 99
     assert amount("mem_mb", "prepare", LARGE, Site()) == 8000
 
 
-def test_predictions_take_what_the_training_takes_unless_told():
+def test_predictions_use_training_resources():
     assert amount("gpu", "predict", LARGE, SITE) == 1
     assert amount("mem_mb", "predict", LARGE, SITE) == 48000
 
@@ -40,7 +40,7 @@ def test_work_for_processors_gets_no_gpu(phase):
     assert amount("gpu", phase, LARGE, SITE) == 0
 
 
-def test_the_site_s_example_is_valid_and_names_every_key():
+def test_site_example_is_valid_and_complete():
     example = yaml.safe_load((PROFILE / "site.yaml.example").read_text())
     assert example.keys() == Site.model_fields.keys()
     validate(Site, example, "site.yaml.example")
@@ -54,14 +54,14 @@ def test_a_mistake_in_the_site_s_file_is_named(tmp_path):
     assert read_site(tmp_path / "none.yaml") == Site()
 
 
-def test_predictions_take_one_gpu_of_a_model_that_trains_on_several():
+def test_predictions_use_one_gpu():
     shared = ModelNeeds(gpu=8, nodes=2)
     assert amount("gpu", "train", shared, SITE) == 8
     assert amount("gpu", "predict", shared, SITE) == 1
 
 
 @pytest.mark.parametrize("gpu", [None, 1, 2, 5])
-def test_gpus_of_several_nodes_are_as_many_on_each(gpu):
+def test_nodes_have_equally_many_gpus(gpu):
     with pytest.raises(ValueError, match="multiple of nodes .2. with at least two on each"):
         ModelNeeds(gpu=gpu, nodes=2)
 

@@ -33,13 +33,13 @@ def kinds(new: set[str], old: set[str]) -> set[str]:
     return {name.rsplit(".", 1)[0] for name in new - old}
 
 
-def test_cells_are_the_product_and_a_control_runs_the_baseline_only():
+def test_cells_are_the_product_plus_controls():
     cells = grid().cells()
     assert len(cells) == 4 * 2 * 2 + 2 * 2
     assert {cell.recipe for cell in cells if cell.model == "lab_random"} == {"none"}
 
 
-def test_only_some_cells_share_the_digests_of_the_whole_study():
+def test_only_keeps_the_digests():
     only = ["lab_tiny.lab_nli.*", "lab_random.none.lab_tatoeba.s2"]
     found = grid(only=only)
     assert [str(cell) for cell in found.cells()] == [
@@ -74,14 +74,14 @@ def test_prefixes_are_shared():
     ]
 
 
-def test_mining_without_training_is_predicted_once_for_all_seeds():
+def test_mining_is_predicted_once_for_all_seeds():
     found = grid().artefacts()
     none = [p for p in found.predictions.values() if p.target == "lab_tatoeba"]
     assert len(none) == 1 + 3 * 2 + 1  # none, three recipes of two seeds, the control
     assert len(found.scores) == len(grid().cells())
 
 
-def test_a_target_step_is_the_same_node_as_an_intermediate_one():
+def test_target_step_equals_intermediate_step():
     found = grid(recipes=["none", "lab_paraphrase"], targets=["lab_paraphrase"], seeds=[1])
     chains = [c.chain for c in found.artefacts().checkpoints.values() if c.model == "lab_tiny"]
     assert sorted(chains) == [
@@ -102,10 +102,10 @@ def test_a_few_cells_have_all_data_and_models():
 @pytest.mark.parametrize(
     "changes", [{}, {"recipes": ["none", {"two": "lab_nli-lab_squad-lab_nli~1k"}]}]
 )
-def test_an_artefact_is_found_without_expanding_the_study(monkeypatch, changes):
+def test_find_does_not_expand_the_study(monkeypatch, changes):
     everything = grid(**changes).artefacts()
     with monkeypatch.context() as patch:
-        patch.setattr(Grid, "_artefacts", lambda self: pytest.fail("expanded"))
+        patch.setattr(Grid, "artefacts", lambda self: pytest.fail("expanded"))
         for group in ("datasets", "checkpoints", "predictions", "scores"):
             for id in getattr(everything, group):
                 assert grid(**changes).find(group, id).id == id
@@ -151,14 +151,14 @@ def test_a_target_setting_reaches_its_target_only():
     assert all("lab_paraphrase" in name for name in names)
 
 
-def test_an_intermediate_setting_reaches_what_descends_from_it():
+def test_setting_changes_only_descendants():
     changed = grid(tasks={"lab_squad": {"train": {"learning_rate": 2e-3}}})
     names = kinds(ids(changed), ids(grid()))
     assert names
     assert all("lab_nli-lab_squad" in name for name in names)
 
 
-def test_a_language_reaches_scores_but_no_training_and_no_other_prediction():
+def test_language_changes_scores_only():
     fewer = grid(tasks={"lab_paraphrase": {"languages": ["en", "xa"]}})
     old, new = fewer.artefacts(), grid().artefacts()
     assert old.checkpoints.keys() == new.checkpoints.keys()
@@ -169,7 +169,7 @@ def test_a_language_reaches_scores_but_no_training_and_no_other_prediction():
         assert {predictions.file(dataset) for dataset in predictions.datasets} <= files
 
 
-def test_validation_data_counts_only_where_it_is_looked_at():
+def test_validation_data_counts_only_if_used():
     without = grid().artefacts().datasets
     assert not any(name.startswith("lab_nli.en.validation") for name in without)
     settings = {"train": {"evaluate_every": 10, "select": "best"}}
@@ -196,7 +196,7 @@ def test_epochs_stay_with_each_task_of_a_mixture():
     }
 
 
-def test_a_masked_task_trains_on_all_its_languages_unless_one_is_named():
+def test_mask_task_trains_on_all_its_languages():
     found = grid(recipes=["none", "lab_text", "lab_text@xa"])
     languages = {
         recipe: [d.language for d in found.step("lab_tiny", found.recipes[recipe], 1).datasets]
@@ -234,7 +234,7 @@ ARMS = {
 }
 
 
-def test_every_model_runs_under_every_arm_and_what_agrees_is_one_node():
+def test_arms_share_equal_nodes():
     found = grid(arms=ARMS, recipes=["none", "lab_nli"], targets=["lab_paraphrase"], seeds=[1])
     assert {cell.model for cell in found.cells()} == {
         "lab_tiny+plain",
@@ -253,7 +253,7 @@ def test_every_model_runs_under_every_arm_and_what_agrees_is_one_node():
     assert ending(found, "lab_tiny+fast", "none") != ending(plain, "lab_tiny", "none")
 
 
-def test_an_arm_wins_over_the_study_and_leaves_pretraining_alone():
+def test_arm_overrides_study_but_not_pretraining():
     tasks = {"lab_nli": {"train": {"max_steps": 9}}}
     found = grid(arms=ARMS, tasks=tasks, recipes=["none", "lab_nli"])
     nli = found.recipes["lab_nli"]

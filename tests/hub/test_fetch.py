@@ -94,6 +94,7 @@ def test_an_interrupted_download_resumes(hub, project):
     hub.start()
 
 
+@pytest.mark.slow
 def test_every_family_is_read(hub, project):
     targets = ["xnli", "xquad", "pawsx", "panx", "xcopa"]
     project.write("config.yaml", STUDY | {"targets": targets})

@@ -293,7 +293,7 @@ def test_columns_and_commits_change_identities():
     assert not {*newer, *downloads} & {*prepared, *fetched}
 
 
-def test_a_split_that_mixes_languages_is_downloaded_once():
+def test_mixed_split_is_downloaded_once():
     prepared, fetched = _datasets(config="all")
     assert len(set(prepared)) == 2
     assert len(set(fetched)) == 1

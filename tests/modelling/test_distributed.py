@@ -70,6 +70,7 @@ def assert_close(actual: dict, expected: dict) -> None:
         torch.testing.assert_close(weight, expected[key], rtol=0, atol=TOLERANCE, msg=key)
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_weights_of_one(workspace):
     project = grid("completion+nli+text")
     step = project.step("xlmr", parse("completion+nli+text"), 1)
@@ -88,6 +89,7 @@ def test_two_processes_train_the_weights_of_one(workspace):
     assert not (store.SCRATCH / step.id).exists()
 
 
+@pytest.mark.slow
 def test_a_signal_reaches_all_processes_and_resumes(workspace):
     project = grid("nli", max_steps=60)
     initialise.run(project.root("mt5"))

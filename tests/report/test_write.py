@@ -38,7 +38,7 @@ def test_a_bad_score_leaves_the_old_files_alone(tmp_path):
     assert {path: path.read_bytes() for path in out.iterdir()} == old
 
 
-def test_terminal_shows_the_table_and_where_the_files_are(tmp_path):
+def test_terminal_shows_table_and_folder(tmp_path):
     report = write_study(*lab(tmp_path, warnings=("one [bold]thing[/bold]",)), tmp_path / "out")
     stream = io.StringIO()
     terminal(report, Console(file=stream, width=80))

@@ -50,7 +50,7 @@ def test_a_full_disk_loses_nothing_and_is_named(small_disk):
     assert "resuming from step" in training.log()
 
 
-def test_a_read_only_folder_is_named_before_anything_is_submitted(small_disk):
+def test_read_only_folder_is_named_before_submission(small_disk):
     training = small_disk
     results = training.folder / "results"
     subprocess.run(["mount", "-o", "remount,ro", results], check=True)

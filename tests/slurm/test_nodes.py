@@ -21,7 +21,7 @@ def by_one(tmp_path_factory):
 
 
 @pytest.mark.parametrize("nodes", [2, 1])
-def test_as_many_processes_as_gpus_end_with_the_weights_of_one(cluster, by_one, tmp_path, nodes):
+def test_several_gpus_give_the_weights_of_one(cluster, by_one, tmp_path, nodes):
     needs = {"gpu": 2 * nodes, "nodes": nodes, "micro_batch": MICRO_BATCH}
     needs |= {"mem_mb": 5900, "runtime": 10}
     training = new_training(tmp_path / "checkout", cluster, by_one, needs)

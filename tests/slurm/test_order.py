@@ -72,7 +72,7 @@ def test_no_step_starts_before_its_parent_has_ended(trace, artefacts):
             assert trace[predictions.id]["start"] > trace[predictions.checkpoint.id]["end"]
 
 
-def test_never_more_gpu_jobs_than_gpus_and_no_gpu_for_a_processor_s_work(finished):
+def test_gpu_jobs_never_exceed_gpus(finished):
     jobs = [
         job for job in finished[0].cluster.records() if job["WorkDir"] == str(finished[0].folder)
     ]

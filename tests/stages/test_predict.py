@@ -27,6 +27,7 @@ def files(predictions) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(predictions.path).glob("*.jsonl")}
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_predict_the_same(workspace):
     chosen = predictions(model="dropout")
     workspace.train(chosen.checkpoint)

@@ -82,6 +82,7 @@ SIZE = {
 SCALE = {"analysis": "scale", "models": ["xlmr", "bert"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "expected"),
     [

@@ -59,6 +59,7 @@ def signalled(workspace, step, number: int, *options: str, **study) -> tuple[int
     return process.returncode, output
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_equal_weights(workspace):
     step = workspace.step("nli", "dropout", **LONG)
     expected = reference(workspace, step)
@@ -80,6 +81,7 @@ def resumed_from(output: str) -> int:
     return int(output.split("resuming from step ")[1].split()[0])
 
 
+@pytest.mark.slow
 def test_a_stopped_training_resumes_where_it_stopped(workspace):
     step = workspace.step("nli+text", "dropout", **BEST)
     expected = reference(workspace, step)

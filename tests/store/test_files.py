@@ -57,9 +57,7 @@ def test_a_damaged_manifest_is_named(made, tmp_path, content):
 
 
 @pytest.mark.parametrize("moves", range(4))
-def test_an_interrupted_publish_leaves_nothing_to_take_for_whole(
-    made, tmp_path, monkeypatch, moves
-):
+def test_interrupted_publish_leaves_no_artefact(made, tmp_path, monkeypatch, moves):
     monkeypatch.chdir(tmp_path)
     dataset = make_grid().dataset("nli", "en", "train")
     folder = tmp_path / dataset.path

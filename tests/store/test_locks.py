@@ -114,7 +114,7 @@ def test_a_process_that_stands_still_keeps_its_lock(holder, caplog):
     waits(caplog)
 
 
-def test_another_process_with_the_number_of_the_holder_is_not_the_holder(caplog):
+def test_reused_process_number_is_another_holder(caplog):
     write("", started=time.time() - 86400)
     os.utime(store.lock_file("x"), (time.time() - 181,) * 2)
     taken(caplog)
@@ -125,21 +125,21 @@ def test_a_holder_is_known_though_the_clock_was_set(caplog):
     waits(caplog)
 
 
-def test_who_could_not_touch_its_lock_while_the_file_server_was_away_keeps_it(monkeypatch):
+def test_lock_survives_file_server_outage(monkeypatch):
     write("elsewhere")
     os.utime(store.lock_file("x"), (time.time() - 600,) * 2)
     monkeypatch.setattr(locks.time, "sleep", lambda seconds: os.utime(store.lock_file("x")))
     assert not locks._stale(store.lock_file("x"), locks._holder(store.lock_file("x")))
 
 
-def test_a_lock_of_another_host_is_stale_when_it_was_not_touched(caplog):
+def test_untouched_lock_of_another_host_is_stale(caplog):
     write("elsewhere", slurm_job="12")
     os.utime(store.lock_file("x"), (time.time() - 181,) * 2)
     assert "on elsewhere of SLURM job 12" in taken(caplog)
 
 
 @pytest.mark.parametrize("where", [{"host": "elsewhere"}, {"host": "", "processes": "container"}])
-def test_a_lock_of_another_host_or_container_is_kept_while_touched(caplog, where):
+def test_touched_lock_of_another_host_is_kept(caplog, where):
     write(**where, pid=1 << 22)
     os.utime(store.lock_file("x"), (time.time() - 100,) * 2)
     waits(caplog)

@@ -7,7 +7,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-def test_a_finished_study_is_compared_with_its_estimate(first_run):
+def test_check_compares_estimate_and_actual_cost(first_run):
     checkout, _ = first_run
     shown = checkout.run("xstilts", "plan")
     assert shown.status == 0, shown.output

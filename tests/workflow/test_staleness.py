@@ -295,7 +295,7 @@ def test_a_failed_job_leaves_the_rest_done(finished):
     assert finished.jobs() == []
 
 
-def test_a_failure_to_add_languages_loses_no_predictions(finished):
+def test_failed_new_language_loses_no_predictions(finished):
     paths = finished.folder.glob("results/predictions/*/*.jsonl")
     before = {str(path): path.read_bytes() for path in paths}
     languages = "languages: [en, xa]\n  splits:\n    train: {source: lab, kind: paraphrase"
