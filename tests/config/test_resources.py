@@ -1,4 +1,4 @@
-"""What a job may use: by model, phase, site and attempt."""
+"""Resources of jobs, by model, phase, site and attempt."""
 
 from types import SimpleNamespace
 
@@ -62,7 +62,7 @@ def test_predictions_use_one_gpu():
 
 @pytest.mark.parametrize("gpu", [None, 1, 2, 5])
 def test_nodes_have_equally_many_gpus(gpu):
-    with pytest.raises(ValueError, match="multiple of nodes .2. with at least two on each"):
+    with pytest.raises(ValueError, match=r"multiple of nodes .2. with at least two on each"):
         ModelNeeds(gpu=gpu, nodes=2)
 
 

@@ -179,10 +179,10 @@ def test_validation_data_counts_only_if_used():
 
 def test_a_mixture_whose_tasks_disagree_must_be_told():
     tasks = {"lab_nli": {"train": {"batch_size": 16, "warmup": 0}}}
-    told = (
+    printed = (
         r"differ in train\.batch_size \(.*lab_nli 16.*\), warmup \(.*lab_nli 0.*\); .*`multitask`"
     )
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=printed):
         grid(tasks=tasks).artefacts()
     assert grid(tasks=tasks, multitask={"batch_size": 32, "warmup": 0}).artefacts()
 

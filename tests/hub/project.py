@@ -25,13 +25,13 @@ MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_
 COMMANDS = """
 import contextlib, io, json, sys
 from xstilts.cli import main
-told = []
+printed = []
 for arguments in json.load(sys.stdin):
     text = io.StringIO()
     with contextlib.redirect_stderr(text), contextlib.redirect_stdout(text):
         status = main(arguments)
-    told.append([status, text.getvalue()])
-json.dump(told, sys.stdout)
+    printed.append([status, text.getvalue()])
+json.dump(printed, sys.stdout)
 """
 
 
@@ -71,7 +71,7 @@ class Project:
         """Return exit status and output of xstilts commands."""
         done = self.run(sys.executable, "-c", COMMANDS, input=json.dumps(commands))
         assert done.returncode == 0, done.stderr
-        return [tuple(told) for told in json.loads(done.stdout)]
+        return [tuple(printed) for printed in json.loads(done.stdout)]
 
     def grid(self, **study):
         from xstilts.config.project import assemble, read_definitions

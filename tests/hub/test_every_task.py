@@ -82,8 +82,10 @@ def test_every_entry_has_a_test_repository():
 @pytest.mark.slow
 def test_shipped_tasks_run_offline(hub, project):
     unpinned = list(project.grid(**GRID).artefacts().downloads)
-    (_, told), (status, error) = project.commands(["status"], ["fetch", unpinned[-1]])
-    assert "not pinned: commul/universal_dependencies, facebook/mlqa@refs/convert/parquet, " in told
+    (_, printed), (status, error) = project.commands(["status"], ["fetch", unpinned[-1]])
+    assert (
+        "not pinned: commul/universal_dependencies, facebook/mlqa@refs/convert/parquet, " in printed
+    )
     assert status == 2
     assert "model some/tiny: no commit is stated; run `xstilts pin --study STUDY`" in error
 
@@ -101,8 +103,8 @@ def test_shipped_tasks_run_offline(hub, project):
 
     grid = project.grid(**GRID)
     artefacts = grid.artefacts()
-    (status, told) = project.commands(["fetch", *artefacts.downloads])[0]
-    assert status == 0, told
+    (status, printed) = project.commands(["fetch", *artefacts.downloads])[0]
+    assert status == 0, printed
     downloaded = hub.downloads()
     for other in ("test_matched", "grc_proiel", "00001-of-00002", "/test_r"):
         assert not any(other in path for path in downloaded), other
@@ -122,8 +124,8 @@ def test_shipped_tasks_run_offline(hub, project):
     assert prepared[0] == 0, prepared[1]
     for name, rows in ROWS.items():
         assert f"{name}: {rows} rows" in prepared[1], name
-    for status, told in done:
-        assert status == 0, told
+    for status, printed in done:
+        assert status == 0, printed
     found = {
         id.rpartition(".")[0]: project.folder / "results/data" / id for id in artefacts.datasets
     }
@@ -183,10 +185,10 @@ def test_unpinnable_repositories_are_reported(hub, project):
     hub.add("models", "some/tiny", files | {"pytorch_model.bin": b"x"})
     hub.add("models", "some/tiny", files | {"model.safetensors": weights}, "refs/pr/7")
     hub.add("datasets", "google/xtreme", {"xtreme.py": b"raise SystemExit(7)"})
-    ((status, told),) = project.commands(["pin"])
+    ((status, printed),) = project.commands(["pin"])
     assert status == 2
-    assert "model some/tiny: main has no safetensors weights; refs/pr/7 has them: write" in told
-    assert "dataset google/xtreme: a script, and scripts are never run; " in told
+    assert "model some/tiny: main has no safetensors weights; refs/pr/7 has them: write" in printed
+    assert "dataset google/xtreme: a script, and scripts are never run; " in printed
     lock = yaml.safe_load((project.folder / "config" / "hub.lock.yaml").read_text())
     assert "unimelb-nlp/wikiann" in lock["datasets"]
     assert "google/xtreme" not in lock["datasets"]
@@ -195,9 +197,9 @@ def test_unpinnable_repositories_are_reported(hub, project):
         "models/all.yaml", {"tiny": {"hub": {"repository": "some/tiny", "branch": "refs/pr/7"}}}
     )
     newer = hub.add("datasets", "unimelb-nlp/wikiann", {"README.md": b"new"})
-    (_, told), (_, updated) = project.commands(["pin"], ["pin", "--update"])
-    assert "model some/tiny@refs/pr/7: " in told
-    assert "unimelb-nlp/wikiann: " + lock["datasets"]["unimelb-nlp/wikiann"] + ", kept" in told
+    (_, printed), (_, updated) = project.commands(["pin"], ["pin", "--update"])
+    assert "model some/tiny@refs/pr/7: " in printed
+    assert "unimelb-nlp/wikiann: " + lock["datasets"]["unimelb-nlp/wikiann"] + ", kept" in printed
     assert f"unimelb-nlp/wikiann: {newer}, was " in updated
 
 

@@ -40,12 +40,12 @@ def test_an_interrupted_download_resumes(hub, project):
     training = hub.repositories["datasets/nyu-mll/glue"][1]["mnli/train-00000-of-00001.parquet"]
     hub.dropped = {sha256(data): 100 for data in (weights, training)}
     broken = project.run(*make)
-    told = broken.stdout + broken.stderr
+    printed = broken.stdout + broken.stderr
     assert broken.returncode != 0
-    assert "xstilts fetch: model some/tiny@" in told
-    assert "xstilts fetch: dataset nyu-mll/glue@" in told
-    assert "run again where there is a network: complete files are kept" in told
-    assert "Traceback" not in told
+    assert "xstilts fetch: model some/tiny@" in printed
+    assert "xstilts fetch: dataset nyu-mll/glue@" in printed
+    assert "run again where there is a network: complete files are kept" in printed
+    assert "Traceback" not in printed
     assert project.published().keys() == {"xnli.en.test", "xnli.de.test"}
     for folder in ("hub", "checkpoints"):  # nothing incomplete under a final name
         for path in (project.folder / "results" / folder).glob("*"):
@@ -99,11 +99,11 @@ def test_every_family_is_read(hub, project):
     targets = ["xnli", "xquad", "pawsx", "panx", "xcopa"]
     project.write("config.yaml", STUDY | {"targets": targets})
     artefacts = project.grid(targets=targets).artefacts()
-    (fetched, _), (prepared, told) = project.commands(
+    (fetched, _), (prepared, printed) = project.commands(
         ["fetch", *artefacts.downloads], ["prepare", *artefacts.datasets]
     )
-    assert (fetched, prepared) == (0, 0), told
-    assert "pawsx.de.test: 6 rows, 1 excluded" in told
+    assert (fetched, prepared) == (0, 0), printed
+    assert "pawsx.de.test: 6 rows, 1 excluded" in printed
 
     from xstilts import store
 
@@ -173,10 +173,10 @@ def fetch_and_prepare(project: Project, tasks: dict[str, dict], models: dict | N
             if wanted:
                 commands.append([command, "--study", f"config/studies/{name}.yaml", *wanted])
                 owners.append(name)
-    told: dict[str, list] = {}
+    printed: dict[str, list] = {}
     for name, outcome in zip(owners, project.commands(*commands), strict=True):
-        told.setdefault(name, []).append(outcome)
-    return told
+        printed.setdefault(name, []).append(outcome)
+    return printed
 
 
 def test_each_dataset_error_is_one_message(hub, project):
@@ -233,18 +233,18 @@ def test_each_dataset_error_is_one_message(hub, project):
         ),
         "nothing_left": ({**place, "only": {"premise": "x*"}}, "no row with {'premise': 'x*'}"),
     }
-    told = fetch_and_prepare(
+    printed = fetch_and_prepare(
         project, {name: one_task(**split) for name, (split, _) in cases.items()}
     )
     for name, (_, expected) in cases.items():
-        status, text = next(outcome for outcome in told[name] if outcome[0] != 0)
+        status, text = next(outcome for outcome in printed[name] if outcome[0] != 0)
         assert status == 2, name
         assert expected in text, (name, text)
         assert "Traceback" not in text, name
         assert len(text.strip().splitlines()) <= 3, text  # progress, then the message
-    assert "refs/convert/parquet" in told["script"][0][1]
+    assert "refs/convert/parquet" in printed["script"][0][1]
     # after a failed fetch, prepare reports the missing download
-    assert "not downloaded yet; run `make fetch" in told["script"][1][1]
+    assert "not downloaded yet; run `make fetch" in printed["script"][1][1]
 
 
 def test_a_glob_selects_the_parquet_copy(hub, project):
@@ -255,9 +255,9 @@ def test_a_glob_selects_the_parquet_copy(hub, project):
     }
     commit = hub.add("datasets", "old/script", files)
     split = {"repository": "old/script", "revision": commit, "split": "test"}
-    told = fetch_and_prepare(project, {"copy": one_task(files="mnli/test/*.parquet", **split)})
-    assert [status for status, _ in told["copy"]] == [0, 0]
-    assert "copy.en.test: 7 rows" in told["copy"][1][1]
+    printed = fetch_and_prepare(project, {"copy": one_task(files="mnli/test/*.parquet", **split)})
+    assert [status for status, _ in printed["copy"]] == [0, 0]
+    assert "copy.en.test: 7 rows" in printed["copy"][1][1]
     assert [p.name for p in project.published()["copy.default.test"].glob("*.parquet")]
     assert not any("train" in name for name in hub.downloads())
 
@@ -361,9 +361,9 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
     for name, files in repositories.items():
         commit = hub.add("models", f"some/{name}", files) if files else "0" * 40
         models[name] = {"hub": {"repository": f"some/{name}", "revision": commit}}
-    told = fetch_and_prepare(project, benchmarks(hub), models)
+    printed = fetch_and_prepare(project, benchmarks(hub), models)
     for name, (_, expected) in bad.items():
-        ((status, text),) = told[name]
+        ((status, text),) = printed[name]
         assert status == 2, name
         assert expected in text, (name, text)
         assert "Traceback" not in text
@@ -371,7 +371,7 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
         name.endswith(("evil.py", ".bin", "of-00003.safetensors")) for name in hub.downloads()
     )
     for name in good:
-        ((status, text),) = told[name]
+        ((status, text),) = printed[name]
         assert status == 0, (name, text)
         from xstilts.modelling.checkpoints import load_tokenizer, load_weights
 

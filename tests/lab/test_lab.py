@@ -135,9 +135,9 @@ def test_another_process_makes_the_same_rows():
 def test_held_out_sentences_occur_nowhere_else(language, held_out):
     known = sentences_of(TASKS, language, "train", 1000)
     known = known.union(*(sentences_of(("text",), name, "train", 1000) for name in LANGUAGES))
-    told = statements(sentences_of(TASKS, language, held_out, 300))
-    asked = {text for text in told if text.endswith("?")}
-    assert not (told - asked) & known
+    printed = statements(sentences_of(TASKS, language, held_out, 300))
+    asked = {text for text in printed if text.endswith("?")}
+    assert not (printed - asked) & known
     # Two events may share a question: "who" and "what" omit a participant.
     assert len(asked & known) <= 0.08 * len(asked)
 
@@ -248,12 +248,12 @@ def test_hints_are_in_the_hypothesis_only():
         found = rows("hinted_nli", "en", split, size)
         return [row[column] for row in found], [row["label"] for row in found]
 
-    told = {
+    printed = {
         column: accuracy(side("train", 2000, column), side("test", 1500, column), "word")
         for column in ("text_a", "text_b")
     }
-    assert 0.58 < told["text_b"] < 0.75
-    assert told["text_a"] < 1 / 3 + 0.05
+    assert 0.58 < printed["text_b"] < 0.75
+    assert printed["text_a"] < 1 / 3 + 0.05
 
 
 @pytest.mark.parametrize("analyzer", ["word", "char_wb"])

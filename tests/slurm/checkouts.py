@@ -72,7 +72,7 @@ class Checkout:
         return process
 
     def said(self) -> str:
-        """What all runs of Snakemake here have printed."""
+        """Output of all runs of Snakemake in this folder."""
         return (self.folder / "snakemake.log").read_text()
 
     def run(self, *options: str) -> list[str]:

@@ -152,7 +152,7 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the environment of SLURM's commands, and of Snakemake, must hold."""
+        """Environment of SLURM's commands and of Snakemake."""
         path = f"{self.folder}/bin{os.pathsep}{SYSTEM_PATH}"
         return os.environ | {"SLURM_CONF": f"{self.folder}/etc/slurm.conf", "PATH": path}
 
@@ -168,7 +168,7 @@ class Cluster:
         self._stop()
 
     def command(self, *command: str) -> str:
-        """What a command of SLURM prints; fails with what it says."""
+        """Run a command of SLURM and return its output; fail with its message."""
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
         return done.stdout

@@ -29,7 +29,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory) -> Undisturbed:
-    """What every disturbed run must end with."""
+    """Results that every disturbed run must reach."""
     return train_here(tmp_path_factory.mktemp("undisturbed") / "checkout", FAULTS)
 
 

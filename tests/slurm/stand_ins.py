@@ -16,7 +16,7 @@ from xstilts.grid.artefacts import Checkpoint, Predictions
 
 
 @contextmanager
-def told(id: str, needs: list[str]):
+def printed(id: str, needs: list[str]):
     """Write a line to `trace.jsonl` about what runs within; its inputs must be there, whole."""
     for path in needs:
         store.verify(Path(path), "")
@@ -31,7 +31,7 @@ def told(id: str, needs: list[str]):
 def train(step: Checkpoint, *_, **__) -> None:
     """Copy the parent."""
     parent = Path(step.parent.path)
-    with told(step.id, [step.parent.path, *(data.path for data in step.datasets)]):
+    with printed(step.id, [step.parent.path, *(data.path for data in step.datasets)]):
         time.sleep(0.5)
         made = store.scratch(step.id)
         manifest = store.read_json(parent / store.MANIFEST)
@@ -42,7 +42,7 @@ def train(step: Checkpoint, *_, **__) -> None:
 
 def predict(predictions: Predictions) -> None:
     """Predict the gold labels."""
-    with told(predictions.id, [predictions.checkpoint.path]):
+    with printed(predictions.id, [predictions.checkpoint.path]):
         for dataset in predictions.datasets:
             rows = store.read_rows(Path(dataset.path))
             found = [_gold(row) for row in rows if row.get("side") != "foreign"]

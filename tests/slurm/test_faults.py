@@ -1,4 +1,4 @@
-"""What clusters do to a training in mid-job: it ends with the weights of an undisturbed one.
+"""Faults of a cluster during a training: the weights equal those of an undisturbed training.
 
 A training is stopped (SIGSTOP) as soon as its state is saved, so that the fault meets it half done.
 """

@@ -43,7 +43,7 @@ def trace(finished) -> dict[str, dict]:
 
 @pytest.fixture(scope="module")
 def artefacts(finished):
-    """What the study consists of."""
+    """Artefacts of the study."""
     return open_study(finished[0].folder / "config/config.yaml")[0].artefacts()
 
 

@@ -11,7 +11,7 @@ from xstilts.grid import state
 
 
 class Crash(Exception):
-    """What a test raises in the middle of a publish."""
+    """Raised by a test in the middle of a publication."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A small study in a checkout of its own, and what a real Snakemake run of it did."""
+"""A small study in a checkout of its own, and a real Snakemake run of it."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from tests import ROOT, SMALL
 
 @dataclass(frozen=True)
 class Run:
-    """What a Snakemake process did."""
+    """Exit status and output of a Snakemake process."""
 
     status: int
     output: str

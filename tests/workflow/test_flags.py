@@ -56,7 +56,7 @@ def test_dag_draws_every_job(finished, first_run):
 def test_delete_all_output_removes_results(finished):
     output(finished, "--delete-all-output")
     for folder in ("scores", "predictions", "checkpoints", "data"):
-        assert [p for p in (finished.folder / "results" / folder).rglob("*.json*")] == []
+        assert list((finished.folder / "results" / folder).rglob("*.json*")) == []
 
 
 def test_list_untracked_omits_results(finished):

@@ -1,4 +1,4 @@
-"""What runs again after a change: exactly what the change makes stale, and then nothing more.
+"""Jobs that run after a change: exactly those that it makes stale, and none after them.
 
 Every case is a real Snakemake process on a copy of the finished small study, with the jobs it ran.
 """
