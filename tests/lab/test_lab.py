@@ -130,6 +130,7 @@ def test_another_process_makes_the_same_rows():
 # --- nothing of the test is in training -----------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "xd"])
 @pytest.mark.parametrize("held_out", ["validation", "test"])
 def test_held_out_sentences_occur_nowhere_else(language, held_out):
@@ -256,6 +257,7 @@ def test_hints_are_in_the_hypothesis_only():
     assert printed["text_a"] < 1 / 3 + 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("analyzer", ["word", "char_wb"])
 def test_an_ending_alone_has_no_information(analyzer):
     def endings(split, size):
