@@ -1,1 +1,1 @@
-"""What a user may write in the configuration, and how it is read and checked."""
+"""The configuration: the keys that users write, and how they are read and checked."""

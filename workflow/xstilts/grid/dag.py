@@ -1,4 +1,4 @@
-"""What Snakemake is asked to make: the files of a study's artefacts that a rule or a goal requests.
+"""Files that Snakemake is asked to make: those of the artefacts that a rule or a goal requests.
 
 Identity in the path and Snakemake share the work: every input is a function of a digest, so an
 existing file is current; Snakemake orders, runs and retries the jobs of the missing ones. It
