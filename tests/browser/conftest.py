@@ -32,14 +32,14 @@ class Visit:
         return section
 
     def cell(self, recipe: int, target: int):
-        """Return the text in a cell of the heat map."""
-        texts = self.page.locator("#grid-chart .mark-text.role-mark text")
-        return texts.nth(recipe * self.columns + target)
+        """Return a cell of the heat map, a button."""
+        row = self.page.locator("#grid-chart tbody tr").nth(recipe)
+        return row.locator("button").nth(target)
 
     @property
     def columns(self) -> int:
         """Number of columns: targets and their mean."""
-        return self.page.evaluate("grid.rows.filter((row) => row.row === 0).length")
+        return self.page.locator("#grid-chart thead th").count()
 
 
 @pytest.fixture(scope="session")

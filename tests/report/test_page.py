@@ -13,6 +13,7 @@ from xstilts.report import disagreements
 from xstilts.report.page import render
 from xstilts.report.record import Record, compact
 from xstilts.report.view import StudyView
+from xstilts.results.colours import GAIN, LOSS, ZERO
 from xstilts.results.scores import Context, collect
 
 ANSWER = {
@@ -63,6 +64,12 @@ def test_answer_and_intervals_come_from_the_files(view):
     intervals = data(text)["intervals"]
     expected = {"model": [0], "recipe": [1], "target": [0], "language": ["zero_shot"]}
     assert intervals == expected | {"gain": [150], "low": [25], "high": [275], "p": [0.02]}
+
+
+def test_page_and_figures_have_the_same_colours(view):
+    styles = page(view)
+    for name, colour in (("loss", LOSS), ("middle", ZERO), ("win", GAIN)):
+        assert f"--{name}: {colour.lower()};" in styles
 
 
 def test_scores_are_in_hundredths(view):

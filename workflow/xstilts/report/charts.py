@@ -1,15 +1,14 @@
 """The charts of the report page, as Vega-Lite specifications without data.
 
-The page supplies the rows of each (a data source called `rows`) and sets the parameters `dark`,
-`narrow` and `cursor`; all colours depend on `dark`. Blue and red of the heat map, and Okabe and
-Ito's palette, are safe for colour-blind readers; numbers, signs and shapes repeat the information.
+The page supplies the rows of each (a data source called `rows`) and sets the parameter `dark`, on
+which all colours depend. They are safe for colour-blind readers; numbers, signs and shapes repeat
+the information. The heat map of the page is an HTML table (`templates/grid.js`).
 """
 
 from typing import Any
 
 import altair as alt
 
-from xstilts.results import colours
 from xstilts.results.colours import OKABE_ITO, OKABE_ITO_DARK
 
 ROWS = alt.NamedData("rows")
@@ -20,7 +19,6 @@ UNIT = "{unit}"  # of an axis; the page replaces it
 def charts() -> dict[str, dict[str, Any]]:
     """Return the specifications by name."""
     specifications = {
-        "heatmap": heatmap(),
         "languages": languages(),
         "bars": bars(),
         "curves": curves(),
@@ -37,8 +35,6 @@ INK, QUIET = _theme("#1d2129", "#e7e9ee"), _theme("#5b6270", "#a3abb9")
 LINE, FAINT = _theme("#c9ced6", "#4a515d"), _theme("#e9ebef", "#2c3139")
 GROUND = _theme("#ffffff", "#101419")
 BLUE, RED = _theme("#0b62a4", "#6cb6f2"), _theme("#b5402b", "#f19a83")
-LOSS, ZERO = _theme(colours.LOSS, "#d9705a"), _theme(colours.ZERO, "#262b33")
-GAIN = _theme(colours.GAIN, "#4c9be0")
 
 
 def _finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
@@ -59,57 +55,6 @@ def _finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
         view={"stroke": None},
     )
     return chart.to_dict()
-
-
-def heatmap() -> alt.LayerChart:
-    """Return the heat map.
-
-    Rows: key, y, row, x, column, t in [-1, 1], shown, strong, state, and the tooltip's texts.
-    """
-    place = {
-        "x": alt.X("x:N", sort=alt.EncodingSortField("column", op="min"), title=None).axis(
-            orient="top", labelAngle=0, labelExpr="split(datum.label, '\\n')", labelLimit=110,
-            labelOverlap=False, ticks=False, domain=False, labelLineHeight=15,
-            labelPadding={"expr": "15 * lines - 7"},
-        ),
-        "y": alt.Y("y:N", sort=alt.EncodingSortField("row", op="min"), title=None).axis(
-            labelLimit={"expr": "narrow ? 112 : 240"}, labelOverlap=False, ticks=False,
-            domain=False, labelPadding=10,
-        ),
-    }  # fmt: skip
-    base = alt.Chart(ROWS).encode(**place)
-    scale = alt.Scale(domain=[-1, 0, 1], range=[LOSS, ZERO, GAIN], interpolate="lab", clamp=True)
-    tips = ["Recipe", "Target", "Gain", "Interval", "Score", "Seeds", "n", "Cost", "Note"]
-    tooltip = [alt.Tooltip(f"{name}:N") for name in tips]
-    filled = (
-        base.transform_filter("datum.state === 'scored'")
-        .mark_rect(cornerRadius=4, stroke=GROUND, strokeWidth=2, cursor="pointer")
-        .encode(color=alt.Color("t:Q", scale=scale, legend=None), tooltip=tooltip)
-    )
-    empty = (
-        base.transform_filter("datum.state !== 'scored'")
-        .mark_rect(
-            cornerRadius=4, fill="transparent", stroke=LINE, strokeDash=[3, 3], cursor="pointer"
-        )
-        .encode(tooltip=tooltip)
-    )
-    ends = "(dark ? '#0d1117' : '#ffffff')"
-    text = base.mark_text(
-        fontSize=12,
-        fontWeight={"expr": "datum.strong ? 'bold' : 'normal'"},
-        fill={"expr": f"abs(datum.t) > (dark ? 0.68 : 0.8) ? {ends} : ({INK['expr']})"},  # contrast
-        cursor="pointer",
-    ).encode(text="shown:N", tooltip=tooltip)
-    marked = base.transform_filter("datum.key === cursor").mark_rect(
-        cornerRadius=3, fill="transparent", stroke=INK, strokeWidth=2.5
-    )
-    cursor, narrow = alt.param(name="cursor", value=""), alt.param(name="narrow", value=False)
-    lines = alt.param(name="lines", value=1)
-    return (
-        alt.layer(filled, empty, text, marked)
-        .properties(height=alt.Step(34))
-        .add_params(cursor, narrow, lines)
-    )
 
 
 def languages() -> alt.LayerChart:

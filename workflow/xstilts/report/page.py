@@ -30,7 +30,8 @@ from xstilts.report.view import StudyView, same_data
 from xstilts.results.scores import AVERAGES, Context, Results, plain
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("data", "draw", "grid", "sections", "panel", "steps")  # each uses those before it
+# each uses those before it; the heat map is drawn before the browser reads Vega
+SCRIPTS = ("data", "draw", "grid", "vega", "sections", "panel", "steps")
 _LARGEST_FIGURE = 1_000_000  # bytes
 LISTED = 2000  # steps in the list of identifiers
 _SUMMED = ("wanted", "done", "measured", "seconds", "gpu_hours", "bytes")  # of the phases
@@ -58,7 +59,7 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         **_steps(view, context, record, nodes, branches, cells["cells"]),
         "intervals": _intervals(files.get("gains.csv"), results),
     }
-    scripts = [_vega(), *(_template(f"{name}.js") for name in SCRIPTS)]
+    scripts = [_vega() if name == "vega" else _template(f"{name}.js") for name in SCRIPTS]
     return _html_template().render(
         title=plain(view.grid.study.title) or context.study,
         study=context.study,

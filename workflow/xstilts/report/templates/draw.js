@@ -8,12 +8,11 @@ async function draw(
   name,
   element,
   rows,
-  { unit = "", width = null, signals = {}, saved = name } = {},
+  { unit = "", width = null, saved = name } = {},
 ) {
   const spec = JSON.parse(JSON.stringify(CHARTS[name]).replaceAll("{unit}", unit));
   (spec.spec ?? spec).width = width ?? "container";
   spec.data = { name: "rows", values: rows };
-  for (const param of spec.params) if (param.name in signals) param.value = signals[param.name];
   spec.params.find((param) => param.name === "dark").value = isDark();
   drawn.get(element)?.finalize();
   const result = await vegaEmbed(element, spec, {

@@ -1,8 +1,8 @@
 "use strict";
-/* The heat map of the grid: recipes down, targets across, in the order and colours of the choices. */
+/* The heat map, an HTML table: recipes down, targets across, in the order and colours of the choices. */
 const ROWS_SHOWN = 120;
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-const grid = { rows: [], cursor: 0, all: false, values: {} };
+const grid = { rows: [], all: false, values: {} }; // rows: the cells of each row shown
 
 /** The columns that the choices select and, by recipe and column, the statistics. */
 function gridCells(v) {
@@ -58,8 +58,9 @@ function colourOf(value, gains, { low, high }) {
   return (0.9 * (value - low)) / (high - low || 1);
 }
 
-function gridRow(m, r, t, s, gains, scale, over) {
-  const value = gains && !s.isBase ? s.gain : s.mean;
+function gridCell(m, r, t, s, gains, scale, over) {
+  const isGain = gains && !s.isBase;
+  const value = isGain ? s.gain : s.mean;
   const shared = isSameData(r, t);
   const gap = s.wanted - s.seeds;
   const marks = `${s.degenerate ? "†" : ""}${s.seeds && gap > 0 ? "‡" : ""}${shared ? "=" : ""}`;
@@ -71,97 +72,86 @@ function gridRow(m, r, t, s, gains, scale, over) {
     shared && "shares training data with the target",
   ].filter(Boolean);
   return {
-    ...{ key: `${r}.${t}`, m, r, target: t, y: RECIPE_LABELS[r] },
-    x: t === MEAN ? "Mean" : TARGET_LABELS[t],
-    state: value === null ? "empty" : "scored",
-    shown: value === null ? empty : (gains && !s.isBase ? signed(value) : number(value)) + marks,
-    t: gains && s.isBase ? 0 : colourOf(value, gains, scale),
+    ...{ m, r, target: t, recipeName: RECIPE_LABELS[r], targetName: targetName(t) },
+    shown: value === null ? empty : (isGain ? signed(value) : number(value)) + marks,
+    colour: gains && s.isBase ? 0 : colourOf(value, gains, scale),
+    isEmpty: value === null,
     strong: gains && s.clear,
-    Recipe: RECIPE_LABELS[r],
-    Target: targetName(t),
-    Gain: s.isBase ? "the baseline" : signed(s.gain),
-    Interval: s.isBase || s.gain === null ? "–" : interval(s),
-    Score: number(s.mean),
-    Seeds: `${s.seeds} of ${s.wanted}`,
-    n: String(examplesOf(t, over) ?? "n/a"),
-    Cost: usage(m, cost(m, r, t)),
-    Note: notes.join("; ") || "–",
-  };
-}
-
-/** Labels in lines of about twelve characters, padded above to equal numbers of lines. */
-function wrapped(names) {
-  const lines = names.map((name) => {
-    const text = [""];
-    for (const word of name.split(/\s+/)) {
-      const last = text.at(-1);
-      if (!last || last.length + word.length < 13)
-        text[text.length - 1] = `${last} ${word}`.trim();
-      else if (text.length < 3) text.push(word);
-      else text[2] = `${text[2].replace(/ …$/, "")} …`;
-    }
-    return text;
-  });
-  const most = Math.max(...lines.map((text) => text.length));
-  const texts = lines.map((text) => [...Array(most - text.length).fill(""), ...text].join("\n"));
-  // equal texts would share a column: zero-width spaces make them different
-  return {
-    most,
-    texts: texts.map(
-      (text, i) => text + "\u200b".repeat(texts.slice(0, i).filter((x) => x === text).length),
-    ),
+    interval: isGain && s.gain !== null ? interval(s) : "",
+    facts: {
+      Gain: s.isBase ? "the baseline" : signed(s.gain),
+      "95 % CI": s.isBase || s.gain === null ? "" : interval(s),
+      Score: number(s.mean),
+      Seeds: `${s.seeds} of ${s.wanted}`,
+      "Test examples": String(examplesOf(t, over) ?? "n/a"),
+      Cost: usage(m, cost(m, r, t)),
+      Note: notes.join("; "),
+    },
   };
 }
 const TARGET_LABELS = unique(D.targets);
 
-async function showGrid(v) {
+/** A cell of the table: a button in the colour of its value; hovering shows its facts. */
+function cellElement(cell) {
+  const facts = Object.entries(cell.facts).filter(([, value]) => value);
+  const classes = [cell.isEmpty ? "empty" : cell.colour < 0 ? "loss" : "gain", cell.strong && "strong"];
+  const attributes = {
+    ...{ type: "button", tabindex: "-1", class: classes.filter(Boolean).join(" ") },
+    style: `--t: ${Math.abs(cell.colour).toFixed(3)}`,
+    title: facts.map(([name, value]) => `${name}: ${value}`).join("\n"),
+    "aria-label": `${cell.recipeName}, ${cell.targetName}: ${cell.shown}`,
+    click: () => openCell(cell),
+  };
+  return h("td", {}, h("button", attributes, cell.shown));
+}
+
+function gridTable(rows) {
+  const head = rows[0].map((cell) => h("th", { scope: "col", dir: "auto" }, cell.targetName));
+  const lines = rows.map((row) => {
+    const name = h("th", { scope: "row", dir: "auto" }, row[0].recipeName);
+    return h("tr", {}, name, row.map(cellElement));
+  });
+  const hasMean = rows[0].length > 1 && rows[0].at(-1).target === MEAN;
+  return h(
+    "table",
+    { class: hasMean ? "heatmap with-mean" : "heatmap" },
+    h("thead", {}, h("tr", {}, h("td"), head)),
+    h("tbody", {}, lines),
+  );
+}
+
+function showGrid(v) {
   const selected = gridCells(v),
     { recipes, targets } = gridOrder(selected, v),
     scale = gridScale(selected);
-  const lines = recipes.map((r) =>
-    targets.map((t) =>
-      gridRow(selected.m, r, t, selected.cells.get(r).get(t), selected.gains, scale, v.over),
-    ),
+  const { m, cells, gains } = selected;
+  const rows = recipes.map((r) =>
+    targets.map((t) => gridCell(m, r, t, cells.get(r).get(t), gains, scale, v.over)),
   );
-  const heads = wrapped(lines[0].map((row) => row.x));
-  lines.forEach((line, row) =>
-    line.forEach((cell, column) => Object.assign(cell, { row, column, x: heads.texts[column] })),
-  );
-  const rows = lines.slice(0, grid.all ? undefined : ROWS_SHOWN).flat();
-  Object.assign(grid, { rows, cursor: 0, values: { ...v } });
-  const element = byId("grid-chart"),
-    narrow = innerWidth < 640;
-  const step = (element.clientWidth - (narrow ? 130 : 270)) / targets.length;
-  showLegend(selected.gains, scale);
-  const view = await draw("heatmap", element, rows, {
-    width: { step: Math.max(58, Math.min(118, step)) },
-    signals: { narrow, cursor: "", lines: heads.most },
-  });
-  view.addEventListener("click", (_, item) => {
-    if (!item?.datum?.key) return;
-    setCursor(rows.findIndex((row) => row.key === item.datum.key));
-    openCell(item.datum);
-  });
-  const text = (row) =>
-    selected.gains && row.Interval !== "–" ? `${row.shown} (${row.Interval})` : row.shown;
+  grid.rows = rows.slice(0, grid.all ? undefined : ROWS_SHOWN);
+  grid.values = { ...v };
+  const element = byId("grid-chart");
+  showLegend(gains, scale);
+  element.replaceChildren(gridTable(grid.rows));
+  element.querySelector("button").tabIndex = 0;
+  const text = (cell) => (cell.interval ? `${cell.shown} (${cell.interval})` : cell.shown);
   behind(byId("grid-more"), element, {
-    caption: selected.gains ? "gains and their 95 % CIs" : "scores",
-    head: ["Recipe", ...lines[0].map((row) => row.Target)],
+    caption: gains ? "gains and their 95 % CIs" : "scores",
+    head: ["Recipe", ...rows[0].map((cell) => cell.targetName)],
     rows: () =>
-      lines.map((line) => [
-        line[0].Recipe,
-        ...line.map((row) => ({ text: text(row), open: () => openCell(row) })),
+      rows.map((row) => [
+        row[0].recipeName,
+        ...row.map((cell) => ({ text: text(cell), open: () => openCell(cell) })),
       ]),
     saved: "grid",
   });
-  if (lines.length > ROWS_SHOWN && !grid.all) {
+  if (rows.length > grid.rows.length) {
     const all = () => {
       grid.all = true;
       showGrid(v);
     };
-    byId("grid-more").prepend(
-      h("button", { type: "button", click: all }, `Show all ${lines.length} recipes`),
-    );
+    const button = h("button", { type: "button", click: all }, `Show all ${rows.length} recipes`);
+    byId("grid-more").prepend(button);
   }
 }
 
@@ -176,30 +166,19 @@ function showLegend(gains, { low, high }) {
   );
 }
 
-/** Move the frame to a cell, given by its place in the rows, and return the cell. */
-function setCursor(place) {
-  grid.cursor = place;
-  drawn.get(byId("grid-chart"))?.view.signal("cursor", grid.rows[place].key).run();
-  return grid.rows[place];
-}
-
-/** Arrow keys move a frame over the heat map and announce the cell; Enter opens it. */
-function moveCursor(event) {
-  const here = grid.rows[grid.cursor],
-    by = ARROWS[event.key];
-  if (!here || (!by && event.type !== "focus" && event.key !== "Enter" && event.key !== " "))
-    return;
-  if (event.type !== "focus") event.preventDefault();
-  if (!by && event.type !== "focus") return openCell(here);
-  if (by) {
-    const next = grid.rows.findIndex(
-      (row) => row.row === here.row + by[0] && row.column === here.column + by[1],
-    );
-    if (next >= 0) grid.cursor = next;
-  }
-  const row = setCursor(grid.cursor);
-  byId("grid-live").textContent =
-    `${row.Recipe}, ${row.Target}: ${row.shown}, CI ${row.Interval}, ${row.Seeds} seeds. ${row.Note}`;
+/** Arrow keys, Home and End move the focus over the heat map; only one cell is a stop of Tab. */
+function moveFocus(event) {
+  const column = event.target.closest("td")?.cellIndex,
+    row = event.target.closest("tr")?.rowIndex;
+  const by = ARROWS[event.key] ?? { Home: [0, -column + 1], End: [0, grid.rows[0].length - column] }[event.key];
+  if (!column || !by) return;
+  event.preventDefault();
+  const next = byId("grid-chart").querySelector("table").rows[row + by[0]]?.cells[column + by[1]];
+  const button = next?.querySelector("button");
+  if (!button) return;
+  event.target.tabIndex = -1;
+  button.tabIndex = 0;
+  button.focus();
 }
 
 function startGrid() {
@@ -241,7 +220,7 @@ function startGrid() {
     },
     showGrid,
   );
-  byId("grid-chart").addEventListener("keydown", moveCursor);
-  byId("grid-chart").addEventListener("focus", moveCursor);
-  return showGrid(values);
+  byId("grid-chart").addEventListener("keydown", moveFocus);
+  showGrid(values);
 }
+startGrid();

@@ -47,9 +47,8 @@ function librariesOf(nodes) {
   return used.length ? [h("h3", {}, "Libraries"), ...lines] : null;
 }
 
-/** The first screen, then one section after another: a large page opens soon and prints completely. */
+/** One section after another: a large page opens soon and prints completely. */
 async function start() {
-  await startGrid();
   document.documentElement.setAttribute("data-ready", "");
   for (const begin of [startLanguages, startCost, startExamples]) {
     await new Promise((resume) => setTimeout(resume));
@@ -59,8 +58,3 @@ async function start() {
     section.setAttribute("data-drawn", "");
 }
 start();
-let width = innerWidth;
-addEventListener("resize", () => {
-  if (innerWidth !== width) showGrid(grid.values);
-  width = innerWidth;
-});
