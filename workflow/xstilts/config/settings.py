@@ -7,6 +7,11 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from xstilts.config.origins import Strict
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+_PRECISIONS = (
+    "`bf16` and `fp16` are mixed precision: weights and results stay in fp32. `fp16` is for GPUs "
+    "without bf16. `tf32` shortens the mantissa of matrix products on GPUs that have it."
+)
 
 
 class Encode(Strict):
@@ -68,7 +73,7 @@ class Train(Strict):
     max_grad_norm: float = Field(
         1.0, gt=0, description="Maximum norm of the gradients, which are clipped to it."
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="`bf16` is mixed precision.")
+    precision: Precision = Field("fp32", description=_PRECISIONS)
     select: Literal["last", "best"] = Field(
         "last", description="Weights to keep: the last, or the best on validation."
     )
@@ -123,6 +128,9 @@ class Train(Strict):
 class Predict(Strict):
     """Prediction with a checkpoint; part of the identity of the predictions."""
 
+    precision: Precision = Field(
+        "fp32", description="Precision of the encoder; search and scores are in fp32."
+    )
     max_answer_length: int = Field(30, ge=1, description="Maximum answer length in tokens.")
     best_spans: int = Field(
         20, ge=1, description="Candidates for the start and the end of an answer."

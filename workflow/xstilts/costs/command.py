@@ -226,14 +226,15 @@ def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console:
         listed = ", ".join(f"{number:,} {source}" for source, number in sources.most_common())
         _say(console, f"Times of trainings and predictions: {listed}")
     if ESTIMATED in sources:
-        on_gpu = {plan.costs[a.id].gpus > 0 for a in plan.to_do if _is_estimated(plan, a)}
-        for name in [estimator.gpu] * (True in on_gpu) + ["cpu"] * (False in on_gpu):
-            hardware = estimator.table.hardware[name]
+        estimated = [a for a in plan.to_do if _is_estimated(plan, a)]
+        rates = {(plan.costs[a.id].gpus > 0, a.settings.precision) for a in estimated}
+        for on_gpu, precision in sorted(rates):
+            hardware = estimator.table.hardware[estimator.gpu if on_gpu else "cpu"]
             _say(
                 console,
                 f"FLOP estimate: 6 per weight and token in training, 2 in prediction; "
-                f"{hardware.label}, {hardware.fp32:g} TFLOP/s in fp32, {hardware.bf16:g} in "
-                f"bf16, at {percent(hardware.utilisation)} utilisation. "
+                f"{hardware.label}, {precision}: {percent(hardware.utilisation[precision])} of "
+                f"{hardware.peak[precision]:g} TFLOP/s. "
                 "All assumptions: xstilts/costs/hardware.yaml",
             )
     used = {d.id: d for a in plan.to_do for d in _data(a)}.values()

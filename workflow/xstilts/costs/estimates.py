@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from xstilts.config.origins import LabSplit, Strict
 from xstilts.config.project import Project, validate
 from xstilts.config.schema import Model
+from xstilts.config.settings import Precision
 from xstilts.config.yaml import read_yaml
 from xstilts.costs.measured import Cost, Evidence
 from xstilts.errors import InputError, nearest
@@ -43,9 +45,14 @@ class Hardware(Strict):
     """One processor that a job computes on."""
 
     label: str = Field(description="Name.")
-    fp32: PositiveFloat = Field(description="Peak, in TFLOP/s.")
-    bf16: PositiveFloat = Field(description="Peak with bf16 inputs, in TFLOP/s.")
-    utilisation: float = Field(gt=0, le=1, description="Share of the peak that a training reaches.")
+    peak: dict[Precision, PositiveFloat] = Field(description="TFLOP/s by precision.")
+    utilisation: dict[Precision, Annotated[float, Field(gt=0, le=1)]] = Field(
+        description="Share of the peak that a training reaches, by precision."
+    )
+
+    def flops(self, precision: Precision) -> float:
+        """Return the operations per second that a training reaches."""
+        return self.peak[precision] * self.utilisation[precision] * 1e12
 
 
 class Assumptions(Strict):
@@ -138,9 +145,8 @@ class Estimator:
             return 0
         name = self.gpu if gpus_of(artefact, self.project) else "cpu"
         hardware = self.table.hardware[name]
-        settings = getattr(artefact, "settings", None)
-        peak = getattr(hardware, getattr(settings, "precision", "fp32"))
-        return work / (peak * 1e12 * hardware.utilisation * max(1, gpus_of(artefact, self.project)))
+        rate = hardware.flops(artefact.settings.precision)
+        return work / (rate * max(1, gpus_of(artefact, self.project)))
 
     def work(self, artefact: Artefact, evidence: Evidence) -> float:
         """Return the work of a job, on which its time depends: FLOPs of a model, or rows of data.

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from xstilts.families import Family, Row
+from xstilts.modelling.precision import mixed
 
 ROWS_PER_BLOCK = 65536  # rows encoded together, if the family allows it: bounds memory for ids
 TOKENS_PER_BATCH = 16384  # padding included: fits a large model on a small GPU
@@ -43,7 +44,9 @@ def _outputs(
         for numbers in batches_of(features):
             batch = family.collate([features[number] for number in numbers], pad_id)
             batch = {key: tensor.to(device) for key, tensor in batch.items()}
-            outputs = family.outputs(model(**batch, **options), batch, settings)
+            with mixed(settings.precision, device):
+                output = model(**batch, **options)
+            outputs = family.outputs(output, batch, settings)
             for number, result in zip(numbers, outputs, strict=True):
                 results[number] = result
     model.train(training)

@@ -17,6 +17,7 @@ from xstilts.families import Row, family
 from xstilts.grid.artefacts import Dataset, Predictions
 from xstilts.modelling.checkpoints import check_length, load_tokenizer, load_trained
 from xstilts.modelling.inference import predict_rows
+from xstilts.modelling.precision import prepare
 
 log = logging.getLogger("xstilts")
 
@@ -30,6 +31,7 @@ def run(predictions: Predictions) -> None:
     ]
     if not missing:
         return
+    prepare(predictions.settings.precision, predictions.id)
     folder = Path(predictions.checkpoint.path)
     manifest = store.verify(folder, _AGAIN)
     head = Path(predictions.head.path) if predictions.head else None

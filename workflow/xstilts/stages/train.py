@@ -30,6 +30,7 @@ from xstilts.modelling.checkpoints import (
     load_tokenizer,
 )
 from xstilts.modelling.inference import predict_rows
+from xstilts.modelling.precision import prepare
 from xstilts.store.provenance import provenance
 
 log = logging.getLogger("xstilts")
@@ -85,7 +86,7 @@ class StepTrainer(Trainer):
             material.validation,
             material.labels,
             part.encode,
-            Predict(),
+            Predict(precision=self.step.settings.precision),
         )
         language = part.validation.language
         return module.METRICS[part.metrics[0]](material.validation, predictions, language)
@@ -102,6 +103,7 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     """
     started = time.monotonic() - spent_before(step.id)
     stop = StopOnSignal(step.id)
+    prepare(step.settings.precision, step.id)
     parent = Path(step.parent.path)
     inherited = store.verify(parent, _AGAIN)
     tokenizer = load_tokenizer(parent)
@@ -237,6 +239,7 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
         adam_epsilon=settings.adam_epsilon,
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.precision == "bf16",
+        fp16=settings.precision == "fp16",
         seed=step.seed,
         save_strategy="steps",
         save_steps=save_every,
