@@ -51,7 +51,7 @@ def encode(rows, tokenizer, settings, labels, train):
     return features_of(tokenizer([row["text"] for row in rows]), tokenizer.model_input_names)
 
 
-def collate(features, pad_id, settings=None, random=None):
+def collate(features, pad_id):
     return pad(features, pad_id)
 
 

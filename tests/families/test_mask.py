@@ -21,8 +21,8 @@ def masked(tokenizers, rows):
             mask_rate=rate, mask_id=tokenizer.mask_token_id, vocabulary=len(tokenizer)
         )
         random = np.random.default_rng([seed, 4, 9])
-        batch = mask.collate(features, tokenizer.pad_token_id, settings, random)
-        return features, batch, tokenizer
+        corrupted = mask.corrupt(features, settings, random)
+        return features, mask.collate(corrupted, tokenizer.pad_token_id), tokenizer
 
     return make
 
@@ -69,15 +69,17 @@ def test_a_seed_and_a_number_fix_the_batch(masked):
     assert not (one["labels"] == other["labels"]).all()
 
 
-def test_a_short_batch_has_a_masked_token(tokenizer):
-    features = mask.encode([{"text": "a", "text_b": ""}], tokenizer, Encode(), [], train=True)
+def test_every_text_has_a_masked_token(tokenizer):
+    rows = [{"text": text, "text_b": ""} for text in ("a", "a b c", "")]
+    features = mask.encode(rows, tokenizer, Encode(), [], train=True)
+    assert len(features) == 2, "a text without tokens has none"
     settings = SimpleNamespace(mask_rate=0.01, mask_id=tokenizer.mask_token_id, vocabulary=200)
     for seed in range(50):
         random = np.random.default_rng(seed)
-        batch = mask.collate(features, tokenizer.pad_token_id, settings, random)
-        chosen = batch["labels"] != IGNORED
-        assert chosen.sum() == 1
-        assert not chosen[0, 0]
+        corrupted = mask.corrupt(features, settings, random)
+        chosen = mask.collate(corrupted, tokenizer.pad_token_id)["labels"] != IGNORED
+        assert chosen.sum(1).tolist() == [1, 1]
+        assert not chosen[:, 0].any()
         assert not chosen[0, -1]
 
 

@@ -201,6 +201,7 @@ def test_each_task_learns_with_its_own_head(several, tokenizer, rows):
     from xstilts.families import family
 
     batches = {}
+    random = np.random.default_rng(1)
     masking = SimpleNamespace(mask_rate=0.3, mask_id=tokenizer.mask_token_id, vocabulary=200)
     for name, task in TASK_OF.items():
         if task not in several.models:
@@ -210,8 +211,9 @@ def test_each_task_learns_with_its_own_head(several, tokenizer, rows):
         features = module.encode(
             data, tokenizer, Encode(max_length=70, max_question_length=20), NLI, train=True
         )
-        random = np.random.default_rng(1)
-        batches[task] = module.collate(features, tokenizer.pad_token_id, masking, random)
+        if module.corrupt:
+            features = module.corrupt(features, masking, random)
+        batches[task] = module.collate(features, tokenizer.pad_token_id)
     alone = several(task="nli", **batches["nli"]).loss
     alone.backward()
     assert several.encoder.embeddings.word_embeddings.weight.grad.abs().sum() > 0
@@ -290,3 +292,22 @@ def test_a_tokenizer_is_like_xlmrs_and_reproducible(tmp_path, rows):
     assert trained.decode(trained(texts[0])["input_ids"], skip_special_tokens=True) == texts[0]
     with pytest.raises(InputError, match="no text"):
         checkpoints.train_tokenizer([], 150, tmp_path / "c")
+
+
+def test_heads_of_one_step_start_from_different_numbers(workspace, monkeypatch):
+    from xstilts.stages import train
+
+    class Built(Exception):
+        pass
+
+    def stop(model, *args):
+        raise Built(model)
+
+    monkeypatch.setattr(train.lora, "adapt", stop)
+    step = workspace.step("nli+paraphrase", multitask={"lora": True})
+    with pytest.raises(Built) as built:
+        train.run(step)
+    models = built.value.args[0].models.values()
+    first, second = (dict(model.named_parameters())["classifier.dense.weight"] for model in models)
+    assert first.shape == second.shape
+    assert not torch.equal(first, second)

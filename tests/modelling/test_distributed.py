@@ -74,7 +74,7 @@ def assert_close(actual: dict, expected: dict) -> None:
 def test_two_processes_train_the_weights_of_one(workspace):
     project = grid("completion+nli+text")
     step = project.step("xlmr", parse("completion+nli+text"), 1)
-    train.run(step, micro_batch=4)
+    train.run(step)
     expected, config = weights(step), (Path(step.path) / "config.json").read_text()
     os.rename(step.path, "one")
     output = finish(by_two(workspace, project, step))
@@ -130,9 +130,11 @@ def test_processes_have_equally_many_micro_batches(workspace, monkeypatch, count
     batches = Batches(step, materials, tokenizer, micro)
     assert batches.per_step % count == 0
     assert len(batches) == batches.steps * batches.per_step
-    seen = [sorted(set(chunk)) for _, chunk in batches.micro_batches[: batches.per_step]]
-    assert max(map(len, seen)) <= micro
-    assert len({example for chunk in seen for example in chunk}) == 8
+    sizes = [len(batches[number]["labels"]) for number in range(batches.per_step)]
+    assert max(sizes) <= micro
+    weights = [batches[number]["weight"] for number in range(batches.per_step)]
+    assert sum(weights) == pytest.approx(batches.per_step)
+    assert sum(size for size, weight in zip(sizes, weights, strict=True) if weight) == 8
 
 
 @pytest.mark.parametrize(

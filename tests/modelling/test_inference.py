@@ -4,6 +4,7 @@ import pytest
 
 from tests.tiny_project import TASK_OF
 from xstilts.config.settings import Encode, Predict
+from xstilts.errors import Diverged
 from xstilts.families import family
 from xstilts.modelling import checkpoints, inference
 
@@ -72,3 +73,18 @@ def test_prediction_keeps_the_models_mode(root, rows, tokenizer, training):
     first = inference.predict_rows(built, *arguments)
     assert built.training == training
     assert inference.predict_rows(built, *arguments) == first, "no dropout while predicting"
+
+
+@pytest.mark.parametrize("name", ["classify", "choose", "tag", "answer", "mine"])
+def test_outputs_that_are_not_finite_are_errors(root, rows, tokenizer, name):
+    data = rows(TASK_OF.get(name, "tatoeba"), "xa", "test")
+    module = family(name)
+    labels = module.labels(data)
+    if name == "mine":
+        built = checkpoints.load_trained(root("xlmr"), name)
+    else:
+        built = checkpoints.fresh_head(root("xlmr"), name, labels, False, 1)
+    for weight in built.parameters():
+        weight.data[:] = float("inf")
+    with pytest.raises(Diverged, match="not finite"):
+        inference.predict_rows(built, tokenizer, module, data, labels, ENCODE, Predict())

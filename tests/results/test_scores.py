@@ -219,7 +219,21 @@ def test_a_score_file_is_written_as_it_was_read(tmp_path):
     content["languages"]["xa"]["threshold"] = 0.25
     store.write_json(tmp_path / "first.json", content)
     ScoreFile.read(tmp_path / "first.json").write(tmp_path / "second.json")
-    assert json.loads((tmp_path / "second.json").read_text()) == content
+    written = json.loads((tmp_path / "second.json").read_text())
+    assert written.pop("sha256")
+    assert written == content
+
+
+def test_a_changed_score_file_is_not_read(tmp_path):
+    path = tmp_path / "score.json"
+    store.write_json(path, damaged())
+    ScoreFile.read(path).write(path)
+    ScoreFile.read(path)
+    content = store.read_json(path)
+    content["languages"]["xa"]["metrics"]["f1"] = 99.0
+    store.write_json(path, content)
+    with pytest.raises(InputError, match=r"score\.json: changed since it was written; delete it"):
+        ScoreFile.read(path)
 
 
 def test_headline_is_zero_shot_if_possible(tmp_path):

@@ -11,6 +11,7 @@ from xstilts import store
 from xstilts.errors import InputError
 from xstilts.grid import state
 from xstilts.grid.artefacts import Cell
+from xstilts.identity import file_sha256
 from xstilts.recipe import Recipe
 from xstilts.stages import predict, score
 
@@ -129,3 +130,83 @@ def test_earlier_head_predicts_on_the_later_encoder(workspace, model):
         assert store.read_json(Path(scored.path))["target"] == "nli"
     assert files(before.predictions).keys() == files(after.predictions).keys()
     assert files(before.predictions) != files(after.predictions)
+
+
+def changed(file: str, old: str, new: str) -> None:
+    """Replace a text in a file."""
+    path = Path(file)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+def scored(workspace, target: str = "nli"):
+    """Return a score whose predictions exist."""
+    wanted = make_grid(**QUICK, targets=[target]).score(Cell("xlmr", "none", target, 1))
+    workspace.train(wanted.predictions.checkpoint)
+    predict.run(wanted.predictions)
+    return wanted
+
+
+def test_changed_predictions_are_not_scored(workspace):
+    wanted = scored(workspace)
+    file = wanted.predictions.file(wanted.predictions.scored[0])
+    label = store.read_lines(Path(file))[0]["prediction"]
+    changed(file, f'"prediction": "{label}"', '"prediction": "zzz"')
+    with pytest.raises(InputError, match=r"jsonl: damaged.*delete the file and run again"):
+        score.run(wanted)
+    assert not Path(wanted.path).exists()
+    Path(file).unlink()
+    predict.run(wanted.predictions)
+    score.run(wanted)
+
+
+@pytest.mark.parametrize("target", ["nli", "entities"])
+def test_labels_that_the_model_lacks_are_errors(workspace, target):
+    wanted = scored(workspace, target)
+    about = Path(wanted.predictions.path) / "about.json"
+    labels = store.read_json(about)["labels"]
+    assert labels == sorted(labels)
+    store.write_json(about, store.read_json(about) | {"labels": ["x", "y"]})
+    with pytest.raises(InputError, match=r"jsonl:1: unknown label .*; valid: x, y"):
+        score.run(wanted)
+
+
+def test_damaged_descriptions_of_predictions_are_named(workspace):
+    wanted = scored(workspace)
+    for content in ("[]", "{", '{"id": "x"}'):
+        (Path(wanted.predictions.path) / "about.json").write_text(content)
+        with pytest.raises(InputError, match=r"about\.json; delete the file and run again"):
+            score.run(wanted)
+
+
+def test_scores_state_the_hashes_of_predictions(workspace):
+    wanted = scored(workspace)
+    score.run(wanted)
+    result = store.read_json(Path(wanted.path))
+    expected = {
+        name: file_sha256(Path(wanted.predictions.path) / name)
+        for name in files(wanted.predictions)
+    }
+    assert result["provenance"]["files"] == expected
+
+
+@pytest.mark.parametrize("target", ["nli", "completion", "entities", "reading"])
+def test_weights_that_are_not_finite_predict_nothing(workspace, target):
+    from safetensors.torch import load_file, save_file
+
+    chosen = predictions(target)
+    workspace.train(chosen.checkpoint)
+    folder = Path(chosen.checkpoint.path)
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if "word_embeddings" in name)
+    weights[name][:] = float("nan")
+    made = store.scratch("damaged")
+    for path in folder.iterdir():
+        shutil.copy(path, made)
+    save_file(weights, made / "model.safetensors", {"format": "pt"})
+    manifest = store.read_json(made / "manifest.json")
+    (made / "manifest.json").unlink()
+    store.publish(made, folder, manifest)
+    with pytest.raises(InputError, match=r"word_embeddings\.weight are not finite"):
+        predict.run(chosen)
+    assert not files(chosen)

@@ -185,7 +185,7 @@ def test_only_seeds_change_the_weights(workspace):
 def test_micro_batches_keep_loss_and_gradient(workspace):
     step = workspace.step("nli", train={**SHORT, "max_steps": 1})
     entries = []
-    for micro_batch in (None, 4, 2):
+    for micro_batch in (None, 4, 3):
         workspace.train(step, micro_batch=micro_batch)
         entries.append(store.read_lines(Path(step.path) / "training.jsonl")[0])
         shutil.rmtree(step.path)
@@ -199,6 +199,26 @@ def test_a_diverging_training_is_not_published(workspace):
     with pytest.raises(train.Diverged, match=r"the loss is (nan|inf) at step \d+"):
         workspace.train(step)
     assert not Path(step.path).exists()
+
+
+def test_weights_are_finite_or_not_published(workspace):
+    # the loss of the only step is finite, the weights after it are not
+    step = workspace.step(
+        "nli", train={**SHORT, "max_steps": 1, "learning_rate": 1e38, "warmup": 0}
+    )
+    with pytest.raises(train.Diverged, match=r"after the last step: .* not finite"):
+        workspace.train(step)
+    assert not Path(step.path).exists()
+
+
+def test_provenance_states_how_a_step_was_computed(workspace):
+    step = workspace.step("nli", train=SHORT)
+    workspace.train(step, micro_batch=4)
+    provenance = store.read_json(Path(step.path) / "manifest.json")["provenance"]
+    expected = {"processes": 1, "threads": torch.get_num_threads(), "micro_batch": 4}
+    expected |= {"precision": "fp32"}
+    assert {key: provenance[key] for key in expected} == expected
+    assert (provenance["device"] == "cuda") == (provenance["gpu"] is not None)
 
 
 def test_out_of_memory_names_the_remedy(workspace, monkeypatch):

@@ -11,6 +11,10 @@ class InputError(Exception):
     """Bad input: the command line prints the message without a traceback and exits with 2."""
 
 
+class Diverged(InputError):
+    """A loss, weights or a model's output that are not finite: no later step can repair that."""
+
+
 class Stopped(Exception):
     """A job received a signal to stop; its state is saved, and the next run resumes from there."""
 

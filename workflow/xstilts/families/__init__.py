@@ -45,6 +45,10 @@ def _no_labels(rows: Sequence[Row]) -> list[str]:
     return []
 
 
+def _one_term(feature: Feature) -> int:
+    return 1
+
+
 def _all_rows(rows: Sequence[Row], settings: Any) -> Sequence[Row]:
     return rows
 
@@ -66,11 +70,14 @@ class Family:
     MODEL: str  # name of the transformers Auto class with the family's head
     TOKENS: float  # estimated sub-word tokens of an example, padding included; for costs
     encode: Callable  # (rows, tokenizer, settings, labels, train) -> features: lists of token ids
-    collate: Callable  # (features, pad_id, settings, random) -> a batch of tensors
+    collate: Callable  # (features, pad_id) -> a batch of tensors
 
     # training
     labels: Callable = _no_labels  # (rows) -> label inventory; empty if the head needs none
     forward: Callable | None = None  # (model, **batch) -> output; replaces the model's own forward
+    # (features of an optimiser step, settings, random) -> features with their random changes
+    corrupt: Callable | None = None
+    terms: Callable = _one_term  # (feature) -> number of terms in the loss, which is their mean
     ALL_LANGUAGES: bool = False  # without `@language`, a step trains on all languages of the task
     MASKED: bool = False  # masked language modelling: needs a mask token, keeps the pretrained head
     WHOLE_BATCH: bool = False  # the loss compares the examples of a step: a step is never split
@@ -135,6 +142,11 @@ def labels_as_examples(rows: Sequence[Row], predictions: Sequence[Row], language
     """Return the accuracy of rows with a `label`, in the form of EXAMPLES."""
     pairs = zip(rows, predictions, strict=True)
     return [(row["id"], float(row["label"] == p["prediction"]), 1.0) for row, p in pairs]
+
+
+def labelled_tokens(feature: Feature) -> int:
+    """Return the number of tokens of a feature that have a label."""
+    return sum(label != IGNORED for label in feature["labels"])
 
 
 def pad(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:

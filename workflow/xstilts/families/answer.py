@@ -129,7 +129,7 @@ def _answer_tokens(row, offsets):
     return covering[0], covering[-1]
 
 
-def collate(features, pad_id, settings=None, random=None):
+def collate(features, pad_id):
     """Return input_ids and attention_mask [batch, tokens]; in training, positions [batch]."""
     import torch
 

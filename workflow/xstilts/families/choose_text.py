@@ -13,6 +13,7 @@ METRICS = choose.METRICS
 EXAMPLES = choose.EXAMPLES
 CATEGORY = choose.CATEGORY
 collate = classify_text.collate
+terms = classify_text.terms
 forward = classify_text.forward
 outputs = classify_text.outputs
 decode = choose.decode

@@ -76,7 +76,7 @@ def encode(rows, tokenizer, settings, labels, train):
     return features
 
 
-def collate(features, pad_id, settings=None, random=None):
+def collate(features, pad_id):
     """Return input_ids and attention_mask [batch, tokens]; in training, labels [batch]."""
     import torch
 

@@ -29,7 +29,7 @@ def encode(rows, tokenizer, settings, labels, train):
     return features
 
 
-def collate(features, pad_id, settings=None, random=None):
+def collate(features, pad_id):
     """Return input_ids and attention_mask [batch, tokens], and labels: the target token ids.
 
     Labels are [batch, longest] in training and [batch, candidates, longest] in prediction.
@@ -45,6 +45,11 @@ def collate(features, pad_id, settings=None, random=None):
         ids for candidates in lists for ids in [*candidates, *[[]] * (most - len(candidates))]
     ]
     return {**batch, "labels": pad_lists(targets, IGNORED).view(len(features), most, -1)}
+
+
+def terms(feature):
+    """Return the number of target tokens."""
+    return len(feature["candidates"][feature["label"]])
 
 
 def forward(model, labels, **inputs):

@@ -1,6 +1,6 @@
 """mask: masked language modelling on text or on pairs of parallel sentences; only trains."""
 
-from xstilts.families import IGNORED, HubColumns, features_of, pad, pad_lists
+from xstilts.families import IGNORED, HubColumns, features_of, labelled_tokens, pad, pad_lists
 
 COLUMNS = {"id": str, "text": str, "text_b": str}
 MODEL = "AutoModelForMaskedLM"
@@ -31,7 +31,7 @@ def forward(model, labels=None, **inputs):
 def encode(rows, tokenizer, settings, labels, train):
     """Return one feature per row, or several if the text is longer than `max_length`.
 
-    `special` marks tokens that are never masked.
+    `special` marks tokens that are never masked. A text without any other token has no feature.
     """
     alone = [row["text"] for row in rows if not row["text_b"]]
     paired = [(row["text"], row["text_b"]) for row in rows if row["text_b"]]
@@ -54,29 +54,44 @@ def encode(rows, tokenizer, settings, labels, train):
         for feature, special in zip(encoded, encoding["special_tokens_mask"], strict=True):
             feature["special"] = special
         features += encoded
-    return features
+    return [feature for feature in features if 0 in feature["special"]]
 
 
-def collate(features, pad_id, settings, random):
-    """Return input_ids, attention_mask and labels [batch, tokens]; `random` is a numpy Generator.
+def corrupt(features, settings, random):
+    """Return features with masked tokens and their labels; `random` is a numpy Generator.
 
     As in Devlin et al. (2019), 80 % of the chosen tokens become the mask, 10 % a random token, and
-    10 % stay. `settings` has mask_rate, mask_id and vocabulary.
+    10 % stay; every feature has at least one chosen token, so the loss of a feature alone is
+    defined. `settings` has mask_rate, mask_id and vocabulary.
     """
-    import torch
+    import numpy as np
 
-    batch = pad(features, pad_id)
-    ids = batch["input_ids"]
-    free = pad_lists([feature["special"] for feature in features], 1) == 0
-    draws = torch.from_numpy(random.random((2, *ids.shape)))
-    first = draws[0].masked_fill(~free, 2)
-    # at least one token is chosen: without any, the loss of the batch would be NaN
-    chosen = free & ((first < settings.mask_rate) | (first == first.min()))
-    batch["labels"] = ids.masked_fill(~chosen, IGNORED)
-    others = torch.from_numpy(random.integers(0, settings.vocabulary, ids.shape))
-    ids = torch.where(chosen & (draws[1] >= 0.8) & (draws[1] < 0.9), others, ids)
-    batch["input_ids"] = ids.masked_fill(chosen & (draws[1] < 0.8), settings.mask_id)
-    return batch
+    ids = pad_lists([feature["input_ids"] for feature in features], 0).numpy()
+    free = pad_lists([feature["special"] for feature in features], 1).numpy() == 0
+    choice, kind = random.random((2, *ids.shape))
+    others = random.integers(0, settings.vocabulary, ids.shape)
+    choice[~free] = 2
+    chosen = free & ((choice < settings.mask_rate) | (choice == choice.min(1, keepdims=True)))
+    labels = np.where(chosen, ids, IGNORED)
+    ids = np.where(chosen & (kind < 0.8), settings.mask_id, ids)
+    ids = np.where(chosen & (kind >= 0.8) & (kind < 0.9), others, ids)
+    return [
+        {
+            **feature,
+            "input_ids": ids[number, : len(feature["input_ids"])].tolist(),
+            "labels": labels[number, : len(feature["input_ids"])].tolist(),
+        }
+        for number, feature in enumerate(features)
+    ]
+
+
+def collate(features, pad_id):
+    """Return input_ids, attention_mask and labels of corrupted features: all [batch, tokens]."""
+    labels = pad_lists([feature["labels"] for feature in features], IGNORED)
+    return {**pad(features, pad_id), "labels": labels}
+
+
+terms = labelled_tokens
 
 
 def hub_items(records):

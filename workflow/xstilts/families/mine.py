@@ -101,7 +101,7 @@ def encode(rows, tokenizer, settings, labels, train):
     return features_of(encoding, tokenizer.model_input_names)
 
 
-def collate(features, pad_id, settings=None, random=None):
+def collate(features, pad_id):
     """Return input_ids and attention_mask [batch, tokens]."""
     return pad(features, pad_id)
 

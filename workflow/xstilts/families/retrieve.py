@@ -108,7 +108,7 @@ def _candidates(rows, tokenizer, settings):
     return features_of(encoding, tokenizer.model_input_names)
 
 
-def collate(features, pad_id, settings=None, random=None):
+def collate(features, pad_id):
     """Return input_ids and attention_mask [batch, tokens].
 
     In training the answers follow the questions, and `groups` is [questions].

@@ -11,6 +11,7 @@ from xstilts.families import (
     Shown,
     class_index,
     features_of,
+    labelled_tokens,
     pad,
     pad_lists,
 )
@@ -130,12 +131,15 @@ def _chunks(words, word_of_token, room):
     return [*chunks, (start, words[start:])]
 
 
-def collate(features, pad_id, settings=None, random=None):
+def collate(features, pad_id):
     """Return input_ids, attention_mask and, in training, labels: all [batch, tokens]."""
     batch = pad(features, pad_id)
     if "labels" in features[0]:
         batch["labels"] = pad_lists([feature["labels"] for feature in features], IGNORED)
     return batch
+
+
+terms = labelled_tokens
 
 
 def outputs(output, batch, settings):

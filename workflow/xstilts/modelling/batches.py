@@ -1,7 +1,7 @@
 """The batches of a training: which examples each optimiser step sees, known before it starts.
 
-A training is a list of micro-batches. The content of micro-batch i depends only on the seed and
-on i, so a resumed training sees exactly what an uninterrupted one sees.
+A training is a list of optimiser steps. The content of step i depends only on the seed and on i, so
+a resumed training sees exactly what an uninterrupted one sees, in micro-batches of any size.
 """
 
 import math
@@ -107,12 +107,12 @@ def _stream(
             yield [int(example) for example in batches[number]]
 
 
-def split(examples: Sequence[int], parts: int) -> list[list[int]]:
-    """Return a step's examples as `parts` micro-batches of similar size.
+def split(count: int, parts: int) -> list[list[int]]:
+    """Return the positions of a step's `count` examples as `parts` micro-batches of similar size.
 
-    If there are fewer examples than parts, the first example fills the empty micro-batches.
+    Micro-batches are empty if there are fewer examples than parts.
     """
-    return [list(examples[part::parts]) or list(examples[:1]) for part in range(parts)]
+    return [list(range(count))[part::parts] for part in range(parts)]
 
 
 @dataclass
@@ -139,7 +139,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Masking:
-    """How the tokens of a batch are masked."""
+    """How the tokens of an optimiser step are masked."""
 
     mask_rate: float
     mask_id: int | None
@@ -147,36 +147,62 @@ class Masking:
 
 
 class Batches(Dataset):
-    """Micro-batch number -> tensors, with the key `task` if the step has several heads."""
+    """Micro-batch number -> tensors, `weight` and, if the step has several heads, `task`.
+
+    The loss of a step is the mean over all terms of the losses of its examples, however they are
+    divided into micro-batches. Its gradient is therefore the same for every size of micro-batches
+    and every number of processes, up to rounding and to the random numbers of dropout.
+    """
 
     def __init__(self, step: Checkpoint, materials: Mapping[str, Material], tokenizer, micro: int):
         self.seed, self.materials, self.tokenizer = step.seed, materials, tokenizer
         families = [family(material.part.family) for material in materials.values()]
         self.mask_id = mask_id(tokenizer) if any(f.MASKED for f in families) else None
         self.several = len({material.part.task for material in materials.values()}) > 1
-        planned = _planned(step, materials)
-        self.steps = len(planned)
-        whole = any(f.WHOLE_BATCH for f in families)
-        self.per_step = _micro_batches_of_a_step(step.settings.batch_size, micro, whole)
-        self.micro_batches = [
-            (part, chunk)
-            for part, examples in planned
-            for chunk in _chunks(examples, self.per_step, whole)
-        ]
+        self.planned = _planned(step, materials)
+        self.steps = len(self.planned)
+        self.whole = any(f.WHOLE_BATCH for f in families)
+        self.per_step = _micro_batches_of_a_step(step.settings.batch_size, micro, self.whole)
+        self.current: tuple[int, list[dict]] = (-1, [])  # an optimiser step and its features
 
     def __len__(self) -> int:
-        return len(self.micro_batches)
+        return self.steps * self.per_step
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        name, examples = self.micro_batches[number]
-        material = self.materials[name]
-        batch = family(material.part.family).collate(
-            [material.features[example] for example in examples],
-            self.tokenizer.pad_token_id,
-            Masking(material.part.settings.mask_rate, self.mask_id, len(self.tokenizer)),
-            np.random.default_rng([self.seed, Stream.MASKING, number]),
-        )
-        return {"task": material.part.task, **batch} if self.several else batch
+        step, position = divmod(number, self.per_step)
+        part = self.materials[self.planned[step][0]].part
+        module = family(part.family)
+        features = self._features(step)
+        chunks = self._chunks(len(features))
+        terms = [sum(module.terms(features[n]) for n in chunk) for chunk in chunks]
+        own = [features[n] for n in chunks[position]] or features[:1]  # its weight is 0
+        batch = module.collate(own, self.tokenizer.pad_token_id)
+        batch["weight"] = self.per_step * terms[position] / sum(terms)
+        return {"task": part.task, **batch} if self.several else batch
+
+    def _features(self, step: int) -> list[dict]:
+        """Return the features of an optimiser step, with the random changes of the family.
+
+        They are drawn for all examples together, so they depend on the step alone.
+        """
+        if self.current[0] != step:
+            name, examples = self.planned[step]
+            material = self.materials[name]
+            features = [material.features[example] for example in examples]
+            if corrupt := family(material.part.family).corrupt:
+                rate = material.part.settings.mask_rate
+                settings = Masking(rate, self.mask_id, len(self.tokenizer))
+                random = np.random.default_rng([self.seed, Stream.MASKING, step])
+                features = corrupt(features, settings, random)
+            self.current = step, features
+        return self.current[1]
+
+    def _chunks(self, count: int) -> list[list[int]]:
+        """Return the positions of the examples of each micro-batch of a step.
+
+        If a loss needs the whole batch, every process computes all of it.
+        """
+        return [list(range(count))] * self.per_step if self.whole else split(count, self.per_step)
 
 
 def _planned(step: Checkpoint, materials: Mapping[str, Material]) -> list[tuple[str, list[int]]]:
@@ -199,11 +225,3 @@ def _micro_batches_of_a_step(batch_size: int, micro: int, whole: bool) -> int:
         return processes
     per_process = ceil_div(ceil_div(batch_size, micro), processes)
     return per_process * processes
-
-
-def _chunks(examples: list[int], per_step: int, whole: bool) -> list[list[int]]:
-    """Return the micro-batches of a step.
-
-    If a loss needs the whole batch, every process computes all of it; their mean is the loss.
-    """
-    return [examples] * per_step if whole else split(examples, per_step)

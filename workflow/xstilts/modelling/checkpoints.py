@@ -25,7 +25,7 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from xstilts.errors import InputError
+from xstilts.errors import Diverged, InputError
 from xstilts.families import class_index, family
 from xstilts.modelling.heads import with_head
 from xstilts.modelling.steps import ceil_div
@@ -62,6 +62,15 @@ def load_weights(folder: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
+def check_finite(weights: Mapping[str, torch.Tensor], what: str) -> None:
+    """Raise Diverged naming `what` and the first weight that is infinite or not a number."""
+    for name, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise Diverged(
+                f"{what}: the weights {name} are not finite; train with a lower learning rate"
+            )
+
+
 def fresh_head(
     folder: Path, name: str, labels: Sequence[str], pretrained_pooler: bool, seed: int
 ) -> transformers.PreTrainedModel:
@@ -70,9 +79,6 @@ def fresh_head(
     The head is re-initialised, with two exceptions: `mask` keeps the pretrained language modelling
     head, and text-to-text models have no head of a task, so all their weights are kept. A pooler
     is part of the head unless it was pretrained.
-
-    Heads of one shape in a step of several tasks start from equal numbers, because each is drawn
-    from the step's seed. A seed per task would change the results of all such steps.
     """
     config = AutoConfig.from_pretrained(folder, **_head_config(labels))
     weights = load_weights(folder)

@@ -1,10 +1,11 @@
 """Predictions of a model for canonical rows, for validation in training and for the targets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from xstilts.errors import Diverged
 from xstilts.families import Family, Row
 from xstilts.modelling.precision import mixed
 
@@ -46,11 +47,19 @@ def _outputs(
             batch = {key: tensor.to(device) for key, tensor in batch.items()}
             with mixed(settings.precision, device):
                 output = model(**batch, **options)
+            _check_finite(output)
             outputs = family.outputs(output, batch, settings)
             for number, result in zip(numbers, outputs, strict=True):
                 results[number] = result
     model.train(training)
     return results
+
+
+def _check_finite(output: Mapping[str, Any]) -> None:
+    """Raise Diverged if a model's output is infinite or not a number: it is no prediction."""
+    for name, values in output.items():
+        if isinstance(values, torch.Tensor) and not torch.isfinite(values).all():
+            raise Diverged(f"the model's {name} are not finite; train with a lower learning rate")
 
 
 def batches_of(features: Sequence[dict]) -> list[list[int]]:

@@ -17,6 +17,21 @@ class Stream(IntEnum):
     MIXING = 2  # task of each optimiser step
     ORDER = 3  # examples of each batch
     MASKING = 4  # tokens that are masked
+    HEAD = 5  # initial weights of the heads of a multi-task step, except the first
+    LORA = 6  # initial weights of low-rank matrices
+
+
+def torch_seed(seed: int, *stream: int) -> int:
+    """Return the seed of a random stream of torch, which takes one number."""
+    return int(np.random.SeedSequence([seed, *stream]).generate_state(1, np.uint64)[0])
+
+
+def head_seed(seed: int, number: int) -> int:
+    """Return the seed of head `number` of a step, from 0.
+
+    Heads of one shape must not start from equal weights. The first head has the step's own seed.
+    """
+    return torch_seed(seed, Stream.HEAD, number) if number else seed
 
 
 def ceil_div(total: float, size: float) -> int:

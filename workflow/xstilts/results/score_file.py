@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
+from xstilts.identity import canonical, text_sha256
 
 Percentage = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Metrics = dict[str, Percentage]
@@ -50,6 +51,7 @@ class ScoreFile(_Strict):
     averages: dict[Literal["avg", "zero_shot"], Metrics]
     degenerate: bool
     provenance: dict[str, Any]
+    sha256: str | None = Field(None, description="Of the canonical JSON of the other keys.")
 
     @model_validator(mode="after")
     def _has_main_metric(self) -> Self:
@@ -75,17 +77,25 @@ class ScoreFile(_Strict):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read and check a score file. Raises InputError that names the file and the key."""
+        again = "delete it and run the workflow again"
         try:
-            return cls.model_validate_json(path.read_bytes())
+            score = cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
             first = error.errors()[0]
+        else:
+            if score.sha256 not in (None, score._sha256()):
+                raise InputError(f"{path}: changed since it was written; {again}")
+            return score
         key = ".".join(str(part) for part in first["loc"] if part != "[key]")
         place = f"key {key!r}: " if key else ""
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(
-            f"{path}: damaged score file: {place}{message}; delete it and run the workflow again"
-        )
+        raise InputError(f"{path}: damaged score file: {place}{message}; {again}")
 
     def write(self, path: Path) -> None:
-        """Write the file atomically; keys that were not given are left out."""
-        store.write_json(path, self.model_dump(by_alias=True, exclude_unset=True))
+        """Write the file atomically, with its hash; keys that were not given are left out."""
+        content = self.model_dump(by_alias=True, exclude_unset=True)
+        store.write_json(path, content | {"sha256": self._sha256()})
+
+    def _sha256(self) -> str:
+        content = self.model_dump(by_alias=True, exclude_unset=True, exclude={"sha256"})
+        return text_sha256(canonical(content))

@@ -5,6 +5,7 @@ languages rank are embedded once for all missing files.
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,9 +16,17 @@ from xstilts import store
 from xstilts.errors import InputError
 from xstilts.families import Row, family
 from xstilts.grid.artefacts import Dataset, Predictions
-from xstilts.modelling.checkpoints import check_length, load_tokenizer, load_trained
+from xstilts.identity import text_sha256
+from xstilts.modelling.checkpoints import (
+    check_finite,
+    check_length,
+    load_tokenizer,
+    load_trained,
+)
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.precision import prepare
+from xstilts.store.about import About, PredictionFile
+from xstilts.store.provenance import computation
 
 log = logging.getLogger("xstilts")
 
@@ -32,6 +41,7 @@ def run(predictions: Predictions) -> None:
     if not missing:
         return
     prepare(predictions.settings.precision, predictions.id)
+    started = time.monotonic()
     folder = Path(predictions.checkpoint.path)
     manifest = store.verify(folder, _AGAIN)
     head = Path(predictions.head.path) if predictions.head else None
@@ -40,10 +50,10 @@ def run(predictions: Predictions) -> None:
     tokenizer = load_tokenizer(folder)
     check_length(tokenizer, predictions.encode.max_length, predictions.id)
     model = load_trained(folder, predictions.family, manifest["pretrained_pooler"], head)
+    check_finite(model.state_dict(), f"{predictions.id}: checkpoint {folder}")
     if torch.cuda.is_available():
         model = model.cuda()
-    about = {"id": predictions.id, "content": predictions.identity.content}
-    store.write_json(Path(predictions.path) / store.ABOUT, about)
+    trained = labels.get(predictions.target, [])
     for datasets in _together(predictions, missing):
         rows_of = [store.read_rows(Path(dataset.path)) for dataset in datasets]
         if predictions.candidates in datasets:
@@ -53,7 +63,7 @@ def run(predictions: Predictions) -> None:
             tokenizer,
             module,
             [row for rows in rows_of for row in rows],
-            labels.get(predictions.target, []),
+            trained,
             predictions.encode,
             predictions.settings,
         )
@@ -62,9 +72,27 @@ def run(predictions: Predictions) -> None:
             if dataset is predictions.candidates:
                 continue
             asked = module.asked(rows, predictions.settings)
-            store.write_lines(Path(predictions.file(dataset)), islice(remaining, len(asked)))
+            content = store.json_lines(islice(remaining, len(asked)))
+            _publish(predictions, predictions.file(dataset), content, trained, started)
             name = predictions.identity.name
             log.info(f"{name}: {dataset.language} {dataset.split}, {len(rows)} examples")
+
+
+def _publish(
+    predictions: Predictions, file: str, content: str, labels: Sequence[str], started: float
+) -> None:
+    """Write a file of predictions, after its hash and provenance, so that it is never without."""
+    folder = Path(predictions.path)
+    about = About.read(folder)
+    computed = computation(started, None, predictions.settings.precision)
+    entry = PredictionFile(sha256=text_sha256(content), provenance=computed)
+    About(
+        id=predictions.id,
+        content=dict(predictions.identity.content),
+        labels=list(labels),
+        files={**(about.files if about else {}), Path(file).name: entry},
+    ).write(folder)
+    store.write_text(Path(file), content)
 
 
 def _together(predictions: Predictions, missing: Sequence[Dataset]) -> list[list[Dataset]]:

@@ -8,9 +8,11 @@ from xstilts import store
 from xstilts.errors import InputError
 from xstilts.families import check_metrics, family
 from xstilts.grid.artefacts import Dataset, Predictions, Score
-from xstilts.identity import VERSIONS
+from xstilts.identity import VERSIONS, file_sha256
 from xstilts.metrics import majority
 from xstilts.results.score_file import Language, ScoreFile, Validation
+from xstilts.sources.records import known
+from xstilts.store.about import About
 from xstilts.store.provenance import provenance
 
 
@@ -42,12 +44,19 @@ def run(score: Score) -> None:
             "id": score.id,
             "content": score.identity.content,
             "predictions": predictions.id,
+            "files": _hashes(predictions),
             "lineage": [node.id for node in predictions.checkpoint.lineage()],
             "data": {dataset.language: dataset.id for dataset in predictions.scored},
             "versions": VERSIONS,
             **provenance(started),
         },
     ).write(Path(score.path))
+
+
+def _hashes(predictions: Predictions) -> dict[str, str]:
+    """Return the sha256 of the files that the scores were computed from."""
+    paths = [Path(predictions.file(dataset)) for dataset in predictions.predicted]
+    return {path.name: file_sha256(path) for path in paths}
 
 
 def _score_language(score: Score, dataset: Dataset) -> tuple[Language, list[tuple]]:
@@ -117,12 +126,53 @@ def _read(predictions: Predictions, dataset: Dataset) -> tuple[list[dict], list[
     rows = store.read_rows(Path(dataset.path))
     path = Path(predictions.file(dataset))
     answers = store.read_lines(path)
+    labels = _check_file(path)
     asked = family(predictions.family).asked(rows, predictions.settings)
     expected, given = {row["id"] for row in asked}, {answer["id"] for answer in answers}
     if expected != given or len(given) != len(answers):
         example = sorted(expected ^ given)[:1] or ["a repeated id"]
         raise InputError(f"{path}: its examples are not those of {dataset.path}: {example[0]}")
+    if labels:
+        _check_labels(path, answers, labels)
+        golds = map(family(predictions.family).gold, rows)
+        _check_golds(dataset, list(golds), labels)
     return rows, answers
+
+
+def _check_file(path: Path) -> list[str]:
+    """Return the labels of the model. Raise InputError if its predictions were changed."""
+    about = About.read(path.parent)
+    stated = about and about.files.get(path.name)
+    if not stated or stated.sha256 != file_sha256(path):
+        raise InputError(
+            f"{path}: damaged: its sha256 differs from {path.with_name(store.ABOUT)}; delete the "
+            "file and run again to predict it"
+        )
+    return about.labels
+
+
+def _check_labels(path: Path, answers: Sequence[Mapping], labels: Sequence[str]) -> None:
+    """Raise InputError for a predicted label that the model does not have."""
+    for number, answer in enumerate(answers, 1):
+        for label in _labels_of(answer["prediction"]):
+            known(label, labels, f"{path}:{number}")
+
+
+def _check_golds(dataset: Dataset, golds: Sequence, labels: Sequence[str]) -> None:
+    """Raise InputError for gold labels that the model cannot predict.
+
+    Single tags may be missing in the training data, but not all.
+    """
+    unknown = {label for gold in golds for label in _labels_of(gold)} - set(labels)
+    every = all(unknown.issuperset(_labels_of(gold)) for gold in golds)
+    if unknown and (every or isinstance(golds[0], str)):
+        raise InputError(
+            f"{dataset.path}: the model has no label {min(unknown)!r}; valid: {', '.join(labels)}"
+        )
+
+
+def _labels_of(answer: str | Sequence[str]) -> Sequence[str]:
+    return [answer] if isinstance(answer, str) else answer
 
 
 def _majority(rows: Sequence[Mapping], metric: str) -> dict[str, float] | None:

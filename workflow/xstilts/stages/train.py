@@ -6,9 +6,10 @@ interrupted training resumes from its last save and ends with the weights of an 
 """
 
 import logging
+import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from xstilts import store
 from xstilts.config.settings import Predict, Train
-from xstilts.errors import InputError
+from xstilts.errors import Diverged, InputError
 from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
 from xstilts.modelling import distributed, lora
@@ -25,21 +26,19 @@ from xstilts.modelling.batches import Batches, Material, subsample
 from xstilts.modelling.callbacks import Patience, Progress, StopOnSignal, spent_before
 from xstilts.modelling.checkpoints import (
     Multitask,
+    check_finite,
     check_length,
     fresh_head,
     load_tokenizer,
 )
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.precision import prepare
-from xstilts.store.provenance import provenance
+from xstilts.modelling.steps import head_seed
+from xstilts.store.provenance import computation
 
 log = logging.getLogger("xstilts")
 
 _AGAIN = "delete the folder and run again"
-
-
-class Diverged(InputError):
-    """Error of a training whose loss is not finite: no later step can repair that."""
 
 
 class StepTrainer(Trainer):
@@ -48,7 +47,12 @@ class StepTrainer(Trainer):
     def __init__(self, *args, step: Checkpoint, materials: Mapping[str, Material], **kwargs):
         super().__init__(*args, **kwargs)
         self.step, self.materials = step, materials
-        self.model_accepts_loss_kwargs = False  # a step's loss is the mean of its micro-batches'
+        self.model_accepts_loss_kwargs = False  # `weight` of a micro-batch does this
+
+    def compute_loss(self, model, inputs, *args, **kwargs):
+        """Return the loss of a micro-batch, weighted by its share of the step's terms."""
+        weight = inputs.pop("weight")
+        return super().compute_loss(model, inputs, *args, **kwargs) * weight
 
     def training_step(self, *args, **kwargs):
         """Run the library's step. Raise Diverged if the loss is not finite."""
@@ -102,6 +106,7 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     Stopped after a signal.
     """
     started = time.monotonic() - spent_before(step.id)
+    micro_batch = micro_batch or step.settings.batch_size
     stop = StopOnSignal(step.id)
     prepare(step.settings.precision, step.id)
     parent = Path(step.parent.path)
@@ -111,14 +116,15 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         check_length(tokenizer, part.encode.max_length, step.id)
     materials = read_materials(step, tokenizer)
     pooler = inherited["pretrained_pooler"]
+    by_task = {material.part.task: material for material in materials.values()}
     heads = {
-        material.part.task: fresh_head(
-            parent, material.part.family, material.labels, pooler, step.seed
+        task: fresh_head(
+            parent, material.part.family, material.labels, pooler, head_seed(step.seed, number)
         )
-        for material in materials.values()
+        for number, (task, material) in enumerate(by_task.items())
     }
     model = Multitask(heads) if len(heads) > 1 else next(iter(heads.values()))
-    batches = Batches(step, materials, tokenizer, micro_batch or step.settings.batch_size)
+    batches = Batches(step, materials, tokenizer, micro_batch)
     if step.settings.lora:
         lora.adapt(model, step.settings.lora, pooler, step.seed)
     # one process cannot read the saves of several, nor the reverse
@@ -144,13 +150,14 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     except torch.OutOfMemoryError:
         raise InputError(
             f"{step.id}: too little memory on the GPU for "
-            f"{micro_batch or step.settings.batch_size} examples at a time; state a smaller "
+            f"{micro_batch} examples at a time; state a smaller "
             f"`micro_batch` in the `resources` of model {step.model!r}: it is not part of a "
             "result's identity"
         ) from None
     weights = distributed.whole_state(trainer)
     if distributed.is_main():
-        publish(step, trainer, weights, tokenizer, materials, inherited, started)
+        computed = computation(started, micro_batch, step.settings.precision)
+        publish(step, trainer, weights, tokenizer, materials, inherited, computed)
     distributed.wait()
 
 
@@ -278,7 +285,7 @@ def _resume_point(folder: Path) -> str | None:
     return None
 
 
-def publish(step, trainer, weights, tokenizer, materials, inherited, started) -> None:
+def publish(step, trainer, weights, tokenizer, materials, inherited, computed) -> None:
     """Publish the encoder or model of a finished training, and delete its resume state."""
     folder = store.scratch(step.id, keep=True)
     made = folder / "made"
@@ -289,15 +296,11 @@ def publish(step, trainer, weights, tokenizer, materials, inherited, started) ->
         model = model.encoder
     if step.settings.lora:
         weights = lora.merged(weights or model.state_dict(), step.settings.lora)
+    check_finite(weights or model.state_dict(), f"{step.id}: after the last step")
     model.save_pretrained(made, state_dict=weights)
     tokenizer.save_pretrained(made)
     state = trainer.state
-    timeless = [
-        {key: value for key, value in entry.items() if not key.endswith(("_runtime", "_second"))}
-        for entry in state.log_history
-        if "train_runtime" not in entry
-    ]
-    store.write_lines(made / "training.jsonl", timeless)
+    store.write_lines(made / "training.jsonl", _log(state.log_history))
     store.publish(
         made,
         Path(step.path),
@@ -311,7 +314,20 @@ def publish(step, trainer, weights, tokenizer, materials, inherited, started) ->
             "steps": state.global_step,
             "best_step": state.best_global_step,
             "parameters": sum(weight.numel() for weight in trainer.model.parameters()),
-            "provenance": provenance(started),
+            "provenance": computed,
         },
     )
     shutil.rmtree(folder)
+
+
+def _log(history: Sequence[Mapping]) -> list[dict]:
+    """Return the entries of a training's log without times; null for an infinite norm."""
+    return [
+        {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in entry.items()
+            if not key.endswith(("_runtime", "_second"))
+        }
+        for entry in history
+        if "train_runtime" not in entry
+    ]

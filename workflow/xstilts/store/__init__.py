@@ -2,6 +2,7 @@
 
 from xstilts.store.files import (
     check_writable,
+    json_lines,
     problem,
     publish,
     read_json,
@@ -30,6 +31,7 @@ __all__ = [
     "SCRATCH",
     "check_writable",
     "failure_file",
+    "json_lines",
     "lock_file",
     "problem",
     "progress_file",

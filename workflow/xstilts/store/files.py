@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import InputError
+from xstilts.errors import Diverged, InputError
 from xstilts.identity import file_sha256
 from xstilts.store.paths import MANIFEST, SCRATCH
 
@@ -35,8 +35,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON atomically."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write indented JSON atomically. Raise Diverged for NaN and infinity, which JSON lacks."""
+    write_text(path, _json(value, indent=1))
 
 
 def read_json(path: Path) -> Any:
@@ -50,8 +50,20 @@ def read_json(path: Path) -> Any:
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines atomically."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    """Write JSON lines atomically. Raise Diverged for NaN and infinity, which JSON lacks."""
+    write_text(path, json_lines(rows))
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return JSON lines. Raise Diverged for NaN and infinity, which JSON lacks."""
+    return "".join(map(_json, rows))
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    try:
+        return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError:
+        raise Diverged("a result holds a number that is infinite or not a number") from None
 
 
 def read_lines(path: Path) -> list[dict]:

@@ -22,6 +22,26 @@ def commit() -> str | None:
     return found.stdout.strip() or None
 
 
+def computation(started: float, micro_batch: int | None, precision: str) -> dict:
+    """Provenance of a job that computes with a model.
+
+    It adds all that may change the last digits of a result without being part of its identity:
+    device, processes, threads, the examples in memory together, and the precision.
+    """
+    import torch
+
+    gpu = torch.cuda.is_available()
+    return {
+        **provenance(started),
+        "device": "cuda" if gpu else "cpu",
+        "gpu": torch.cuda.get_device_name() if gpu else None,
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "threads": torch.get_num_threads(),
+        "micro_batch": micro_batch,
+        "precision": precision,
+    }
+
+
 def provenance(started: float) -> dict:
     """Library versions, commit, processor and wall seconds since `started` (time.monotonic)."""
     return {
