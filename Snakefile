@@ -57,6 +57,8 @@ onstart:
     if problem := store.problem(paths.RESULTS):
         raise WorkflowError(problem)
     VIEW.write_snapshot()
+    if PLANNING and workflow.local_exec and not DEPLOYMENT:
+        fork_server.start()
 
 
 onerror:

@@ -8,7 +8,7 @@ runs and retries the jobs of missing files. `{node}` is an artefact's id and has
 import gc
 import sys
 
-from xstilts import store
+from xstilts import fork_server, store
 from xstilts.config.project import PACKAGE_CONFIG, read_site
 from xstilts.config.resources import JobResources
 from xstilts.errors import InputError
@@ -26,6 +26,7 @@ gc.set_threshold(500_000, 50, 1000)
 
 
 PLANNING = workflow.is_main_process  # else this is the process of one job
+DEPLOYMENT = workflow.deployment_settings.deployment_method  # jobs have another Python
 
 
 def everything():

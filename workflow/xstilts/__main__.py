@@ -2,6 +2,10 @@
 
 import sys
 
-from xstilts.cli import main
+from xstilts import fork_server
+
+fork_server.delegate(sys.argv[1:])
+
+from xstilts.cli import main  # noqa: E402 - the client of a fork server needs none of it
 
 sys.exit(main())

@@ -2,7 +2,9 @@
 
 import os
 import platform
+import resource
 import subprocess
+import sys
 import time
 from functools import cache
 from importlib.metadata import version
@@ -43,7 +45,12 @@ def computation(started: float, micro_batch: int | None, precision: str) -> dict
 
 
 def provenance(started: float) -> dict:
-    """Library versions, commit, processor and wall seconds since `started` (time.monotonic)."""
+    """Library versions, commit, processor, and what this process has used.
+
+    `seconds` is the wall time since `started` (time.monotonic). The processor time and the largest
+    memory are those of this process, also where Snakemake's benchmark cannot see them because the
+    job is a fork of the fork server.
+    """
     return {
         "libraries": {name: version(name) for name in _LIBRARIES},
         "python": platform.python_version(),
@@ -51,4 +58,12 @@ def provenance(started: float) -> dict:
         "machine": platform.machine(),
         "processors": os.cpu_count(),
         "seconds": round(time.monotonic() - started, 2),
+        "cpu_seconds": round(time.process_time(), 2),
+        "memory_mb": round(_peak_memory() / 2**20),
     }
+
+
+def _peak_memory() -> int:
+    """Largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
