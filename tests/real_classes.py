@@ -15,7 +15,8 @@ from xstilts.config.project import Project
 from xstilts.families import family, retrieve
 from xstilts.grid.grid import Grid
 from xstilts.modelling import checkpoints, inference
-from xstilts.stages import fetch, train
+from xstilts.sources import models
+from xstilts.stages import train
 
 SIZES = {
     "num_hidden_layers": 2,
@@ -150,7 +151,7 @@ def publish(root, texts: list[str]) -> None:
     save_file(state, made / "model.safetensors")  # with tied weights, as many published models
     config.architectures = [kind.published]
     config.save_pretrained(made)
-    fetch.complete_tokenizer(made, root.origin)
+    models.complete_tokenizer(made, f"model {root.model}", root.origin.tokenizer_class)
     about = {"lineage": [root.id], "pretrained_pooler": False, "labels": {}}
     store.publish(made, Path(root.path), {"id": root.id, **about})
 

@@ -42,7 +42,7 @@ rule fetch:
 
 
 rule initialise:
-    """Create a model with random weights and train its tokenizer."""
+    """Create a model with random weights and its tokenizer, or take one from a local folder."""
     input:
         inputs("checkpoints"),
     output:
@@ -52,7 +52,7 @@ rule initialise:
     benchmark:
         paths.benchmark_file("initialise", "{node}")
     wildcard_constraints:
-        node=r"[^/]+\.init\.[0-9a-f]{12}",
+        node=r"[^/]+\.(init|local)\.[0-9a-f]{12}",
     conda:
         "../../envs/xstilts.yaml"
     resources:

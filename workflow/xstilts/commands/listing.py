@@ -52,6 +52,8 @@ def _millions(count: int | None) -> str:
 def _source(model: Model) -> str:
     if model.hub:
         return model.hub.repository
+    if model.local:
+        return f"folder {model.local.folder}"
     return f"random, then {model.pretrain}" if model.pretrain else "random"
 
 

@@ -238,7 +238,7 @@ COMMANDS = (
     ),
     Command(
         "initialise",
-        "create a model with random weights, and its tokenizer",
+        "create a model with random weights and its tokenizer, or take one from a folder",
         partial(make, "checkpoints", initialise),
         add_id,
     ),

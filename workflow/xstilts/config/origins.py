@@ -1,7 +1,9 @@
 """Origins of examples and models, as the entries of tasks and models state them."""
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -13,11 +15,12 @@ from pydantic import (
     model_validator,
 )
 
-from xstilts.errors import nearest
+from xstilts.errors import InputError, nearest
 from xstilts.families import HubColumns, family, names
 
 Written = Annotated[str, BeforeValidator(str)]  # a value of a column; YAML reads 0 as a number
 COMMIT = "[0-9a-f]{40}"
+REPOSITORY = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 
 
 class Strict(BaseModel):
@@ -110,13 +113,46 @@ class Hub(Strict):
         return given
 
 
-class HubModel(Hub):
-    """A pretrained model on the Hugging Face Hub."""
+class Pretrained(Strict):
+    """A published model with its tokenizer."""
 
     tokenizer_class: str = Field(
         "AutoTokenizer",
         description="Tokenizer class in transformers, if the automatic choice is wrong.",
     )
+
+
+class HubModel(Pretrained, Hub):
+    """A pretrained model on the Hugging Face Hub."""
+
+    @field_validator("repository")
+    @classmethod
+    def _is_repository(cls, given: str) -> str:
+        if not re.fullmatch(REPOSITORY, given):
+            raise ValueError(
+                f"{given!r} is no name on the Hub; expected OWNER/NAME, such as "
+                "FacebookAI/xlm-roberta-large. For a folder on this machine, write "
+                "`local: {folder: FOLDER}` instead of `hub`"
+            )
+        return given
+
+
+class Local(Pretrained):
+    """A pretrained model in a folder, as `save_pretrained` of transformers writes it."""
+
+    folder: str = Field(
+        min_length=1,
+        description="Folder with config.json, weights in safetensors and a tokenizer; relative to "
+        "the working directory. `~` and environment variables are expanded.",
+    )
+
+    @property
+    def path(self) -> Path:
+        """Return the folder. Raise InputError naming a variable that is not set."""
+        folder = os.path.expandvars(os.path.expanduser(self.folder))
+        if "$" in folder:
+            raise InputError(f"local.folder: {folder} is not set")
+        return Path(folder)
 
 
 class Tokenizer(Strict):

@@ -37,6 +37,9 @@ class Project(Strict):
     tasks: dict[str, Task]
     models: dict[str, Model]
     raw: dict[str, list[str]] = Field({}, description="Hashes of raw files, see grid.raw_files.")
+    weights: dict[str, dict[str, str]] = Field(
+        {}, description="Hashes of the files of local models, by model and file."
+    )
 
     @model_validator(mode="after")
     def _references(self) -> "Project":

@@ -28,6 +28,7 @@ TABLES = {
     "init": origins.Init,
     "tokenizer": origins.Tokenizer,
     "hub": origins.HubModel,
+    "local": origins.Local,
     "lab": origins.LabSplit,
     "files": origins.FilesSplit,
     "hub-split": origins.HubSplit,

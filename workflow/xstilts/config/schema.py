@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from xstilts.config.orders import Orders
-from xstilts.config.origins import COMMIT, HubModel, HubSplit, Init, Split, Strict
+from xstilts.config.origins import COMMIT, HubModel, HubSplit, Init, Local, Split, Strict
 from xstilts.config.resources import ModelNeeds
 from xstilts.config.settings import Overrides, Train, layer
 from xstilts.config.subsets import Subset
@@ -127,10 +127,11 @@ class Task(Overrides):
 
 
 class Model(Overrides):
-    """A pretrained model from the Hub, or one that the workflow initialises and pretrains."""
+    """A pretrained model from the Hub or a folder, or one that the workflow initialises."""
 
     label: str = Field("", description="Name in tables and figures.")
     hub: HubModel | None = Field(None, description="Repository that the model is downloaded from.")
+    local: Local | None = Field(None, description="Folder that holds the model.")
     init: Init | None = Field(None, description="Architecture and tokenizer of a new model.")
     form: Literal["heads", "text-to-text"] = Field(
         "heads",
@@ -143,8 +144,8 @@ class Model(Overrides):
     parameters: int | None = Field(
         None,
         gt=0,
-        description="Number of weights (mT5: of the encoder). `plan` needs it for models with "
-        "`hub`, and scale studies use it as x axis.",
+        description="Number of weights (mT5: of the encoder), which `plan` needs and scale studies "
+        "use as x axis; by default, counted in the files of a `local` model.",
     )
     embedding_parameters: int | None = Field(
         None, gt=0, description="Weights of the token embeddings, which cost no multiplications."
@@ -155,8 +156,10 @@ class Model(Overrides):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Model":
-        if (self.hub is None) == (self.init is None):
-            raise ValueError("expected exactly one of `hub` and `init`")
+        stated = [name for name in ("hub", "local", "init") if getattr(self, name)]
+        if len(stated) != 1:
+            given = " and ".join(f"`{name}`" for name in stated) or "none of them"
+            raise ValueError(f"expected exactly one of `hub`, `local` and `init`, not {given}")
         if self.pretrain and not self.init:
             raise ValueError("`pretrain` needs `init`")
         return self

@@ -5,14 +5,14 @@ Download ─▶ Dataset ─┬─▶ Checkpoint (init) ─▶ Checkpoint (a step
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from xstilts.config.origins import FilesSplit, Hub, HubSplit, Init, LabSplit
+from xstilts.config.origins import FilesSplit, Hub, HubSplit, Init, LabSplit, Local
 from xstilts.config.project import Project
 from xstilts.config.resources import Site, amount
 from xstilts.config.settings import Train
@@ -189,7 +189,8 @@ class Checkpoint(Artefact):
     parent: "Checkpoint | None"
     parts: tuple[TrainPart, ...] = ()
     settings: Train | None = None
-    origin: Init | Hub | None = None
+    origin: Init | Hub | Local | None = None
+    raw: Mapping[str, str] = field(default_factory=dict)  # sha256 of a local model's files, by name
     texts: tuple[Dataset, ...] = ()  # training text of the tokenizer of an initial model
 
     @cached_property
@@ -198,11 +199,15 @@ class Checkpoint(Artefact):
         if self.parent is None:
             phase = "fetch" if isinstance(self.origin, Hub) else "initialise"
             content = self.origin.model_dump(
-                exclude_defaults=True, exclude={"tokenizer": {"task"}, "branch": True}
+                exclude_defaults=True,
+                # the content of a folder identifies it, not its place
+                exclude={"tokenizer": {"task"}, "branch": True, "folder": True},
             )
             if content.get("tokenizer_class") == "AutoTokenizer":
                 del content["tokenizer_class"]  # options at their default change no digest
             content["texts"] = [dataset.identity.digest for dataset in self.texts]
+            if self.raw:
+                content["raw"] = dict(self.raw)
             return Identity(phase, f"{self.model}.{self.chain}", content)
         content = {
             "parent": self.parent.identity.digest,

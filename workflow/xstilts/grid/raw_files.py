@@ -11,11 +11,12 @@ from typing import Any
 
 from xstilts.config.origins import FilesSplit
 from xstilts.config.project import Project
-from xstilts.config.schema import StudyTask
+from xstilts.config.schema import Model, StudyTask
 from xstilts.errors import InputError
 from xstilts.grid.grid import raw_key
 from xstilts.identity import file_sha256
 from xstilts.recipe import Part, parse
+from xstilts.sources import models as pretrained
 from xstilts.sources.files import locate
 from xstilts.store import write_text
 
@@ -34,10 +35,12 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
         for name, split in task.splits.items()
         if isinstance(split, FilesSplit)
     ]
-    if not splits and not lists:
+    local = {name: model for name, model in project.models.items() if model.local}
+    if not (splits or lists or local):
         return project, []
     root = project.data_folder()
     known = _remembered(memory)
+    models = {name: _local_model(name, model, known) for name, model in local.items()}
     found: dict[str, list[str]] = {}
     for split, languages in splits:
         for language in dict.fromkeys(languages):
@@ -49,7 +52,9 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
             raise InputError(f"subsets.{name}: no file {root / path}")
         found[path] = [_sha256(root / path, known)]
     _remember(memory, known)
-    project = project.model_copy(update={"raw": found})
+    changes = {"raw": found, "weights": {name: hashes for name, (_, hashes) in models.items()}}
+    changes["models"] = project.models | {name: model for name, (model, _) in models.items()}
+    project = project.model_copy(update=changes)
     if project.study.languages == "all":
         return project, []
     return _with_what_is_there(project)
@@ -112,6 +117,26 @@ def _missing_training_data(project: Project, part: Part) -> str | None:
                 first = spec.path if isinstance(spec.path, str) else spec.path[0]
                 return f"{first} for {language}"
     return None
+
+
+def _local_model(name: str, model: Model, known: dict[str, list]) -> tuple[Model, dict[str, str]]:
+    """Return a model with its numbers of weights, and the hashes of the files in its folder.
+
+    Raise InputError for a folder that is no usable model.
+    """
+    try:
+        folder = model.local.path
+        where = f"local.folder {folder}"
+        files = pretrained.local_files(folder, where)
+        hashes = {file: _sha256(folder / file, known) for file in files}
+        parameters, embeddings = pretrained.parameters(folder, files)
+    except InputError as error:
+        raise InputError(f"model {name!r}, {error}") from None
+    stated = {
+        "parameters": model.parameters or parameters,
+        "embedding_parameters": model.embedding_parameters or embeddings,
+    }
+    return model.model_copy(update=stated), hashes
 
 
 def _is_there(project: Project, spec: Any, language: str) -> bool:

@@ -40,6 +40,29 @@ def load_tokenizer(folder: Path):
     return AutoTokenizer.from_pretrained(folder)
 
 
+def check_encoder(folder: Path, where: str) -> int:
+    """Return a pretrained model's number of weights.
+
+    Raise InputError if a weight is missing: the library would draw it at random. A pooler may be
+    missing, since a step draws a new one.
+    """
+    config = AutoConfig.from_pretrained(folder)
+    made = model_class(config, "mine")
+    try:
+        model, report = made.from_pretrained(folder, output_loading_info=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{where}: the weights do not fit config.json: {reason}") from None
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith(POOLER))
+    if missing:
+        others = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise InputError(
+            f"{where}: the weights lack {missing[0]}{others}, which the model of config.json has "
+            f"(model_type {config.model_type!r}); expected the weights of one model"
+        )
+    return model.num_parameters()
+
+
 def check_length(tokenizer, max_length: int, what: str) -> None:
     """Raise InputError if sequences can be longer than the model's positions."""
     if max_length > tokenizer.model_max_length:

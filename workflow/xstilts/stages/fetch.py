@@ -7,19 +7,18 @@ safetensors. An interrupted run keeps its complete files in `results/scratch/` a
 import logging
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xstilts import store
-from xstilts.config.origins import HubModel
 from xstilts.costs.units import count, size
 from xstilts.errors import InputError, nearest
 from xstilts.grid.artefacts import Artefact, Checkpoint, Download
 from xstilts.identity import file_sha256
+from xstilts.sources import models
 from xstilts.sources.hub import READERS, kind
 from xstilts.store.provenance import provenance
 
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("xstilts")
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-# a tokenizer has at least one of VOCABULARY; the files of _BESIDE are optional
-VOCABULARY = ("tokenizer.json", "*.model", "vocab.txt", "vocab.json")
-_BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
 PARQUET_COPY = (
     "the Hub keeps a copy of many datasets in Parquet: state `branch: refs/convert/parquet` or a "
     "commit of it as `revision`, and as `files` e.g. CONFIG/SPLIT/*.parquet"
@@ -136,71 +131,14 @@ def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
     with explained("model", name, revision):
         entries = HfApi().list_repo_tree(name, revision=revision)
         present = {entry.path: entry for entry in entries if hasattr(entry, "size")}
-        small = _beside_weights(present, name)
+        small = models.beside_weights(present, f"model {name}", models.CONVERTED)
         folder = _download([present[path] for path in small], root, "model", name, revision)
-        weights = [WEIGHTS]
-        if WEIGHTS not in present:
-            weights = sorted(set(store.read_json(folder / INDEX)["weight_map"].values()))
+        weights = models.weights(present, folder)
         _download([present[path] for path in weights], root, "model", name, revision)
     shutil.rmtree(folder / ".cache")
-    complete_tokenizer(folder, root.origin)
-    return folder, {"lineage": [root.id], "pretrained_pooler": _has_pooler(folder), "labels": {}}
-
-
-def has_weights(present: Iterable[str]) -> bool:
-    """Whether a model's files contain weights in safetensors, a format that cannot run code."""
-    return not {WEIGHTS, INDEX}.isdisjoint(present)
-
-
-def _beside_weights(present: Iterable[str], name: str) -> list[str]:
-    """Return the files to fetch before the weights. Raise InputError for an unusable model."""
-    if not has_weights(present):
-        others = ", ".join(p for p in present if p.endswith((".bin", ".h5", ".msgpack", ".pt")))
-        raise InputError(
-            f"model {name}: no {WEIGHTS} ({others or 'no weights at all'}): other formats can run "
-            "code. Many models have a converted copy in a pull request by SFconvertbot; state its "
-            "commit as `revision` (`xstilts pin` searches for one)"
-        )
-    vocabulary = [p for p in present if any(fnmatchcase(p, glob) for glob in VOCABULARY)]
-    if not vocabulary:
-        raise InputError(f"model {name}: no tokenizer: none of {', '.join(VOCABULARY)}")
-    if "config.json" not in present:
-        raise InputError(f"model {name}: no config.json")
-    index = [INDEX] if WEIGHTS not in present else []
-    return ["config.json", *vocabulary, *(p for p in present if p in _BESIDE), *index]
-
-
-def complete_tokenizer(folder: Path, origin: HubModel) -> None:
-    """Write the tokenizer in its fast form. Raise InputError if it or the model is unknown."""
-    import transformers
-
-    name = origin.repository
-    if not hasattr(transformers, origin.tokenizer_class):
-        raise InputError(
-            f"model {name}: tokenizer_class: transformers has no {origin.tokenizer_class!r}"
-        )
-    tokenizer_class = getattr(transformers, origin.tokenizer_class)
-    try:
-        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        tokenizer = tokenizer_class.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise InputError(f"model {name}: transformers cannot read it: {error}") from None
-    if len(tokenizer) > config.vocab_size:
-        raise InputError(
-            f"model {name}: its tokenizer has {len(tokenizer)} pieces, but the model has only "
-            f"{config.vocab_size} embeddings"
-        )
-    tokenizer.save_pretrained(folder)
-
-
-def _has_pooler(folder: Path) -> bool:
-    from safetensors import safe_open
-
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, "pt") as file:
-            if any("pooler." in key for key in file.keys()):  # noqa: SIM118
-                return True
-    return False
+    models.complete_tokenizer(folder, f"model {name}", root.origin.tokenizer_class)
+    about = {"lineage": [root.id], "pretrained_pooler": models.has_pooler(folder), "labels": {}}
+    return folder, about
 
 
 def _download(

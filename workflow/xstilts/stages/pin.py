@@ -24,6 +24,7 @@ from xstilts.config.project import (
 from xstilts.config.schema import Lock
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
+from xstilts.sources import models
 from xstilts.stages import fetch
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _present(of: str, origin: Hub) -> tuple[str, str]:
 
     info = HfApi().repo_info(origin.repository, revision=origin.branch, repo_type=of)
     files = _files(info)
-    if of == "model" and not fetch.has_weights(files):
+    if of == "model" and not models.has_weights(files):
         return "", f"{origin.branch} has no safetensors weights; {_converted(origin.repository)}"
     script = f"{origin.repository.rpartition('/')[2]}.py"
     if isinstance(origin, HubSplit) and not origin.files and script in files:
@@ -110,7 +111,7 @@ def _converted(repository: str) -> str:
     api = HfApi()
     refs = api.list_repo_refs(repository, include_pull_requests=True).pull_requests or []
     for ref in refs:
-        if fetch.has_weights(_files(api.model_info(repository, revision=ref.ref))):
+        if models.has_weights(_files(api.model_info(repository, revision=ref.ref))):
             return f"{ref.ref} has them: write `branch: {ref.ref}` in its entry"
     return "nor does a pull request: use another model"
 

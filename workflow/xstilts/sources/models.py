@@ -1,0 +1,164 @@
+"""Files of a pretrained model, on the Hub or in a local folder.
+
+Weights are read from safetensors only: the other formats can run code, and so can `auto_map`.
+"""
+
+import json
+import math
+from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from xstilts import store
+from xstilts.errors import InputError
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+# a tokenizer has at least one of VOCABULARY; the files of _BESIDE are optional
+VOCABULARY = ("tokenizer.json", "*.model", "vocab.txt", "vocab.json")
+_BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
+_UNSAFE = (".bin", ".h5", ".msgpack", ".pt", ".pth", ".ckpt", ".pkl")
+CONVERTED = (  # remedies for weights in another format
+    "many models have a converted copy in a pull request by SFconvertbot; state its commit as "
+    "`revision` (`xstilts pin` searches for one)"
+)
+_CONVERT = "open the model where you trust it, and write it again with `save_pretrained`"
+
+
+def has_weights(present: Iterable[str]) -> bool:
+    """Whether a model's files contain weights in safetensors, a format that cannot run code."""
+    return not {WEIGHTS, INDEX}.isdisjoint(present)
+
+
+def beside_weights(present: Collection[str], where: str, remedy: str) -> list[str]:
+    """Return the files that a model needs besides its weights, out of those that are present.
+
+    Messages name `where`. `remedy` is for weights in another format. Raise InputError for an
+    unusable model.
+    """
+    if not has_weights(present):
+        others = ", ".join(sorted(name for name in present if name.endswith(_UNSAFE)))
+        raise InputError(
+            f"{where}: no {WEIGHTS} ({others or 'no weights at all'}): other formats can run "
+            f"code; {remedy}"
+        )
+    vocabulary = [p for p in present if any(fnmatchcase(p, glob) for glob in VOCABULARY)]
+    if not vocabulary:
+        raise InputError(f"{where}: no tokenizer: none of {', '.join(VOCABULARY)}")
+    if CONFIG not in present:
+        raise InputError(f"{where}: no {CONFIG}")
+    index = [INDEX] if WEIGHTS not in present else []
+    return [CONFIG, *vocabulary, *(name for name in present if name in _BESIDE), *index]
+
+
+def weights(present: Collection[str], folder: Path) -> list[str]:
+    """Return the names of the files with weights; several are listed by the index in `folder`."""
+    if WEIGHTS in present:
+        return [WEIGHTS]
+    return sorted(set(store.read_json(folder / INDEX)["weight_map"].values()))
+
+
+def local_files(folder: Path, where: str) -> list[str]:
+    """Return the names of the files of a model in a local folder, after checking what is cheap.
+
+    Raise InputError if the folder, a file or a part of a file is missing, or if the model needs
+    code of its own.
+    """
+    if not folder.is_dir():
+        state = "is a file" if folder.exists() else "does not exist"
+        raise InputError(f"{where}: the folder {state}; expected a folder with {CONFIG}")
+    present = sorted(path.name for path in folder.iterdir() if path.is_file())
+    small = beside_weights(present, where, _CONVERT)
+    for name in (CONFIG, "tokenizer_config.json"):
+        if name in small:
+            _check_no_code(folder / name)
+    names = weights(present, folder)
+    for name in names:
+        check_weights(folder / name)
+    return sorted({*small, *names})
+
+
+def _check_no_code(path: Path) -> None:
+    """Raise InputError for a configuration that is damaged, or names code of the model."""
+    content = store.read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object, found {json.dumps(content)[:40]}")
+    if "auto_map" in content:
+        raise InputError(
+            f"{path}: `auto_map` names code of the model, and code of a model is never run; if a "
+            "class of transformers opens this model, delete the key"
+        )
+    if path.name == CONFIG and "model_type" not in content:
+        raise InputError(f"{path}: no key `model_type`; expected the configuration of a model")
+
+
+def check_weights(path: Path) -> None:
+    """Raise InputError for a safetensors file that is missing, damaged or truncated."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, but {INDEX} lists it; copy the folder again")
+    try:
+        with safe_open(path, "np") as file:
+            file.keys()
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: damaged or truncated, not valid safetensors ({error}); copy it again"
+        ) from None
+
+
+def parameters(folder: Path, files: Iterable[str]) -> tuple[int, int]:
+    """Return the number of weights in a folder's files, and of those in the token embeddings."""
+    from safetensors import safe_open
+
+    pieces = store.read_json(folder / CONFIG).get("vocab_size")
+    total = embeddings = 0
+    for name in files:
+        if not name.endswith(".safetensors"):
+            continue
+        with safe_open(folder / name, "np") as file:
+            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
+        counts = [(math.prod(shape), shape[:1] == [pieces] and len(shape) == 2) for shape in shapes]
+        total += sum(count for count, _ in counts)
+        embeddings = max([embeddings, *(count for count, is_table in counts if is_table)])
+    return total, embeddings
+
+
+def complete_tokenizer(folder: Path, where: str, tokenizer_class: str) -> int:
+    """Write the tokenizer of a model in its fast form; return its number of pieces.
+
+    Raise InputError if it or the model is unknown, or has no fast form.
+    """
+    import transformers
+
+    if not hasattr(transformers, tokenizer_class):
+        raise InputError(f"{where}: tokenizer_class: transformers has no {tokenizer_class!r}")
+    kind = getattr(transformers, tokenizer_class)
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = kind.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # the library raises many types for what it cannot read
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{where}: transformers cannot read it: {reason}") from None
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{where}: its tokenizer, {type(tokenizer).__name__}, has no fast form; state another "
+            "`tokenizer_class`, or add its tokenizer.json"
+        )
+    if len(tokenizer) > config.vocab_size:
+        raise InputError(
+            f"{where}: its tokenizer has {len(tokenizer)} pieces, but the model has only "
+            f"{config.vocab_size} embeddings"
+        )
+    tokenizer.save_pretrained(folder)
+    return len(tokenizer)
+
+
+def has_pooler(folder: Path) -> bool:
+    """Whether the weights in a folder contain a pooler."""
+    from safetensors import safe_open
+
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "np") as file:
+            if any("pooler." in key for key in file.keys()):  # noqa: SIM118
+                return True
+    return False
