@@ -201,6 +201,20 @@ def test_a_diverging_training_is_not_published(workspace):
     assert not Path(step.path).exists()
 
 
+def test_no_state_is_saved_after_a_loss_of_nan(workspace, monkeypatch):
+    step = workspace.step("nli", train={**SHORT, "max_steps": 200})  # logged every 4 steps
+    compute = train.StepTrainer.compute_loss
+
+    def diverge(self, *args, **kwargs):
+        loss = compute(self, *args, **kwargs)
+        return loss * float("nan") if self.state.global_step == 4 else loss
+
+    monkeypatch.setattr(train.StepTrainer, "compute_loss", diverge)
+    with pytest.raises(train.Diverged, match="the loss is nan at step 5"):
+        workspace.train(step, save_every=2)
+    assert workspace.saves(step) == [4]
+
+
 def test_weights_are_finite_or_not_published(workspace):
     # the loss of the only step is finite, the weights after it are not
     step = workspace.step(

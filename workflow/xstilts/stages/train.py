@@ -48,6 +48,7 @@ class StepTrainer(Trainer):
         super().__init__(*args, **kwargs)
         self.step, self.materials = step, materials
         self.model_accepts_loss_kwargs = False  # `weight` of a micro-batch does this
+        self.unchecked: list[tuple[int, torch.Tensor]] = []
 
     def compute_loss(self, model, inputs, *args, **kwargs):
         """Return the loss of a micro-batch, weighted by its share of the step's terms."""
@@ -55,15 +56,41 @@ class StepTrainer(Trainer):
         return super().compute_loss(model, inputs, *args, **kwargs) * weight
 
     def training_step(self, *args, **kwargs):
-        """Run the library's step. Raise Diverged if the loss is not finite."""
+        """Run the library's step, and remember its loss for `check_losses`."""
         loss = super().training_step(*args, **kwargs)
-        if not torch.isfinite(loss):
-            step = self.state.global_step + 1
-            raise Diverged(f"{self.step.id}: the loss is {loss.item()} at step {step}")
+        self.unchecked.append((self.state.global_step + 1, loss.detach()))
         return loss
+
+    def check_losses(self) -> None:
+        """Raise Diverged, naming the first step, if a loss since the last check is not finite.
+
+        A look at a loss waits for the GPU. So losses are looked at together: when they are logged,
+        and before weights are saved, validated or published.
+        """
+        steps, losses = zip(*self.unchecked, strict=True) if self.unchecked else ((), ())
+        self.unchecked = []
+        if not losses:
+            return
+        values = torch.stack(losses)
+        finite = torch.isfinite(values).tolist()
+        if not all(finite):
+            first = finite.index(False)
+            loss = values[first].item()
+            raise Diverged(f"{self.step.id}: the loss is {loss} at step {steps[first]}")
+
+    def log(self, *args, **kwargs):
+        """Log as the library does, after a check of the losses."""
+        self.check_losses()
+        super().log(*args, **kwargs)
+
+    def save_model(self, *args, **kwargs):
+        """Save as the library does, after a check of the losses."""
+        self.check_losses()
+        super().save_model(*args, **kwargs)
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         """Return the main metric of each task on its validation data, and their mean."""
+        self.check_losses()
         scores = {
             material.part.task: self._validate(material)
             for material in self.materials.values()
