@@ -1,19 +1,25 @@
 """The command line: options, logging and exit status of the commands in `xstilts.commands`."""
 
 import argparse
+import io
 import logging
+import os
+import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from xstilts import __version__, store
 from xstilts.commands import Command, log, user, workflow
-from xstilts.errors import InputError, Stopped
+from xstilts.errors import InputError, Stopped, nearest
 from xstilts.modelling import distributed
+from xstilts.text import visible
 
-FAILED, BAD_INPUT, STOPPED = 1, 2, 143  # 143: as a shell reports a program ended by SIGTERM
+FAILED, BAD_INPUT = 1, 2
+INTERRUPTED, STOPPED = 130, 143  # as a shell reports a program ended by SIGINT, SIGTERM
 _GROUPS = {
     "What you call": user.COMMANDS,
     "What the workflow calls, with the ids of artefacts": workflow.COMMANDS,
@@ -22,25 +28,63 @@ _GROUPS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status; a user's mistake is a message, no traceback."""
+    _replace_what_a_terminal_cannot_show()
     options = _parser().parse_args(arguments)
     try:
         _start_logging(options.log)
         status = options.run(options)
+        sys.stdout.flush()
     except InputError as error:
         log.error(f"xstilts {options.command}: {error}")
         return BAD_INPUT
     except Stopped as stop:
         log.warning(str(stop))
         return STOPPED
+    except KeyboardInterrupt:
+        log.warning(f"xstilts {options.command}: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        file = f"{error.filename}: " if error.filename else ""
+        log.error(f"xstilts {options.command}: {file}{error.strerror or error}")
+        log.debug("", exc_info=True)
+        return BAD_INPUT
     except Exception:
         log.exception(f"xstilts {options.command}: internal error; please report this traceback")
         return FAILED
     return status or 0
 
 
+class _Formatter(logging.Formatter):
+    """A formatter whose lines, tracebacks included, are safe to show."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return visible(super().format(record))
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose message for an unknown command names the nearest one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with BAD_INPUT."""
+        if unknown := re.match(r"argument COMMAND: invalid choice: '(.*?)' ", message):
+            names = [command.name for group in _GROUPS.values() for command in group]
+            message = f"invalid choice: {unknown[1]!r}; {nearest(unknown[1], names)}"
+        super().error(visible(message))
+
+
+def _replace_what_a_terminal_cannot_show() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _parser() -> argparse.ArgumentParser:
     width = min(shutil.get_terminal_size().columns, 100) - 2
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="xstilts",
         usage="xstilts [--help] [--version] COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -110,11 +154,15 @@ def _start_logging(path: Path | None) -> None:
     first = distributed.is_main()  # the others report only errors
     log.setLevel(logging.INFO if first else logging.ERROR)
     log.handlers.clear()
-    log.addHandler(logging.StreamHandler(sys.stderr))
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setFormatter(_Formatter())
+    log.addHandler(screen)
     if path and first:
+        if path.is_dir():
+            raise InputError(f"--log {path}: is a folder; expected a file")
         store.check_writable(path.parent)
         if not distributed.started():
             path.unlink(missing_ok=True)
         file = logging.FileHandler(path, mode="a", encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        file.setFormatter(_Formatter("%(asctime)s %(message)s"))
         log.addHandler(file)

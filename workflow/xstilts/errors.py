@@ -2,9 +2,12 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 _LISTED = 12  # choices in a hint
+
+# Names that a user may give; as a mapping, with other spellings of each, such as its label.
+Choices = Iterable[str] | Mapping[str, Any]
 
 
 class InputError(Exception):
@@ -19,13 +22,46 @@ class Stopped(Exception):
     """A job received a signal to stop; its state is saved, and the next run resumes from there."""
 
 
-def closest(name: str, choices: Iterable[str]) -> str | None:
-    """Return the choice most similar to `name`, if one is similar at all.
+@runtime_checkable
+class Spelled(Protocol):
+    """An entry that users also call by other names than its own."""
 
-    Case and punctuation do not matter: `SQuAD` is `squad`, and `XLM-R` is `xlmr`.
+    def spellings(self) -> list[str]:
+        """Return the other names, such as the label."""
+
+
+def spelled(name: str, choices: Choices) -> str | None:
+    """Return the choice that `name` spells, or None.
+
+    Case and punctuation do not matter: `XLM-R-base` is `xlmr-base`. A choice's other spellings
+    count where no choice has that name, and only one choice has that spelling.
     """
-    by_letters = {_letters(choice): choice for choice in sorted(choices, reverse=True)}
-    similar = difflib.get_close_matches(_letters(name), by_letters, n=1)
+    names = list(choices)
+    if name in names:
+        return name
+    letters = _letters(name)
+    if not letters:
+        return None
+    same = [choice for choice in names if _letters(choice) == letters]
+    if not same:
+        same = [choice for choice in names if letters in map(_letters, _others(choices, choice))]
+    return same[0] if len(same) == 1 else None
+
+
+def closest(name: str, choices: Choices) -> str | None:
+    """Return the choice that `name` spells, or else the most similar one, if one is similar."""
+    if found := spelled(name, choices):
+        return found
+    by_letters: dict[str, str] = {}
+    names = sorted(choices)
+    others = [(spelling, choice) for choice in names for spelling in _others(choices, choice)]
+    for spelling, choice in [*zip(names, names, strict=True), *others]:
+        by_letters.setdefault(_letters(spelling), choice)
+    by_letters.pop("", None)
+    letters = _letters(name)
+    similar = difflib.get_close_matches(letters, by_letters, n=1)
+    if not similar and len(letters) > 2:  # `tydi`, `paws`: the beginning of one name
+        similar = sorted((known for known in by_letters if known.startswith(letters)), key=len)
     return by_letters[similar[0]] if similar else None
 
 
@@ -33,15 +69,28 @@ def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
+def _others(choices: Choices, choice: str) -> list[str]:
+    entry = choices[choice] if isinstance(choices, Mapping) else None
+    return entry.spellings() if isinstance(entry, Spelled) else []
+
+
+def nearest(name: str, choices: Choices) -> str:
     """Return `did you mean 'x'?` for a near miss, else the valid choices.
 
-    Error messages about names end in it.
+    Error messages about names end in it. A long list begins with the most similar choices.
     """
-    choices = sorted(choices)
     if similar := closest(name, choices):
         return f"did you mean {similar!r}?"
-    shown = ", ".join(choices[:_LISTED]) + (", …" if len(choices) > _LISTED else "")
+    match = difflib.SequenceMatcher(None, "", _letters(name))
+
+    def distance(choice: str) -> float:
+        match.set_seq1(_letters(choice))
+        return -match.ratio()
+
+    listed = sorted(choices)
+    if len(listed) > _LISTED:
+        listed.sort(key=distance)
+    shown = ", ".join(listed[:_LISTED]) + (", …" if len(listed) > _LISTED else "")
     return f"valid: {shown or 'none'}"
 
 

@@ -5,13 +5,15 @@ is cheap; each command imports what it needs when it runs: `xstilts why` must no
 """
 
 import logging
-from argparse import ArgumentParser, Namespace
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 from xstilts.config.yaml import parse_yaml
-from xstilts.errors import InputError
+from xstilts.errors import InputError, nearest, spelled
 
 if TYPE_CHECKING:
     from xstilts.grid.grid import Grid
@@ -32,6 +34,46 @@ class Command:
     run: Callable[[Namespace], int | None]  # returns the exit status, None for 0
     add_arguments: Callable[[ArgumentParser], None] = no_arguments
     needs_study: bool = True
+
+
+def choice(*choices: str) -> Callable[[str], str]:
+    """Return the reader of an option that is one of `choices`, in any spelling."""
+
+    def read(text: str) -> str:
+        found = spelled(text, choices)
+        if found is None:
+            raise ArgumentTypeError(f"{text!r} is not allowed; {nearest(text, choices)}")
+        return found
+
+    return read
+
+
+def number(least: float) -> Callable[[str], float]:
+    """Return the reader of a finite number of at least `least`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = nan
+        if not (isfinite(value) and value >= least):
+            expected = f"a number of at least {least:g}"
+            raise ArgumentTypeError(f"{text!r} is not allowed; expected {expected}")
+        return value
+
+    return read
+
+
+def whole(least: int = 1) -> Callable[[str], int]:
+    """Return the reader of a whole number of at least `least`."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) < least:
+            expected = f"a whole number of at least {least}"
+            raise ArgumentTypeError(f"{text!r} is not allowed; expected {expected}")
+        return int(text)
+
+    return read
 
 
 def changes(options: Namespace) -> dict[str, Any]:

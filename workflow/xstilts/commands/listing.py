@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +12,7 @@ from xstilts.config.schema import Model
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.grid.state import open_study
+from xstilts.terminal import Console
 
 Rows = Iterator[tuple[str, ...]]
 

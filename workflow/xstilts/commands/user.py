@@ -1,11 +1,13 @@
 """The commands that a user calls."""
 
+import re
 import shutil
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from xstilts.commands import Command, changes, open_grid
+from xstilts.commands import Command, changes, choice, number, open_grid
 from xstilts.errors import InputError
+from xstilts.text import say
 
 KINDS = ("models", "tasks", "recipes", "studies")
 
@@ -24,7 +26,7 @@ def add_status(parser: ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help="update until all cells are done")
     parser.add_argument(
         "--every",
-        type=float,
+        type=number(0),
         default=5,
         metavar="SECONDS",
         help="time between two updates (default: 5)",
@@ -55,7 +57,8 @@ def add_plan(parser: ArgumentParser) -> None:
     add("--disk", metavar="SIZE", help="disk space of the results, such as 500GB")
     add(
         "--aim",
-        choices=("cells", "pairs", "intervals"),
+        type=choice("cells", "pairs", "intervals"),
+        metavar="{cells,pairs,intervals}",
         default="cells",
         help="choose most cells, most recipe-target pairs with all seeds, or the narrowest "
         "intervals (default: cells)",
@@ -63,7 +66,7 @@ def add_plan(parser: ArgumentParser) -> None:
     add("--write", type=Path, metavar="FILE", help="write a study of the chosen cells")
     add(
         "--seconds",
-        type=float,
+        type=number(0),
         default=15,
         metavar="N",
         help="time limit of the search (default: 15)",
@@ -100,7 +103,7 @@ def why(options: Namespace) -> None:
 
     grid = open_grid(options)
     for line in why(grid, find_cell(grid, options.cell)):
-        print(line)
+        say(line)
 
 
 def add_gc(parser: ArgumentParser) -> None:
@@ -122,17 +125,19 @@ def gc(options: Namespace) -> None:
     for path in unused:
         bytes = sum(f.stat().st_size for f in [path, *path.rglob("*")] if f.is_file())
         total += bytes
-        print(f"{size(bytes) or '0 B':>10}  {path}")
+        say(f"{size(bytes) or '0 B':>10}  {path}")
         if options.delete:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     verb = "deleted" if options.delete else "not used by any study"
     hint = "" if options.delete or not unused else "; `xstilts gc --delete` deletes them"
-    print(f"{size(total) or '0 B':>10}  in {count(len(unused), 'artefact')} {verb}{hint}")
+    say(f"{size(total) or '0 B':>10}  in {count(len(unused), 'artefact')} {verb}{hint}")
 
 
 def add_list(parser: ArgumentParser) -> None:
     """Add the kind of entries."""
-    parser.add_argument("kind", choices=KINDS, help="entries to list")
+    parser.add_argument(
+        "kind", type=choice(*KINDS), metavar=f"{{{','.join(KINDS)}}}", help="entries to list"
+    )
 
 
 def list_entries(options: Namespace) -> None:
@@ -165,7 +170,7 @@ def pin(options: Namespace) -> None:
     go_online()
     from xstilts.stages import pin
 
-    print(pin.run(options.study, options.update, changes(options)))
+    say(pin.run(options.study, options.update, changes(options)))
 
 
 def add_export(parser: ArgumentParser) -> None:
@@ -173,13 +178,15 @@ def add_export(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", help="needed if the study has several")
     add("--recipe", required=True, help="as `xstilts list recipes` prints it")
-    add("--seed", type=seed, required=True, help="such as 1 or s1")
+    add("--seed", type=seed_number, required=True, help="such as 1 or s1")
     add("--out", type=Path, required=True, metavar="FOLDER", help="where to write the files")
 
 
-def seed(text: str) -> int:
+def seed_number(text: str) -> int:
     """Return the number of a seed that is written as `1`, or as `s1` in a cell's name."""
-    return int(text.removeprefix("s"))
+    if not re.fullmatch(r"s?[0-9]{1,10}", text.casefold()):
+        raise ArgumentTypeError(f"{text!r}: expected a seed such as 1 or s1")
+    return int(text.casefold().removeprefix("s"))
 
 
 def export(options: Namespace) -> None:
@@ -193,7 +200,7 @@ def export(options: Namespace) -> None:
         raise InputError(f"--model: the study has several; expected one of {', '.join(models)}")
     model = options.model or models[0]
     written = xtreme.export(grid, model, options.recipe, options.seed, options.out)
-    print(f"{count(len(written), 'file')} in {options.out}")
+    say(f"{count(len(written), 'file')} in {options.out}")
 
 
 def add_score_files(parser: ArgumentParser) -> None:
@@ -218,19 +225,22 @@ def score_files(options: Namespace) -> None:
     from xstilts import xtreme
 
     scores = xtreme.score_files(options.task, options.language, options.predictions, options.gold)
-    print(json.dumps(scores, indent=1))
+    say(json.dumps(scores, indent=1))
 
 
 def add_schema(parser: ArgumentParser) -> None:
     """Add the kind of entry."""
-    parser.add_argument("of", choices=("study", "task", "model"), help="kind of YAML entry")
+    kinds = ("study", "task", "model")
+    parser.add_argument(
+        "of", type=choice(*kinds), metavar=f"{{{','.join(kinds)}}}", help="kind of YAML entry"
+    )
 
 
 def schema(options: Namespace) -> None:
     """Print the JSON Schema of a kind of entry."""
     from xstilts.config.reference import schema
 
-    print(schema(options.of), end="")
+    say(schema(options.of).removesuffix("\n"))
 
 
 COMMANDS = (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xstilts import store
-from xstilts.commands import Command, log, open_grid
+from xstilts.commands import Command, log, open_grid, whole
 from xstilts.errors import InputError, Stopped
 from xstilts.modelling import distributed
 from xstilts.store import locks
@@ -89,7 +89,7 @@ def add_ids(parser: ArgumentParser) -> None:
 def add_training(parser: ArgumentParser) -> None:
     """Add the options of `train`."""
     add_id(parser)
-    add = partial(parser.add_argument, type=int, metavar="N")
+    add = partial(parser.add_argument, type=whole(), metavar="N")
     add("--micro-batch", help="examples in memory at a time (default: the whole batch)")
     add("--processes", default=1, help="processes, each with its own GPU (default: 1)")
     add("--nodes", default=1, help="SLURM nodes of these processes (default: 1)")
@@ -106,7 +106,7 @@ def add_prediction(parser: ArgumentParser) -> None:
 def _add_threads(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
-        type=int,
+        type=whole(),
         default=1,
         metavar="N",
         help="processor threads; results are bit-identical only with 1 (default: 1)",

@@ -2,17 +2,19 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import inf, isfinite
 from typing import Any
 
 from pydantic import ValidationError
 
-from xstilts.config.origins import COMMIT
+from xstilts.config.origins import COMMIT, KeyMistake
 from xstilts.config.schema import MODEL, RECIPE_NAME
 from xstilts.errors import nearest
 from xstilts.recipe import LANGUAGE, TASK
 
 Key = tuple[str | int, ...]
+Place = Callable[[Key], str]  # file, or option of the command line, that states a key
 
 _PATTERNS = {
     TASK: "a lower-case letter, then lower-case letters, digits and _",
@@ -22,9 +24,11 @@ _PATTERNS = {
     COMMIT: "the 40 hexadecimal digits of a commit",
 }
 _TYPES = {  # pydantic's name of a mistake in the type of a value
-    **dict.fromkeys(("string_type",), "text"),
+    **dict.fromkeys(("string_type", "string_unicode"), "text"),
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("int_parsing_size",), "a smaller number"),
     **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("finite_number",), "a finite number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
     **dict.fromkeys(("list_type", "tuple_type"), "a list"),
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping"),
@@ -44,11 +48,8 @@ _EXAMPLES = {  # of lists that must not be empty
 _SHOWN = 60  # characters of a value
 
 
-def explain(error: ValidationError, values: Any) -> list[str]:
-    """Return one line per mistake in `values`: its key, what is wrong and what was expected.
-
-    A line continues a place: `, key: message`, or `: message` for all of `values`.
-    """
+def explain(error: ValidationError, values: Any, place: Place) -> list[str]:
+    """Return one line per mistake in `values`: its place, key, what is wrong, what was expected."""
     places: dict[Key, list[Mapping]] = {}
     for mistake in error.errors():
         places.setdefault(_key(mistake, values), []).append(mistake)
@@ -57,9 +58,16 @@ def explain(error: ValidationError, values: Any) -> list[str]:
         # a value with a mistake inside has the right type for one branch of a union
         inside = any(other[: len(key)] == key != other for other in places)
         if not (inside and all(mistake["type"] in _TYPES for mistake in mistakes)):
-            place = f", {'.'.join(map(str, key))}" if key else ""
-            lines.append(f"{place}: {_message(mistakes)}")
+            cause = mistakes[0].get("ctx", {}).get("error")
+            inner = (*key, *cause.key) if isinstance(cause, KeyMistake) else key
+            shown = inner if isinstance(cause, KeyMistake) and cause.shown else key
+            written = f", {'.'.join(map(_plain, shown))}" if shown else ""
+            lines.append(f"{place(inner)}{written}: {_message(mistakes)}")
     return lines
+
+
+def _plain(key: Any) -> str:
+    return key if isinstance(key, str) else json.dumps(key)
 
 
 def allowed(pattern: str) -> str:
@@ -98,39 +106,48 @@ def _message(mistakes: Sequence[Mapping]) -> str:
     expected = " or ".join(dict.fromkeys(map(_expected, mistakes)))
     if expected == "a list" and isinstance(first["input"], str | int):
         expected += f", such as [{first['input']}]"
-    return f"{_quoted(first['input'])} is not allowed; expected {expected}"
+    return f"{quoted(first['input'])} is not allowed; expected {expected}"
 
 
 def _too_short(mistake: Mapping) -> str:
     least = mistake["ctx"]["min_length"]
     if least > 1:
-        return f"{_quoted(mistake['input'])} is too short; expected {least} entries or more"
+        return f"{quoted(mistake['input'])} is too short; expected {least} entries or more"
     example = _EXAMPLES.get(mistake["loc"][-1])
     return "the list is empty; expected one or more" + (f", such as {example}" if example else "")
 
 
 def _not_a_choice(value: Any, choices: str) -> str:
     hint = nearest(str(value), re.findall("'(.*?)'", choices))
-    return f"{_quoted(value)} is not allowed; {hint}"
+    return f"{quoted(value)} is not allowed; {hint}"
 
 
 def _expected(mistake: Mapping) -> str:
     kind, value, context = mistake["type"], mistake["input"], mistake.get("ctx", {})
     if kind in _LIMITS:
         limit, words = _LIMITS[kind]
-        return f"{words} {context[limit]:g}"
+        return f"{words} {_number(context[limit])}"
     if kind == "string_pattern_mismatch":
         return allowed(context["pattern"].strip("^$"))
     if kind == "literal_error":
         return context["expected"]
+    if kind == "string_type" and value is False:
+        return "text in quotes (YAML reads no and off as false)"
     if kind == "string_type" and isinstance(value, bool | int | float):
         return "text in quotes"
-    return _TYPES.get(kind, mistake["msg"])
+    return _TYPES.get(kind, mistake["msg"].removeprefix("Input should be "))
 
 
-def _quoted(value: Any) -> str:
+def _number(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+
+
+def quoted(value: Any) -> str:
+    """Return a value as a message shows it, truncated."""
     if isinstance(value, str):
         text = repr(value)
+    elif isinstance(value, float) and not isfinite(value):
+        text = {inf: ".inf", -inf: "-.inf"}.get(value, ".nan")
     else:
         text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,11 +1,38 @@
 """Cross-reference checks: every name in a project exists and is allowed in its place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
 
+from xstilts.config.origins import KeyMistake
 from xstilts.config.schema import Model, Study, Task
 from xstilts.config.subsets import Subset
-from xstilts.errors import check_known, nearest
+from xstilts.errors import closest, nearest
+from xstilts.languages.names import by_code
 from xstilts.recipe import ALL, NONE, Part, Recipe, parse
+
+_STUDY = ("study",)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A place of a name: how messages begin, and the key in whose file it is."""
+
+    text: str
+    key: tuple[str | int, ...]
+
+    def fail(self, message: str) -> NoReturn:
+        """Raise KeyMistake."""
+        raise KeyMistake(f"{self.text}: {message}", *self.key)
+
+    def check_known(self, kind: str, name: str, entries: Iterable[str]) -> None:
+        """Raise KeyMistake naming the most similar entry if `name` is not one of `entries`."""
+        if name not in entries:
+            self.fail(f"unknown {kind} {name!r}: {nearest(name, entries)}")
+
+
+def _in_study(*keys: str) -> _Place:
+    return _Place(".".join(keys), (*_STUDY, *keys))
 
 
 def check_names(
@@ -14,112 +41,117 @@ def check_names(
     models: Mapping[str, Model],
     recipes: Mapping[str, Recipe],
 ) -> None:
-    """Raise ValueError for an unknown or unsuitable name, with its place and the nearest one."""
+    """Raise KeyMistake for an unknown or unsuitable name, with its place and the nearest one."""
     for key in ("models", "controls"):
         for name in getattr(study, key):
-            check_known("model", name, models, f"{key}: ")
+            _in_study(key).check_known("model", name, models)
             _check_model(name, models[name], tasks)
     for target in study.targets:
-        check_known("task", target, tasks, "targets: ")
-        _has_role(target, "target", tasks, "targets: ")
+        _check_task(target, "target", tasks, _in_study("targets"))
     for recipe in recipes.values():
         for part in recipe.parts:
-            _check_part(part, "intermediate", str(recipe), tasks)
+            _check_part(part, "intermediate", tasks, _recipe(recipe, _STUDY))
     if study.controls and Recipe() not in recipes.values():
-        raise ValueError(f"controls: they run under recipe {NONE!r}; add it to `recipes`")
+        _in_study("controls").fail(f"they run under recipe {NONE!r}; add it to `recipes`")
     for name, task in tasks.items():
         _check_splits(name, task, tasks)
     _check_published(study, recipes)
     for name, subset in study.subsets.items():
-        _check_subset(f"subsets.{name}: ", subset, study, tasks, recipes)
+        _check_subset(_in_study("subsets", name), subset, study, tasks, recipes)
     if study.hyperparameters:
         presets = {key: None for task in tasks.values() for key in task.settings}
-        check_known("preset", study.hyperparameters, presets, "hyperparameters: ")
+        _in_study("hyperparameters").check_known("preset", study.hyperparameters, presets)
     _check_changes(study, tasks)
 
 
+def _recipe(recipe: Recipe | str, key: tuple[str, ...]) -> _Place:
+    return _Place(f"recipe {str(recipe)!r}", (*key, "recipes") if key == _STUDY else key)
+
+
 def _check_model(name: str, model: Model, tasks: Mapping[str, Task]) -> None:
+    key = ("models", name)
     if model.init:
-        task, context = model.init.tokenizer.task, f"model {name!r}, init.tokenizer: "
-        check_known("task", task, tasks, context)
-        _has_role(task, "pretraining", tasks, context)
+        place = _Place(f"model {name!r}, init.tokenizer", key)
+        _check_task(model.init.tokenizer.task, "pretraining", tasks, place)
     if model.pretrain:
         for part in parse(model.pretrain).parts:
-            _check_part(part, "pretraining", model.pretrain, tasks)
+            _check_part(part, "pretraining", tasks, _recipe(model.pretrain, key))
 
 
 def _check_splits(name: str, task: Task, tasks: Mapping[str, Task]) -> None:
     for split in task.splits:
+        place = _Place(f"task {name!r}, split {split!r}", ("tasks", name))
         others = task.references(split)
         if len(others) > 1 and split != "train":
-            raise ValueError(f"task {name!r}, split {split!r}: expected one task, not a list")
+            place.fail("expected one task, not a list")
         for other in others:
-            _check_reference(name, split, other, tasks)
+            place.check_known("task", other, tasks)
+            if split not in tasks[other].splits or tasks[other].references(split):
+                place.fail(f"task {other!r} has no {split} split of its own")
 
 
 def _check_published(study: Study, recipes: Mapping[str, Recipe]) -> None:
     for name, scores in study.published.items():
-        check_known("recipe", name, {**recipes, "best": None}, "published: ")
+        _in_study("published").check_known("recipe", name, [*recipes, "best"])
         for target in scores:
-            check_known("target", target, dict.fromkeys(study.targets), f"published.{name}: ")
+            _in_study("published", name).check_known("target", target, study.targets)
 
 
 def _check_changes(study: Study, tasks: Mapping[str, Task]) -> None:
     """Check the tasks and languages of the study's own entries and of its arms."""
     for name in study.tasks:
-        check_known("task", name, tasks, "tasks: ")
+        _in_study("tasks").check_known("task", name, tasks)
     for arm, entry in study.arms.items():
         for name in entry.tasks:
-            check_known("task", name, tasks, f"arms.{arm}.tasks: ")
+            _in_study("arms", arm, "tasks").check_known("task", name, tasks)
     for name, entry in study.tasks.items():
-        for language in entry.languages or []:
-            languages = dict.fromkeys(tasks[name].languages)
-            check_known("language", language, languages, f"tasks.{name}: ")
+        for code in entry.languages or []:
+            languages = by_code(tasks[name].languages)
+            _in_study("tasks", name).check_known("language", code, languages)
 
 
-def _check_part(part: Part, role: str, recipe: str, tasks: Mapping[str, Task]) -> None:
-    check_known("task", part.task, tasks, f"recipe {recipe!r}: ")
-    _has_role(part.task, role, tasks, f"recipe {recipe!r}: ")
-    known = {ALL, tasks[part.task].source_language, *tasks[part.task].languages}
+def _check_part(part: Part, role: str, tasks: Mapping[str, Task], place: _Place) -> None:
+    _check_task(part.task, role, tasks, place)
+    task = tasks[part.task]
+    known = {ALL: None, **by_code([task.source_language, *task.languages])}
     if part.language and part.language not in known:
         hint = nearest(part.language, known)
-        raise ValueError(
-            f"recipe {recipe!r}: {part.task} has no language {part.language!r}: {hint}"
-        )
+        place.fail(f"{part.task} has no language {part.language!r}: {hint}")
 
 
 def _check_subset(
-    context: str,
+    place: _Place,
     subset: Subset,
     study: Study,
     tasks: Mapping[str, Task],
     recipes: Mapping[str, Recipe],
 ) -> None:
     for target in filter(None, (subset.target, subset.whole)):
-        check_known("target", target, dict.fromkeys(study.targets), context)
+        place.check_known("target", target, study.targets)
     if subset.wrong:
-        check_known("task", subset.wrong, tasks, context)
-        _has_role(subset.wrong, "target", tasks, context)
+        _check_task(subset.wrong, "target", tasks, place)
         if NONE not in recipes:
-            raise ValueError(f"{context}`wrong` needs recipe {NONE!r} in the study")
+            place.fail(f"`wrong` needs recipe {NONE!r} in the study")
         if tasks[subset.wrong].splits.get("test") != subset.target:
-            raise ValueError(
-                f"{context}`wrong: {subset.wrong}` has other test examples than `target: "
+            place.fail(
+                f"`wrong: {subset.wrong}` has other test examples than `target: "
                 f"{subset.target}`; expected a task with `splits: {{test: {subset.target}}}`"
             )
 
 
-def _check_reference(name: str, split: str, other: str, tasks: Mapping[str, Task]) -> None:
-    context = f"task {name!r}, split {split!r}: "
-    check_known("task", other, tasks, context)
-    if split not in tasks[other].splits or tasks[other].references(split):
-        raise ValueError(f"{context}task {other!r} has no {split} split of its own")
-
-
-def _has_role(name: str, role: str, tasks: Mapping[str, Task], context: str = "") -> None:
-    if role not in tasks[name].roles:
-        valid = nearest("", [task for task, entry in tasks.items() if role in entry.roles])
-        raise ValueError(
-            f"{context}task {name!r} cannot be used as {role} task; "
-            f"its roles: {', '.join(tasks[name].roles)}; {valid}"
+def _check_task(name: str, role: str, tasks: Mapping[str, Task], place: _Place) -> None:
+    """Fail if there is no such task, or not in this role; hints name tasks that have the role."""
+    suitable = {task: entry for task, entry in tasks.items() if role in entry.roles}
+    if name not in tasks:
+        known = suitable if closest(name, suitable) else tasks
+        place.fail(f"unknown task {name!r}: {nearest(name, known)}")
+    if name not in suitable:
+        place.fail(
+            f"task {name!r} cannot be used as {role} task; "
+            f"its roles: {', '.join(tasks[name].roles)}; {_alternatives(name, suitable)}"
         )
+
+
+def _alternatives(name: str, suitable: Mapping[str, Task]) -> str:
+    hint = nearest(name, suitable)
+    return hint if hint.startswith("valid") else f"{hint} {nearest('', suitable)}"

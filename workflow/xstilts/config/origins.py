@@ -3,10 +3,12 @@
 import os
 import re
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,12 +23,25 @@ from xstilts.families import HubColumns, family, names
 Written = Annotated[str, BeforeValidator(str)]  # a value of a column; YAML reads 0 as a number
 COMMIT = "[0-9a-f]{40}"
 REPOSITORY = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
+_LARGEST = 2**63 - 1
+
+
+class KeyMistake(ValueError):
+    """A mistake at a key below the block that is checked.
+
+    `key` says in which file to look; it is `shown` unless the message names it.
+    """
+
+    def __init__(self, message: str, *key: str | int, shown: bool = False):
+        super().__init__(message)
+        self.key = key
+        self.shown = shown
 
 
 class Strict(BaseModel):
     """An immutable block of configuration; an unknown key is an error naming the nearest key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -34,8 +49,53 @@ class Strict(BaseModel):
         if isinstance(given, Mapping):
             for key in given:
                 if key not in cls.model_fields:
-                    raise ValueError(f"unknown key {key!r}: {nearest(str(key), cls.model_fields)}")
+                    hint = nearest(str(key), cls.model_fields)
+                    raise KeyMistake(f"unknown key {key!r}: {hint}", key)
+                _check_numbers(given[key], cls.model_fields[key].annotation, key)
         return given
+
+
+def _check_numbers(value: Any, annotation: Any, *key: str | int) -> None:
+    """Raise KeyMistake for true in place of 1, and for a whole number that no library takes."""
+    types = _types(annotation)
+    if not types & {int, float} or types & {bool, Any}:
+        return
+    if isinstance(value, list | Mapping):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for inner, entry in items:
+            _check_numbers(entry, annotation, *key, inner)
+    elif isinstance(value, bool):
+        kind = "a number" if float in types else "a whole number"
+        value = str(value).lower()
+        raise KeyMistake(f"{value} is not allowed; expected {kind}", *key, shown=True)
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        raise KeyMistake("the number is too large", *key, shown=True)
+
+
+def _types(annotation: Any) -> set[Any]:
+    """Return the types that an annotation is composed of."""
+    inner = get_args(annotation)
+    return set().union(*map(_types, inner)) if inner else {annotation}
+
+
+def _check_plain(value: Any, *key: Any) -> None:
+    """Raise KeyMistake for a value that JSON does not have, such as .nan."""
+    if isinstance(value, dict | list):
+        for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_plain(entry, *key, name)
+    if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
+        raise KeyMistake("the keys must be texts (in quotes)", *key, shown=True)
+    if isinstance(value, float) and not isfinite(value):
+        raise KeyMistake("expected a finite number", *key, shown=True)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    _check_plain(values)
+    return values
+
+
+Plain = Annotated[dict[str, Any], AfterValidator(_plain)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy's limit
 
 
 class LabSplit(Strict):
@@ -76,7 +136,31 @@ class FilesSplit(Release):
     path: str | list[str] = Field(
         description="Path or glob, or a list of them; `{language}` stands for the language."
     )
-    options: dict[str, Any] = Field({}, description="Options of the format.")
+    options: Plain = Field({}, description="Options of the format.")
+
+
+def _checked(pattern: str, expected: str) -> AfterValidator:
+    """Return the check of a name that becomes part of a path, a lock file or an address."""
+
+    def check(name: str) -> str:
+        if name and (not re.fullmatch(pattern, name) or ".." in name):
+            raise ValueError(f"{name!r} is not allowed; expected {expected}")
+        return name
+
+    return AfterValidator(check)
+
+
+# of a configuration or a split; placeholders stand for the language
+HubName = Annotated[
+    str,
+    _checked(
+        r"(?:\w|\{(?:language|iso3|name)\})(?:[\w.+-]|\{(?:language|iso3|name)\})*",
+        "letters, digits, _ . + - and {language}",
+    ),
+]
+
+
+BranchName = Annotated[str, _checked(r"\w[\w./-]*", "letters, digits, _ . - and /")]
 
 
 class Hub(Strict):
@@ -88,7 +172,7 @@ class Hub(Strict):
         description="Commit, since a branch may change. By default, the commit in "
         "`hub.lock.yaml`, which `xstilts pin` writes.",
     )
-    branch: str = Field(
+    branch: BranchName = Field(
         "main", description="Branch, tag or reference that `xstilts pin` resolves to a commit."
     )
 
@@ -167,17 +251,20 @@ class Tokenizer(Strict):
 class Init(Strict):
     """A model with random weights, made from an architecture and a tokenizer."""
 
-    architecture: dict[str, Any] = Field(description="Keys of the configuration in transformers.")
+    architecture: Plain = Field(description="Keys of the configuration in transformers.")
     tokenizer: Tokenizer
-    seed: int = Field(1, description="Seed of the weights and of `pretrain`.")
+    seed: Seed = Field(1, description="Seed of the weights and of `pretrain`.")
 
 
 class HubSplit(Hub, Release):
     """Examples of a dataset on the Hugging Face Hub: Parquet, JSON, CSV, TSV or text files."""
 
+    repository: Annotated[
+        str, _checked(rf"{REPOSITORY}|[A-Za-z0-9][\w.-]*", "OWNER/NAME, a repository on the Hub")
+    ] = Field(description="Name on the Hub, such as `facebook/xnli`.")
     source: Literal["hub"]
-    config: str = Field("", description="Configuration of the dataset, if it has several.")
-    split: str = Field(description="Split of the dataset; `a+b` means both.")
+    config: HubName = Field("", description="Configuration of the dataset, if it has several.")
+    split: HubName = Field(description="Split of the dataset; `a+b` means both.")
     files: str = Field(
         "", description="Glob of the split's files, if the dataset does not state them."
     )

@@ -5,7 +5,6 @@ folders that `folders` lists. Snakemake and the command line both read them here
 writes a `Project` next to the results as `study.json`, and every stage reads that file.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,18 +15,26 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from xstilts.config.mistakes import allowed, explain
+from xstilts.config.mistakes import Key, Place, allowed, explain, quoted
 from xstilts.config.names import check_names
 from xstilts.config.origins import LabSplit, Strict
 from xstilts.config.resources import Site
 from xstilts.config.schema import ARM, MODEL, RECIPE_NAME, Lock, Model, Study, Task
-from xstilts.config.settings import SETTINGS
-from xstilts.config.yaml import read_yaml
+from xstilts.config.settings import SETTINGS, Overrides
+from xstilts.config.spelling import respelled
+from xstilts.config.yaml import read_text, read_yaml
 from xstilts.errors import InputError, check_known, nearest
 from xstilts.recipe import NONE, TASK, Part, Recipe, parse
+from xstilts.text import decode_json
 
 LOCK = "hub.lock.yaml"  # next to the folders of tasks and models
+OPTION = "--config"  # of the command line
 PACKAGE_CONFIG = Path(__file__).parents[3] / "config"  # of the checkout that is installed
+
+
+def dotted(key: Key) -> str:
+    """Return a key of a project as text, where the files that state it are not known."""
+    return ".".join(map(str, key))
 
 
 class Project(Strict):
@@ -94,49 +101,96 @@ class Project(Strict):
             total += count
         return part.size.of(total) if part.size else total
 
-    def settings(self, group: str, task: str, model: str) -> BaseModel:
+    def settings(self, group: str, task: str, model: str, place: Place = dotted) -> BaseModel:
         """Return the resolved settings of a task under a model, or under a model and an arm.
 
         Later layers win: the task, its preset, the model, the study, the study for the task, the
-        arm, the arm for the task.
+        arm, the arm for the task. Raise InputError, with the places of the keys, for settings of
+        several layers that do not fit together.
         """
-        entry, study = self.tasks[task], self.study
-        named = entry.settings.get(study.hyperparameters or "")
-        name, _, arm = model.partition(ARM)
-        layers = [entry, named, self.models[name], study, study.tasks.get(task)]
-        if arm:
-            layers += [study.arms[arm], study.arms[arm].tasks.get(task)]
         values: dict[str, Any] = {}
-        for layer in filter(None, layers):
-            values |= getattr(layer, group)
-        return validate(SETTINGS[group], values, f"{group} settings of task {task!r}")
+        keys: dict[str, Key] = {}
+        for key, layer in self._layers(task, model):
+            stated = getattr(layer, group)
+            values |= stated
+            keys |= {name: (*key, group, name) for name in stated}
+        try:
+            return SETTINGS[group].model_validate(values)
+        except ValidationError as error:
+            raise InputError(_conflict(error, keys, place, task)) from None
+
+    def check_settings(self, place: Place) -> None:
+        """Raise InputError if the settings of a task of the study do not fit together."""
+        parts = [part for recipe in self.named_recipes().values() for part in recipe.parts]
+        for task in dict.fromkeys([part.task for part in parts] + self.study.targets):
+            for model in (*self.study.variants(), *self.study.controls):
+                for group in SETTINGS:
+                    self.settings(group, task, model, place)
+
+    def _layers(self, task: str, model: str) -> list[tuple[Key, Overrides]]:
+        """Return the blocks with settings of a task under a model, and where each is written."""
+        entry, study = self.tasks[task], self.study
+        preset = study.hyperparameters or ""
+        name, _, arm = model.partition(ARM)
+        layers: list[tuple[Key, Overrides | None]] = [
+            (("tasks", task), entry),
+            (("tasks", task, "settings", preset), entry.settings.get(preset)),
+            (("models", name), self.models[name]),
+            (("study",), study),
+            (("study", "tasks", task), study.tasks.get(task)),
+        ]
+        if arm:
+            layers += [
+                (("study", "arms", arm), study.arms[arm]),
+                (("study", "arms", arm, "tasks", task), study.arms[arm].tasks.get(task)),
+            ]
+        return [(key, layer) for key, layer in layers if layer]
 
 
-def validate(model: type[BaseModel], values: Any, where: str) -> Any:
+def _conflict(error: ValidationError, keys: Mapping[str, Key], place: Place, task: str) -> str:
+    """Return a message for settings of several layers that do not fit together.
+
+    Each layer was checked alone when it was read.
+    """
+    message = str(error.errors()[0]["ctx"]["error"])
+    named = [key for name, key in keys.items() if re.search(rf"\b{name}\b", message)]
+    stated = " and ".join(f"{place(key)}, {dotted(key[1:])}" for key in named)
+    return f"{stated}: {message} (in the settings of task {task!r})"
+
+
+def validate(model: type[BaseModel], values: Any, where: str | Place) -> Any:
     """Return `values` as a `model`.
 
     Raise InputError with one line per mistake: where it is, its key, what is wrong.
     """
+    place = where if callable(where) else lambda key: where
     try:
         return model.model_validate(values)
     except InputError as error:  # of a recipe; pydantic does not catch it
-        raise InputError(f"{where}: {error}") from None
+        raise InputError(f"{place(())}: {error}") from None
     except ValidationError as error:
-        raise InputError("\n".join(where + line for line in explain(error, values))) from None
+        raise InputError("\n".join(explain(error, values, place))) from None
 
 
 def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dict[str, Any]:
     """Return the validated entries of all YAML files in a folder, by name."""
-    entries, origin = {}, {}
+    return {name: entry for name, (_, entry) in _read(folder, model, name_pattern).items()}
+
+
+def _read(
+    folder: Path, model: type[BaseModel], name_pattern: str
+) -> dict[str, tuple[Path, BaseModel]]:
+    entries: dict[str, tuple[Path, BaseModel]] = {}
     for path in sorted(folder.glob("*.yaml")):
         for name, values in read_yaml(path, f"named {folder.name}").items():
-            if name in entries:
-                raise InputError(f"{path}: {name!r} is already defined in {origin[name]}")
-            if not re.fullmatch(name_pattern, name) or name == NONE:
+            if not isinstance(name, str) or not re.fullmatch(name_pattern, name) or name == NONE:
                 expected = allowed(name_pattern)
-                raise InputError(f"{path}: {name!r} is not allowed; expected {expected}")
-            entries[name] = validate(model, values, f"{path}, {name}")
-            origin[name] = path
+                raise InputError(
+                    f"{shown(path)}: {quoted(name)} is not allowed; expected {expected}"
+                )
+            if name in entries:
+                raise InputError(f"{path}: {name!r} is already defined in {entries[name][0]}")
+            entries[name] = path, validate(model, values, f"{shown(path)}, {name}")
     return entries
 
 
@@ -154,6 +208,7 @@ class Definitions:
     models: dict[str, Model]
     lock: Lock
     overridden: dict[str, str]  # name -> which definition of it is overridden by which
+    files: dict[Key, Path]  # ("tasks" or "models", name) -> where it is defined
 
     def notices(self, project: "Project") -> list[str]:
         """Return one notice for each definition of a project that overrides another."""
@@ -179,18 +234,20 @@ def read_definitions(places: Sequence[Path]) -> Definitions:
     Raise InputError naming the file, key and value of a mistake.
     """
     overridden: dict[str, str] = {}
-    tasks = _first_of_each(places, "tasks", Task, TASK, overridden)
-    models = _first_of_each(places, "models", Model, MODEL, overridden)
+    files: dict[Key, Path] = {}
+    tasks = _first_of_each(places, "tasks", Task, TASK, overridden, files)
+    models = _first_of_each(places, "models", Model, MODEL, overridden, files)
     for name, task in tasks.items():
         for other in task.same_data:
             if other not in tasks:
                 hint = nearest(other, tasks)
-                raise InputError(f"task {name!r}, same_data: unknown task {other!r}: {hint}")
+                place = f"{shown(files['tasks', name])}, {name}, same_data"
+                raise InputError(f"{place}: unknown task {other!r}: {hint}")
     datasets: dict[str, str] = {}
     weights: dict[str, str] = {}
     for lock in map(read_lock, places):
         datasets, weights = lock.datasets | datasets, lock.models | weights
-    return Definitions(tasks, models, Lock(datasets=datasets, models=weights), overridden)
+    return Definitions(tasks, models, Lock(datasets=datasets, models=weights), overridden, files)
 
 
 def _first_of_each(
@@ -199,25 +256,26 @@ def _first_of_each(
     model: type[BaseModel],
     pattern: str,
     overridden: dict[str, str],
+    files: dict[Key, Path],
 ) -> dict[str, Any]:
     entries: dict[str, Any] = {}
-    origin: dict[str, Path] = {}
     for place in places:
-        found = read_entries(place / kind, model, pattern)
-        for name in found.keys() & entries.keys():
-            if found[name] != entries[name]:
+        for name, (path, entry) in _read(place / kind, model, pattern).items():
+            if name not in entries:
+                entries[name], files[kind, name] = entry, path
+            elif entries[name] != entry:
+                winner = files[kind, name].parents[1]
                 overridden[name] = (
-                    f"{kind.removesuffix('s')} {name} of {_shown(origin[name])} overrides that of "
-                    f"{_shown(place)}"
+                    f"{kind.removesuffix('s')} {name} of {shown(winner)} overrides that of "
+                    f"{shown(place)}"
                 )
-        entries = found | entries
-        origin = dict.fromkeys(found, place) | origin
     return entries
 
 
-def _shown(folder: Path) -> str:
+def shown(path: Path) -> str:
+    """Return a path for a message: relative to the working directory if it is inside."""
     here = Path.cwd()
-    return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(folder)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def read_lock(folder: Path) -> Lock:
@@ -237,7 +295,9 @@ def assemble(
 
     Tasks take the splits of the study's source, and commits are those of the lock if `locked`.
     """
-    validated = validate(Study, dict(study), where)
+    place = places(study, definitions, where)
+    values = respelled(study, definitions.tasks, definitions.models)
+    validated = validate(Study, values, lambda key: place(("study", *key)))
     lock = definitions.lock if locked else Lock()
     tasks = {
         name: task.taken_from(validated.source, lock.datasets)
@@ -249,18 +309,55 @@ def assemble(
         else model
         for name, model in definitions.models.items()
     }
-    return validate(Project, {"study": validated, "tasks": tasks, "models": models}, where)
+    return validate(Project, {"study": validated, "tasks": tasks, "models": models}, place)
 
 
-def read_study(files: Sequence[Path], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def places(study: Mapping[str, Any], definitions: Definitions, where: str = "study") -> Place:
+    """Return the function from a key of a project to the file or option that states it."""
+
+    def place(key: Key) -> str:
+        if key[:2] in definitions.files:
+            return shown(definitions.files[key[:2]])
+        return study.place(key[1:]) if isinstance(study, StudyValues) else where
+
+    return place
+
+
+class StudyValues(dict):
+    """Values of a study, and the files and options that state them."""
+
+    def __init__(self, layers: Sequence[tuple[str, Mapping[str, Any]]]):
+        merged: Mapping[str, Any] = {}
+        for _, values in layers:
+            merged = _merged(merged, values)
+        super().__init__(merged)
+        self.layers = layers
+
+    def place(self, key: Key) -> str:
+        """Return the file or option whose value a key has; for a missing key, the last file."""
+        for depth in range(len(key), 0, -1):
+            for name, values in reversed(self.layers):
+                if _has(values, key[:depth]):
+                    return name
+        return next((name for name, _ in reversed(self.layers) if name != OPTION), OPTION)
+
+
+def _has(values: Any, key: Key) -> bool:
+    for part in key:
+        is_index = isinstance(values, list) and isinstance(part, int) and part < len(values)
+        if not is_index and not (isinstance(values, Mapping) and part in values):
+            return False
+        values = values[part]
+    return True
+
+
+def read_study(files: Sequence[Path], changes: Mapping[str, Any] | None = None) -> StudyValues:
     """Return the values of a study: its files merged in order, then `changes`.
 
     Keys of nested mappings are merged too; of two values, the later one wins.
     """
-    values: dict[str, Any] = {}
-    for layer in [*map(read_yaml, files), changes or {}]:
-        values = _merged(values, layer)
-    return values
+    layers = [(str(path), read_yaml(path)) for path in files]
+    return StudyValues([*layers, (OPTION, changes)] if changes else layers)
 
 
 def _merged(old: Any, new: Any) -> Any:
@@ -273,11 +370,10 @@ def load(path: Path) -> Project:
     """Return the project of a study's YAML file, or of the `study.json` of a run."""
     if path.suffix == ".json":
         try:
-            return validate(Project, json.loads(path.read_text(encoding="utf-8")), str(path))
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}: not valid JSON: {error}") from None
+            values = decode_json(read_text(path))
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
+        return validate(Project, values, str(path))
     return assemble(read_study([path]), read_definitions(folders(path)), str(path))
 
 

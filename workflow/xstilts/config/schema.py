@@ -4,12 +4,13 @@ An unknown key is an error that names the nearest valid key.
 """
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from xstilts.config.orders import Orders
-from xstilts.config.origins import COMMIT, HubModel, HubSplit, Init, Local, Split, Strict
+from xstilts.config.origins import COMMIT, HubModel, HubSplit, Init, Local, Seed, Split, Strict
 from xstilts.config.resources import ModelNeeds
 from xstilts.config.settings import Overrides, Train, layer
 from xstilts.config.subsets import Subset
@@ -43,6 +44,9 @@ class Task(Overrides):
         description="Uses of the task in a study."
     )
     label: str = Field("", description="Name in tables and figures.")
+    aliases: list[str] = Field(
+        [], description="Other names that a study may call the task by, besides its label."
+    )
     source_language: Language = Field("en", description="Language of the training data.")
     languages: list[Language] = Field(
         description="Languages of the test data; in the mask family, of the text."
@@ -71,6 +75,10 @@ class Task(Overrides):
     licence: str = Field("", description="Licence of the data.")
     citation: str = Field("", description="Publication to cite.")
     homepage: str = Field("", description="Address of the release.")
+
+    def spellings(self) -> list[str]:
+        """Return other names of the task."""
+        return [self.label, *self.aliases]
 
     def references(self, split: str) -> list[str]:
         """Return the tasks that a split is taken from; empty if the split is the task's own."""
@@ -130,6 +138,9 @@ class Model(Overrides):
     """A pretrained model from the Hub or a folder, or one that the workflow initialises."""
 
     label: str = Field("", description="Name in tables and figures.")
+    aliases: list[str] = Field(
+        [], description="Other names that a study may call the model by, besides its label."
+    )
     hub: HubModel | None = Field(None, description="Repository that the model is downloaded from.")
     local: Local | None = Field(None, description="Folder that holds the model.")
     init: Init | None = Field(None, description="Architecture and tokenizer of a new model.")
@@ -153,6 +164,11 @@ class Model(Overrides):
     resources: ModelNeeds = Field(
         ModelNeeds(), description="GPUs, memory and time of the model's jobs."
     )
+
+    def spellings(self) -> list[str]:
+        """Return other names of the model."""
+        repository = [self.hub.repository, PurePath(self.hub.repository).name] if self.hub else []
+        return [self.label, *self.aliases, *repository]
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Model":
@@ -210,7 +226,7 @@ class Study(Overrides):
         None, description="Further recipes: chains of the same tasks in different orders."
     )
     targets: list[str] = Field(min_length=1, description="Names of target tasks.")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+    seeds: list[Seed] = Field(
         min_length=1, description="Seeds of data order, subsamples and new heads."
     )
     only: list[str] = Field(

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
-from xstilts.config.origins import Strict
+from xstilts.config.origins import KeyMistake, Strict
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -164,7 +164,8 @@ def layer(model: type[Strict]) -> AfterValidator:
         try:
             model.model_validate(values)
         except ValidationError as error:
-            if error.errors()[0]["loc"] or values.keys() - model.model_fields.keys():
+            first = error.errors()[0]
+            if first["loc"] or isinstance(first["ctx"]["error"], KeyMistake):
                 raise
         return values
 

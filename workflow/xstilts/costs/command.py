@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -43,6 +42,7 @@ from xstilts.grid.artefacts import Artefact, Cell
 from xstilts.grid.grid import Grid
 from xstilts.results.score_file import ScoreFile
 from xstilts.store import paths
+from xstilts.terminal import Console
 
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
 _COLUMNS = ("total", "done", "to do", "time", "GPU time", "disk", "download")

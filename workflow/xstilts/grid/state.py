@@ -17,6 +17,7 @@ from xstilts.config.project import (
     assemble,
     folders,
     load,
+    places,
     read_definitions,
     read_study,
     used,
@@ -61,6 +62,7 @@ def open_values(study: Mapping[str, Any], path: Path) -> tuple[Grid, list[str]]:
     """Return a study's grid and notices, from the values of its file `path`."""
     definitions = read_definitions(folders(path))
     project = assemble(study, definitions, str(path))
+    project.check_settings(places(study, definitions, str(path)))
     needed = used(project, Grid(project).tasks())
     needed, notices = raw_files.fingerprint(needed, paths.RAW_MEMORY)
     return Grid(needed), [*definitions.notices(needed), *_hub_notices(needed), *notices]

@@ -1,10 +1,13 @@
 """Name, family and script of each language code, for tables and reports."""
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+
+from xstilts.languages.codes import TATOEBA_CODES
 
 _TABLE = Path(__file__).with_name("languages.yaml")
 OTHER = "other"
@@ -17,6 +20,10 @@ class Language(NamedTuple):
     name: str
     family: str
     script: str
+
+    def spellings(self) -> list[str]:
+        """Return the other names of the language: in English, and its code of three letters."""
+        return [self.name, TATOEBA_CODES.get(self.code, "")]
 
 
 @cache
@@ -35,3 +42,8 @@ def language(code: str) -> Language:
     known = languages()
     found = known.get(code) or known.get(code.split("_")[0])
     return found._replace(code=code) if found else Language(code, code, OTHER, OTHER)
+
+
+def by_code(codes: Iterable[str]) -> dict[str, Language]:
+    """Return languages by their codes."""
+    return {code: language(code) for code in codes}

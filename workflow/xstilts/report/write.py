@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from xstilts.analyses import Outcome, answer
 from xstilts.analyses.answer import Answer
 from xstilts.results import figures, tables
 from xstilts.results.scores import Context, Results, collect, plain, scores_csv
+from xstilts.terminal import Console
 
 
 @dataclass(frozen=True)

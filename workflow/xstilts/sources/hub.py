@@ -34,12 +34,15 @@ def parquet(path: Path) -> Iterator[tuple[str, dict]]:
     import pyarrow as pa
     import pyarrow.parquet
 
+    number = 0
     try:
         batches = pa.parquet.ParquetFile(path).iter_batches(_BATCH)
         records = (record for batch in batches for record in batch.to_pylist())
         for number, record in enumerate(records, 1):
             yield f"{path}: row {number}", record
-    except pa.ArrowException as error:
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: a text after row {number} is not UTF-8") from None
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not valid Parquet, or truncated: {error}") from None
 
 

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from types import UnionType
 from typing import Any, BinaryIO
 
 from xstilts.errors import InputError, nearest
+from xstilts.text import decode_json
 
 # Place in the file, for messages, and a canonical row; or a string, the reason for which the
 # benchmark itself excludes the row.
@@ -200,10 +200,9 @@ def _parse(source: str, place: str) -> dict:
 
 def _decode(source: str, place: str) -> Any:
     try:
-        return json.loads(source)
-    except json.JSONDecodeError as error:
-        at = f"line {error.lineno}, column {error.colno}"
-        raise InputError(f"{place}: not valid JSON, or truncated: {error.msg} at {at}") from None
+        return decode_json(source)
+    except ValueError as error:
+        raise InputError(f"{place}: {error}") from None
 
 
 def _object(value: Any, place: str) -> dict:

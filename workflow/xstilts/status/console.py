@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +11,7 @@ from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.status.progress import STATES, Failure, Snapshot, costs_of
 from xstilts.store.progress import Progress
+from xstilts.terminal import Console
 
 MARKS = {"done": "✓", "running": "▸", "queued": "…", "failed": "✗", "to do": "·"}
 STYLES = dict(zip(STATES, ("green", "cyan", "yellow", "bold red", "dim"), strict=True))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from xstilts import store
@@ -24,6 +23,7 @@ from xstilts.grid.artefacts import gpus_of
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import is_done
 from xstilts.store import paths
+from xstilts.terminal import Console
 
 ROOT = Path(__file__).parents[3]
 _SECONDS = 120  # for a command of SLURM, or to import torch on a busy file server

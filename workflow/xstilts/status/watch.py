@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
@@ -15,6 +15,7 @@ from xstilts.costs.units import duration
 from xstilts.grid.grid import Grid
 from xstilts.status.console import STYLES, cost_line, training_line
 from xstilts.status.progress import STATES, Snapshot, failures, take_snapshot
+from xstilts.terminal import Console
 
 _SHOWN = 8  # running and failed jobs; the others are counted
 _SHARE = 0.1  # of the time at most goes into snapshots, however large the study

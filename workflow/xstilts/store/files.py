@@ -14,6 +14,7 @@ from typing import Any
 from xstilts.errors import Diverged, InputError
 from xstilts.identity import file_sha256
 from xstilts.store.paths import MANIFEST, SCRATCH
+from xstilts.text import decode_json
 
 _PROBE = 1_000_000  # bytes
 
@@ -42,11 +43,13 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raise InputError naming it if it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return decode_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: damaged, not valid JSON: {error}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: damaged, {error}") from None
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -72,12 +75,11 @@ def read_lines(path: Path) -> list[dict]:
     try:
         with open(path, encoding="utf-8") as file:
             for line in file:
-                rows.append(json.loads(line))
+                rows.append(decode_json(line))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        where = f"{path}:{len(rows) + 1}"
-        raise InputError(f"{where}: damaged, not valid JSON: {error}") from None
+    except ValueError as error:
+        raise InputError(f"{path}:{len(rows) + 1}: damaged, {error}") from None
     return rows
 
 

@@ -1,0 +1,80 @@
+"""Odd YAML is one message with file and line, never a traceback."""
+
+from itertools import pairwise
+
+import pytest
+
+from xstilts.config.yaml import parse_yaml, read_yaml
+from xstilts.errors import InputError
+
+BOMB = "a: &a [x, x]
+" + "".join(
+    f"{b}: &{b} [*{a}, *{a}]
+" for a, b in pairwise("abcdefghijklmnopqrstu")
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"? [a, b]\n: c", "line 1: .*a key must be text, not a list"),
+        (b"a: 1\n? {b: c}\n: d", "line 2: .*a key must be text, not a mapping"),
+        (b"a: " + b"9" * 5000, "line 1: .*has too many digits"),
+        (b"a: !!int x", "x is no int"),
+        (b"a: !!python/object/apply:os.system [ls]", "tag !!python/object/apply:os.system is not"),
+        (b"a: !!binary aGk=", "tag !!binary is not supported"),
+        (b"a: !mine x", "tag !mine is not supported"),
+        (b"a: &a [*a]", "an alias stands for a value that contains this alias"),
+        (BOMB.encode(), "its aliases repeat too many values"),
+        (b"a: *b", "found undefined alias 'b'"),
+        (b"<<: 3", "expected a mapping"),
+        (b"a: " + b"[" * 5000, "nested too deeply"),
+        (b"a: 1\n\tb: 2", "line 2: .*a tab; indent with spaces"),
+        (b"a: 1\nb: \x00", r"line 2: .*the character U\+0000 is not allowed"),
+        (b'a: 1\nb: "\\x1b"', r"line 2: .*the character U\+001B is not allowed in a text"),
+        (b'a: "\\ud83d"', r"the character U\+D83D is not allowed"),
+        (b"a: caf\xe9", "not UTF-8 .byte 6"),
+        (b"a: 1\n---\nb: 2", "line 2: .*expected a single document"),
+        (b"a: 1\na: 2", "line 2: .*key 'a' is given twice"),
+        (b"", "the file is empty"),
+        (b"- a", "not a mapping"),
+        (b"text", "not a mapping"),
+    ],
+)
+def test_odd_file_is_explained(tmp_path, content, message):
+    path = tmp_path / "s.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        read_yaml(path)
+    assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("\ufeffa: 1\r\nb: 2\r\n", {"a": 1, "b": 2}),
+        ("a: 2024-13-45", {"a": "2024-13-45"}),  # a date is text
+        ("a: =", {"a": "="}),
+        ("x: &x {a: 1}\ny: {<<: *x, b: 2}", {"x": {"a": 1}, "y": {"a": 1, "b": 2}}),
+        ("1: a\nnull: b", {1: "a", None: "b"}),
+    ],
+)
+def test_unusual_yaml_is_read(text, value):
+    assert parse_yaml(text, "here") == value
+
+
+def test_folder_in_place_of_a_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="is a folder; expected a file"):
+        read_yaml(tmp_path)
+
+
+def test_missing_folder_says_where_to_run(tmp_path):
+    with pytest.raises(InputError, match=r"no such file: there is no folder .*of your clone"):
+        read_yaml(tmp_path / "config" / "config.yaml")
+
+
+def test_study_in_the_folder_studies_is_a_hint(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "phang2020.yaml").write_text("study: phang2020")
+    with pytest.raises(InputError, match=r"did you mean .*/studies/phang2020\.yaml"):
+        read_yaml(tmp_path / "Phang2020.yaml")
