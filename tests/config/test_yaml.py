@@ -7,10 +7,8 @@ import pytest
 from xstilts.config.yaml import parse_yaml, read_yaml
 from xstilts.errors import InputError
 
-BOMB = "a: &a [x, x]
-" + "".join(
-    f"{b}: &{b} [*{a}, *{a}]
-" for a, b in pairwise("abcdefghijklmnopqrstu")
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghijklmnopqrstu")
 )
 
 

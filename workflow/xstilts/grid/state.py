@@ -111,7 +111,7 @@ def missing(artefact: Artefact) -> str | None:
         return next((path for path in files if not os.path.exists(path)), None)
     try:
         present = set(os.listdir(artefact.path))  # one call for all languages
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         present = set()
     return next((path for path in files if os.path.basename(path) not in present), None)
 
