@@ -6,8 +6,9 @@ Partial results are normal: an analysis states what cannot be answered yet.
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,16 @@ from xstilts.analyses.answer import POINTS, SHARE, Answer, Estimate
 from xstilts.recipe import Recipe
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE, Results
-from xstilts.results.statistics import ALPHA, Interval, holm
+from xstilts.results.statistics import Error, Interval, Sample
 from xstilts.results.tables import signed
+from xstilts.results.verdicts import (
+    DEFAULT_SD,
+    MOST_SEEDS,
+    detectable,
+    family,
+    gain_power,
+    seeds_for,
+)
 
 
 @dataclass(frozen=True)
@@ -30,9 +39,11 @@ class Facts:
     recipes: Mapping[str, Recipe]
     gains: pd.DataFrame  # as in gains.csv
     validation: Mapping[tuple[str, str, str], list[float]] = field(default_factory=dict)
+    # (model, recipe, target) -> validation score of each seed, NaN if missing
     published: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     categories: Mapping[str, str] = field(default_factory=dict)  # of targets, as XTREME's
     parameters: Mapping[str, int] = field(default_factory=dict)  # of models
+    families: Mapping[str, str] = field(default_factory=dict)  # of models, such as XLM-R
     gpu_hours: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (model, recipe)
     examples: Mapping[str, int] = field(default_factory=dict)  # a recipe's intermediate examples
     adversarial: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
@@ -40,6 +51,17 @@ class Facts:
     retained: Mapping[tuple[str, str, str, int], float] = field(default_factory=dict)
     # (model, chain so far, task, seed) -> score of the task with its own head
     orders: Mapping[str, str] = field(default_factory=dict)  # recipe -> given, random, control
+
+    @cached_property
+    def intervals(self) -> dict[tuple[str, str, str, str], Interval]:
+        """The gains of gains.csv with their verdicts: (model, recipe, target, language) -> CI."""
+        names = ["gain", "low", "high", "p", "p_adjusted"]
+        keys = self.gains[["model", "recipe", "target", "language"]].itertuples(index=False)
+        values = self.gains[names].itertuples(index=False)
+        return {
+            tuple(key): Interval(*row[:4], p_adjusted=row[4])
+            for key, row in zip(keys, values, strict=True)
+        }
 
 
 @dataclass(frozen=True)
@@ -52,7 +74,15 @@ class Outcome:
 
 
 def run(name: str, samples: Samples, facts: Facts) -> Outcome:
-    """Run the analysis with this name."""
+    """Run the analysis with this name, unless no run has learned anything."""
+    scored = samples.results.scored
+    scored = scored[scored["model"].isin(samples.results.context.models)]
+    if len(scored) and scored["degenerate"].all():
+        finding = (
+            f"Nothing was learned: all {counted(len(scored), 'run')} score no higher than the "
+            "majority class."
+        )
+        return outcome(name, facts, finding, shared_caveats(samples), [], {}, {})
     return importlib.import_module(f"xstilts.analyses.{name}").answer(samples, facts)
 
 
@@ -64,12 +94,14 @@ def outcome(
     estimates: Sequence[Estimate],
     figures: Mapping[str, Callable[[Results], Figure]],
     tables: Mapping[str, pd.DataFrame],
+    power: str = "",
 ) -> Outcome:
     """Return an outcome whose answer lists the given figures and tables."""
     answer = Answer(
         analysis=name,
         question=facts.question,
         finding=finding,
+        power=power,
         caveats=list(caveats),
         estimates=list(estimates),
         figures=list(figures),
@@ -80,23 +112,86 @@ def outcome(
 
 def estimate(label: str, interval: Interval, n: int, unit: str = POINTS, **more: Any) -> Estimate:
     """Return an interval as an estimate of the answer; NaN becomes None."""
-    values = {key: getattr(interval, key) for key in ("value", "low", "high", "p")} | more
+    names = ("value", "low", "high", "p", "p_adjusted")
+    values = {key: getattr(interval, key) for key in names} | more
     finite = {k: float(v) if v is not None and np.isfinite(v) else None for k, v in values.items()}
-    return Estimate(label=label, n=n, unit=unit, **finite)
+    verdict = None if np.isnan(interval.p_adjusted) else interval.significant
+    return Estimate(label=label, n=n, unit=unit, significant=verdict, **finite)
 
 
-def with_holm(estimates: Sequence[Estimate]) -> list[Estimate]:
-    """Return a family of estimates, with p corrected over the family."""
-    corrected = holm([np.nan if e.p is None else e.p for e in estimates])
+def judged(named: Iterable[tuple[str, Interval, int]], unit: str = POINTS) -> list[Estimate]:
+    """Return (label, interval, n) as a family of estimates with simultaneous CIs."""
+    named = list(named)
+    intervals = family([interval for _, interval, _ in named])
     return [
-        e.model_copy(update={"p_holm": None if np.isnan(p) else float(p)})
-        for e, p in zip(estimates, corrected, strict=True)
+        estimate(label, interval, n, unit)
+        for (label, _, n), interval in zip(named, intervals, strict=True)
     ]
 
 
-def is_significant(estimate: Estimate) -> bool:
-    """Whether an estimate differs from zero after Holm's correction."""
-    return estimate.p_holm is not None and estimate.p_holm < ALPHA
+def ends(interval: Interval, name: str = "gain") -> dict[str, float | bool]:
+    """Return the columns of a table that show a gain with its verdict."""
+    shown = {name: interval.value, "low": interval.low, "high": interval.high}
+    return {**shown, "significant": interval.significant}
+
+
+def effect(estimate: Estimate | Interval, of: str) -> str:
+    """`significant effect of …`, `no significant effect of …`, `no verdict on …`."""
+    if estimate.p_adjusted is None or np.isnan(estimate.p_adjusted):
+        return f"no verdict on {of}"
+    return f"{'' if estimate.significant else 'no '}significant effect of {of}"
+
+
+def capital(text: str) -> str:
+    """A text that begins a sentence."""
+    return text[:1].upper() + text[1:]
+
+
+def power(
+    samples: Samples,
+    quantities: Sequence[Sample],
+    name: str,
+    unit: str = POINTS,
+    tests: int | None = None,
+) -> str:
+    """Return the smallest effect that the study finds, and the seeds that one point takes.
+
+    Both are for a typical one of the quantities, in a family of `tests`.
+    """
+    tests = tests or max(1, len(quantities))
+    known = [s for s in quantities if s.seeds > 1 and s.error.variance > 0]
+    found = f"four of five studies find a {name} of"
+    if not known:
+        count, recipes = max(2, len(samples.seeds)), len(samples.results.context.recipes) - 1
+        least = gain_power(DEFAULT_SD, count, max(1, recipes), tests)
+        return (
+            f"No run SD is measured yet. If it is {DEFAULT_SD} points, then with "
+            f"{counted(count, 'seed')} {found} {signed(least)} points; one point takes "
+            f"{_seeds(seeds_for(1, DEFAULT_SD, max(1, recipes), tests))}."
+        )
+    typical = sorted(known, key=lambda sample: sample.error.variance)[len(known) // 2]
+    error, seeds = typical.error, typical.seeds
+    least = detectable(float(np.sqrt(error.variance)), error.freedom, tests)
+    sd = np.sqrt(np.median([part * seeds for part in error.by_run.values()]))
+    measured = f" and the run SD of {signed(sd)} points measured so far" if unit == POINTS else ""
+    return (
+        f"With {counted(seeds, 'seed')}{measured}, {found} {signed(least)} {unit}; one point takes "
+        f"{_seeds(_needed(error, seeds, tests))}."
+    )
+
+
+def _needed(error: Error, seeds: int, tests: int) -> int | None:
+    """Return the number of seeds that finds an effect of one; None if it is too large."""
+    for count in range(2, MOST_SEEDS + 1):
+        variance = error.seeds * seeds / count + error.examples
+        freedom = error.freedom * (count - 1) / (seeds - 1)
+        if detectable(float(np.sqrt(variance)), freedom, tests) <= 1:
+            return count
+    return None
+
+
+def _seeds(count: int | None) -> str:
+    return f"{count} seeds" if count else f"more than {MOST_SEEDS} seeds, or more test examples"
 
 
 def with_ci(result: Interval | Estimate, unit: str = POINTS, n: str = "", where: str = "") -> str:
@@ -141,25 +236,16 @@ def trained(samples: Samples, model: str) -> list[str]:
 def shared_caveats(samples: Samples) -> list[str]:
     """Return the caveats of any study: the meaning of its CIs, and missing or degenerate runs."""
     results, context = samples.results, samples.results.context
-    seeds, caveats = len(context.seeds), []
-    if seeds == 1:
-        caveats.append(
-            "One seed: CIs reflect the choice of test examples, for these training runs only. "
-            "Variation between seeds is not included."
-        )
-    elif seeds < 5:
-        caveats.append(
-            f"CIs combine variation over {seeds} seeds and test examples (Welch's t). With so few "
-            "seeds they are rough, and wide where seeds disagree."
-        )
+    caveats = _about_seeds(samples)
     total, scored = len(context.cells), len(results.scored)
     if scored < total:
         caveats.append(f"{total - scored:,} of {counted(total, 'run')} have no score yet.")
     degenerate = int(results.scored["degenerate"].sum())
     if degenerate:
         caveats.append(
-            f"{degenerate:,} of {counted(scored, 'run')} are degenerate: they score no higher than "
-            "the majority class. Means include them."
+            f"{degenerate:,} of {counted(scored, 'run')} ({100 * degenerate / scored:.0f} %) are "
+            "degenerate: they score no higher than the majority class. Means include them; column "
+            "gain_learned of the table gains leaves them out."
         )
     names = [context.label(t) for t in results.metrics if not samples.has_examples(t)]
     if names:
@@ -170,8 +256,35 @@ def shared_caveats(samples: Samples) -> list[str]:
     return caveats
 
 
+def _about_seeds(samples: Samples) -> list[str]:
+    """Return the caveats on the variation between runs."""
+    seeds, scored = len(samples.seeds), samples.results.scored
+    if seeds == 1:
+        return [
+            "One seed: CIs reflect the choice of test examples, for these training runs only. "
+            "Variation between seeds is not included, so there is no p, rank or verdict."
+        ]
+    caveats = [
+        f"CIs combine variation over {seeds} seeds and test examples. The variance between runs is "
+        "pooled over the recipes of a model and target"
+        + ("; two seeds are too few for one of each recipe (Welch)." if seeds == 2 else ".")
+    ]
+    runs = scored.groupby(["model", "recipe", "target"]).size()
+    if single := int((runs == 1).sum()):
+        caveats.append(
+            f"{counted(single, 'score')} of a recipe on a target has one seed: the CI borrows the "
+            "run SD of other recipes, and there is no p, rank or verdict."
+        )
+    caveats.append(
+        "All seeds of a model start from the same pretrained checkpoint: CIs do not include "
+        "variation between pretrainings."
+    )
+    return caveats
+
+
 def nothing_yet(name: str, samples: Samples, facts: Facts, wanted: str) -> Outcome:
     """Return the outcome of a study that has no answer yet, because `wanted` is missing."""
     total, scored = len(samples.results.context.cells), len(samples.results.scored)
     finding = f"No answer yet: waiting for {wanted} ({scored:,} of {total:,} runs scored)."
-    return outcome(name, facts, finding, shared_caveats(samples), [], {}, {})
+    assumed = power(samples, [], "gain")
+    return outcome(name, facts, finding, shared_caveats(samples), [], {}, {}, assumed)

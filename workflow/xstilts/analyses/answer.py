@@ -26,7 +26,12 @@ class Estimate(_Frozen):
     n: int = Field(description="Independent units: seeds, languages, recipes …")
     unit: str = Field(description="Of value, low and high, as `points` or `points per decade`.")
     p: Number | None = Field(None, description="Two-sided, against zero.")
-    p_holm: Number | None = Field(None, description="Corrected over the family shown with it.")
+    p_adjusted: Number | None = Field(
+        None, description="Corrected over the family shown with it, as are low and high."
+    )
+    significant: bool | None = Field(
+        None, description="Whether the simultaneous CI excludes zero; null without a verdict."
+    )
     effect: Number | None = Field(None, description="Cohen's h of the two scores.")
 
 
@@ -38,6 +43,7 @@ class Answer(_Frozen):
     finding: str = Field(
         description="Sentences with their CIs, one per line; the first answers the question."
     )
+    power: str = Field("", description="The smallest effect that the study finds.")
     caveats: list[str] = []
     estimates: list[Estimate] = []
     figures: list[str] = Field([], description="Stems of files; each exists as .svg and .png.")
@@ -47,14 +53,14 @@ class Answer(_Frozen):
 def markdown(answer: Answer) -> str:
     """Return the text of `answer.md`: question, finding, figures, caveats, estimates."""
     lines = [f"# {escape(answer.question)}", ""]
-    for sentence in answer.finding.splitlines():
+    for sentence in [*answer.finding.splitlines(), *filter(None, [answer.power])]:
         lines += [escape(sentence), ""]
     for stem in answer.figures:
         lines += [f"![{escape(answer.question)}]({stem}.png)", ""]
     if answer.caveats:
         lines += ["Caveats:", "", *(f"- {escape(text)}" for text in answer.caveats), ""]
     if answer.estimates:
-        heads = ["Estimate", "Value", "95 % CI", "n", "p (Holm)", "Cohen's h"]
+        heads = ["Estimate", "Value", "95 % CI", "n", "p (adjusted)", "Cohen's h"]
         if all(estimate.effect is None for estimate in answer.estimates):
             heads.pop()
         rows = [_row(estimate)[: len(heads)] for estimate in answer.estimates]
@@ -70,7 +76,7 @@ def _row(estimate: Estimate) -> list[str]:
     if estimate.unit.startswith(POINTS) and estimate.value is not None:
         value += f" {escape(estimate.unit)}"
     interval = MISSING if MISSING in (low, high) else f"{low} to {high}"
-    p = p_value(estimate.p if estimate.p_holm is None else estimate.p_holm)
+    p = p_value(estimate.p if estimate.p_adjusted is None else estimate.p_adjusted)
     effect = MISSING if estimate.effect is None else signed(estimate.effect, digits=2)
     return [escape(estimate.label), value, interval, f"{estimate.n:,}", p, effect]
 

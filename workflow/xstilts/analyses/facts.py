@@ -48,6 +48,7 @@ def gather(grid: Grid, results: Results, gains: pd.DataFrame) -> Facts:
         published=study.published,
         categories={t: family(project.tasks[t].family).CATEGORY for t in study.targets},
         parameters={name: int(count) for name, count in known.items() if count},
+        families={name: project.models[name.partition(ARM)[0]].kin for name in names},
         gpu_hours=_hours(grid),
         examples=_examples(grid),
         adversarial={name: (s.target, s.whole) for name, s in study.subsets.items()},
@@ -90,12 +91,13 @@ def _wrong(score: Score) -> set[str]:
 
 
 def _validation(results: Results) -> Mapping[tuple[str, str, str], list[float]]:
-    """Return (model, recipe, target) -> validation scores of the seeds that are scored."""
-    scores = defaultdict(list)
+    """Return (model, recipe, target) -> validation score of each seed, NaN if missing."""
+    seeds = results.context.seeds
+    scores = defaultdict(lambda: [math.nan] * len(seeds))
     for cell, score in results.scores.items():
         if score.validation:
             value = score.validation.metrics[score.main_metric]
-            scores[cell.model, cell.recipe, cell.target].append(value)
+            scores[cell.model, cell.recipe, cell.target][seeds.index(cell.seed)] = value
     return dict(scores)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from xstilts.analyses import (
     Facts,
@@ -11,23 +12,26 @@ from xstilts.analyses import (
     bars,
     counted,
     estimate,
-    is_significant,
+    judged,
     listed,
     nothing_yet,
     outcome,
+    power,
     shared_caveats,
     trained,
     with_ci,
-    with_holm,
 )
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.languages.names import language as about
 from xstilts.results.samples import ZERO_SHOT, Samples
+from xstilts.results.samples import judged as judged_gains
 from xstilts.results.scores import BASELINE, MEAN
-from xstilts.results.statistics import ALPHA, Interval, Sample, mean, ranking
+from xstilts.results.statistics import LEVEL, Interval, Sample, mean, ranking
+from xstilts.results.tables import signed
 
 GROUPINGS = ("category", "family", "script")
+RANKED = 5  # seeds from which ranks have a range
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
@@ -38,46 +42,91 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         return nothing_yet(
             "helps", samples, facts, "the baseline and a recipe with the same target and seed"
         )
-    ranks = pd.DataFrame([row for m in recipes for row in _ranks(samples, m, recipes[m])])
     gains = {m: _mean_gains(samples, facts, m, recipes[m]) for m in recipes}
-    chosen = pd.DataFrame([row for m in recipes for row in _chosen(samples, facts, m, recipes[m])])
-    groups = pd.DataFrame([row for m in recipes for row in _groups(samples, facts, m, recipes[m])])
-    compared = pd.DataFrame([row for m in recipes for row in _published(samples, facts, chosen, m)])
-    averages = [e for m in recipes for e in _chosen_average(samples, chosen, m)]
-    finding = "\n".join(_finding(samples, facts, m, gains[m], ranks) for m in recipes)
-    tables = {"ranking": ranks, "chosen": chosen, "groups": groups, "published": compared}
-    tables["xtreme_average"] = pd.DataFrame(
-        [row for m in recipes for row in _xtreme_averages(samples, m, recipes[m])]
+    fitted = {m: _cross_fitted(samples, facts, m, recipes[m]) for m in recipes}
+    chosen = pd.DataFrame(
+        [row for m in recipes for row in _chosen(samples, facts, m, recipes[m], fitted[m])]
     )
-    caveats = shared_caveats(samples)
-    caveats.append(
+    groups = _groups_table(samples, facts, recipes)
+    tables = {
+        "ranking": pd.DataFrame(
+            [row for m in recipes for row in _ranks(samples, facts, m, gains[m])]
+        ),
+        "chosen": chosen,
+        "groups": groups,
+        "published": pd.DataFrame(
+            [row for m in recipes for row in _published(samples, facts, chosen, m)]
+        ),
+        "xtreme_average": _xtreme_averages(samples, recipes),
+    }
+    figures = {
+        "answer": lambda results: _gains_figure(samples, facts, recipes),
+        "answer_groups": lambda results: _groups_figure(samples, groups),
+    }
+    estimates = [
+        *(e for m in recipes for e in gains[m].values()),
+        *_chosen_averages(samples, fitted),
+    ]
+    filled = {name: table for name, table in tables.items() if len(table)}
+    finding = "\n".join(_finding(samples, facts, m, gains[m]) for m in recipes)
+    caveats = [*shared_caveats(samples), *_caveats(samples, facts, bool(len(chosen)))]
+    return outcome(
+        "helps", facts, finding, caveats, estimates, figures, filled, _power(samples, recipes)
+    )
+
+
+def _caveats(samples: Samples, facts: Facts, has_choice: bool) -> list[str]:
+    caveats = [
         "Gains of different recipes are correlated, because they share the baseline's runs. Each "
-        "target has only one test set."
-    )
+        "target has only one test set.",
+        *_sensitivity(samples, facts),
+    ]
     if "Question answering" in facts.categories.values() and len(facts.categories) > 1:
         caveats.append(
             "Means over targets use one metric per target, F1 for question answering. The table "
             "xtreme_average has XTREME's own average: the mean of F1 and exact match for question "
             "answering, and all languages."
         )
-    if len(chosen):
+    if has_choice:
         caveats.append(
             "The best recipe is chosen on the validation split of the source language, because "
-            "zero-shot transfer allows no labels in other languages. CIs do not include the "
-            "uncertainty of this choice."
+            "zero-shot transfer allows no labels in other languages. Its gain is cross-fitted: "
+            "each seed is tested with the recipe that is best on the other seeds."
         )
-    figures = {
-        "answer": lambda results: _gains_figure(samples, recipes),
-        "answer_groups": lambda results: _groups_figure(samples, groups),
-    }
-    estimates = [*(e for m in recipes for e in gains[m].values()), *averages]
-    filled = {name: table for name, table in tables.items() if len(table)}
-    return outcome("helps", facts, finding, caveats, estimates, figures, filled)
+    return caveats
 
 
-def _finding(
-    samples: Samples, facts: Facts, model: str, gains: dict[str, Estimate], ranks: pd.DataFrame
-) -> str:
+def _sensitivity(samples: Samples, facts: Facts) -> list[str]:
+    """Return how the verdicts change without pooling, and the means without degenerate runs."""
+    label, rows = samples.results.context.label, facts.gains[facts.gains["language"] == ZERO_SHOT]
+    lines, claimed = [], rows[rows["significant"]]
+    known = claimed[claimed["welch_p"].notna()]
+    if lost := int(((known["welch_low"] <= 0) & (known["welch_high"] >= 0)).sum()):
+        lines.append(
+            f"{lost} of {counted(len(claimed), 'significant gain')} is not significant on its own "
+            "if each recipe has its own run variance (Welch; columns welch_ of the table gains)."
+        )
+    means = rows[(rows["target"] == MEAN) & (rows["degenerate"] > 0)]
+    texts = [
+        f"{label(row.recipe)} {signed(row.gain_learned, '+')} instead of {signed(row.gain, '+')}"
+        for row in means[means["gain_learned"].notna()].itertuples()
+    ]
+    return [*lines, *([f"Mean gains without degenerate runs: {listed(texts)}."] if texts else [])]
+
+
+def _power(samples: Samples, recipes: dict[str, list[str]]) -> str:
+    """Return the smallest mean gain that is found, and the smallest of one recipe on one target."""
+    targets = samples.results.targets(ZERO_SHOT)
+    pairs = [(m, r) for m, names in recipes.items() for r in names]
+    means = [samples.gain(m, r, MEAN) for m, r in pairs]
+    text = power(samples, [gain for gain in means if gain.seeds], "mean gain")
+    if len(targets) > 1:
+        cells = [samples.gain(m, r, t) for m, r in pairs for t in targets]
+        text += "\nOn one target: " + power(samples, [g for g in cells if g.seeds], "gain")
+    return text
+
+
+def _finding(samples: Samples, facts: Facts, model: str, gains: dict[str, Estimate]) -> str:
     """Return the verdict on the mean gains of a model, and the number of significant gains."""
     context, scored = samples.results.context, samples.results.scored
     several = f"{context.label(model)}: " if len(context.models) > 1 else ""
@@ -87,51 +136,50 @@ def _finding(
             f"{several}Nothing was learned: all {counted(len(own), 'run')} score no higher than "
             "the majority class."
         )
-    if not gains:
-        lead = "No recipe is scored on every target yet."
-    else:
-        lead = _verdict(list(gains.values())) + " " + _best(samples, gains, model, ranks)
+    lead = "No recipe is scored on every target yet."
+    if gains:
+        lead = _verdict(samples, gains)
     rows = facts.gains
     rows = rows[(rows["model"] == model) & (rows["target"] != MEAN)]
-    rows = rows[rows["language"] == ZERO_SHOT]
-    significant = rows[rows["p_holm"] < ALPHA]
-    better, worse = (int((sign * significant["gain"] > 0).sum()) for sign in (1, -1))
+    rows = rows[(rows["language"] == ZERO_SHOT) & rows["p_adjusted"].notna()]
+    if not len(rows):
+        return several + lead
+    better, worse = (
+        int((sign * rows.loc[rows["significant"], "gain"] > 0).sum()) for sign in (1, -1)
+    )
     return (
         f"{several}{lead}\nOf {counted(len(rows), 'recipe–target pair')}, {better} "
         f"improve{'s' * (better == 1)} and {worse} get{'s' * (worse == 1)} worse significantly "
-        "(Holm-corrected p < .05)."
+        "(adjusted p < .05)."
     )
 
 
-def _verdict(gains: list[Estimate]) -> str:
-    """Return how many recipes help or harm significantly, on average over targets."""
-    signs = [np.sign(gain.value) for gain in gains if is_significant(gain)]
-    helpful, harmful = signs.count(1), signs.count(-1)
+def _verdict(samples: Samples, gains: dict[str, Estimate]) -> str:
+    """Return the verdict: what helps most, how many recipes help and how many hurt."""
+    label, targets = samples.results.context.label, samples.results.targets(ZERO_SHOT)
+    known = {r: gain for r, gain in gains.items() if gain.significant is not None}
+    if not known:
+        return "No verdict: no recipe has two seeds on every target."
+    best = max(known, key=lambda recipe: known[recipe].value)
+    signs = [np.sign(gain.value) for gain in known.values() if gain.significant]
+    helpful, harmful, total = signs.count(1), signs.count(-1), counted(len(known), "recipe")
+    gain, hurt = known[best], f"{harmful} hurt{'s' * (harmful == 1)}"
     if helpful:
-        verdict = f"{helpful} of {counted(len(gains), 'recipe')} improve{'s' * (helpful == 1)} "
-        verdict += "zero-shot transfer significantly"
+        lead = (
+            f"{label(best)} helps most: {signed(gain.value, '+')} points [{signed(gain.low)}, "
+            f"{signed(gain.high)}]; {helpful} of {total} help{'s' * (helpful == 1)}, {hurt}."
+        )
+        explained = "In brackets: the 95 % CI of the mean gain"
     else:
-        verdict = "No recipe reliably helps"
-    if harmful:
-        verdict += f"; {harmful} harm{'s' * (harmful == 1)} transfer significantly"
-    return f"{verdict}."
-
-
-def _best(samples: Samples, gains: dict[str, Estimate], model: str, ranks: pd.DataFrame) -> str:
-    """Return the sentence on the recipe with the largest mean gain."""
-    context, targets = samples.results.context, samples.results.targets(ZERO_SHOT)
-    first = ranks[ranks["model"] == model].sort_values("rank").iloc[0]
-    gain, name = gains[first["recipe"]], context.label(first["recipe"])
-    where = f"on {context.label(targets[0])}"
-    if len(targets) > 1:
-        where = f"on average over {counted(len(targets), 'target')}"
-    lead = f"The best, {name}, gains"
-    if gain.value <= 0:
-        lead = f"Even the best, {name}, does not gain:"
-    text = f"{lead} {with_ci(gain, n=counted(gain.n, 'seed'), where=where)}"
-    if len(gains) > 1:
-        text += f"; it ranks first in {100 * first['best']:.0f} % of the bootstrap replicates"
-    return f"{text}."
+        lead = f"No recipe reliably helps{f'; {harmful} of {total} hurts' if harmful == 1 else ''}"
+        lead += f"; {harmful} of {total} hurt." if harmful > 1 else "."
+        explained = f"The best, {label(best)}, gains {with_ci(gain)}"
+        if gain.value <= 0:
+            explained = (
+                f"{label(BASELINE)} ranks first. The next, {label(best)}, has {with_ci(gain)}"
+            )
+    where = f" on average over {counted(len(targets), 'target')}" * (len(targets) > 1)
+    return f"{lead}\n{explained}{where}, simultaneous over {total}; n = {counted(gain.n, 'seed')}."
 
 
 def _mean_gains(
@@ -140,72 +188,148 @@ def _mean_gains(
     """Return the mean gain over targets of each recipe; the effect is Cohen's h."""
     context, rows = samples.results.context, facts.gains
     rows = rows[(rows["model"] == model) & (rows["target"] == MEAN)]
-    effects = rows[rows["language"] == ZERO_SHOT].set_index("recipe")["effect"]
+    rows = rows[rows["language"] == ZERO_SHOT].set_index("recipe")
     prefix = f"{context.label(model)}: " if len(context.models) > 1 else ""
-    gains = {r: samples.gain(model, r, MEAN) for r in recipes}
-    gains = {r: gain for r, gain in gains.items() if gain.seeds}
-    estimates = [
-        estimate(
+    return {
+        r: estimate(
             f"{prefix}{context.label(r)}, mean zero-shot gain",
-            gain.interval,
-            gain.seeds,
-            effect=effects.get(r),
+            facts.intervals[model, r, MEAN, ZERO_SHOT],
+            int(rows.loc[r, "seeds"]),
+            effect=rows.loc[r, "effect"],
         )
-        for r, gain in gains.items()
-    ]
-    return dict(zip(gains, with_holm(estimates), strict=True))
+        for r in recipes
+        if r in rows.index
+    }
 
 
-def _ranks(samples: Samples, model: str, recipes: list[str]) -> Iterable[dict]:
-    """Yield recipes with their rank by mean gain, and its range in 95 % of the replicates."""
-    gains = {r: samples.gain(model, r, MEAN) for r in recipes}
-    gains = {r: gain for r, gain in gains.items() if gain.seeds}
-    if not gains:
+def _ranks(
+    samples: Samples, facts: Facts, model: str, gains: dict[str, Estimate]
+) -> Iterable[dict]:
+    """Yield the ranks of the baseline and of recipes with two seeds, and the targets they improve.
+
+    A rank's range in 95 % of the replicates, and how often it is the first, need RANKED seeds.
+    `improved` and `worsened` count significant gains: lower bounds on the number of targets that
+    hold together (Dror et al. 2017); `higher` counts all gains above zero.
+    """
+    names = [BASELINE, *(r for r, gain in gains.items() if gain.significant is not None)]
+    if len(names) == 1:
         return
-    for (recipe, gain), rank in zip(gains.items(), ranking(list(gains.values())), strict=True):
+    ranks = ranking([samples.gain(model, r, MEAN) for r in names])
+    cells = facts.gains
+    cells = cells[(cells["model"] == model) & (cells["language"] == ZERO_SHOT)]
+    for name, rank in zip(names, ranks, strict=True):
+        certain = len(samples.seeds) >= RANKED
+        own = cells[(cells["recipe"] == name) & (cells["target"] != MEAN)]
+        clear = own.loc[own["significant"], "gain"]
+        mean_gain = gains.get(name)
         yield {
             "model": model,
-            "recipe": recipe,
+            "recipe": name,
             "rank": rank.rank,
-            "rank_low": rank.low,
-            "rank_high": rank.high,
-            "best": rank.best,
-            **_columns(gain),
+            "rank_low": rank.low if certain else None,
+            "rank_high": rank.high if certain else None,
+            "best": rank.best if certain else np.nan,
+            "gain": mean_gain.value if mean_gain else 0.0,
+            "low": mean_gain.low if mean_gain else np.nan,
+            "high": mean_gain.high if mean_gain else np.nan,
+            "significant": bool(mean_gain and mean_gain.significant),
+            **{"targets": len(own), "higher": int((own["gain"] > 0).sum())},
+            **{"improved": int((clear > 0).sum()), "worsened": int((clear < 0).sum())},
+            "seeds": mean_gain.n if mean_gain else len(samples.seeds),
         }
 
 
-def _columns(gain: Sample, name: str = "gain") -> dict[str, float]:
-    ends = {"low": gain.interval.low, "high": gain.interval.high}
-    return {name: gain.interval.value, **ends, "seeds": gain.seeds}
+def _columns(interval: Interval, seeds: int, name: str = "gain") -> dict[str, float]:
+    return {name: interval.value, "low": interval.low, "high": interval.high, "seeds": seeds}
 
 
-def _chosen(samples: Samples, facts: Facts, model: str, recipes: list[str]) -> Iterable[dict]:
-    """Yield for each target the recipe with the best validation score, and its gain on test."""
+def _cross_fitted(
+    samples: Samples, facts: Facts, model: str, recipes: list[str]
+) -> dict[str, Sample]:
+    """Return target -> gain of the recipe chosen by validation, without the choice's optimism.
+
+    Validation and test scores of one training are correlated. So each seed is tested with the
+    recipe that has the best mean validation score over the other seeds.
+    """
+    fitted, names = {}, [BASELINE, *recipes]
     for target in samples.results.targets(ZERO_SHOT):
-        scores = {r: facts.validation.get((model, r, target)) for r in (BASELINE, *recipes)}
-        if not all(scores.values()):
+        table = _validation(samples, facts, model, names, target)
+        scores = [samples.score(model, r, target) for r in names]
+        others = [np.delete(table, seed, axis=1) for seed in range(table.shape[1])]
+        if len(others) < 2 or any(np.isnan(part).all(axis=1).any() for part in others):
             continue
-        best = max(scores, key=lambda recipe: np.mean(scores[recipe]))
+        best = [int(np.nanmean(part, axis=1).argmax()) for part in others]
+        points = np.array([scores[r].by_seed[seed] for seed, r in enumerate(best)])
+        drawn = None
+        if all(score.examples is not None for score in scores):
+            drawn = np.stack([scores[r].examples[:, s] for s, r in enumerate(best)], axis=1)
+        rows = scores[0].runs[model, BASELINE]
+        chosen = Sample(points, drawn, {(model, "chosen"): np.vstack([points, rows])})
+        if (chosen - scores[0]).seeds > 1:
+            fitted[target] = chosen - scores[0]
+    return fitted
+
+
+def _validation(
+    samples: Samples, facts: Facts, model: str, names: list[str], target: str
+) -> np.ndarray:
+    """Return the validation scores [recipes, seeds] on a target; NaN if missing."""
+    nothing = [np.nan] * len(samples.seeds)
+    return np.array([facts.validation.get((model, r, target), nothing) for r in names], float)
+
+
+def _chosen(
+    samples: Samples, facts: Facts, model: str, recipes: list[str], fitted: dict[str, Sample]
+) -> Iterable[dict]:
+    """Yield for each target the recipe with the best validation score, and the choice's gain."""
+    names = [BASELINE, *recipes]
+    for target in samples.results.targets(ZERO_SHOT):
+        table = _validation(samples, facts, model, names, target)
+        if np.isnan(table).all(axis=1).any():
+            continue
+        means = np.nanmean(table, axis=1)
+        gain = fitted.get(target)
         yield {
             "model": model,
             "target": target,
-            "recipe": best,
-            "validation": float(np.mean(scores[best])),
-            "validation_baseline": float(np.mean(scores[BASELINE])),
-            **_columns(samples.gain(model, best, target)),
+            "recipe": names[int(means.argmax())],
+            "validation": float(means.max()),
+            "validation_baseline": float(means[0]),
+            **_columns(gain.interval if gain else Interval(np.nan), gain.seeds if gain else 0),
         }
 
 
-def _chosen_average(samples: Samples, chosen: pd.DataFrame, model: str) -> Iterable:
-    if not len(chosen) or not len(own := chosen[chosen["model"] == model]):
-        return
-    gains = [samples.gain(model, row.recipe, row.target) for row in own.itertuples()]
-    total = mean(gains)
-    label = f"Best recipe by validation, mean of {counted(len(own), 'target')}"
-    yield estimate(label, total.interval, total.seeds)
+def _chosen_averages(samples: Samples, fitted: dict[str, dict[str, Sample]]) -> list[Estimate]:
+    label = samples.results.context.label
+    means = {m: mean([*gains.values()]) for m, gains in fitted.items() if gains}
+    return judged(
+        (
+            f"{label(m) + ': b' if len(means) > 1 else 'B'}est recipe by validation, mean of "
+            f"{counted(len(fitted[m]), 'target')}",
+            total.interval,
+            total.seeds,
+        )
+        for m, total in means.items()
+        if total.seeds > 1
+    )
 
 
-def _groups(samples: Samples, facts: Facts, model: str, recipes: list[str]) -> Iterable[dict]:
+def _groups_table(samples: Samples, facts: Facts, recipes: dict[str, list[str]]) -> pd.DataFrame:
+    """Return the gains of groups of targets and languages, which are one family."""
+    rows = [row for m in recipes for row in _groups(samples, facts, m, recipes[m])]
+    keys = [(row["model"], row["recipe"], row["grouping"], row["group"]) for row, _ in rows]
+    gains = judged_gains(samples, dict(zip(keys, [gain for _, gain in rows], strict=True)))
+    return pd.DataFrame(
+        [
+            {**row, **_columns(interval, gain.seeds), "significant": interval.significant}
+            for (row, gain), interval in zip(rows, gains, strict=True)
+        ]
+    )
+
+
+def _groups(
+    samples: Samples, facts: Facts, model: str, recipes: list[str]
+) -> Iterable[tuple[dict, Sample]]:
     """Yield gains by category of the target, and by family and script of the zero-shot languages.
 
     A group's gain is the mean over targets of the mean over the target's languages in the group.
@@ -228,47 +352,60 @@ def _groups(samples: Samples, facts: Facts, model: str, recipes: list[str]) -> I
             parts = {t: mean(gains) for t, gains in parts.items() if mean(gains).seeds}
             if not parts or not (gain := mean(list(parts.values()))).seeds:
                 continue
-            yield {
+            row = {
                 "model": model,
                 "recipe": recipe,
                 "grouping": grouping,
                 "group": group,
                 "targets": len(parts),
                 "languages": len({name for t in parts for name in inside[t]}),
-                **_columns(gain),
             }
+            yield row, gain
 
 
-def _xtreme_averages(samples: Samples, model: str, recipes: list[str]) -> Iterable[dict]:
-    """Yield score and gain of each recipe as XTREME's leaderboard averages; CIs over seeds only.
+def _xtreme_averages(samples: Samples, recipes: dict[str, list[str]]) -> pd.DataFrame:
+    """Return score and gain of each recipe as XTREME's leaderboard averages; CIs over seeds only.
 
     The mean is over targets, source language included; for question answering it is over F1 and
     exact match (Hu et al. 2020, table 2).
     """
-    baseline = _xtreme_average(samples, model, BASELINE)
-    for recipe in (BASELINE, *recipes):
-        score = _xtreme_average(samples, model, recipe)
-        gain = score - baseline
-        if gain.seeds:
-            row = {"model": model, "recipe": recipe, "score": score.mean}
-            yield row | (_columns(gain) if recipe != BASELINE else {"seeds": score.seeds})
+    scores = {
+        (m, r): score
+        for m, names in recipes.items()
+        for r, score in _xtreme_scores(samples, m, [BASELINE, *names]).items()
+    }
+    gains = {key: score - scores[key[0], BASELINE] for key, score in scores.items()}
+    keys = [key for key, gain in gains.items() if key[1] != BASELINE and gain.seeds]
+    family = {(*key, MEAN, "xtreme"): gains[key] for key in keys}
+    judgements = dict(zip(keys, judged_gains(samples, family), strict=True))
+    rows = []
+    for (m, r), score in scores.items():
+        if gains[m, r].seeds:
+            interval = judgements.get((m, r), Interval(np.nan))
+            columns = _columns(interval, gains[m, r].seeds)
+            rows.append({"model": m, "recipe": r, "score": score.mean, **columns})
+    return pd.DataFrame(rows)
 
 
-def _xtreme_average(samples: Samples, model: str, recipe: str) -> Sample:
+def _xtreme_scores(samples: Samples, model: str, recipes: list[str]) -> dict[str, Sample]:
     context, frame = samples.results.context, samples.results.frame
-    own = (frame["model"] == model) & (frame["recipe"] == recipe) & (frame["language"] == "avg")
+    own = (frame["model"] == model) & (frame["language"] == "avg")
     exact = frame["target"].map(samples.results.metrics).str.replace("f1", "exact_match")
     rows = frame[own & (frame["headline"] | (frame["metric"] == exact))]
-    by_seed = rows.groupby(["seed", "target"])["value"].mean().unstack("target")
-    by_seed = by_seed.reindex(index=context.seeds, columns=context.targets)
-    points = by_seed.mean(axis=1, skipna=False).to_numpy()
-    return Sample(points, None, {(model, recipe): points})
+    means = rows.groupby(["recipe", "seed", "target"])["value"].mean().unstack("target")
+    means = means.reindex(columns=context.targets).mean(axis=1, skipna=False).unstack("seed")
+    table = means.reindex(index=recipes, columns=context.seeds).to_numpy()
+    return {
+        r: Sample(row, None, {(model, r): np.vstack([row, np.delete(table, n, axis=0)])})
+        for n, (r, row) in enumerate(zip(recipes, table, strict=True))
+    }
 
 
 def _published(samples: Samples, facts: Facts, chosen: pd.DataFrame, model: str) -> Iterable[dict]:
-    """Yield scores next to published ones, and whether these are within the range of the seeds.
+    """Yield scores next to published ones, and whether a new run could score as much.
 
-    `best` is the recipe that was chosen for the target.
+    `best` is the recipe that was chosen for the target. A published score is one more run on the
+    same test examples, so it is compared with a prediction interval.
     """
     best = {row.target: row.recipe for row in chosen.itertuples() if row.model == model}
     for name, scores in facts.published.items():
@@ -279,22 +416,32 @@ def _published(samples: Samples, facts: Facts, chosen: pd.DataFrame, model: str)
             score = samples.score(model, recipe, target, "avg")
             if not score.seeds:
                 continue
-            lowest, highest = score.values.min(), score.values.max()
+            low, high = _prediction(score, (model, recipe))
             yield {
                 "model": model,
                 "published_as": name,
                 "recipe": recipe,
                 "target": target,
                 "published": published,
-                **_columns(score, "score"),
+                **_columns(score.interval, score.seeds, "score"),
                 "difference": score.mean - published,
-                "seeds_low": lowest,
-                "seeds_high": highest,
-                "within_seeds": bool(lowest <= published <= highest),
+                "new_run_low": low,
+                "new_run_high": high,
+                "within": bool(low <= published <= high) if np.isfinite(low) else None,
             }
 
 
-def _gains_figure(samples: Samples, recipes: dict[str, list[str]]):
+def _prediction(score: Sample, run: tuple[str, str]) -> tuple[float, float]:
+    """Return the 95 % prediction interval of a new run; NaN without a run variance."""
+    variance = score.error.by_run.get(run, 0.0)
+    if not variance > 0:
+        return np.nan, np.nan
+    quantile = stats.t.ppf((1 + LEVEL) / 2, score.error.freedom)
+    half = float(quantile * np.sqrt(variance * (score.seeds + 1)))
+    return score.mean - half, score.mean + half
+
+
+def _gains_figure(samples: Samples, facts: Facts, recipes: dict[str, list[str]]):
     context = samples.results.context
     targets = samples.results.targets(ZERO_SHOT)
     panels = []
@@ -305,8 +452,9 @@ def _gains_figure(samples: Samples, recipes: dict[str, list[str]]):
         )
         for target in [MEAN, *targets] if len(targets) > 1 else targets:
             title = "Mean over targets" if target == MEAN else context.label(target)
-            rows = [(context.label(r), samples.gain(model, r, target)) for r in order]
-            shown = [(label, gain.interval) for label, gain in rows if gain.seeds]
+            keys = {r: (model, r, target, ZERO_SHOT) for r in order}
+            known = {r: key for r, key in keys.items() if key in facts.intervals}
+            shown = [(context.label(r), facts.intervals[key]) for r, key in known.items()]
             panels.append(Panel(prefix + title, shown))
     title = f"Zero-shot gain over {context.label(BASELINE)}"
     return intervals(title, f"{bars(samples)} {FILLED}", panels, "gain (points)")
@@ -328,7 +476,10 @@ def _groups_figure(samples: Samples, groups: pd.DataFrame):
             if len(rows) < 2:
                 continue
             gains = [
-                (f"{r.group} ({r.languages})", Interval(r.gain, r.low, r.high))
+                (
+                    f"{r.group} ({r.languages})",
+                    Interval(r.gain, r.low, r.high, p_adjusted=0.0 if r.significant else 1.0),
+                )
                 for r in rows.itertuples(index=False)
             ]
             panels.append(Panel(f"{context.label(recipe)} · by {grouping}", gains))

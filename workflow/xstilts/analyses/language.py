@@ -1,7 +1,9 @@
 """language: does the language of the intermediate data matter, and for which model?"""
 
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from xstilts.analyses import (
@@ -9,25 +11,30 @@ from xstilts.analyses import (
     Outcome,
     bars,
     counted,
-    estimate,
+    ends,
+    judged,
     listed,
     nothing_yet,
     outcome,
+    power,
     shared_caveats,
     trained,
     with_ci,
-    with_holm,
 )
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
+from xstilts.config.schema import ARM
 from xstilts.languages.names import language as about
 from xstilts.recipe import ALL, Recipe
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import MEAN
-from xstilts.results.statistics import Sample, holm, mean
+from xstilts.results.statistics import Sample, mean
+from xstilts.results.verdicts import family
 
 MIXED = "mixed"
+LARGEST = 2.5  # ratio of the sizes of two models that are compared
 Recipes = Mapping[str, str]  # language of the data -> recipe
+Named = list[tuple[str, Sample]]
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
@@ -44,66 +51,127 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         for m, by_language in contrasts.items()
     }
     overall = {m: mean([*by_language.values()]) for m, by_language in single.items()}
-    matched = {m: s for m, r in by_model.items() if (s := _matched(samples, m, r, source))}
+    by_data = _between_families(facts, single)
+    named = _stated(samples, by_model, overall, by_data, source)
+    stated = _judged(named)
     name = about(source).name
-    pairs = [(m, other) for n, m in enumerate(single) for other in list(single)[n + 1 :]]
-    by_data = {
-        (m, other): {x: single[m][x] - single[other][x] for x in sorted(both)}
-        for m, other in pairs
-        if (both := single[m].keys() & single[other].keys())
-    }
-    interactions = {pair: mean([*differences.values()]) for pair, differences in by_data.items()}
-    estimates = [
-        *_family(
-            (f"Other languages minus {name}, {context.label(m)}", s) for m, s in overall.items()
-        ),
-        *_family(
-            (f"Interaction: {context.label(m)} minus {context.label(other)}", s)
-            for (m, other), s in interactions.items()
-        ),
-        *_family(
-            (f"Matched language minus {name}, {context.label(m)}", s) for m, s in matched.items()
-        ),
-        *_family(
-            (f"{_data(x)} minus {name} data, {context.label(m)}", s)
-            for m, by_language in contrasts.items()
-            for x, s in by_language.items()
-        ),
-    ]
-    sentences = [_finding(context.label(m), name, s, matched.get(m)) for m, s in overall.items()]
-    sentences += [
-        f"Difference of this effect between {context.label(m)} and {context.label(other)}: "
-        f"{with_ci(s.interval)}."
-        for (m, other), s in interactions.items()
-    ]
+    details = _judged(
+        (f"{_data(x)} minus {name} data, {context.label(m)}", s)
+        for m, by_language in contrasts.items()
+        for x, s in by_language.items()
+    )
     caveats = shared_caveats(samples)
     caveats.append(
         "The languages of the data are those of the study, not a sample of all languages: CIs "
-        "reflect seeds and examples only."
+        f"reflect seeds and examples only. The {counted(len(stated), 'difference')} in the text "
+        "are one family."
     )
-    if not interactions:
-        caveats.append("One model: the study does not show whether the effect depends on it.")
-    figures = {"answer": lambda results: _figure(samples, by_model, source)}
-    tables = {"languages": _table(samples, by_model)}
+    if not by_data:
+        caveats.append(
+            "There are no two families of models of similar size: the study does not show whether "
+            "the effect depends on the model."
+        )
+    figures = {"answer": lambda results: _figure(samples, facts, by_model)}
+    tables = {"languages": _table(samples, facts, by_model)}
     if by_data:
         tables["interaction"] = _interaction_table(by_data)
-    return outcome("language", facts, "\n".join(sentences), caveats, estimates, figures, tables)
+    finding = "\n".join([_verdict(stated[: len(overall)], name), *map(_sentence, stated)])
+    least = power(samples, [*overall.values()], "effect of the language", tests=len(stated))
+    estimates = [*stated, *details]
+    return outcome("language", facts, finding, caveats, estimates, figures, tables, least)
 
 
-def _family(named: Iterable[tuple[str, Sample]]) -> list[Estimate]:
-    """Return estimates that are compared with each other, with Holm's correction over them."""
-    return with_holm([estimate(label, s.interval, s.seeds) for label, s in named])
+def _stated(
+    samples: Samples,
+    by_model: Mapping[str, Recipes],
+    overall: Mapping[str, Sample],
+    by_data: Mapping[tuple[str, str], Mapping[str, Sample]],
+    source: str,
+) -> Named:
+    """Return the differences that the finding states: they are corrected together."""
+    label, name = samples.results.context.label, about(source).name
+    named = [(f"Other languages minus {name}, {label(m)}", s) for m, s in overall.items()]
+    named += [
+        (f"Interaction: {first} minus {second} at similar sizes", mean([*differences.values()]))
+        for (first, second), differences in by_data.items()
+    ]
+    for m, recipes in by_model.items():
+        own = _matched(samples, m, recipes, source)
+        other = _matched(samples, m, recipes, source, same=False)
+        if own:
+            named.append((f"Matched language minus {name}, {label(m)}", own))
+        if own and other:
+            named.append((f"Matched minus other target languages, {label(m)}", own - other))
+    return named
 
 
-def _finding(model: str, source: str, other: Sample, matched: Sample | None) -> str:
-    verdict = "significant" if other.interval.excludes_zero else "no significant"
-    text = (
-        f"{model}: {verdict} effect of non-{source} intermediate data on the zero-shot gain: "
-        f"{with_ci(other.interval, n=counted(other.seeds, 'seed'))}."
-    )
-    if matched:
-        text += f" In the language of the data itself: {with_ci(matched.interval)}."
-    return text
+def _judged(named: Iterable[tuple[str, Sample]]) -> list[Estimate]:
+    """Return estimates that are compared with each other as one family."""
+    return judged((label, s.interval, s.seeds) for label, s in named)
+
+
+def _verdict(overall: list[Estimate], source: str) -> str:
+    """Return the verdict over models."""
+    known = [x for x in overall if x.significant is not None]
+    if not known:
+        return "No verdict: no model has two seeds."
+    clear = [x for x in known if x.significant]
+    of = f"non-{source} intermediate data on the zero-shot gain"
+    where = f" of {counted(len(known), 'model')}" if len(known) > 1 else ""
+    if not clear:
+        return f"No significant effect of {of}{f' in any{where}' if where else ''}."
+    return f"Significant effect of {of}{f' in {len(clear)}{where}' if where else ''}."
+
+
+def _sentence(estimate: Estimate) -> str:
+    return f"{estimate.label}: {with_ci(estimate, n=counted(estimate.n, 'seed'))}."
+
+
+def _between_families(
+    facts: Facts, contrasts: Mapping[str, Mapping[str, Sample]]
+) -> dict[tuple[str, str], dict[str, Sample]]:
+    """Return (family, other) -> language of the data -> difference of its effect.
+
+    The difference is the mean over pairs of models of similar size, so that it is not one of size.
+    """
+    members: dict[str, list[str]] = {}
+    for model in contrasts:
+        members.setdefault(facts.families.get(model, model), []).append(model)
+    differences = {}
+    for first, second in combinations(members, 2):
+        pairs = _pairs(facts, members[first], members[second])
+        languages = {
+            x for pair in pairs for x in contrasts[pair[0]].keys() & contrasts[pair[1]].keys()
+        }
+        by_language = {
+            x: mean(
+                [
+                    contrasts[a][x] - contrasts[b][x]
+                    for a, b in pairs
+                    if x in contrasts[a] and x in contrasts[b]
+                ]
+            )
+            for x in sorted(languages)
+        }
+        if by_language:
+            differences[first, second] = by_language
+    return differences
+
+
+def _pairs(facts: Facts, first: list[str], second: list[str]) -> list[tuple[str, str]]:
+    """Return pairs of models under the same arm, each model once, the most similar sizes first."""
+
+    def distance(pair: tuple[str, str]) -> float:
+        sizes = [facts.parameters.get(model) for model in pair]
+        return float(abs(np.log(sizes[0] / sizes[1]))) if all(sizes) else 0.0
+
+    pairs: list[tuple[str, str]] = []
+    for pair in sorted(((a, b) for a in first for b in second), key=distance):
+        free = not {model for other in pairs for model in other} & set(pair)
+        same_arm = len({model.partition(ARM)[2] for model in pair}) == 1
+        if free and same_arm and distance(pair) <= np.log(LARGEST):
+            pairs.append(pair)
+    return pairs
 
 
 def _source(samples: Samples) -> str | None:
@@ -138,18 +206,25 @@ def _contrasts(samples: Samples, model: str, recipes: Recipes, source: str) -> d
     }
 
 
-def _matched(samples: Samples, model: str, recipes: Recipes, source: str) -> Sample | None:
-    """Return the same difference in the target language that the data are in, as a mean."""
+def _matched(
+    samples: Samples, model: str, recipes: Recipes, source: str, same: bool = True
+) -> Sample | None:
+    """Return the same difference in the target language that the data are in, as a mean.
+
+    With `same` false, it is in the target languages that are neither this nor the source language.
+    """
     pairs = [
-        samples.gain(model, recipe, target, x) - samples.gain(model, recipes[source], target, x)
+        samples.gain(model, recipe, target, language)
+        - samples.gain(model, recipes[source], target, language)
         for x, recipe in recipes.items()
         for target in samples.results.targets(ZERO_SHOT)
-        if x not in (source, MIXED) and x in samples.languages(target)
+        for language in samples.languages(target, ZERO_SHOT)
+        if x not in (source, MIXED) and x in samples.languages(target) and (language == x) == same
     ]
     return mean(pairs) if pairs else None
 
 
-def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
+def _table(samples: Samples, facts: Facts, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
     """Return gains by model, language of the data, target and language of the target."""
     rows = []
     for model, recipes in by_model.items():
@@ -157,6 +232,8 @@ def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
             for target in samples.results.targets(ZERO_SHOT):
                 for language in [ZERO_SHOT, *samples.languages(target)]:
                     gain = samples.gain(model, recipe, target, language)
+                    if not gain.seeds:
+                        continue
                     rows.append(
                         {
                             "model": model,
@@ -165,9 +242,7 @@ def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
                             "target": target,
                             "language": language,
                             "matched": language == data,
-                            "gain": gain.interval.value,
-                            "low": gain.interval.low,
-                            "high": gain.interval.high,
+                            **ends(facts.intervals[model, recipe, target, language]),
                             "seeds": gain.seeds,
                         }
                     )
@@ -175,24 +250,25 @@ def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
 
 
 def _interaction_table(by_data: Mapping[tuple[str, str], Mapping[str, Sample]]) -> pd.DataFrame:
-    """Return the effect of each language of the data, as a difference between two models."""
-    rows = [
-        (*pair, x, s.interval.value, s.interval.low, s.interval.high, s.interval.p, s.seeds)
-        for pair, differences in by_data.items()
-        for x, s in differences.items()
-    ]
-    columns = ["model", "minus", "data", "difference", "low", "high", "p", "seeds"]
-    table = pd.DataFrame(rows, columns=columns)
-    table.insert(7, "p_holm", holm(table["p"]))
-    return table
+    """Return the effect of each language of the data, as a difference between two families."""
+    named = [(pair, x, s) for pair, by in by_data.items() for x, s in by.items()]
+    judgements = family([s.interval for *_, s in named])
+    return pd.DataFrame(
+        [
+            {"family": pair[0], "minus": pair[1], "data": x}
+            | ends(interval, "difference")
+            | {"p": interval.p, "p_adjusted": interval.p_adjusted, "seeds": s.seeds}
+            for (pair, x, s), interval in zip(named, judgements, strict=True)
+        ]
+    )
 
 
-def _figure(samples: Samples, by_model: Mapping[str, Recipes], source: str):
+def _figure(samples: Samples, facts: Facts, by_model: Mapping[str, Recipes]):
     context = samples.results.context
     panels = []
     for model, recipes in by_model.items():
-        rows = [(_data(x), samples.gain(model, recipe, MEAN)) for x, recipe in recipes.items()]
-        shown = [(label, gain.interval) for label, gain in rows if gain.seeds]
+        keys = {_data(x): (model, recipe, MEAN, ZERO_SHOT) for x, recipe in recipes.items()}
+        shown = [(x, facts.intervals[key]) for x, key in keys.items() if key in facts.intervals]
         panels.append(Panel(context.label(model), shown))
     on = listed([context.label(t) for t in samples.results.targets(ZERO_SHOT)])
     subtitle = f"Mean zero-shot gain on {on}. {bars(samples)} {FILLED}"

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,16 @@ from xstilts.analyses import (
     Facts,
     Outcome,
     bars,
+    capital,
     counted,
+    effect,
     estimate,
-    listed,
+    judged,
     nothing_yet,
     outcome,
+    power,
     shared_caveats,
     with_ci,
-    with_holm,
 )
 from xstilts.analyses.answer import SHARE, Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
@@ -26,21 +29,21 @@ from xstilts.recipe import Recipe, parse
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import MEAN, Results
 from xstilts.results.statistics import (
-    ALPHA,
     Components,
     Interval,
     Sample,
-    kendall_w,
     mean,
     permutation_p,
+    permuted,
     random_mean,
     variance_components,
 )
-from xstilts.results.tables import p_value, signed
+from xstilts.results.tables import signed
+from xstilts.results.verdicts import family
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
-    """Return variance by order and seed, agreement of targets, given orders, and forgetting."""
+    """Return variance by order and seed, given orders against random ones, and forgetting."""
     model = samples.results.context.models[0]
     kinds = {kind: _scored(samples, facts, model, kind) for kind in ("given", "random", "control")}
     chains = [*kinds["given"], *kinds["random"]]
@@ -50,34 +53,24 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     components = {
         t: _components(samples, model, chains, t) for t in dict.fromkeys([MEAN, *targets])
     }
-    agreement, p = kendall_w(
-        [[samples.score(model, r, target).mean for r in chains] for target in targets]
-    )
-    agreement = Interval(agreement, p=p)
     against = _against(samples, model, kinds)
     forgotten = _forgetting(samples, facts, model)
     share = components[MEAN].share
     estimates = [
         estimate("Share of the variance explained by task order", share, len(chains), SHARE),
-        estimate(
-            "Agreement of targets on the ranking of orders, Kendall's W",
-            agreement,
-            len(targets),
-            "W",
-        ),
-        *with_holm(against),
+        *against,
         *_forgetting_estimates(forgotten),
     ]
     caveats = shared_caveats(samples)
     caveats.append(
         f"Variance is estimated from {counted(len(chains), 'order')} with "
-        f"{counted(len(samples.seeds), 'seed')} each; the p-value of order's share is from "
-        "permuting runs over orders. Given orders are included, although they are not random. CIs "
-        "of differences from random orders allow for the small number of random orders."
+        f"{counted(len(samples.seeds), 'seed')} each. The p-value of order's share is from "
+        "permuting the orders within each seed. Given orders are included, although they are not "
+        "random. CIs of differences from random orders allow for the small number of random orders."
     )
     if len(samples.results.context.models) > 1:
         caveats.append(f"Only {samples.results.context.label(model)}, the first model, is shown.")
-    finding = _finding(samples, model, chains, share, agreement, forgotten)
+    finding = _finding(samples, model, chains, share, against, forgotten)
     figures = {"answer": lambda results: _figure(samples, facts, model, kinds)}
     tables = {
         "variance": _variance_table(samples, model, chains, targets, components),
@@ -86,7 +79,10 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     if forgotten:
         figures["answer_forgetting"] = lambda results: _forgetting_figure(results, forgotten)
         tables["forgetting"] = _forgetting_table(forgotten)
-    return outcome("order", facts, finding, caveats, estimates, figures, tables)
+    scores = [samples.score(model, r, MEAN) for r in chains]
+    pairs = [score - other for score, other in pairwise(scores)]
+    least = power(samples, pairs, "difference between two orders", tests=max(1, len(against)))
+    return outcome("order", facts, finding, caveats, estimates, figures, tables, least)
 
 
 def _scored(samples: Samples, facts: Facts, model: str, kind: str) -> list[str]:
@@ -103,20 +99,22 @@ def _components(
     samples: Samples, model: str, chains: Sequence[str], target: str, language: str = ZERO_SHOT
 ) -> Components:
     """Return the variance between orders and, within an order, between seeds; p by permutation."""
-    groups = [samples.score(model, r, target, language).values for r in chains]
-    groups = [group for group in groups if len(group)]
-    components = variance_components(groups)
+    table = np.stack([samples.score(model, r, target, language).by_seed for r in chains])
+    components = variance_components([row[~np.isnan(row)] for row in table])
     if np.isnan(components.share.value):
         return components
-    values = np.concatenate(groups)
-    labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    p = permutation_p(_between, table)
+    return replace(components, share=replace(components.share, p=p, p_adjusted=p))
 
-    def between(labels: np.ndarray) -> float:
-        sums = np.bincount(labels, values - values.mean())
-        return float((sums**2 / np.bincount(labels)).sum())
 
-    share = replace(components.share, p=permutation_p(between, labels))
-    return replace(components, share=share)
+def _between(table: np.ndarray) -> np.ndarray:
+    """Return the variance between the means of orders of [..., orders, seeds]."""
+    return np.nanvar(np.nanmean(table, axis=-1), axis=-1)
+
+
+def _range(table: np.ndarray) -> np.ndarray:
+    """Return the best mean minus the worst of [..., orders, seeds]."""
+    return np.ptp(np.nanmean(table, axis=-1), axis=-1)
 
 
 def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list[Estimate]:
@@ -127,14 +125,14 @@ def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list[
     context, drawn = samples.results.context, kinds["random"]
     base = drawn or kinds["given"]
     others = counted(len(base), "random order" if drawn else "given order")
-    estimates = []
+    named = []
     for recipe in [*(kinds["given"] if drawn else []), *kinds["control"]]:
         own = samples.score(model, recipe, MEAN)
         differences = [own - samples.score(model, other, MEAN) for other in base]
         difference = random_mean(differences) if drawn else mean(differences).interval
         label = f"{context.label(recipe)} minus the mean of {others}"
-        estimates.append(estimate(label, difference, own.seeds))
-    return estimates
+        named.append((label, difference, own.seeds))
+    return judged(named)
 
 
 Forgotten = dict[tuple[str, int], list[Sample]]  # (task, later steps) -> points lost, per chain
@@ -150,7 +148,7 @@ def _forgetting(samples: Samples, facts: Facts, model: str) -> Forgotten:
     def retained(chain: str, task: str) -> Sample:
         keys = [(model, chain, task, seed) for seed in samples.seeds]
         values = np.array([facts.retained.get(key, np.nan) for key in keys])
-        return Sample(values, None, {chain: values})
+        return Sample(values, None, {(chain, task): values})
 
     lost: Forgotten = defaultdict(list)
     for name, chain, task in dict.fromkeys(key[:3] for key in facts.retained):
@@ -165,15 +163,13 @@ def _forgetting(samples: Samples, facts: Facts, model: str) -> Forgotten:
 
 
 def _forgetting_estimates(forgotten: Forgotten) -> list[Estimate]:
-    return with_holm(
-        [
-            estimate(
-                f"Forgetting of {task} after {counted(later, 'later step')}",
-                random_mean(lost),
-                len(lost),
-            )
-            for (task, later), lost in forgotten.items()
-        ]
+    return judged(
+        (
+            f"Forgetting of {task} after {counted(later, 'later step')}",
+            random_mean(lost),
+            len(lost),
+        )
+        for (task, later), lost in forgotten.items()
     )
 
 
@@ -182,24 +178,11 @@ def _finding(
     model: str,
     chains: Sequence[str],
     share: Interval,
-    agreement: Interval,
+    against: Sequence[Estimate],
     forgotten: Forgotten,
 ) -> str:
-    label = samples.results.context.label
-    scores = {r: samples.score(model, r, MEAN).mean for r in chains}
-    best, worst = max(scores, key=scores.get), min(scores, key=scores.get)
-    difference = signed(scores[best] - scores[worst])
-    lines = [
-        f"{_verdict(samples, chains, share)} The best order, {label(best)}, and the worst, "
-        f"{label(worst)}, differ by {difference} points."
-    ]
-    if np.isfinite(agreement.value):
-        names = listed([label(t) for t in samples.results.targets(ZERO_SHOT)])
-        p = p_value(agreement.p)
-        lines.append(
-            f"Agreement of the targets ({names}) on the ranking of orders: "
-            f"Kendall's W = {agreement.value:.2f} (p {p if p.startswith('<') else f'= {p}'})."
-        )
+    lines = [_verdict(samples, chains, share) + _extremes(samples, model, chains)]
+    lines += [f"{difference.label}: {with_ci(difference)}." for difference in against]
     if forgotten:
         changes = [points * -1 for lost in forgotten.values() for points in lost]
         lines.append(f"Later steps change a task's score by {with_ci(random_mean(changes))}.")
@@ -209,10 +192,27 @@ def _finding(
 def _verdict(samples: Samples, chains: Sequence[str], share: Interval) -> str:
     if np.isnan(share.value):
         return "Inconclusive: one seed per order does not separate variance by order and by seed."
-    verdict = "Significant effect" if share.p < ALPHA else "No significant effect"
     n = f"{counted(len(chains), 'order')} × {counted(len(samples.seeds), 'seed')}"
     explained = with_ci(share, SHARE, n, "of the variance of the mean zero-shot score")
-    return f"{verdict} of task order: it explains {explained}."
+    return f"{capital(effect(share, 'task order'))}: it explains {explained}."
+
+
+def _extremes(samples: Samples, model: str, chains: Sequence[str]) -> str:
+    """Return the difference between the best and the worst order, beside that by chance."""
+    label = samples.results.context.label
+    table = np.stack([samples.score(model, r, MEAN).by_seed for r in chains])
+    if (np.sum(~np.isnan(table), axis=1) < 2).any():
+        return ""
+    means = np.nanmean(table, axis=1)
+    best, worst = chains[int(means.argmax())], chains[int(means.argmin())]
+    seeds = np.sum(~np.isnan(table), axis=1, keepdims=True)
+    residuals = (table - means[:, None]) * np.sqrt(seeds / (seeds - 1))
+    chance = float(np.mean(_range(permuted(residuals))))
+    return (
+        f" The best order, {label(best)}, and the worst, {label(worst)}, differ by "
+        f"{signed(_range(table))} points; the best and the worst of {len(chains)} equal orders "
+        f"would differ by {signed(chance)} by chance."
+    )
 
 
 def _variance_table(
@@ -264,9 +264,10 @@ def _ends(interval: Interval) -> tuple[float, float, float]:
 
 
 def _forgetting_table(forgotten: Forgotten) -> pd.DataFrame:
+    judgements = family([random_mean(lost) for lost in forgotten.values()])
     rows = [
-        (task, later, *_ends(random_mean(lost)), sum(points.seeds for points in lost))
-        for (task, later), lost in forgotten.items()
+        (task, later, *_ends(interval), sum(points.seeds for points in lost))
+        for ((task, later), lost), interval in zip(forgotten.items(), judgements, strict=True)
     ]
     return pd.DataFrame(rows, columns=["task", "later_steps", "forgetting", "low", "high", "runs"])
 
@@ -286,6 +287,8 @@ def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[st
                 tasks = [context.label(p.task) for p in facts.recipes.get(recipe, Recipe()).parts]
                 chain = f": {' → '.join(tasks)}" if tasks and kind != "control" else ""
                 rows.append((f"{context.label(recipe)} ({kind}){chain}", difference.interval))
+        judgements = family([interval for _, interval in rows])
+        rows = [(name, x) for (name, _), x in zip(rows, judgements, strict=True)]
         title = "Mean over targets" if target == MEAN else context.label(target)
         panels.append(Panel(title, rows))
     subtitle = f"Difference from the mean of all orders. {bars(samples)} {FILLED}"
@@ -294,8 +297,9 @@ def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[st
 
 def _forgetting_figure(results: Results, forgotten: Forgotten):
     tasks: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
-    for (task, later), lost in forgotten.items():
-        tasks[task].append((f"after {counted(later, 'later step')}", random_mean(lost)))
+    judgements = family([random_mean(lost) for lost in forgotten.values()])
+    for (task, later), interval in zip(forgotten, judgements, strict=True):
+        tasks[task].append((f"after {counted(later, 'later step')}", interval))
     panels = [Panel(results.context.label(task), rows) for task, rows in tasks.items()]
     subtitle = (
         f"Points lost on a task after later steps. Bars: 95 % CIs over chains and seeds. {FILLED}"

@@ -13,7 +13,7 @@ from xstilts.results.colours import OKABE_ITO
 from xstilts.results.figures import DARK, GREY, MARKERS, SLATE, note, wrap
 from xstilts.results.statistics import Interval
 
-FILLED = "Filled dot: the 95 % CI excludes zero."
+FILLED = "Filled dot: significant, as the simultaneous CI excludes zero."
 _ROW, _HEAD, _FOOT = 0.3, 1.0, 0.65  # inches
 _ACROSS = 3  # panels side by side
 
@@ -30,7 +30,7 @@ class Panel:
 def intervals(title: str, subtitle: str, panels: Sequence[Panel], unit: str) -> Figure:
     """Draw a dot with its interval per row, in panels below each other, with a line at zero.
 
-    A dot is filled if its interval excludes zero, and coloured by its sign; others are grey.
+    A dot is filled and coloured by its sign if it is significant; others are grey.
     """
     panels = [panel for panel in panels if panel.rows]
     if not panels:
@@ -42,7 +42,7 @@ def intervals(title: str, subtitle: str, panels: Sequence[Panel], unit: str) -> 
     for axes, panel in zip(grid, panels, strict=True):
         by_colour = defaultdict(list)  # colour -> places: errorbar is slow, row by row
         for place, (_, interval) in enumerate(panel.rows):
-            colour = OKABE_ITO[interval.value < 0] if interval.excludes_zero else GREY
+            colour = OKABE_ITO[interval.value < 0] if interval.significant else GREY
             by_colour[colour].append(place)
         for colour, places in by_colour.items():
             rows = [panel.rows[place][1] for place in places]
@@ -73,6 +73,8 @@ def along(
     notes: Mapping[tuple[str, float], str] | None = None,
 ) -> Figure:
     """Draw values with intervals along a logarithmic x, a colour and marker per series.
+
+    A marker is filled if the value is significant.
 
     Panels are side by side; `notes` are short texts next to the point of a series at x.
     """
@@ -127,6 +129,10 @@ def _series(
     colour, marker = OKABE_ITO[number % len(OKABE_ITO)], MARKERS[number % len(MARKERS)]
     style = {"color": colour, "marker": marker, "ms": 5, "lw": 1.3, "capsize": 2.5}
     axes.errorbar(xs, [p.value for _, p in points], yerr=ends, label=wrap(name, 28, 1), **style)
+    open_ = [(x, p.value) for x, (_, p) in zip(xs, points, strict=True) if not p.significant]
+    if open_:
+        style |= {"lw": 0, "markerfacecolor": "white", "zorder": 3}
+        axes.plot(*zip(*open_, strict=True), **{k: v for k, v in style.items() if k != "capsize"})
 
 
 def _note_beside(axes: Axes, panel: Panel, x: float, value: float, text: str) -> None:

@@ -1,7 +1,8 @@
 """size: does the amount of intermediate data matter, overall and on adversarial subsets?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,18 +11,21 @@ from xstilts.analyses import (
     Facts,
     Outcome,
     bars,
+    capital,
     counted,
+    effect,
+    ends,
     estimate,
-    is_significant,
+    judged,
     nothing_yet,
     outcome,
+    power,
     shared_caveats,
     trained,
     with_ci,
-    with_holm,
 )
 from xstilts.analyses.answer import Estimate
-from xstilts.analyses.plots import Panel, along
+from xstilts.analyses.plots import FILLED, Panel, along
 from xstilts.recipe import parse
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE
@@ -34,15 +38,17 @@ from xstilts.results.statistics import (
     slope_weights,
     spearman,
 )
-from xstilts.results.tables import signed
+from xstilts.results.verdicts import family
 
 UNIT = "points per tenfold data"
+STATED = 6  # slopes in the finding
 Quantity = Callable[[str, str, str], Sample]  # (model, recipe, language) -> sample
+Quantities = Mapping[str, tuple[Quantity, list[str]]]  # name -> quantity and its languages
 Sized = dict[tuple[str, str], list[str]]  # (model, data) -> recipes that differ in size, by size
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
-    """Return the gain, and the drop on each named subset, by the logarithm of the examples."""
+    """Return the gain, and the gain on hard and other examples, by the log of the data's size."""
     every = _by_data(samples, facts)
     sized = {
         key: recipes
@@ -52,39 +58,53 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     if not sized:
         return nothing_yet("size", samples, facts, "two sizes of the same intermediate data")
     quantities = _quantities(samples, facts)
-    slopes, random, ranks, names, series = [], [], [], [], []
-    points: list[dict] = []
-    lines: list[dict] = []
-    for name, (quantity, languages) in quantities.items():
-        for (model, data), recipes in sized.items():
-            trend = _slope(facts, quantity, model, recipes, ZERO_SHOT).interval
-            if np.isnan(trend.value):
-                continue
-            label = ", ".join([name, *_named(samples, sized, (model, data))])
-            rank = _rank(facts, quantity, model, recipes, ZERO_SHOT)
-            over = random_mean([_slope(facts, quantity, model, recipes, x) for x in languages])
-            title = f"Slope of the {label}"
-            slopes.append(estimate(title, trend, len(recipes), UNIT))
-            title = f"Slope of the {label}, languages and seeds random"
-            random.append(estimate(title, over, len(languages), UNIT))
-            title = f"Spearman's correlation of size and {label}"
-            ranks.append(estimate(title, rank, len(recipes), "rho"))
-            series.append(", ".join(_named(samples, sized, (model, data))))
-            names.append(name)
-            points += _points(facts, name, quantity, model, recipes)
-            lines += _lines(facts, name, quantity, (model, data), recipes, languages)
-    if not slopes:
+    series = {
+        (name, key): ", ".join([name, *_named(samples, sized, key)])
+        for name, (quantity, _) in quantities.items()
+        for key, recipes in sized.items()
+        if _slope(facts, quantity, key[0], recipes, ZERO_SHOT).seeds
+    }
+    if not series:
         return nothing_yet("size", samples, facts, "scores of two sizes on all targets")
+    trends, random = {}, []
+    for (name, key), label in series.items():
+        quantity, languages = quantities[name]
+        trends[label] = _slope(facts, quantity, key[0], sized[key], ZERO_SHOT)
+        over = random_mean([_slope(facts, quantity, key[0], sized[key], x) for x in languages])
+        title = f"Slope of the {label}, languages and seeds random"
+        random.append((title, over, len(languages)))
+    count = {label: len(sized[key]) for (_, key), label in series.items()}
+    slopes = judged(
+        ((f"Slope of the {label}", s.interval, count[label]) for label, s in trends.items()), UNIT
+    )
+    across = _across(samples, facts, quantities["gain"][0], every)
+    sentences = [*map(_sentence, trends, slopes)]
+    if len(sentences) > STATED:
+        rest = counted(len(sentences) - STATED, "more slope")
+        sentences = [*sentences[:STATED], f"{capital(rest)} below, corrected together with these."]
+    points = _judged_points(samples, facts, quantities, sized, series)
+    tables = {"sizes": points, "languages": _lines(facts, quantities, sized, series)}
+    return outcome(
+        "size",
+        facts,
+        "\n".join(sentences),
+        _caveats(samples, facts, quantities),
+        [*slopes, *judged(random, UNIT), *across],
+        {"answer": lambda results: _figure(samples, points, sized)},
+        {name: table for name, table in tables.items() if len(table)},
+        power(samples, [*trends.values()], "slope", UNIT),
+    )
+
+
+def _caveats(samples: Samples, facts: Facts, quantities: Quantities) -> list[str]:
     caveats = [
         *shared_caveats(samples),
-        "A correlation has one point per size (n). With fewer than five sizes, its p-value cannot "
-        "be below .05.",
         "Subsamples are nested: a larger one contains the smaller ones.",
     ]
     if any(whole for _, whole in facts.adversarial.values()):
         caveats.append(
-            "Where another target stands for a subset, the drop includes that target's own "
-            "difficulty: only its change with size is meaningful."
+            "Where another target stands for a subset, its examples are a task of its own: the "
+            "gain on each is shown, but no difference between the two."
         )
     for name, subset in samples.subsets.items():
         sizes = sorted({len(ids) for ids in subset.values()})
@@ -92,17 +112,9 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         caveats.append(
             f"Subset {name} has {ends} examples in each of {counted(len(subset), 'language')}."
         )
-    missing = [name for name in facts.adversarial if not any(name in q for q in quantities)]
-    caveats += [f"Subset {name} has no scores yet." for name in missing]
-    figures = {"answer": lambda results: _figure(samples, facts, quantities, sized)}
-    tables = {"sizes": pd.DataFrame(points)}
-    if lines:
-        tables["languages"] = pd.DataFrame(lines)
-    across = _across(samples, facts, quantities["gain"][0], every)
-    slopes, *others = map(with_holm, (slopes, random, ranks, across))
-    estimates = [*slopes, *(e for family in others for e in family)]
-    sentences = [*map(_sentence, names, series, slopes, ranks)][:4]
-    return outcome("size", facts, "\n".join(sentences), caveats, estimates, figures, tables)
+    known = {name.removeprefix("gain on ") for name in quantities}
+    missing = [name for name in facts.adversarial if name not in known]
+    return caveats + [f"Subset {name} has no scores yet." for name in missing]
 
 
 def _by_data(samples: Samples, facts: Facts) -> Sized:
@@ -128,7 +140,7 @@ def _named(samples: Samples, sized: Sized, key: tuple[str, str]) -> list[str]:
 
 def _across(samples: Samples, facts: Facts, gain: Quantity, every: Sized) -> list[Estimate]:
     """Return the correlation of size and gain over intermediate tasks, each at its largest."""
-    estimates = []
+    named = []
     for model in dict.fromkeys(model for model, _ in every):
         largest = [recipes[-1] for (name, _), recipes in every.items() if name == model]
         means = [gain(model, recipe, ZERO_SHOT).mean for recipe in largest]
@@ -136,46 +148,61 @@ def _across(samples: Samples, facts: Facts, gain: Quantity, every: Sized) -> lis
         if np.isfinite(rank.value):
             label = samples.results.context.label(model)
             title = f"Spearman's correlation of size and gain over intermediate tasks, {label}"
-            estimates.append(estimate(title, rank, len(largest), "rho"))
-    return estimates
+            named.append(estimate(title, rank, len(largest), "rho"))
+    return named
 
 
-def _quantities(samples: Samples, facts: Facts) -> dict[str, tuple[Quantity, list[str]]]:
-    """Return the gain and the drop on each subset, as functions, each with its languages."""
+def _quantities(samples: Samples, facts: Facts) -> Quantities:
+    """Return the gain, and of each subset the gain on it, on the others, and their difference.
+
+    Where another target stands for a subset there is only the gain on that target: it is another
+    task, and a difference would compare tasks instead of examples.
+    """
     results = samples.results
     targets = results.targets(ZERO_SHOT)
     plain = [t for t in targets if t not in {whole for _, whole in facts.adversarial.values()}]
     shared = sorted(set.intersection(*(set(samples.languages(t, ZERO_SHOT)) for t in plain)))
 
     def gain(model: str, recipe: str, language: str) -> Sample:
-        gains = [samples.gain(model, recipe, target, language) for target in plain]
-        return mean(gains)
+        return mean([samples.gain(model, recipe, target, language) for target in plain])
 
     quantities: dict[str, tuple[Quantity, list[str]]] = {"gain": (gain, shared)}
     for name, (target, whole) in facts.adversarial.items():
-        if target not in targets or (whole is None and name not in samples.subsets):
-            continue
-        languages = set(samples.languages(target, ZERO_SHOT))
-        languages &= set(samples.languages(whole, ZERO_SHOT) if whole else samples.subsets[name])
-        quantity = _drop(samples, name, target, whole, sorted(languages))
-        quantities[f"drop on {name}"] = (quantity, sorted(languages))
+        if whole in targets:
+            languages = samples.languages(whole, ZERO_SHOT)
+            quantities[f"gain on {name}"] = partial(_whole, samples, whole), languages
+        elif target in targets and not whole and name in samples.subsets:
+            hard = partial(_part, samples, target, name, True)
+            rest = partial(_part, samples, target, name, False)
+            known = set(samples.subsets[name]) & set(samples.languages(target, ZERO_SHOT))
+            languages = sorted(x for x in known if samples.subsets[name][x])
+            quantities |= {
+                f"gain on {name}": (hard, languages),
+                f"gain on the examples outside {name}": (rest, languages),
+                f"difference of the gains on {name} and outside": (
+                    partial(_difference, hard, rest),
+                    languages,
+                ),
+            }
     return quantities
 
 
-def _drop(
-    samples: Samples, name: str, target: str, whole: str | None, languages: Sequence[str]
-) -> Quantity:
-    """Return the function of clean minus adversarial score; averages need both in a language."""
+def _whole(samples: Samples, target: str, model: str, recipe: str, language: str) -> Sample:
+    return samples.gain(model, recipe, target, language)
 
-    def drop(model: str, recipe: str, language: str) -> Sample:
-        if language == ZERO_SHOT and languages:
-            return mean([drop(model, recipe, x) for x in languages])
-        clean = samples.score(model, recipe, target, language)
-        if whole:
-            return clean - samples.score(model, recipe, whole, language)
-        return clean - samples.subset_score(model, recipe, target, language, name)
 
-    return drop
+def _part(
+    samples: Samples, target: str, name: str, inside: bool, model: str, recipe: str, language: str
+) -> Sample:
+    """Return the gain on the examples inside or outside of a subset."""
+    score = partial(samples.subset_score, model)
+    return score(recipe, target, language, name, inside) - score(
+        BASELINE, target, language, name, inside
+    )
+
+
+def _difference(hard: Quantity, rest: Quantity, model: str, recipe: str, language: str) -> Sample:
+    return hard(model, recipe, language) - rest(model, recipe, language)
 
 
 def _slope(
@@ -186,85 +213,69 @@ def _slope(
     return combine([quantity(model, recipe, language) for recipe in recipes], weights)
 
 
-def _rank(
-    facts: Facts, quantity: Quantity, model: str, recipes: Sequence[str], language: str
-) -> Interval:
-    means = [quantity(model, recipe, language).mean for recipe in recipes]
-    return spearman([facts.examples[recipe] for recipe in recipes], means)
-
-
 def _lines(
-    facts: Facts,
-    name: str,
-    quantity: Quantity,
-    key: tuple[str, str],
-    recipes: Sequence[str],
-    languages: Sequence[str],
-) -> list[dict]:
-    """Return the slope and the correlation in each language."""
-    rows = []
-    for language in languages:
-        slope = _slope(facts, quantity, key[0], recipes, language).interval
-        rank = _rank(facts, quantity, key[0], recipes, language)
-        rows.append(
-            {
-                **{"quantity": name, "model": key[0], "data": key[1], "language": language},
-                **{"slope": slope.value, "low": slope.low, "high": slope.high},
-                **{"rho": rank.value, "rho_low": rank.low, "rho_high": rank.high},
-                "sizes": len(recipes),
-            }
-        )
-    return rows
+    facts: Facts, quantities: Quantities, sized: Sized, series: Iterable[tuple[str, tuple]]
+) -> pd.DataFrame:
+    """Return the slope in each language."""
+    slopes = {
+        (name, *key, language): _slope(facts, quantities[name][0], key[0], sized[key], language)
+        for name, key in series
+        for language in quantities[name][1]
+    }
+    judgements = family([slope.interval for slope in slopes.values()])
+    names = ("quantity", "model", "data", "language")
+    return pd.DataFrame(
+        [
+            dict(zip(names, key, strict=True)) | ends(interval, "slope") | {"seeds": slope.seeds}
+            for (key, slope), interval in zip(slopes.items(), judgements, strict=True)
+        ]
+    )
 
 
-def _sentence(name: str, series: str, slope: Estimate, rank: Estimate) -> str:
-    verdict = "significant effect" if is_significant(slope) else "no significant effect"
-    text = f"{verdict} of data size on the {name}: {with_ci(slope, UNIT, counted(slope.n, 'size'))}"
-    text = f"{series}: {text}" if series else text[0].upper() + text[1:]
-    if rank.value is not None:
-        text += f"; Spearman's rho = {signed(rank.value, digits=2)}"
-    return f"{text}."
+def _sentence(label: str, slope: Estimate) -> str:
+    verdict = capital(effect(slope, f"data size on the {label}"))
+    return f"{verdict}: {with_ci(slope, UNIT, counted(slope.n, 'size'))}."
 
 
-def _points(
-    facts: Facts, name: str, quantity: Quantity, model: str, recipes: Sequence[str]
-) -> list[dict]:
-    rows = []
-    for recipe in [BASELINE, *recipes] if name != "gain" else recipes:
-        sample = quantity(model, recipe, ZERO_SHOT)
-        rows.append(
-            {
-                "quantity": name,
-                "model": model,
-                "recipe": recipe,
-                "examples": facts.examples.get(recipe, 0),
-                "value": sample.interval.value,
-                "low": sample.interval.low,
-                "high": sample.interval.high,
-                "seeds": sample.seeds,
-            }
-        )
-    return rows
+def _judged_points(
+    samples: Samples, facts: Facts, quantities: Quantities, sized: Sized, series: Iterable
+) -> pd.DataFrame:
+    """Return the value of each quantity at each size."""
+    points = {
+        (name, *key, recipe): quantities[name][0](key[0], recipe, ZERO_SHOT)
+        for name, key in series
+        for recipe in sized[key]
+    }
+    judgements = family(
+        [point.interval for point in points.values()],
+        [key[:2] for key in points],
+        [point.share((key[1], BASELINE)) for key, point in points.items()],
+    )
+    names = ("quantity", "model", "data", "recipe")
+    return pd.DataFrame(
+        [
+            dict(zip(names, key, strict=True))
+            | {"examples": facts.examples[key[3]]}
+            | ends(interval, "value")
+            | {"p_adjusted": interval.p_adjusted, "seeds": point.seeds}
+            for (key, point), interval in zip(points.items(), judgements, strict=True)
+        ]
+    )
 
 
-def _figure(
-    samples: Samples,
-    facts: Facts,
-    quantities: Mapping[str, tuple[Quantity, list[str]]],
-    sized: Sized,
-):
+def _figure(samples: Samples, points: pd.DataFrame, sized: Sized):
     panels = []
-    for name, (quantity, _) in quantities.items():
-        series = {
-            ", ".join(_named(samples, sized, key)): [
-                (facts.examples[recipe], quantity(key[0], recipe, ZERO_SHOT).interval)
-                for recipe in recipes
-            ]
-            for key, recipes in sized.items()
-        }
-        panels.append(Panel(name[0].upper() + name[1:], (), series))
-    sizes = sorted({facts.examples[r] for recipes in sized.values() for r in recipes})
-    ticks = {size: f"{size / 1000:g}k" if size >= 1000 else str(size) for size in sizes}
-    subtitle = f"{bars(samples)} Drop: score on all examples minus score on the subset."
+    for name, rows in points.groupby("quantity", sort=False):
+        series: dict[str, list[tuple[float, Interval]]] = {}
+        for row in rows.itertuples():
+            label = ", ".join(_named(samples, sized, (row.model, row.data)))
+            interval = Interval(row.value, row.low, row.high, p_adjusted=row.p_adjusted)
+            series.setdefault(label, []).append((row.examples, interval))
+        panels.append(Panel(capital(name), (), series))
+    ticks = {
+        size: f"{size / 1000:g}k" if size >= 1000 else str(size)
+        for size in sorted(points["examples"].unique())
+    }
     labels = ("intermediate examples", "points")
+    subtitle = f"{bars(samples)} {FILLED}"
     return along("Gain by size of the intermediate data", subtitle, panels, labels, ticks)

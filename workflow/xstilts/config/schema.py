@@ -3,6 +3,7 @@
 An unknown key is an error that names the nearest valid key.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
@@ -23,6 +24,7 @@ SplitName = Literal["train", "validation", "test", "candidates"]
 MODEL = STUDY = r"[a-z][a-z0-9_-]*"
 RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # also part of a path
 ARM = "+"  # separates a model and its arm
+SIZES = "[-_](?:tiny|mini|small|medium|base|large|huge|x+l|[0-9.]+[mb])(?![a-z])"
 Commit = Annotated[str, Field(pattern=f"^{COMMIT}$")]
 Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
 
@@ -158,6 +160,12 @@ class Model(Overrides):
         description="Number of weights (mT5: of the encoder), which `plan` needs and scale studies "
         "use as x axis; by default, counted in the files of a `local` model.",
     )
+    family: str = Field(
+        "",
+        description="Models that differ in size, such as XLM-R: studies of scale fit one slope "
+        "within families, studies of language compare families. By default the model type of "
+        "`init`, or the repository's name without its size.",
+    )
     embedding_parameters: int | None = Field(
         None, gt=0, description="Weights of the token embeddings, which cost no multiplications."
     )
@@ -179,6 +187,17 @@ class Model(Overrides):
         if self.pretrain and not self.init:
             raise ValueError("`pretrain` needs `init`")
         return self
+
+    @property
+    def kin(self) -> str:
+        """The family of the model, or its default; text to text is a family of its own."""
+        if self.family:
+            return self.family
+        if self.init:
+            name = str(self.init.architecture.get("model_type", ""))
+        else:
+            name = re.split(SIZES, self.hub.repository.rpartition("/")[2].lower(), maxsplit=1)[0]
+        return f"{name}, text to text" if self.form == "text-to-text" else name
 
 
 class StudyTask(Overrides):

@@ -1,7 +1,6 @@
 """The scores of a study as samples over seeds and over bootstrap replicates of examples."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import astuple
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -12,14 +11,18 @@ import pandas as pd
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results
-from xstilts.results.statistics import Sample, cohen_h, holm, mean, ratio_replicates
+from xstilts.results.statistics import Interval, Sample, cohen_h, mean, ratio_replicates
+from xstilts.results.verdicts import family
 
 ZERO_SHOT = "zero_shot"
-# Columns of `gains.csv`. `language` may be an average, `target` the mean over targets; `effect` is
-# Cohen's h, `n` the number of test examples, `degenerate` the number of such runs.
+# Columns of `gains.csv`. `language` may be an average, `target` the mean over targets; `low` and
+# `high` are simultaneous over the family, as are `p_adjusted` and `significant`; `p` and the
+# Welch columns are of this gain alone. `effect` is Cohen's h, `n` the number of test examples,
+# `degenerate` the number of such runs, `gain_learned` the gain without them.
 GAIN_COLUMNS = [
-    *["model", "recipe", "target", "language", "gain", "low", "high", "p", "p_holm", "effect"],
-    *["seeds", "n", "degenerate"],
+    *["model", "recipe", "target", "language", "gain", "low", "high", "p", "p_adjusted"],
+    *["significant", "effect", "seeds", "n", "degenerate", "gain_learned"],
+    *["welch_low", "welch_high", "welch_p"],
 ]
 Examples = Callable[[Cell], pd.DataFrame | None]
 Subset = Mapping[str, Collection[str]]  # language -> ids of examples
@@ -61,6 +64,7 @@ class Samples:
         self._points = results.frame[results.frame["headline"]].set_index(keys)["value"].to_dict()
         self.score = cache(self._score)
         self._block = cache(self._replicates)
+        self._aligned = cache(self._align_target)
 
     def languages(self, target: str, language: str = "avg") -> list[str]:
         """Return the languages of an average, or the given language itself."""
@@ -79,28 +83,38 @@ class Samples:
             if not names:
                 return self._nothing()
             return mean([self.score(model, recipe, target, name) for name in names])
-        keys = [(model, recipe, target, seed, language) for seed in self.seeds]
-        points = np.array([self._points.get(key, np.nan) for key in keys])
+        points = {
+            other: np.array(
+                [self._points.get((model, other, target, s, language), np.nan) for s in self.seeds]
+            )
+            for other in self._recipes
+        }
         _, replicates = self._block(target, None).get(language, (None, None))
         return self._sample(points, replicates, model, recipe, target)
 
     def subset_score(
-        self, model: str, recipe: str, target: str, language: str, name: str
+        self, model: str, recipe: str, target: str, language: str, name: str, inside: bool = True
     ) -> Sample:
-        """Return the main metric on the examples of a subset that the study names."""
+        """Return the main metric on the examples of a subset that the study names.
+
+        With `inside` false, it is on the other examples of the subset's languages.
+        """
         if language in AVERAGES:
-            subset = self.subsets[name]
-            names = [x for x in self.languages(target, language) if subset.get(x)]
+            block = self._block(target, name, inside)
+            names = [x for x in self.languages(target, language) if x in block]
             if not names:
                 return self._nothing()
-            parts = [self.subset_score(model, recipe, target, x, name) for x in names]
+            parts = [self.subset_score(model, recipe, target, x, name, inside) for x in names]
             return mean(parts)
-        points, replicates = self._block(target, name).get(language, (None, None))
+        points, replicates = self._block(target, name, inside).get(language, (None, None))
         if points is None:
             return self._nothing()
         columns = self._columns(target)
-        at = [columns.get((model, recipe, seed)) for seed in self.seeds]
-        values = np.array([np.nan if column is None else points[column] for column in at])
+        at = {r: [columns.get((model, r, seed)) for seed in self.seeds] for r in self._recipes}
+        values = {
+            other: np.array([np.nan if column is None else points[column] for column in cells])
+            for other, cells in at.items()
+        }
         return self._sample(values, replicates, model, recipe, target)
 
     def has_examples(self, target: str) -> bool:
@@ -115,15 +129,22 @@ class Samples:
     def _nothing(self) -> Sample:
         return Sample(np.full(len(self.seeds), np.nan), None)
 
+    @property
+    def _recipes(self) -> list[str]:
+        return self.results.context.recipes
+
     def _sample(
         self,
-        points: np.ndarray,
+        by_recipe: Mapping[str, np.ndarray],
         replicates: np.ndarray | None,
         model: str,
         recipe: str,
         target: str,
     ) -> Sample:
-        runs = {(model, recipe): points}
+        """Return the values of one recipe; the others of the model share its run variance."""
+        points = by_recipe[recipe]
+        others = [values for other, values in by_recipe.items() if other != recipe]
+        runs = {(model, recipe): np.stack([points, *others])}
         if replicates is None:
             return Sample(points, None, runs)
         columns = self._columns(target)
@@ -139,40 +160,54 @@ class Samples:
         cells = self._cells(target)
         return {(cell.model, cell.recipe, cell.seed): n for n, cell in enumerate(cells)}
 
-    def _replicates(
-        self, target: str, name: str | None
-    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return language -> (scores [cells], replicates [replicates, cells]).
+    def _align_target(self, target: str) -> tuple[dict[str, tuple], int]:
+        """Return language -> (ids, codes, top, bottom) of a target's examples; number of codes.
 
         Empty if a cell has no scores of single examples.
         """
-        subset = self.subsets[name] if name else None
-        cells = self._cells(target)
-        tables = [self.examples(cell) for cell in cells]
+        tables = [self.examples(cell) for cell in self._cells(target)]
         if not tables or any(table is None for table in tables):
-            return {}
+            return {}, 0
         by_cell = [dict(list(t.groupby("language", observed=True))) for t in tables]
-        names, aligned = [], []
-        for language in self.results.languages(target):
-            parts = [by_language.get(language) for by_language in by_cell]
-            if any(part is None for part in parts):
-                continue
-            ids, top, bottom = _align(parts)
-            if subset is not None:
-                kept = np.isin(ids, list(subset.get(language, ())))
-                ids, top, bottom = ids[kept], top[kept], bottom[kept]
-            if len(ids):
-                names.append(language)
-                aligned.append((ids, top, bottom))
-        if not names:
+        aligned = {
+            language: _align([by_language[language] for by_language in by_cell])
+            for language in self.results.languages(target)
+            if all(language in by_language for by_language in by_cell)
+        }
+        aligned = {language: terms for language, terms in aligned.items() if len(terms[0])}
+        known = sorted({id for ids, *_ in aligned.values() for id in ids})
+        codes = {id: n for n, id in enumerate(known)}
+        coded = {
+            language: (ids, np.array([codes[id] for id in ids]), *rest)
+            for language, (ids, *rest) in aligned.items()
+        }
+        return coded, len(codes)
+
+    def _replicates(
+        self, target: str, name: str | None, inside: bool = True
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return language -> (scores [cells], replicates [replicates, cells]).
+
+        A subset selects examples after they are numbered, so that it shares the bootstrap weights
+        of the complete target.
+        """
+        coded, count = self._aligned(target)
+        groups = {}
+        for language, (ids, *terms) in coded.items():
+            kept = np.full(len(ids), True)
+            if name:
+                chosen = self.subsets[name].get(language, ())
+                kept = np.isin(ids, list(chosen)) == inside if chosen else ~kept
+            if kept.any():
+                groups[language] = tuple(term[kept] for term in terms)
+        if not groups:
             return {}
-        codes = {id: n for n, id in enumerate(sorted({i for ids, *_ in aligned for i in ids}))}
-        groups = [(np.array([codes[id] for id in ids]), *rest) for ids, *rest in aligned]
         points = [
             100 * np.divide(t.sum(0), b.sum(0), out=np.zeros(t.shape[1]), where=b.sum(0) > 0)
-            for _, t, b in groups
+            for _, t, b in groups.values()
         ]
-        return dict(zip(names, zip(points, ratio_replicates(groups), strict=True), strict=True))
+        replicates = ratio_replicates(list(groups.values()), count=count)
+        return dict(zip(groups, zip(points, replicates, strict=True), strict=True))
 
 
 def _align(parts: list[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -187,55 +222,68 @@ def _align(parts: list[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return ids, top, bottom
 
 
+def judged(samples: Samples, gains: Mapping[tuple[str, str, str, str], Sample]) -> list[Interval]:
+    """Return the intervals of a family of gains, (model, recipe, target, language) -> gain."""
+    blocks = [(model, target, language) for model, _, target, language in gains]
+    shared = [gain.share((key[0], BASELINE)) for key, gain in gains.items()]
+    return family([gain.interval for gain in gains.values()], blocks, shared)
+
+
 def gains(samples: Samples) -> pd.DataFrame:
     """Return all gains over the baseline, with the columns of `gains.csv`.
 
-    p_holm is corrected over the family that is shown together: the gains of one average on all
-    targets, the means over targets of one average, or all gains in single languages.
+    A family is what is shown together: the gains of one average on all targets, the means over
+    targets of one average, or all gains in single languages.
     """
     context = samples.results.context
-    keys = ["model", "recipe", "target", "language"]
+    families: dict[tuple, dict[tuple, Sample]] = {}
+    keys = []
+    for model, recipe, target in product(context.models, context.recipes, [*context.targets, MEAN]):
+        for language in _shown(samples, target) if recipe != BASELINE else ():
+            gain = samples.gain(model, recipe, target, language)
+            if gain.seeds:
+                name = language if language in AVERAGES else None
+                key = (model, recipe, target, language)
+                families.setdefault((name, target == MEAN), {})[key] = gain
+                keys.append(key)
+    intervals = {
+        key: interval
+        for members in families.values()
+        for key, interval in zip(members, judged(samples, members), strict=True)
+    }
     frame = samples.results.frame[samples.results.frame["headline"]]
-    counts = frame.groupby(keys)["n"].first().to_dict()
-    degenerate = samples.results.scored.groupby(keys[:3])["degenerate"].sum().to_dict()
-    rows = [
-        _gain_row(samples, gain, counts, degenerate, (model, recipe, target, language))
-        for model, recipe, target in product(
-            context.models, context.recipes, [*context.targets, MEAN]
-        )
-        if recipe != BASELINE
-        for language in _shown(samples, target)
-        if (gain := samples.gain(model, recipe, target, language)).seeds
-    ]
-    columns = [name for name in GAIN_COLUMNS if name != "p_holm"]
-    table = pd.DataFrame(rows, columns=columns)
-    single = ~table["language"].isin(list(AVERAGES))
-    family = table["language"].mask(single, "single") + (table["target"] == MEAN).map(str)
-    table["p_holm"] = table["p"].groupby(family).transform(holm)
-    return table[GAIN_COLUMNS]
+    counts = frame.groupby(["model", "recipe", "target", "language"])["n"].first().to_dict()
+    degenerate = samples.results.degenerate
+    rows = [_gain_row(samples, intervals[key], counts, degenerate, key) for key in keys]
+    return pd.DataFrame(rows, columns=GAIN_COLUMNS)
 
 
 def _gain_row(
     samples: Samples,
-    gain: Sample,
+    interval: Interval,
     counts: Mapping[tuple[str, str, str, str], int],
-    degenerate: Mapping[tuple[str, str, str], int],
+    degenerate: Mapping[tuple[str, str, str], np.ndarray],
     key: tuple[str, str, str, str],
 ) -> tuple:
-    """Return one row of `gains.csv`, without p_holm."""
+    """Return one row of `gains.csv`."""
     model, recipe, target, language = key
+    gain = samples.gain(*key)
     paired = ~np.isnan(gain.by_seed)
     scores = [
         float(samples.score(model, r, target, language).by_seed[paired].mean())
         for r in (recipe, BASELINE)
     ]
     targets = samples.results.targets(language) if target == MEAN else [target]
+    flags = [degenerate[model, r, t] for r in (recipe, BASELINE) for t in targets]
+    learned = gain.by_seed[paired & ~np.any(flags, axis=0)]
     return (
         *key,
-        *astuple(gain.interval),
-        *(cohen_h(*scores), gain.seeds),
+        *(interval.value, interval.low, interval.high, interval.p, interval.p_adjusted),
+        *(interval.significant, cohen_h(*scores), gain.seeds),
         sum(counts[model, recipe, t, language] for t in targets),
-        sum(degenerate[model, r, t] for r in (recipe, BASELINE) for t in targets),
+        int(np.sum(flags)),
+        float(learned.mean()) if len(learned) else np.nan,
+        *(gain.welch.low, gain.welch.high, gain.welch.p),
     )
 
 

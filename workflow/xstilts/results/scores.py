@@ -11,6 +11,7 @@ from dataclasses import asdict, astuple, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from xstilts.errors import InputError, nearest
@@ -129,6 +130,15 @@ class Results:
         """One row per cell that has a score: its key and whether it is degenerate."""
         keys = ["model", "recipe", "target", "seed", "degenerate"]
         return self.headline("avg")[keys]
+
+    @cached_property
+    def degenerate(self) -> dict[tuple[str, str, str], np.ndarray]:
+        """(model, recipe, target) -> whether the run of each seed is degenerate."""
+        keys = ["model", "recipe", "target"]
+        return {
+            key: np.isin(self.context.seeds, rows.loc[rows["degenerate"], "seed"])
+            for key, rows in self.scored.groupby(keys)
+        }
 
 
 def plain(text: str) -> str:

@@ -3,11 +3,13 @@
 A `Sample` is a quantity that is linear in scores (a score, a gain, a mean of gains, a slope): its
 value for every seed and, for each seed, its bootstrap replicates over the examples. All samples of
 a study use the same seeds and the same replicates, so that differences are paired.
+`verdicts` has the rule by which intervals become verdicts.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -20,20 +22,43 @@ BLOCK = 1 << 24  # bootstrap weights in memory at the same time
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % CI and a two-sided p against zero; NaN where the data say nothing."""
+    """A value with its 95 % CI and a two-sided p against zero; NaN where the data say nothing.
+
+    `p_adjusted` is corrected over a family of intervals; then `low` and `high` are simultaneous.
+    """
 
     value: float
     low: float = np.nan
     high: float = np.nan
     p: float = np.nan
+    error: float = np.nan  # standard error
+    freedom: float = np.nan
+    p_adjusted: float = np.nan
 
     @property
-    def excludes_zero(self) -> bool:
-        """Whether zero is outside the interval; false without an interval."""
-        return self.low > 0 or self.high < 0
+    def significant(self) -> bool:
+        """Whether the simultaneous CI excludes zero; false before the correction."""
+        return self.p_adjusted < ALPHA
 
 
 NOTHING = Interval(np.nan)
+
+
+class Error(NamedTuple):
+    """The variance of a sample's mean: total, degrees of freedom, and its parts."""
+
+    variance: float
+    freedom: float
+    by_run: Mapping[Hashable, float]  # variance from run to run, by key of `runs`
+    examples: float  # variance over examples, without its interaction with seeds
+
+    @property
+    def seeds(self) -> float:
+        """Variance of the mean that more seeds reduce."""
+        return sum(self.by_run.values())
+
+
+UNKNOWN = Error(np.nan, np.nan, {}, np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +66,12 @@ class Sample:
     """A quantity's value for each seed [seeds], and its replicates over examples.
 
     A missing seed is NaN, also in every combination with other samples. `examples` has the
-    replicates [replicates, seeds]; it is None if scores of single examples are unknown. `runs` are
-    the terms of `by_seed`, by training: the values of different keys vary independently. Without
-    `runs`, the sample counts as one training.
+    replicates [replicates, seeds]; it is None if scores of single examples are unknown.
+
+    `runs` are the terms of `by_seed`, by training, such as (model, recipe): the values of different
+    keys vary independently. A term is [recipes, seeds]: its own values, then the same quantity of
+    other recipes whose runs vary as much. The variance of a run is pooled over these rows. The
+    first part of a key names the pool. Without `runs`, the sample counts as one training.
     """
 
     by_seed: np.ndarray
@@ -51,8 +79,8 @@ class Sample:
     runs: Mapping[Hashable, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
-        if not self.runs:
-            object.__setattr__(self, "runs", {None: self.by_seed})
+        runs = self.runs or {None: self.by_seed}
+        object.__setattr__(self, "runs", {key: np.atleast_2d(run) for key, run in runs.items()})
 
     def __add__(self, other: "Sample") -> "Sample":
         both = self.examples is not None and other.examples is not None
@@ -87,35 +115,53 @@ class Sample:
 
     @cached_property
     def interval(self) -> Interval:
-        """95 % CI of the mean over seeds, for new seeds and new examples.
+        """95 % CI of the mean over seeds, for new seeds and new examples; no p with one seed.
 
-        With one seed it is for new examples only, and holds for this training only.
+        One seed borrows the variance of other recipes' runs. Without any, the CI is for new
+        examples only, and holds for this training only.
         """
-        variance, freedom = self.error
-        if np.isnan(variance):
-            return Interval(self.mean)
-        return t_interval(self.mean, float(np.sqrt(variance)), freedom)
+        return self._interval(self.error)
 
     @cached_property
-    def error(self) -> tuple[float, float]:
-        """Variance of the mean over seeds (NaN if unknown), and its degrees of freedom.
+    def welch(self) -> Interval:
+        """The same CI with each training's own variance (Welch 1947); no ends below 3 seeds."""
+        return self._interval(self._error(pooled=False)) if self.seeds > 2 else Interval(self.mean)
+
+    def _interval(self, error: Error) -> Interval:
+        if np.isnan(error.variance):
+            return Interval(self.mean)
+        interval = t_interval(self.mean, float(np.sqrt(error.variance)), error.freedom)
+        return interval if self.seeds > 1 else replace(interval, p=np.nan)
+
+    def share(self, run: Hashable) -> float:
+        """Part of the variance that is due to one of `runs`; 0 if unknown."""
+        part = self.error.by_run.get(run, 0.0)
+        return min(1.0, part / self.error.variance) if part > 0 else 0.0
+
+    @cached_property
+    def error(self) -> Error:
+        """Variance of the mean over seeds, NaN if unknown; the runs' variance is pooled."""
+        return self._error(pooled=True)
+
+    def _error(self, pooled: bool) -> Error:
+        """Return the variance of the mean over seeds.
 
         Seeds and examples are crossed random effects: Var = Σ s²/S + V − I/S, where s² is the
         variance of each of `runs` over S seeds, V the variance of the mean over bootstrap
         replicates, and I the variance of their interaction, which is part of both s² and V. The
-        degrees of freedom are those of Welch (1947) and Satterthwaite (1946). If only seeds vary,
-        they are between S − 1 and S − 1 times the number of `runs`; otherwise they are higher.
+        degrees of freedom are Satterthwaite's (1946), for the runs' variance alone: that of the
+        examples would raise them if the runs agree by chance, and with them false verdicts.
         Runs with the same seed are taken as independent. If they are positively correlated, the
         CI of a difference is too wide, never too narrow.
         """
-        count = self.seeds
-        if not count or (count == 1 and self.examples is None):
-            return np.nan, np.nan
         here = ~np.isnan(self.by_seed)
-        parts = np.zeros(1)
-        if count > 1:
-            parts = np.array([run[here].var(ddof=1) / count for run in self.runs.values()])
-        seeds, examples, interaction = float(parts.sum()), 0.0, 0.0
+        count = int(here.sum())
+        terms = {k: _run_variance(r if pooled else r[:1, here]) for k, r in self.runs.items()}
+        known = count and all(freedom for _, freedom in terms.values())
+        if not known and (count != 1 or self.examples is None):
+            return UNKNOWN
+        by_run = {key: variance / count if known else 0.0 for key, (variance, _) in terms.items()}
+        seeds, examples, interaction = sum(by_run.values()), 0.0, 0.0
         if self.examples is not None:
             kept = self.examples[:, here]
             examples = float(kept.mean(axis=1).var(ddof=1))
@@ -123,8 +169,8 @@ class Sample:
                 single = kept.var(axis=0, ddof=1).mean()
                 interaction = max(0.0, single - examples) / (count - 1)
         variance = max(seeds + examples - interaction, seeds, examples)
-        freedom = (count - 1) * variance**2 / (parts**2).sum() if seeds > 0 else np.inf
-        return variance, freedom
+        freedom = _satterthwaite(by_run, terms, pooled) if seeds > 0 else np.inf
+        return Error(variance, freedom, by_run, max(0.0, examples - interaction))
 
     def replicates(self, draws: np.ndarray) -> np.ndarray:
         """Return bootstrap replicates of the mean; `draws` come from `seed_draws`."""
@@ -138,6 +184,33 @@ class Sample:
             return drawn[:, 0]
         chosen = (draws[:, : count - 1] * count).astype(int)
         return np.take_along_axis(drawn, chosen, axis=1).mean(axis=1)
+
+
+def _run_variance(rows: np.ndarray) -> tuple[float, int]:
+    """Return the variance within rows [recipes, seeds], and its degrees of freedom."""
+    known = ~np.isnan(rows)
+    counts = known.sum(axis=1, keepdims=True)
+    centred = np.where(known, rows, 0)
+    centred = np.where(known, rows - centred.sum(axis=1, keepdims=True) / np.maximum(counts, 1), 0)
+    freedom = int(np.maximum(counts - 1, 0).sum())
+    return (float((centred**2).sum()) / freedom, freedom) if freedom else (np.nan, 0)
+
+
+def _satterthwaite(
+    by_run: Mapping[Hashable, float], terms: Mapping[Hashable, tuple[float, int]], pooled: bool
+) -> float:
+    """Return the degrees of freedom of a sum of variances.
+
+    Runs of one pool share their estimate, so they count as one, with the fewest of their degrees.
+    """
+    pools: dict[Hashable, list[Hashable]] = {}
+    for key in by_run:
+        pools.setdefault(key[0] if pooled and isinstance(key, tuple) else key, []).append(key)
+    parts = [
+        (sum(by_run[key] for key in keys), min(terms[key][1] for key in keys))
+        for keys in pools.values()
+    ]
+    return sum(part for part, _ in parts) ** 2 / sum(part**2 / own for part, own in parts)
 
 
 def combine(samples: Sequence[Sample], weights: Iterable[float]) -> Sample:
@@ -166,20 +239,15 @@ def random_mean(samples: Sequence[Sample]) -> Interval:
     if not samples:
         return NOTHING
     total, groups = mean(samples), len(samples)
-    fixed, freedom = total.error
+    fixed, freedom = total.error[:2]
     between = np.var([sample.mean for sample in samples], ddof=1) / groups if groups > 1 else 0.0
     if not between > 0:
         return total.interval
     parts = [(float(between), groups - 1), (0.0 if np.isnan(fixed) else fixed, freedom)]
     variance = sum(part for part, _ in parts)
     inverse = sum(part**2 / own for part, own in parts if part > 0)
-    return t_interval(total.mean, float(np.sqrt(variance)), variance**2 / inverse)
-
-
-def slope_weights(x: Sequence[float]) -> np.ndarray:
-    """Weights whose sum with the values at `x` is the slope of the least-squares line."""
-    centred = np.asarray(x, float) - np.mean(x)
-    return centred / (centred @ centred)
+    interval = t_interval(total.mean, float(np.sqrt(variance)), variance**2 / inverse)
+    return interval if any(sample.seeds > 1 for sample in samples) else replace(interval, p=np.nan)
 
 
 def t_interval(value: float, error: float, freedom: float) -> Interval:
@@ -188,7 +256,7 @@ def t_interval(value: float, error: float, freedom: float) -> Interval:
         return Interval(value, value, value, 1.0 if value == 0 else np.nan)
     half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
     p = float(2 * stats.t.sf(abs(value) / error, freedom))
-    return Interval(value, value - half, value + half, p)
+    return Interval(value, value - half, value + half, p, error, freedom)
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
@@ -200,19 +268,46 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return t_interval(float(values.mean()), error, len(values) - 1)
 
 
-def line_interval(x: Sequence[float], y: Sequence[float]) -> Interval:
-    """Return Student's CI of a least-squares slope from its residuals; NaN ends below 3 points."""
-    if len(x) < 3:
-        return Interval(float(slope_weights(x) @ np.asarray(y, float)))
-    line = stats.linregress(x, y)
-    return t_interval(float(line.slope), float(line.stderr), len(x) - 2)
+def within(x: Sequence[float], groups: Sequence[Hashable] | None = None) -> np.ndarray:
+    """Return x minus the mean of its group; one group by default."""
+    x, groups = np.asarray(x, float), list(groups or [None] * len(x))
+    means = {
+        group: np.mean([v for v, g in zip(x, groups, strict=True) if g == group])
+        for group in set(groups)
+    }
+    return x - np.array([means[group] for group in groups])
+
+
+def slope_weights(x: Sequence[float], groups: Sequence[Hashable] | None = None) -> np.ndarray:
+    """Weights whose sum with the values at `x` is their least-squares slope.
+
+    With groups, it is the common slope of parallel lines, one per group (analysis of covariance).
+    """
+    centred = within(x, groups)
+    return centred / (centred @ centred)
+
+
+def line_interval(
+    x: Sequence[float], y: Sequence[float], groups: Sequence[Hashable] | None = None
+) -> Interval:
+    """Return Student's CI of a (common) slope from residuals; NaN ends without freedom."""
+    weights, centred = slope_weights(x, groups), within(x, groups)
+    slope = float(weights @ np.asarray(y, float))
+    freedom = len(x) - len(set(groups or [None])) - 1
+    if freedom < 1:
+        return Interval(slope)
+    residuals = within(y, groups) - slope * centred
+    error = np.sqrt(residuals @ residuals / freedom / (centred @ centred))
+    return t_interval(slope, float(error), freedom)
 
 
 # ------------------------------------------------------------------------------------ bootstrap
 
 
 def ratio_replicates(
-    groups: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], replicates: int = REPLICATES
+    groups: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    replicates: int = REPLICATES,
+    count: int | None = None,
 ) -> list[np.ndarray]:
     """Return bootstrap replicates of 100 Σ top / Σ bottom: [replicates, systems] per group.
 
@@ -220,9 +315,10 @@ def ratio_replicates(
     An example has the same Poisson(1) weight for all systems and for all groups that share its
     code, so the translations of an example are drawn together. If equal codes are different
     examples, this does no harm: independent values stay uncorrelated. An undefined ratio is 0.
+    `count` is the number of codes: with the same one, a subset has the weights of the complete set.
     """
     random = np.random.default_rng(_SEED)
-    count = 1 + max(int(codes.max()) for codes, _, _ in groups)
+    count = count or 1 + max(int(codes.max()) for codes, _, _ in groups)
     blocks: list[list[np.ndarray]] = [[] for _ in groups]
     step = max(1, BLOCK // count)
     for start in range(0, replicates, step):
@@ -270,17 +366,6 @@ def ranking(samples: Sequence[Sample]) -> list[Rank]:
 # ------------------------------------------------------------------------------ tests and effects
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
-    """Return Holm's (1979) corrected p of a family of tests; NaN stays NaN and does not count."""
-    p = np.asarray(p, float)
-    corrected = np.full(len(p), np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    factors = len(order) - np.arange(len(order))
-    corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
-    return corrected
-
-
 def cohen_h(score: float, other: float) -> float:
     """Cohen's h of two scores in percent: 0.2 is small, 0.5 medium, 0.8 large (Cohen 1988).
 
@@ -291,14 +376,26 @@ def cohen_h(score: float, other: float) -> float:
     return float(first - second)
 
 
-def permutation_p(statistic: Callable[[np.ndarray], float], groups: Sequence[int]) -> float:
-    """Return the one-sided p of a statistic of exchangeable group labels (large is extreme)."""
-    groups = np.asarray(groups)
+def permuted(table: np.ndarray) -> np.ndarray:
+    """Return REPLICATES copies of [orders, seeds], each seed's values permuted on their own.
+
+    Missing values stay where they are.
+    """
     random = np.random.default_rng(_SEED)
-    observed = statistic(groups)
-    permuted = [statistic(random.permutation(groups)) for _ in range(REPLICATES * 2 - 1)]
-    hits = np.sum(np.asarray(permuted) >= observed * (1 - 1e-12))
-    return float((1 + hits) / (1 + len(permuted)))
+    copies = np.broadcast_to(table, (REPLICATES, *table.shape)).copy()
+    for seed in range(table.shape[1]):
+        known = np.flatnonzero(~np.isnan(table[:, seed]))
+        copies[:, known, seed] = random.permuted(copies[:, known, seed], axis=1)
+    return copies
+
+
+def permutation_p(statistic: Callable[[np.ndarray], np.ndarray], table: np.ndarray) -> float:
+    """Return the one-sided p of a statistic of [..., orders, seeds] if orders do not matter.
+
+    A seed's values are exchanged only with each other, so what a seed's runs share is no evidence.
+    """
+    hits = np.sum(statistic(permuted(table)) >= statistic(table) * (1 - 1e-12))
+    return float((1 + hits) / (1 + REPLICATES))
 
 
 # --------------------------------------------------------------------------- variance, agreement
@@ -363,30 +460,3 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> Interval:
     half = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt((1 + rho**2 / 2) / (len(x) - 3))
     low, high = np.tanh(np.arctanh(rho) + np.array([-half, half]))
     return Interval(rho, float(low), float(high), p)
-
-
-def kendall_w(table: np.ndarray) -> tuple[float, float]:
-    """Return Kendall's W, the agreement of judges [judges, items] on the order of items, and p.
-
-    W is 0 to 1 and corrected for ties; p is from permuting the ranks of each judge. Both are NaN
-    below two judges or three items.
-    """
-    table = np.asarray(table, float)
-    judges, items = table.shape if table.ndim == 2 else (0, 0)
-    if judges < 2 or items < 3:
-        return np.nan, np.nan
-    ranks = stats.rankdata(table, axis=1)
-    ties = sum((np.unique(row, return_counts=True)[1] ** 3).sum() - items for row in ranks)
-    scale = judges**2 * (items**3 - items) - judges * ties
-    if scale == 0:
-        return np.nan, np.nan
-
-    def agreement(ranks: np.ndarray) -> np.ndarray:
-        totals = ranks.sum(axis=-2)
-        return 12 * ((totals - totals.mean(-1, keepdims=True)) ** 2).sum(-1) / scale
-
-    observed = float(agreement(ranks))
-    random = np.random.default_rng(_SEED)
-    shuffled = random.permuted(np.broadcast_to(ranks, (1999, judges, items)), axis=2)
-    hits = np.sum(agreement(shuffled) >= observed * (1 - 1e-12))
-    return observed, float((1 + hits) / 2000)

@@ -1,0 +1,140 @@
+"""How a verdict is made: one rule for text, tables, figures, page and terminal.
+
+1. The variance between runs is pooled over the recipes of a model and target that have two or more
+   seeds. Welch's interval, with each recipe's own variance, is shown beside it from three seeds.
+2. Estimates that are shown together are a family. Their intervals are simultaneous: with 95 %
+   probability all of them hold the truth, also that of the estimate that happens to be the largest.
+   Gains share the runs of their baseline, as in Dunnett's test (1955); other families use Šidák's
+   inequality (1967).
+3. An estimate is significant if its simultaneous interval excludes zero. Nothing else decides.
+4. One seed gives an interval, borrowed from the runs of other recipes, but no p, rank or verdict.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from scipy import special, stats
+from scipy.optimize import brentq
+
+from xstilts.results.statistics import LEVEL, Interval
+
+POWER = 0.8  # "in four of five cases"
+DEFAULT_SD = 1.5  # points between runs, before any is measured
+MOST_SEEDS = 200
+STEPS = 20  # correlations are rounded down to one of so many, so that limits are found once
+
+
+def family(
+    intervals: Sequence[Interval],
+    blocks: Sequence[Hashable] | None = None,
+    shared: Sequence[float] | None = None,
+) -> list[Interval]:
+    """Return intervals with simultaneous ends and adjusted p; those without p stay as they are.
+
+    The members of a block share the runs of a baseline, which are the part `shared` of their
+    variance. A block gets its share of the error by its size; the smallest correlation and the
+    fewest degrees of freedom in it hold for all, which is conservative.
+    """
+    tested = [n for n, interval in enumerate(intervals) if not np.isnan(interval.p)]
+    blocks = list(range(len(intervals))) if blocks is None else list(blocks)
+    shared = [0.0] * len(intervals) if shared is None else list(shared)
+    members: dict[Hashable, list[int]] = {}
+    for n in tested:
+        members.setdefault(blocks[n], []).append(n)
+    adjusted = list(intervals)
+    for block in members.values():
+        size, ratio = len(block), len(tested) / len(block)
+        correlation = np.floor(STEPS * min(shared[n] for n in block)) / STEPS
+        freedom = min(_freedom(intervals[n]) for n in block)
+        limit = critical(size, len(tested), freedom, correlation)
+        for n in block:
+            adjusted[n] = _simultaneous(intervals[n], limit, size, ratio, freedom, correlation)
+    return adjusted
+
+
+def _freedom(interval: Interval) -> float:
+    return np.inf if np.isnan(interval.freedom) else interval.freedom
+
+
+def _simultaneous(
+    interval: Interval, limit: float, size: int, ratio: float, freedom: float, correlation: float
+) -> Interval:
+    if np.isnan(interval.error):  # a test without a t statistic, such as a permutation test
+        return replace(interval, p_adjusted=float(-np.expm1(size * ratio * np.log1p(-interval.p))))
+    t, half = abs(interval.value) / interval.error, limit * interval.error
+    p = 1 - all_within(t, size, freedom, correlation) ** ratio
+    ends = {"low": interval.value - half, "high": interval.value + half}
+    return replace(interval, **ends, p_adjusted=float(max(p, interval.p)))
+
+
+@cache
+def critical(size: int, tests: int, freedom: float, correlation: float = 0.0) -> float:
+    """Critical |t| of a block of `size` estimates in a family of `tests`."""
+    level = LEVEL ** (size / tests)
+    if size == 1 or correlation <= 0:
+        return float(stats.t.ppf((1 + level ** (1 / size)) / 2, freedom))
+    low, high = (stats.t.ppf((1 + q) / 2, freedom) for q in (level, level ** (1 / size)))
+    return float(brentq(lambda t: all_within(t, size, freedom, correlation) - level, low, high))
+
+
+def all_within(limit: float, size: int, freedom: float, correlation: float = 0.0) -> float:
+    """Probability that `size` equally correlated values of Student's t are within ±limit.
+
+    They share their denominator and, for Dunnett's test, the part `correlation` of their variance.
+    Without correlation they count as independent, which is Šidák's bound.
+    """
+    if size == 1 or correlation <= 0:
+        return float((1 - 2 * stats.t.sf(limit, freedom)) ** size)
+    scale, scale_weights = _scales(freedom)
+    common, common_weights = _normal()
+    loading, rest = np.sqrt(correlation), np.sqrt(1 - correlation)
+    upper, shift = limit * scale[:, None], loading * common
+    inside = special.ndtr((upper - shift) / rest) - special.ndtr((-upper - shift) / rest)
+    return float(scale_weights @ (inside**size @ common_weights))
+
+
+@cache
+def _normal() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the expectation over a standard normal value."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(20)
+    return nodes, weights / weights.sum()
+
+
+@cache
+def _scales(freedom: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the expectation over sqrt(chi² / freedom), dense where it is small."""
+    if np.isinf(freedom):
+        return np.ones(1), np.ones(1)
+    nodes, weights = np.polynomial.legendre.leggauss(32)
+    half = (nodes + 1) / 2
+    return np.sqrt(stats.chi2.ppf(half**3, freedom) / freedom), weights / 2 * 3 * half**2
+
+
+# ---------------------------------------------------------------------------------------- power
+
+
+def detectable(error: float, freedom: float, tests: int = 1) -> float:
+    """Smallest effect that is significant in four of five studies, from its standard error."""
+    limit = critical(1, tests, freedom)
+    scale, weights = _scales(freedom)
+
+    def power(shift: float) -> float:
+        return float(
+            weights @ (special.ndtr(shift - limit * scale) + special.ndtr(-shift - limit * scale))
+        )
+
+    return error * float(brentq(lambda shift: power(shift) - POWER, 0, 3 * limit + 5))
+
+
+def gain_power(sd: float, seeds: int, recipes: int = 1, tests: int = 1) -> float:
+    """Smallest gain found in four of five studies; the run variance is pooled over all recipes."""
+    return detectable(sd * np.sqrt(2 / seeds), (recipes + 1) * (seeds - 1), tests)
+
+
+def seeds_for(effect: float, sd: float, recipes: int = 1, tests: int = 1) -> int | None:
+    """Smallest number of seeds that finds a gain of this size; None above MOST_SEEDS."""
+    return next(
+        (n for n in range(2, MOST_SEEDS + 1) if gain_power(sd, n, recipes, tests) <= effect), None
+    )
