@@ -22,12 +22,11 @@ SEEDS = (1, 2, 3)
 def run(name, samples, folder=None, **facts):
     """Run an analysis; with a folder, also write its files there and check them."""
     table = gains(samples)
-    outcome = analyses.run(
-        name, samples, Facts("Does it?", **{"recipes": {}, **facts}, gains=table)
-    )
+    known = Facts("Does it?", **{"recipes": {}, **facts}, gains=table)
+    outcome = analyses.run(name, samples, known)
     assert outcome.answer.analysis == name
     if folder:
-        report = write_answer(outcome, table, Report(samples.results, ()), folder)
+        report = write_answer(outcome, Report(replace(samples.results, gains=table), ()), folder)
         assert all(path.stat().st_size for path in report.files)
         assert Answer.model_validate_json((folder / "answer.json").read_text()) == outcome.answer
         assert len(list(folder.glob("*.svg"))) == len(outcome.answer.figures) > 0

@@ -4,7 +4,7 @@ import pytest
 
 from tests import CONFIG
 from xstilts.config.project import read_entries
-from xstilts.config.schema import Task
+from xstilts.config.schema import MODEL, Model, Task
 from xstilts.recipe import TASK, parse
 
 LAB = ["en", "xa", "xb", "xc", "xd"]
@@ -26,3 +26,22 @@ def test_languages_of_a_part(part, languages):
     [part] = parse(part).parts
     task = read_entries(CONFIG / "tasks", Task, TASK)[part.task]
     assert task.languages_of(part) == languages
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ({"hub": {"repository": "FacebookAI/xlm-roberta-base"}}, "xlm-roberta"),
+        ({"hub": {"repository": "google/mt5-xl"}, "form": "text-to-text"}, "mt5, text to text"),
+        ({"hub": {"repository": "google/mt5-xxl"}, "family": "mT5"}, "mT5"),
+        ({"local": {"folder": "~/models/mBERT-large-cased"}}, "mbert"),
+    ],
+)
+def test_models_that_differ_in_size_are_a_family(model, family):
+    assert Model.model_validate(model).kin == family
+
+
+def test_a_new_model_belongs_to_its_model_type():
+    models = read_entries(CONFIG / "models", Model, MODEL)
+    assert models["lab_w24"].kin == models["lab_w96"].kin == "xlm-roberta"
+    assert models["xlmr-base"].kin == models["xlmr-xxl"].kin == "XLM-R"

@@ -25,9 +25,9 @@ ANSWER = {
     ],
 }
 GAINS = (
-    "model,recipe,target,language,gain,low,high,p,p_holm,effect,seeds,n,degenerate\n"
-    "m0,i0,t0,zero_shot,1.5,0.25,2.75,0.01,0.02,0.1,2,500,0\n"
-    "m0,i2,t1,he,-1.0,NA,NA,NA,NA,NA,1,500,0\n"
+    "model,recipe,target,language,gain,low,high,p,p_adjusted,significant,effect,seeds,n,degenerate\n"
+    "m0,i0,t0,zero_shot,1.5,0.25,2.75,0.01,0.02,True,0.1,2,500,0\n"
+    "m0,i2,t1,he,-1.0,NA,NA,NA,NA,False,NA,1,500,0\n"
 )
 
 
@@ -60,10 +60,16 @@ def test_equal_results_give_an_equal_page(view):
 def test_answer_and_intervals_come_from_the_files(view):
     text = page(view, answer_json=json.dumps(ANSWER), gains_csv=GAINS)
     assert "By 2.1 points, 0.4 to 3.8." in text
-    assert "0.40 to 3.80" in text
+    assert "+0.4 to +3.8" in text
     intervals = data(text)["intervals"]
     expected = {"model": [0], "recipe": [1], "target": [0], "language": ["zero_shot"]}
-    assert intervals == expected | {"gain": [150], "low": [25], "high": [275], "p": [0.02]}
+    assert intervals == expected | {
+        "gain": [1.5],
+        "low": [0.25],
+        "high": [2.75],
+        "significant": [1],
+        "p": [0.02],
+    }
 
 
 def test_page_and_figures_have_the_same_colours(view):

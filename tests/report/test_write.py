@@ -43,7 +43,7 @@ def test_terminal_shows_table_and_folder(tmp_path):
     stream = io.StringIO()
     terminal(report, Console(file=stream, width=80))
     text = stream.getvalue()
-    assert "+3.5 ± 0.7" in text
+    assert "+3.5 [" in text
     assert "Warning: one [bold]thing[/bold]" in text
     for path in report.files:
         assert str(path) in text

@@ -8,7 +8,6 @@ from tests.simulated import LANGUAGES, simulate
 from xstilts.errors import InputError
 from xstilts.results.samples import GAIN_COLUMNS, Samples, gains, read_examples
 from xstilts.results.scores import MEAN, summarise
-from xstilts.results.statistics import holm
 
 
 def study(tmp_path, **changes):
@@ -33,14 +32,30 @@ def test_gains_are_those_of_the_table(tmp_path):
     assert table.loc[("nli", MEAN, "zero_shot"), "n"] == 600
 
 
-def test_p_is_corrected_over_gains_shown_together(tmp_path):
+def test_verdicts_follow_simultaneous_intervals(tmp_path):
     table = gains(study(tmp_path, recipes=("none", "nli", "qqp")))
     assert list(table) == GAIN_COLUMNS
-    zero_shot = table[(table["language"] == "zero_shot") & (table["target"] != MEAN)]
-    assert len(zero_shot) == 4
-    assert zero_shot["p_holm"].to_numpy() == pytest.approx(holm(zero_shot["p"]))
-    single = table[table["language"].isin(LANGUAGES)]
-    assert single["p_holm"].to_numpy() == pytest.approx(holm(single["p"]))
+    assert (table["significant"] == (table["p_adjusted"] < 0.05)).all()
+    assert (table["significant"] == ((table["low"] > 0) | (table["high"] < 0))).all()
+    assert 0 < table["significant"].sum() < len(table)
+    assert (table["p_adjusted"] >= table["p"]).all()
+    mean_gain = table[(table["target"] == MEAN) & (table["language"] == "zero_shot")]
+    cells = table[(table["target"] != MEAN) & (table["language"] == "zero_shot")]
+    assert (mean_gain["high"] - mean_gain["low"]).max() < (cells["high"] - cells["low"]).max()
+
+
+def test_a_subset_shares_the_bootstrap_of_its_target(tmp_path):
+    """Else the error of a difference between both would be that of two test sets."""
+    half = {x: set(map(str, range(100, 200))) for x in LANGUAGES}  # not the first examples
+    samples = study(tmp_path, targets=("qa",), subsets={"half": half})
+    whole = samples.score("xlmr", "nli", "qa", "xa").examples[:, 0]
+    inside, outside = (
+        samples.subset_score("xlmr", "nli", "qa", "xa", "half", part).examples[:, 0]
+        for part in (True, False)
+    )
+    assert np.corrcoef(whole, inside)[0, 1] > 0.5
+    assert np.corrcoef(whole, outside)[0, 1] > 0.5
+    assert abs(np.corrcoef(inside, outside)[0, 1]) < 0.15
 
 
 def test_a_subset_is_scored_on_its_own_examples(tmp_path):

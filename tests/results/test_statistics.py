@@ -1,8 +1,9 @@
 """The statistics against closed forms, other implementations and simulations with a known truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -10,8 +11,6 @@ from xstilts.results.statistics import (
     Sample,
     cohen_h,
     combine,
-    holm,
-    kendall_w,
     line_interval,
     mean,
     mean_interval,
@@ -88,9 +87,13 @@ def simulated_gain(random, *, gain=3.0, seeds=3, n=300, seed_sd=1.0):
     right = (stats.norm.cdf(own) < (60 + shift) / 100).astype(float)
     [drawn] = ratio_replicates([(np.arange(n), right, np.ones_like(right))], 200)
     points = 100 * right.mean(0)
+    table = points.reshape(2, seeds)
     first, second = (
-        Sample(points[part], drawn[:, part], {name: points[part]})
-        for name, part in (("none", slice(None, seeds)), ("nli", slice(seeds, None)))
+        Sample(own, replicates, {("xlmr", name): np.stack([own, other])})
+        for name, own, other, replicates in (
+            ("none", *table, drawn[:, :seeds]),
+            ("nli", *table[::-1], drawn[:, seeds:]),
+        )
     )
     return second - first
 
@@ -104,7 +107,8 @@ def test_the_interval_of_a_gain_covers_it(seeds, seed_sd):
     share = covered(
         3.0, lambda random: simulated_gain(random, seeds=seeds, seed_sd=deviations).interval
     )
-    assert 0.92 <= share <= 0.995
+    # without variation between runs, two seeds give 2 degrees of freedom to an error of nothing
+    assert 0.92 <= share <= (0.999 if (seeds, seed_sd) == (2, 0) else 0.995)
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
@@ -123,7 +127,7 @@ def test_the_interval_of_a_slope_covers_it(seeds, shared):
 
 def test_two_trainings_give_welchs_interval():
     first, second = np.array([1.0, 4.0, 2.0]), np.array([7.0, 1.0, 9.0])
-    found = (Sample(first, None, {"a": first}) - Sample(second, None, {"b": second})).interval
+    found = (Sample(first, None, {"a": first}) - Sample(second, None, {"b": second})).welch
     expected = stats.ttest_ind(first, second, equal_var=False)
     assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
     assert found.p == pytest.approx(expected.pvalue)
@@ -145,7 +149,7 @@ def test_one_seed_without_examples_has_no_interval():
     found = Sample(np.array([2.0, np.nan]), None).interval
     assert found.value == 2
     assert np.isnan([found.low, found.high, found.p]).all()
-    assert not found.excludes_zero
+    assert not found.significant
 
 
 def test_seeds_alone_give_students_interval():
@@ -197,31 +201,22 @@ def test_ranks_are_certain_only_if_systems_differ():
 # ------------------------------------------------------------------------------ tests and effects
 
 
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.01, np.nan, 0.5]) == pytest.approx([0.02, np.nan, 0.5], nan_ok=True)
-    assert len(holm([])) == 0
-
-
-@given(st.lists(P, min_size=1, max_size=8))
-def test_holm_is_between_p_and_bonferroni(p):
-    corrected = holm(p)
-    assert (corrected >= p).all()
-    assert (corrected <= np.minimum(1, np.array(p) * len(p)) + 1e-12).all()
-    order = np.argsort(p, kind="stable")
-    assert (np.diff(corrected[order]) >= 0).all()
-
-
 def test_cohens_h():
     assert cohen_h(75, 50) == pytest.approx(np.pi / 6)  # 2 asin √¾ − 2 asin √½
     assert cohen_h(50, 75) == -cohen_h(75, 50)
     assert cohen_h(100, 0) == pytest.approx(np.pi)
 
 
-def test_permutation_p():
-    values, labels = np.array([1, 2, 3, 11, 12, 13.0]), [0, 0, 0, 1, 1, 1]
-    p = permutation_p(lambda groups: abs(values[groups == 0].mean() - values.mean()), labels)
-    assert p == pytest.approx(0.1, abs=0.02)  # 2 of 20 ways are as extreme
+def test_permutation_p_exchanges_orders_within_a_seed():
+    table = np.array([[1.0, 11, 21], [2, 12, 22], [3, 13, 23]])  # seeds differ more than orders
+
+    def between(table):
+        return np.var(np.mean(table, axis=-1), axis=-1)
+
+    assert permutation_p(between, table) == pytest.approx(1 / 36, abs=0.02)  # 6³ ways, 6 as extreme
+    assert permutation_p(between, table[:, ::-1]) < 0.05
+    shuffled = np.array([[1.0, 12, 23], [2, 13, 21], [3, 11, 22]])  # all orders have mean 12
+    assert permutation_p(between, shuffled) == 1
 
 
 # --------------------------------------------------------------------------- variance, agreement
@@ -259,7 +254,7 @@ def test_equal_groups_add_no_variance():
     row = Sample(np.array([1.0, 2.0, 4.0]), None)
     assert random_mean([row, row]) == random_mean([row]) == row.interval
     one_seed = [Sample(np.array([value, np.nan]), None) for value in (1.0, 2.0, 6.0)]
-    assert random_mean(one_seed) == mean_interval([1, 2, 6])
+    assert random_mean(one_seed) == replace(mean_interval([1, 2, 6]), p=np.nan)  # no verdict
     assert np.isnan(random_mean([]).value)
 
 
@@ -286,14 +281,3 @@ def test_spearman_covers_the_correlation():
         return spearman(x, 0.6 * x + 0.8 * random.normal(size=25))
 
     assert 0.92 <= covered(rho, make) <= 0.98
-
-
-def test_kendalls_w():
-    assert kendall_w([[1, 2, 3, 4]] * 3)[0] == pytest.approx(1)
-    w, p = kendall_w([[1, 2, 3], [3, 2, 1]])
-    assert w == pytest.approx(0)
-    assert p == 1
-    ranks = np.array([[1, 2, 3, 4, 5], [2, 1, 3, 5, 4], [1, 3, 2, 4, 5]])
-    rho = np.mean([stats.spearmanr(a, b)[0] for a, b in [ranks[:2], ranks[1:], ranks[::2]]])
-    assert kendall_w(ranks)[0] == pytest.approx((2 * rho + 1) / 3)  # of three judges
-    assert np.isnan(kendall_w([[1, 2, 3]])[0])

@@ -13,6 +13,7 @@ from rich.console import Console
 from tests.results.test_scores import cells, lab, score, write
 from xstilts.grid.artefacts import Cell
 from xstilts.results import tables
+from xstilts.results.samples import judge
 from xstilts.results.scores import Context, collect
 from xstilts.results.tables import (
     escape,
@@ -42,9 +43,12 @@ def lines_of(text: str, start: str) -> list[str]:
 
 
 def test_markdown_shows_scores_gains_best_and_floor(tmp_path):
-    text = markdown(collect(*lab(tmp_path, labels={"random": "random weights", "nli": "NLI"})))
+    results = judge(collect(*lab(tmp_path, labels={"random": "random weights", "nli": "NLI"})))
+    text = markdown(results)
     average, zero_shot = lines_of(text, "| NLI |")
-    assert zero_shot.startswith("| NLI | **54.0 ± 1.4** (+3.5 ± 0.7) | **64.0 ± 1.4** (+3.5 ± 0.7)")
+    row = results.gains.set_index(["recipe", "target", "language"]).loc[("nli", "qa", "zero_shot")]
+    ci = f"(+3.5 [{signed(row['low'])}, {signed(row['high'])}])"  # not significant: no star
+    assert zero_shot.startswith(f"| NLI | **54.0 ± 1.4** {ci} | **64.0 ± 1.4** {ci}")
     assert "**56.0 ± 1.4**" in average
     assert lines_of(text, "| none |")[1] == "| none | 50.5 ± 0.7 | 60.5 ± 0.7 | 55.5 ± 0.7 |"
     floor = text.index("| none (random weights) | 22.5")
@@ -58,9 +62,11 @@ def test_markdown_shows_scores_gains_best_and_floor(tmp_path):
 
 def test_missing_cells_are_shown_and_counted(tmp_path):
     missing = (*cells(recipes="nli", targets="qa"), Cell("xlmr", "nli", "pos", 1))
-    text = markdown(collect(*lab(tmp_path, missing)))
+    text = markdown(judge(collect(*lab(tmp_path, missing))))
     assert "9 of 12 runs are scored; 3 are missing" in text
-    assert lines_of(text, "| nli |")[0] == "| nli | – | **67.0‡** (+4.0) | – |"
+    [average, _] = lines_of(text, "| nli |")  # one seed has no CI of its own: it is borrowed
+    assert average.startswith("| nli | – | **67.0‡** (+4.0 ")
+    assert "*)" not in average.replace("**", "")
     for line in lines_of(text, "|"):
         assert all(part.strip() for part in line.strip("|").split("|"))
 
@@ -68,8 +74,8 @@ def test_missing_cells_are_shown_and_counted(tmp_path):
 def test_degenerate_runs_are_marked_and_counted(tmp_path):
     study = cells(recipes="none nli", targets="qa")
     scores = [score(c, {"en": 50.0, "xa": 30.0}, degenerate=c.recipe == "nli") for c in study]
-    text = markdown(collect(write(tmp_path, *scores), Context("lab", study)))
-    assert "| nli | **40.0 ± 0.0†** (+0.0 ± 0.0)" in text  # a tie: both are the best
+    text = markdown(judge(collect(write(tmp_path, *scores), Context("lab", study))))
+    assert r"| nli | **40.0 ± 0.0†** (+0.0 [0.0, 0.0])" in text  # a tie: both are the best
     assert "| none | **40.0 ± 0.0** |" in text
     assert "2 of 4 scored runs" in text
 
@@ -116,12 +122,14 @@ def test_escaped_text_starts_no_block(text):
 
 def test_csv_holds_the_numbers_of_the_tables(tmp_path):
     missing = (Cell("xlmr", "nli", "pos", 2), *cells(recipes="none", model="random"))
-    rows = list(csv.DictReader(io.StringIO(table_csv(collect(*lab(tmp_path, missing))))))
+    rows = list(csv.DictReader(io.StringIO(table_csv(judge(collect(*lab(tmp_path, missing)))))))
     assert {row["average"] for row in rows} == {"avg", "zero_shot"}
     keyed = {tuple(row[k] for k in ("average", "model", "recipe", "target")): row for row in rows}
     assert len(keyed) == len(rows) == 2 * 3 * 3
     one = keyed["zero_shot", "xlmr", "nli", "qa"]
-    assert (one["mean"], one["gain"], one["gain_sd"]) == ("54.0000", "3.5000", "0.7071")
+    assert (one["mean"], one["gain"], one["sd"]) == ("54.0000", "3.5000", "1.4142")
+    assert float(one["low"]) < 3.5 < float(one["high"])
+    assert one["significant"] == "False"
     assert (one["metric"], one["seeds"], one["wanted"]) == ("f1", "2", "2")
     assert keyed["avg", "xlmr", "nli", "pos"]["sd"] == "NA"
     assert keyed["avg", "random", "none", "qa"]["mean"] == "NA"
@@ -143,12 +151,12 @@ def test_terminal_fits_its_width_and_needs_no_colour(tmp_path):
     targets = " ".join(f"target{i}" for i in range(9))
     study = cells(targets=targets)
     scores = [score(c, {"en": 50.0, "xa": 45.0 + (c.recipe == "nli")}) for c in study]
-    results = collect(write(tmp_path, *scores), Context("wide", study))
+    results = judge(collect(write(tmp_path, *scores), Context("wide", study)))
     text = shown(results)
     assert max(map(len, text.splitlines())) <= 80
     assert all(text.count(f"target{i}") == 2 for i in range(9))
-    assert "*48.0 ± 0.0" in text
-    assert "+0.5 ± 0.0" in text
+    assert "»48.0 ± 0.0" in text
+    assert "+0.5 [" in text
     assert "\x1b" not in text
 
 

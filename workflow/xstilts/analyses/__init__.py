@@ -171,7 +171,7 @@ def power(
         )
     typical = sorted(known, key=lambda sample: sample.error.variance)[len(known) // 2]
     error, seeds = typical.error, typical.seeds
-    least = detectable(float(np.sqrt(error.variance)), error.freedom, tests)
+    least = detectable(float(np.sqrt(error.variance)), error.freedom, tests, error.examples)
     sd = np.sqrt(np.median([part * seeds for part in error.by_run.values()]))
     measured = f" and the run SD of {signed(sd)} points measured so far" if unit == POINTS else ""
     return (
@@ -185,7 +185,7 @@ def _needed(error: Error, seeds: int, tests: int) -> int | None:
     for count in range(2, MOST_SEEDS + 1):
         variance = error.seeds * seeds / count + error.examples
         freedom = error.freedom * (count - 1) / (seeds - 1)
-        if detectable(float(np.sqrt(variance)), freedom, tests) <= 1:
+        if detectable(float(np.sqrt(variance)), freedom, tests, error.examples) <= 1:
             return count
     return None
 

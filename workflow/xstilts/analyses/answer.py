@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from xstilts.config.schema import Analysis
-from xstilts.results.tables import MISSING, escape, markdown_lines, p_value, signed
+from xstilts.results.tables import MISSING, STAR, escape, markdown_lines, p_value, signed
 
 ANALYSES: tuple[str, ...] = get_args(Analysis)
 POINTS, SHARE = "points", "share"
@@ -53,7 +53,7 @@ class Answer(_Frozen):
 def markdown(answer: Answer) -> str:
     """Return the text of `answer.md`: question, finding, figures, caveats, estimates."""
     lines = [f"# {escape(answer.question)}", ""]
-    for sentence in [*answer.finding.splitlines(), *filter(None, [answer.power])]:
+    for sentence in [*answer.finding.splitlines(), *answer.power.splitlines()]:
         lines += [escape(sentence), ""]
     for stem in answer.figures:
         lines += [f"![{escape(answer.question)}]({stem}.png)", ""]
@@ -63,22 +63,26 @@ def markdown(answer: Answer) -> str:
         heads = ["Estimate", "Value", "95 % CI", "n", "p (adjusted)", "Cohen's h"]
         if all(estimate.effect is None for estimate in answer.estimates):
             heads.pop()
-        rows = [_row(estimate)[: len(heads)] for estimate in answer.estimates]
+        rows = [
+            [escape(text) for text in row(estimate)[: len(heads)]] for estimate in answer.estimates
+        ]
         lines += markdown_lines(heads, rows)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _row(estimate: Estimate) -> list[str]:
+def row(estimate: Estimate) -> list[str]:
+    """Return an estimate as texts; a star marks a significant value."""
     value, low, high = (
         MISSING if x is None else _number(x, estimate.unit)
         for x in (estimate.value, estimate.low, estimate.high)
     )
     if estimate.unit.startswith(POINTS) and estimate.value is not None:
-        value += f" {escape(estimate.unit)}"
+        value += f" {estimate.unit}"
+    value += STAR * bool(estimate.significant)
     interval = MISSING if MISSING in (low, high) else f"{low} to {high}"
     p = p_value(estimate.p if estimate.p_adjusted is None else estimate.p_adjusted)
     effect = MISSING if estimate.effect is None else signed(estimate.effect, digits=2)
-    return [escape(estimate.label), value, interval, f"{estimate.n:,}", p, effect]
+    return [estimate.label, value, interval, f"{estimate.n:,}", p, effect]
 
 
 def _number(value: float, unit: str) -> str:

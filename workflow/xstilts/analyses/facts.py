@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-import pandas as pd
-
 from xstilts import store
 from xstilts.analyses import Facts
 from xstilts.config.schema import ARM
@@ -35,7 +33,7 @@ def examples_of(grid: Grid) -> Examples:
     return lambda cell: read_examples(Path(grid.score(cell).examples_path))
 
 
-def gather(grid: Grid, results: Results, gains: pd.DataFrame) -> Facts:
+def gather(grid: Grid, results: Results) -> Facts:
     """Return all facts of a study that the existing artefacts determine."""
     study, project = grid.study, grid.project
     names = grid.study.variants()
@@ -43,7 +41,7 @@ def gather(grid: Grid, results: Results, gains: pd.DataFrame) -> Facts:
     return Facts(
         question=study.title or QUESTIONS[study.analysis],
         recipes=grid.recipes,
-        gains=gains,
+        gains=results.gains,
         validation=_validation(results),
         published=study.published,
         categories={t: family(project.tasks[t].family).CATEGORY for t in study.targets},

@@ -117,7 +117,7 @@ def _power(samples: Samples, facts: Facts, lines: Lines) -> str:
     if not known:
         return fixed
     typical = known[len(known) // 2]
-    least = detectable(typical.error, typical.freedom, tests)
+    least = detectable(typical.error, typical.freedom, tests, typical.known)
     count = max(map(len, lines.values()))
     return (
         f"With {counted(count, 'model')}, four of five studies find a slope of {signed(least)} "
@@ -163,7 +163,8 @@ def _random(facts: Facts, curve: Curve, gains: Gains | None = None) -> Interval:
     line = line_interval(x, values, families)
     if drawn is not None and line.error >= 0:
         examples = float((drawn @ slope_weights(x, families)).var(ddof=1))
-        line = t_interval(line.value, float(np.hypot(line.error, np.sqrt(examples))), line.freedom)
+        error = float(np.hypot(line.error, np.sqrt(examples)))
+        line = t_interval(line.value, error, line.freedom, examples)
     return line if all(gain.seeds > 1 for _, gain in curve) else replace(line, p=np.nan)
 
 

@@ -164,7 +164,7 @@ class Model(Overrides):
         "",
         description="Models that differ in size, such as XLM-R: studies of scale fit one slope "
         "within families, studies of language compare families. By default the model type of "
-        "`init`, or the repository's name without its size.",
+        "`init`, or the name of the repository or folder without its size.",
     )
     embedding_parameters: int | None = Field(
         None, gt=0, description="Weights of the token embeddings, which cost no multiplications."
@@ -196,7 +196,8 @@ class Model(Overrides):
         if self.init:
             name = str(self.init.architecture.get("model_type", ""))
         else:
-            name = re.split(SIZES, self.hub.repository.rpartition("/")[2].lower(), maxsplit=1)[0]
+            place = self.hub.repository if self.hub else self.local.folder
+            name = re.split(SIZES, place.rpartition("/")[2].lower(), maxsplit=1)[0]
         return f"{name}, text to text" if self.form == "text-to-text" else name
 
 

@@ -18,9 +18,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
-from scipy import stats
 
-from xstilts.analyses.answer import Answer
+from xstilts.analyses.answer import Answer, row
 from xstilts.costs import units
 from xstilts.grid.artefacts import Score
 from xstilts.languages.names import language
@@ -64,6 +63,7 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         title=plain(view.grid.study.title) or context.study,
         study=context.study,
         answer=answer,
+        estimates=[row(estimate) for estimate in (answer.estimates if answer else [])],
         figures=_figures(answer, files),
         notes=context.notes,
         warnings=[*results.warnings, *_state_warnings(results, nodes, datasets)],
@@ -93,7 +93,7 @@ def _html_template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = {"duration": units.duration, "size": units.size, "minus": _minus, "p": _p}
+    filters = {"duration": units.duration, "size": units.size}
     environment.filters |= filters
     return environment.get_template("report.html")
 
@@ -135,17 +135,6 @@ def _provenance(record: Record, nodes: Mapping[str, list], datasets: list[dict])
     }
 
 
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
-
-
-def _p(value: float | None) -> str:
-    """Return p to two significant digits."""
-    if value is None:
-        return "n/a"
-    return "< .001" if value < 0.001 else f"{value:.2g}"
-
-
 def _language(code: str) -> str:
     return f"{language(code).name} ({code})"
 
@@ -184,8 +173,6 @@ def _names(view: StudyView, results: Results) -> dict[str, Any]:
         "languages": {code: language(code)[1:] for code in sorted(codes)},
         "same": [list(pair) for pair in same_data(view.grid)],
         "on_gpus": [name for name, model in project.models.items() if model.resources.gpu],
-        # half the width of a 95 % interval in standard errors, by degrees of freedom
-        "t": [round(float(stats.t.ppf(0.975, n)), 3) for n in range(1, len(context.seeds) + 1)],
     }
 
 
@@ -248,7 +235,7 @@ def _intervals(content: bytes | None, results: Results) -> dict[str, list]:
     """Return the gains' intervals as columns; models, recipes and targets are numbers."""
     if content is None:
         return {"model": []}
-    numbers = {key: ["NA", ""] for key in ("gain", "low", "high", "p_holm")}
+    numbers = {key: ["NA", ""] for key in ("gain", "low", "high", "p_adjusted")}
     gains = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=numbers)
     context = results.context
     kept = gains[gains["model"].isin(context.models) & gains["low"].notna()]
@@ -263,8 +250,9 @@ def _intervals(content: bytes | None, results: Results) -> dict[str, list]:
     return {
         **numbered,
         "language": kept["language"].tolist(),
-        **{key: [_hundredths(value) for value in kept[key]] for key in ("gain", "low", "high")},
-        "p": [None if pd.isna(value) else float(f"{value:.2g}") for value in kept["p_holm"]],
+        **{key: kept[key].tolist() for key in ("gain", "low", "high")},
+        "significant": [int(value) for value in kept["significant"]],
+        "p": [None if pd.isna(value) else float(f"{value:.2g}") for value in kept["p_adjusted"]],
     }
 
 

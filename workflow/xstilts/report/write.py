@@ -12,6 +12,7 @@ from xstilts import store
 from xstilts.analyses import Outcome, answer
 from xstilts.analyses.answer import Answer
 from xstilts.results import figures, tables
+from xstilts.results.samples import Examples, judge
 from xstilts.results.scores import Context, Results, collect, plain, scores_csv
 from xstilts.terminal import Console
 
@@ -25,12 +26,12 @@ class Report:
     answer: Answer | None = None
 
 
-def write_answer(outcome: Outcome, gains: pd.DataFrame, report: Report, out: Path) -> Report:
+def write_answer(outcome: Outcome, report: Report, out: Path) -> Report:
     """Write `answer.{json,md}`, the table `gains` and the outcome's figures and tables to `out`.
 
     Returns the report with these files added.
     """
-    frames = {**outcome.tables, "gains": gains}
+    frames = {**outcome.tables, "gains": report.results.gains}
     contents = {"answer.md": answer.markdown(outcome.answer).encode()}
     for stem, frame in frames.items():
         contents[f"{stem}.csv"] = _csv(frame)
@@ -49,7 +50,9 @@ def _csv(frame: pd.DataFrame) -> bytes:
     return text.encode()
 
 
-def write_study(scores: Iterable[Path], context: Context, out: Path) -> Report:
+def write_study(
+    scores: Iterable[Path], context: Context, out: Path, examples: Examples = lambda cell: None
+) -> Report:
     """Write the scores, tables and figures of a study's cells to `out`.
 
     A path in `scores` that does not exist is a missing cell. Equal scores and context give equal
@@ -58,7 +61,7 @@ def write_study(scores: Iterable[Path], context: Context, out: Path) -> Report:
     Raises:
         InputError: see `results.scores.collect`.
     """
-    results = collect(scores, context)
+    results = judge(collect(scores, context), examples)
     contents = {
         "table.md": tables.markdown(results).encode(),
         "table.tex": tables.latex_table(results).encode(),
@@ -84,7 +87,8 @@ def terminal(report: Report, console: Console | None = None) -> None:
     tables.print_tables(report.results, console)
     if report.answer:
         console.print(Text(f"\n{plain(report.answer.question)}", style="bold"))
-        for text in [*report.answer.finding.splitlines(), *report.answer.caveats]:
+        texts = [*report.answer.finding.splitlines(), *report.answer.power.splitlines()]
+        for text in [*texts, *report.answer.caveats]:
             console.print(Padding(Text(plain(text)), (0, 0, 0, 2)))
     console.print(Text("\nFiles", style="bold"))
     for path in report.files:

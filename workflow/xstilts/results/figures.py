@@ -22,7 +22,7 @@ from matplotlib.patches import Rectangle
 
 from xstilts.results.colours import GAIN, LOSS, OKABE_ITO, ZERO
 from xstilts.results.scores import BASELINE, MEAN, Results, plain, summarise
-from xstilts.results.tables import MISSING, marks, metric_label, signed, target_label
+from xstilts.results.tables import MISSING, STAR, ends, marks, metric_label, signed, target_label
 
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
@@ -136,13 +136,15 @@ def heatmap(results: Results) -> Figure:
 
 def _subtitle(results: Results) -> str:
     seeds = len(results.context.seeds)
-    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    over = f"{seeds} seeds, 95 % CIs in brackets" if seeds > 1 else "one seed"
+    first = "first row: the baseline's scores" + " ± SD" * (seeds > 1)
     study = wrap(plain(results.context.study), 30, 1)
-    return f"Study {study} · points · {over} · first row: the baseline's scores"
+    return f"Study {study} · points · {over} · {first}"
 
 
 def _heatmap_key(stats: pd.DataFrame) -> str:
     keys = {
+        f"{STAR} and bold: significant": stats["significant"],
         "hatched: no gain yet": stats["gains"] == 0,
         "‡ some seeds missing": stats["gains"].between(1, stats["wanted"] - 1),
         "† some runs degenerate": stats["degenerate"] > 0,
@@ -185,8 +187,7 @@ def _heatmap_cell(
     axes: Axes, left: float, top: float, stats: Mapping, recipe: str, scale: ScalarMappable
 ) -> None:
     is_baseline = recipe == BASELINE
-    shown = ["mean", "sd", "seeds"] if is_baseline else ["gain", "gain_sd", "gains"]
-    value, sd, count = (stats[name] for name in shown)
+    value, count = (stats[x] for x in (["mean", "seeds"] if is_baseline else ["gain", "gains"]))
     box = {
         "xy": (left + 0.015, top + 0.015),
         "width": CELL_WIDTH - 0.03,
@@ -201,12 +202,15 @@ def _heatmap_cell(
     axes.add_patch(Rectangle(**box, facecolor=face, lw=0))
     luminance = np.dot(scale.to_rgba(value)[:3], (0.299, 0.587, 0.114))
     ink = "white" if luminance < 0.5 and not is_baseline else DARK
-    has_sd = not np.isnan(sd)
-    number = signed(value, "" if is_baseline else "+") + marks(stats, count)
+    under = ends(stats["low"], stats["high"])
+    if is_baseline:
+        under = "" if np.isnan(stats["sd"]) else f"± {stats['sd']:.1f}"
+    star = STAR * bool(stats["significant"])
+    number = signed(value, "" if is_baseline else "+") + star + marks(stats, count)
     style = {"ha": "center", "va": "center", "color": ink}
-    axes.text(middle, centre - 0.06 * has_sd, number, fontsize=10.5, **style)
-    if has_sd:
-        axes.text(middle, centre + 0.12, f"± {sd:.1f}", fontsize=7, **style)
+    weight = "bold" if star else "normal"
+    axes.text(middle, centre - 0.06 * bool(under), number, fontsize=10.5, weight=weight, **style)
+    axes.text(middle, centre + 0.12, under, fontsize=7, **style)
 
 
 # ------------------------------------------------------------------------------------ languages

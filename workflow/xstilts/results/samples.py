@@ -1,6 +1,7 @@
 """The scores of a study as samples over seeds and over bootstrap replicates of examples."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -220,6 +221,11 @@ def _align(parts: list[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray, np.ndarra
         ]
     top, bottom = (np.stack([part[name] for part in parts], axis=1) for name in ("top", "bottom"))
     return ids, top, bottom
+
+
+def judge(results: Results, examples: Examples = lambda cell: None) -> Results:
+    """Return results with their gains and verdicts; without `examples`, CIs are over seeds."""
+    return replace(results, gains=gains(Samples(results, examples)))
 
 
 def judged(samples: Samples, gains: Mapping[tuple[str, str, str, str], Sample]) -> list[Interval]:

@@ -95,6 +95,7 @@ class Results:
     sources: dict[str, str | None]  # target -> source language
     warnings: tuple[str, ...]
     scores: Mapping[Cell, ScoreFile]  # in study order
+    gains: pd.DataFrame = field(default_factory=pd.DataFrame)  # as in gains.csv, once judged
 
     def headline(self, language: str | None = None) -> pd.DataFrame:
         """Return the rows of the main metric, for one language or average, or for all languages."""
@@ -201,12 +202,11 @@ def summarise(results: Results, average: str) -> pd.DataFrame:
     """Return statistics of the headline over seeds, per (model, recipe, target), in study order.
 
     `MEAN`, the mean over targets, uses only seeds for which every target is scored. A gain is the
-    score minus the baseline's with the same model, target and seed; `gain` and `gain_sd` are over
-    these paired differences (zero for the baseline itself). Standard deviations divide by n − 1
-    and are NaN below two seeds.
+    mean over seeds of the score minus the baseline's with the same model and target (zero for the
+    baseline itself). Standard deviations divide by n − 1 and are NaN below two seeds.
 
-    Columns: wanted (seeds in the study), seeds (scored), mean, sd, gains (pairs), gain, gain_sd,
-    degenerate (runs).
+    Columns: wanted (seeds in the study), seeds (scored), mean, sd, gains (pairs), gain, degenerate
+    (runs), and the verdict of gains.csv: low, high, significant.
     """
     targets, keys = results.targets(average), ["model", "recipe", "seed"]
     cells = pd.DataFrame(map(asdict, results.context.cells), columns=[*keys, "target"])
@@ -231,7 +231,7 @@ def summarise(results: Results, average: str) -> pd.DataFrame:
         groups = frame.groupby(["model", "recipe"], sort=False)
         return groups.agg(statistic).rename_axis(columns="target").stack(future_stack=True)
 
-    return pd.DataFrame(
+    summary = pd.DataFrame(
         {
             "wanted": over_seeds(wanted, "sum").astype(int),
             "seeds": over_seeds(score, "count"),
@@ -239,10 +239,19 @@ def summarise(results: Results, average: str) -> pd.DataFrame:
             "sd": over_seeds(score, "std"),
             "gains": over_seeds(gain, "count"),
             "gain": over_seeds(gain, "mean"),
-            "gain_sd": over_seeds(gain, "std"),
             "degenerate": over_seeds(degenerate, "sum").astype(int),
         }
     )
+    return summary.join(_verdicts(results, average)).fillna({"significant": False})
+
+
+def _verdicts(results: Results, average: str) -> pd.DataFrame:
+    """Return low, high and significant of an average's gains, by (model, recipe, target)."""
+    keys, columns = ["model", "recipe", "target"], ["low", "high", "significant"]
+    if not len(results.gains):
+        return pd.DataFrame(columns=columns, index=pd.MultiIndex.from_arrays([[]] * 3, names=keys))
+    rows = results.gains[results.gains["language"] == average]
+    return rows.set_index(keys)[columns]
 
 
 def majority(results: Results, average: str) -> dict[str, float]:

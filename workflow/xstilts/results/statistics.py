@@ -33,6 +33,7 @@ class Interval:
     p: float = np.nan
     error: float = np.nan  # standard error
     freedom: float = np.nan
+    known: float = 0.0  # part of the variance that needs no degrees of freedom
     p_adjusted: float = np.nan
 
     @property
@@ -48,17 +49,21 @@ class Error(NamedTuple):
     """The variance of a sample's mean: total, degrees of freedom, and its parts."""
 
     variance: float
-    freedom: float
+    freedom: float  # of the runs' variance
     by_run: Mapping[Hashable, float]  # variance from run to run, by key of `runs`
-    examples: float  # variance over examples, without its interaction with seeds
 
     @property
     def seeds(self) -> float:
         """Variance of the mean that more seeds reduce."""
         return sum(self.by_run.values())
 
+    @property
+    def examples(self) -> float:
+        """The rest, which only more test examples reduce."""
+        return self.variance - self.seeds
 
-UNKNOWN = Error(np.nan, np.nan, {}, np.nan)
+
+UNKNOWN = Error(np.nan, np.nan, {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +135,8 @@ class Sample:
     def _interval(self, error: Error) -> Interval:
         if np.isnan(error.variance):
             return Interval(self.mean)
-        interval = t_interval(self.mean, float(np.sqrt(error.variance)), error.freedom)
+        sd = float(np.sqrt(error.variance))
+        interval = t_interval(self.mean, sd, error.freedom, error.examples)
         return interval if self.seeds > 1 else replace(interval, p=np.nan)
 
     def share(self, run: Hashable) -> float:
@@ -149,8 +155,7 @@ class Sample:
         Seeds and examples are crossed random effects: Var = Σ s²/S + V − I/S, where s² is the
         variance of each of `runs` over S seeds, V the variance of the mean over bootstrap
         replicates, and I the variance of their interaction, which is part of both s² and V. The
-        degrees of freedom are Satterthwaite's (1946), for the runs' variance alone: that of the
-        examples would raise them if the runs agree by chance, and with them false verdicts.
+        degrees of freedom are Satterthwaite's (1946), for the runs' variance alone.
         Runs with the same seed are taken as independent. If they are positively correlated, the
         CI of a difference is too wide, never too narrow.
         """
@@ -170,7 +175,7 @@ class Sample:
                 interaction = max(0.0, single - examples) / (count - 1)
         variance = max(seeds + examples - interaction, seeds, examples)
         freedom = _satterthwaite(by_run, terms, pooled) if seeds > 0 else np.inf
-        return Error(variance, freedom, by_run, max(0.0, examples - interaction))
+        return Error(variance, freedom, by_run)
 
     def replicates(self, draws: np.ndarray) -> np.ndarray:
         """Return bootstrap replicates of the mean; `draws` come from `seed_draws`."""
@@ -239,24 +244,36 @@ def random_mean(samples: Sequence[Sample]) -> Interval:
     if not samples:
         return NOTHING
     total, groups = mean(samples), len(samples)
-    fixed, freedom = total.error[:2]
+    error = total.error
     between = np.var([sample.mean for sample in samples], ddof=1) / groups if groups > 1 else 0.0
     if not between > 0:
         return total.interval
-    parts = [(float(between), groups - 1), (0.0 if np.isnan(fixed) else fixed, freedom)]
+    parts = [(float(between), groups - 1), (error.seeds, error.freedom)]
     variance = sum(part for part, _ in parts)
-    inverse = sum(part**2 / own for part, own in parts if part > 0)
-    interval = t_interval(total.mean, float(np.sqrt(variance)), variance**2 / inverse)
+    freedom = variance**2 / sum(part**2 / own for part, own in parts if part > 0)
+    known = 0.0 if np.isnan(error.variance) else error.examples
+    interval = t_interval(total.mean, float(np.sqrt(variance + known)), freedom, known)
     return interval if any(sample.seeds > 1 for sample in samples) else replace(interval, p=np.nan)
 
 
-def t_interval(value: float, error: float, freedom: float) -> Interval:
-    """Return the CI and p by Student's t; without a standard error, the value alone."""
+def t_interval(value: float, error: float, freedom: float, known: float = 0.0) -> Interval:
+    """Return the CI and p by Student's t; without a standard error, the value alone.
+
+    `known` is the part of the variance that is known, such as that of the bootstrap. Its quantile
+    is the normal one (Banerjee 1960). Satterthwaite's degrees of freedom for the sum would be too
+    many if the runs agree by chance: false verdicts were up to four times the nominal ones.
+    """
     if not error > 0:
         return Interval(value, value, value, 1.0 if value == 0 else np.nan)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    p = float(2 * stats.t.sf(abs(value) / error, freedom))
-    return Interval(value, value - half, value + half, p, error, freedom)
+    quantiles = stats.t.ppf((1 + LEVEL) / 2, [freedom, np.inf])
+    half = half_width(error, known, *quantiles)
+    p = float(2 * stats.t.sf(abs(value) / half * quantiles[0], freedom))
+    return Interval(value, value - half, value + half, p, error, freedom, known)
+
+
+def half_width(error: float, known: float, quantile: float, normal: float) -> float:
+    """Half of a CI's width, from the quantiles for the estimated and the known variance."""
+    return float(np.sqrt(quantile**2 * (error**2 - known) + normal**2 * known))
 
 
 def mean_interval(values: Sequence[float]) -> Interval:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from rich.padding import Padding
 from rich.table import Table
@@ -30,10 +31,12 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     ">": r"\textgreater{}",
 }
 MISSING, ABSENT, DOTS = "–", "n/a", "⋯"
-HEADS = {"p_holm": "p (Holm)", "low": "95 % CI, low", "high": "95 % CI, high"}  # of a data frame
+# of a data frame
+HEADS = {"p_adjusted": "p (adjusted)", "low": "95 % CI, low", "high": "95 % CI, high"}
+STAR = "*"  # marks a significant gain
 CSV_COLUMNS = [
     *["average", "model", "recipe", "target", "metric", "wanted", "seeds", "mean", "sd"],
-    *["gains", "gain", "gain_sd", "degenerate"],
+    *["gains", "gain", "low", "high", "significant", "degenerate"],
 ]
 
 
@@ -77,9 +80,20 @@ def p_value(p: float | None) -> str:
     return "< .001" if p < 0.001 else f"{p:#.2g}".removeprefix("0")
 
 
-def mean_sd(mean: float, sd: float, sign: str = "") -> str:
+def mean_sd(mean: float, sd: float) -> str:
     """`71.2 ± 0.4`; without the standard deviation if there is only one seed."""
-    return signed(mean, sign) + ("" if pd.isna(sd) else f" ± {sd:.1f}")
+    return signed(mean) + ("" if pd.isna(sd) else f" ± {sd:.1f}")
+
+
+def ends(low: float, high: float) -> str:
+    """`[2.4, 3.4]`: a 95 % CI; empty if unknown."""
+    return "" if pd.isna(low) else f"[{signed(low)}, {signed(high)}]"
+
+
+def gain_text(stats: Mapping) -> str:
+    """`+2.9 [2.4, 3.4]*`: a gain with its CI, and a star if it is significant."""
+    text = f"{signed(stats['gain'], '+')} {ends(stats['low'], stats['high'])}".strip()
+    return text + STAR * bool(stats["significant"])
 
 
 def marks(stats: Mapping, count: int) -> str:
@@ -99,7 +113,7 @@ def table_rows(results: Results, average: str, model: str) -> list[Row]:
             return Entry(MISSING if stats["wanted"] else ABSENT)
         gain = "" if recipe == BASELINE else MISSING
         if recipe != BASELINE and stats["gains"]:
-            gain = mean_sd(stats["gain"], stats["gain_sd"], "+")
+            gain = gain_text(stats)
         score = mean_sd(stats["mean"], stats["sd"]) + marks(stats, stats["seeds"])
         return Entry(score, gain, contest and round(stats["mean"], 1) == round(best[target], 1))
 
@@ -135,8 +149,9 @@ def caption(results: Results, best: str) -> list[str]:
     degenerate = int(results.scored["degenerate"].sum())
     gaps = f"; {total - scored:,} are missing ({MISSING} all seeds, ‡ some seeds)"
     lines = [
-        f"Scores are percentages ({over}). The signed number is the gain over {baseline}: the "
-        f"score minus that of {baseline} with the same model, target and seed. {best}",
+        f"Scores are percentages ({over}). The signed number is the gain over {baseline}, in "
+        f"brackets its 95 % CI, simultaneous over the table; {STAR} marks a significant gain: the "
+        f"CI excludes zero. {best}",
         "Mean: over targets, using only the seeds for which every target is scored.",
         f"{scored:,} of {total:,} runs are scored{gaps if scored < total else ''}.",
     ]
@@ -226,7 +241,8 @@ def markdown_lines(heads: list[str], rows: list[list[str]]) -> list[str]:
 
 def _markdown_entry(entry: Entry) -> str:
     score = f"**{entry.score}**" if entry.best else entry.score
-    return f"{score} ({entry.gain})" if entry.gain else score
+    gain = entry.gain.replace(STAR, "\\" + STAR)
+    return f"{score} ({gain})" if gain else score
 
 
 def table_csv(results: Results) -> str:
@@ -249,11 +265,11 @@ def print_tables(results: Results, console: Console) -> None:
             rows = table_rows(results, average, model)
             heads = [target_label(results, t) for t in [*results.targets(average), MEAN]]
             first = max(len(row.label) for row in rows)
-            across = max(1, (console.width - first - 4) // 14)
+            across = max(1, (console.width - first - 4) // 22)
             for start in range(0, len(heads), across):
                 part = slice(start, start + across)
                 console.print(_terminal_table(rows, heads[part], part), Text())
-    for text in caption(results, "* marks the best recipe per target."):
+    for text in caption(results, "» marks the best recipe per target."):
         console.print(Padding(Text(text), (0, 0, 0, 2)))
     for text in results.warnings:
         console.print(Text(f"Warning: {plain(text)}", style="bold yellow"))
@@ -267,7 +283,7 @@ def _terminal_table(rows: list[Row], heads: list[str], part: slice) -> Table:
     for row in rows:
         texts = []
         for entry in row.entries[part]:
-            text = Text(("*" if entry.best else "") + entry.score, "bold" if entry.best else "")
+            text = Text(("»" if entry.best else "") + entry.score, "bold" if entry.best else "")
             if entry.gain:
                 text.append(f"\n{entry.gain}", style="not bold")
             texts.append(text)
@@ -314,9 +330,11 @@ def _frame_texts(
     def text(name: str, value: object) -> str:
         if value is None or (isinstance(value, float) and pd.isna(value)):
             return escaped(MISSING)
+        if isinstance(value, bool | np.bool_):
+            return escaped("yes" if value else "no")
         if not isinstance(value, float):
             return escaped(str(value))
-        is_p = name in ("p", "p_holm")
+        is_p = name in ("p", "p_adjusted", "welch_p")
         return number(p_value(value) if is_p else signed(value, digits=2))
 
     columns = list(frame.columns)

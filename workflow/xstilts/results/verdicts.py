@@ -2,6 +2,7 @@
 
 1. The variance between runs is pooled over the recipes of a model and target that have two or more
    seeds. Welch's interval, with each recipe's own variance, is shown beside it from three seeds.
+   The variance over test examples is added from the bootstrap, with a normal quantile.
 2. Estimates that are shown together are a family. Their intervals are simultaneous: with 95 %
    probability all of them hold the truth, also that of the estimate that happens to be the largest.
    Gains share the runs of their baseline, as in Dunnett's test (1955); other families use Šidák's
@@ -18,7 +19,7 @@ import numpy as np
 from scipy import special, stats
 from scipy.optimize import brentq
 
-from xstilts.results.statistics import LEVEL, Interval
+from xstilts.results.statistics import LEVEL, Interval, half_width
 
 POWER = 0.8  # "in four of five cases"
 DEFAULT_SD = 1.5  # points between runs, before any is measured
@@ -48,9 +49,8 @@ def family(
         size, ratio = len(block), len(tested) / len(block)
         correlation = np.floor(STEPS * min(shared[n] for n in block)) / STEPS
         freedom = min(_freedom(intervals[n]) for n in block)
-        limit = critical(size, len(tested), freedom, correlation)
         for n in block:
-            adjusted[n] = _simultaneous(intervals[n], limit, size, ratio, freedom, correlation)
+            adjusted[n] = _simultaneous(intervals[n], size, ratio, freedom, correlation)
     return adjusted
 
 
@@ -59,12 +59,14 @@ def _freedom(interval: Interval) -> float:
 
 
 def _simultaneous(
-    interval: Interval, limit: float, size: int, ratio: float, freedom: float, correlation: float
+    interval: Interval, size: int, ratio: float, freedom: float, correlation: float
 ) -> Interval:
     if np.isnan(interval.error):  # a test without a t statistic, such as a permutation test
-        return replace(interval, p_adjusted=float(-np.expm1(size * ratio * np.log1p(-interval.p))))
-    t, half = abs(interval.value) / interval.error, limit * interval.error
-    p = 1 - all_within(t, size, freedom, correlation) ** ratio
+        return replace(interval, p_adjusted=1 - (1 - interval.p) ** (size * ratio))
+    tests = round(size * ratio)
+    limits = [critical(size, tests, x, correlation) for x in (freedom, np.inf)]
+    half = half_width(interval.error, interval.known, *limits)
+    p = 1 - all_within(abs(interval.value) / half * limits[0], size, freedom, correlation) ** ratio
     ends = {"low": interval.value - half, "high": interval.value + half}
     return replace(interval, **ends, p_adjusted=float(max(p, interval.p)))
 
@@ -115,17 +117,17 @@ def _scales(freedom: float) -> tuple[np.ndarray, np.ndarray]:
 # ---------------------------------------------------------------------------------------- power
 
 
-def detectable(error: float, freedom: float, tests: int = 1) -> float:
+def detectable(error: float, freedom: float, tests: int = 1, known: float = 0.0) -> float:
     """Smallest effect that is significant in four of five studies, from its standard error."""
-    limit = critical(1, tests, freedom)
+    limits = [critical(1, tests, x) for x in (freedom, np.inf)]
     scale, weights = _scales(freedom)
+    estimated = 1 - known / error**2
+    limit = np.sqrt(limits[0] ** 2 * scale**2 * estimated + limits[1] ** 2 * (1 - estimated))
 
     def power(shift: float) -> float:
-        return float(
-            weights @ (special.ndtr(shift - limit * scale) + special.ndtr(-shift - limit * scale))
-        )
+        return float(weights @ (special.ndtr(shift - limit) + special.ndtr(-shift - limit)))
 
-    return error * float(brentq(lambda shift: power(shift) - POWER, 0, 3 * limit + 5))
+    return error * float(brentq(lambda shift: power(shift) - POWER, 0, 3 * limits[0] + 5))
 
 
 def gain_power(sd: float, seeds: int, recipes: int = 1, tests: int = 1) -> float:

@@ -9,7 +9,7 @@ from xstilts.grid.grid import Grid
 from xstilts.report import page
 from xstilts.report.view import StudyView, labels, notes, same_data
 from xstilts.report.write import Report, write_answer, write_study
-from xstilts.results.samples import Samples, gains
+from xstilts.results.samples import Samples
 from xstilts.results.scores import Context
 
 
@@ -17,7 +17,9 @@ def run(view: StudyView) -> Report:
     """Write the study's folder; the stamp comes last, and only if no score is missing."""
     grid = view.grid
     scores = [Path(score.path) for score in grid.scores()]
-    report = _answered(grid, write_study(scores, _context(grid), view.folder), view.folder)
+    examples = facts.examples_of(grid)
+    report = write_study(scores, _context(grid), view.folder, examples)
+    report = _answered(view, report, Samples(report.results, examples, facts.subsets(grid)))
     view.write_snapshot()  # the commands in the page name it
     files = {path.name: path.read_bytes() for path in report.files}
     path = view.folder / "report.html"
@@ -46,9 +48,8 @@ def _context(grid: Grid) -> Context:
     )
 
 
-def _answered(grid: Grid, report: Report, folder: Path) -> Report:
+def _answered(view: StudyView, report: Report, samples: Samples) -> Report:
     """Write the answer of the study's analysis; return the report with its files added."""
-    samples = Samples(report.results, facts.examples_of(grid), facts.subsets(grid))
-    table = gains(samples)
-    outcome = analyses.run(grid.study.analysis, samples, facts.gather(grid, report.results, table))
-    return write_answer(outcome, table, report, folder)
+    known = facts.gather(view.grid, report.results)
+    outcome = analyses.run(view.grid.study.analysis, samples, known)
+    return write_answer(outcome, report, view.folder)

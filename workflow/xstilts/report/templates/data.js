@@ -28,17 +28,21 @@ function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** A number that is exactly halfway rounds to even, as in the tables of the study. */
+const toEven = (value, digits) =>
+  digits === 1 && Number.isInteger(value * 4) && !Number.isInteger(value * 2) && Math.floor(Math.abs(value) * 10) % 2 === 0
+    ? value * (1 - 1e-9)
+    : value;
 const number = (value, digits = 1) =>
   value === null
     ? "n/a"
-    : value
+    : toEven(value, digits)
         .toFixed(digits)
         .replace(/^-(0\.0*)$/, "$1")
         .replace("-", "−");
 const signed = (value, digits = 1) =>
-  value === null ? "n/a" : (Number(value.toFixed(digits)) > 0 ? "+" : "") + number(value, digits);
-const interval = (s) =>
-  s.low === null ? "none (one pair)" : `${signed(s.low)} to ${signed(s.high)}`;
+  value === null || number(value, digits).startsWith("−") ? number(value, digits) : `+${number(value, digits)}`;
+const interval = (s) => (s.low === null ? "none" : `[${number(s.low)}, ${number(s.high)}]`);
 /** A duration in words, by the same rule as costs/units.py. */
 function time(seconds) {
   if (seconds === null) return "not measured";
@@ -150,8 +154,8 @@ D.intervals.model.forEach((m, i) =>
   given.set(`${m}.${D.intervals.recipe[i]}.${D.intervals.target[i]}.${D.intervals.language[i]}`, i),
 );
 
-/** Mean over seeds and its paired gain over a baseline. The CI is the one of gains.csv if it exists,
-    otherwise Student's over seeds. */
+/** Mean over seeds and its gain over a baseline. Verdict and CI are those of gains.csv; so gains over another
+    baseline, or of another metric, have none. */
 function summary(
   m,
   r,
@@ -170,7 +174,7 @@ function summary(
     pairs: pairs.length,
     low: null,
     high: null,
-    method: "",
+    clear: false, // significant
     isBase,
   };
   result.wanted = t === MEAN ? D.seeds.length : present(cellsOf(m, r, t)).length;
@@ -181,22 +185,13 @@ function summary(
     D.recipes[baseline] === BASELINE && !metric ? given.get(`${m}.${r}.${t}.${over}`) : undefined;
   if (i !== undefined && !isBase) {
     Object.assign(result, {
-      low: D.intervals.low[i] / 100,
-      high: D.intervals.high[i] / 100,
+      gain: D.intervals.gain[i],
+      low: D.intervals.low[i],
+      high: D.intervals.high[i],
       p: D.intervals.p[i],
-      method: "over seeds and test examples",
-    });
-  } else if (pairs.length > 1 && !isBase) {
-    const half =
-      Math.sqrt(sum(pairs.map((v) => (v - result.gain) ** 2)) / (pairs.length - 1) / pairs.length) *
-      D.t[pairs.length - 2];
-    Object.assign(result, {
-      low: result.gain - half,
-      high: result.gain + half,
-      method: "over seeds (Student's t)",
+      clear: Boolean(D.intervals.significant[i]),
     });
   }
-  result.clear = result.low !== null && (result.low > 0 || result.high < 0);
   return result;
 }
 

@@ -161,7 +161,7 @@ function showLegend(gains, { low, high }) {
     ends[0],
     h("span", { class: gains ? "ramp" : "ramp score" }),
     ends[1],
-    gains ? h("span", {}, "bold: the CI excludes zero") : "",
+    gains ? h("span", {}, "bold: significant, as the simultaneous CI excludes zero") : "",
     h("span", {}, "† degenerate · ‡ seeds missing · = shares training data with the target"),
   );
 }

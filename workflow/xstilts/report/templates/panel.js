@@ -92,7 +92,8 @@ async function openCell({ m, r, target: t }) {
     useGain = !s.isBase && s.gain !== null,
     chart = h("div", { class: "chart", role: "img", "aria-label": "Scores by language" }),
     more = h("div");
-  const ci = s.low === null ? "no CI from one pair" : `95 % CI ${interval(s)}, ${s.method}`;
+  const verdict = s.clear ? "significant" : s.p === null ? "no verdict from one seed" : "not significant";
+  const ci = s.low === null ? "no CI: the study tests only gains in main metrics over none" : `95 % CI ${interval(s)}, ${verdict}`;
   const headline = useGain
     ? [signed(s.gain), h("small", {}, ` points over ${base}; ${ci}`)]
     : [number(s.mean), h("small", {}, s.mean === null ? " no score yet" : " mean score over seeds")];
