@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from tests.tiny_project import make_grid
 from xstilts.config.resources import ModelNeeds
 from xstilts.costs import bill
-from xstilts.costs.choice import gains_of, spreads
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.costs.measured import Cost, Evidence
 from xstilts.errors import InputError
@@ -128,22 +127,16 @@ def test_without_gpus_a_budget_is_of_cpu_hours():
     assert problem.cost(GRID.cells())[1] == pytest.approx(10 * len(made.to_do))
 
 
-def test_gains_pair_seeds_and_deviations_pool_recipes():
+def test_deviations_of_a_run_pool_the_recipes_of_a_target():
     scores = {
         Cell("m", recipe, "x", seed): score
         for recipe, values in {"none": [50, 60], "a": [51, 63], "b": [50, 61]}.items()
         for seed, score in enumerate(values)
     }
-    scores |= {Cell("m", "a", "y", 1): 3.0}  # no baseline yet
-    gains = gains_of(scores, {"none"})
-    assert gains == {("m", "a", "x"): [1, 3], ("m", "b", "x"): [0, 1]}
-    deviations = spreads([*scores, Cell("m", "b", "z", 1)], gains)
-    pooled = ((2 + 0.5) / 2) ** 0.5
-    assert deviations["m", "a", "x"] == deviations["m", "b", "x"] == pytest.approx(pooled)
-    assert deviations["m", "b", "z"] == pytest.approx(
-        pooled
-    )  # no gain on z: pooled over all targets
-    assert set(spreads(scores, {}).values()) == {1.0}
+    scores |= {Cell("m", "a", "y", 1): 3.0}  # one seed says nothing
+    pooled = ((50 + 72 + 60.5) / 3) ** 0.5
+    assert bill.spreads(["x", "y"], scores) == pytest.approx({"x": pooled, "y": pooled})
+    assert bill.spreads(["x"], {}) == {"x": 1.0}
 
 
 @given(st.sets(st.sampled_from(GRID.cells())))

@@ -21,7 +21,7 @@ def problems(draw) -> Problem:
     """A small grid: checkpoints that recipes share, parts of it done, one or two budgets."""
     recipes = draw(st.sampled_from([["none", "a"], ["none", "a", "a-b"], ["a", "b"], ["none"]]))
     targets = draw(st.sampled_from([["x"], ["x", "y"]]))
-    seeds = draw(st.sampled_from([[1], [1, 2]]))
+    seeds = draw(st.sampled_from([[1], [1, 2], [1, 2, 3]]))
     cells = [Cell("m", r, t, s) for r in recipes for t in targets for s in seeds]
     kinds = draw(st.integers(1, 2))
     costs, needs = {}, {}
@@ -38,8 +38,7 @@ def problems(draw) -> Problem:
         made |= needs[draw(st.sampled_from(cells))]
     needs = {cell: ids - made for cell, ids in needs.items()}
     budgets = tuple(draw(st.integers(1, 30)) for _ in range(kinds))
-    pairs = {(c.model, c.recipe, c.target) for c in cells}
-    spreads = {pair: draw(st.sampled_from([0.0, 0.5, 1.0, 3.0])) for pair in sorted(pairs)}
+    spreads = {target: draw(st.sampled_from([0.0, 0.5, 1.0, 3.0])) for target in targets}
     return Problem(needs, costs, budgets, UNITS[:kinds], NONE, spreads)
 
 
@@ -49,9 +48,7 @@ def best(problem: Problem, aim: str) -> float:
     choices = itertools.chain.from_iterable(
         itertools.combinations(to_do, n) for n in range(len(to_do) + 1)
     )
-    return max(
-        value(problem, chosen, aim) for chosen in choices if problem.fits(problem.cost(chosen))
-    )
+    return max(value(problem, chosen, aim) for chosen in choices if problem.fits(chosen))
 
 
 @settings(max_examples=60, deadline=None)
@@ -64,14 +61,14 @@ def test_no_choice_is_better(problem, aim):
     except InputError:
         assert expected <= start + 1e-9
         return
-    assert problem.fits(problem.cost(choice.cells))
+    assert problem.fits(choice.cells)
     assert not {*choice.cells} & problem.done
     assert {*choice.cells} <= problem.counted(choice.cells)
     assert choice.value == pytest.approx(value(problem, choice.cells, aim))
     tolerance = 2e-4 if aim == "intervals" else 1e-9
     assert choice.value >= expected - tolerance * max(1, expected - start)
-    assert choice.bound >= expected - 1e-9
-    assert choice.gap <= tolerance
+    assert expected - 1e-9 <= choice.bound * (1 + 1e-4)
+    assert choice.bound <= choice.value * (1 + 1e-4) + 1e-9
 
 
 def grid(recipes: list[str], seeds: int = 1, budget: float = 10, **costs: float) -> Problem:
@@ -93,7 +90,7 @@ def names(choice) -> list[str]:
 def test_shared_step_is_paid_once():
     choice = choose(grid(["none", "a"], seeds=2, budget=9, a=5), "cells")
     assert names(choice) == ["none.s1", "none.s2", "a.s1", "a.s2"]
-    assert choice.gap == 0
+    assert choice.bound == choice.value
 
 
 def test_recipe_counts_only_with_its_baseline():
@@ -123,27 +120,41 @@ def test_pairs_need_all_their_seeds():
     assert len(choice.cells) == 6  # the hour that is left completes no pair
 
 
-def test_intervals_prefer_the_uncertain_and_the_new():
-    problem = grid(["none", "a", "b"], seeds=2, budget=2)
-    wide = replace(problem, spreads={("m", "b", "x"): 2.0})
-    assert {cell.recipe for cell in choose(wide, "intervals").cells} == {"none", "b"}
-    there = {
-        c: frozenset() if c.seed == 1 and c.recipe != "b" else n for c, n in wide.needs.items()
-    }
-    one = replace(problem, needs=there, budgets=(1,))
-    assert names(choose(one, "intervals")) == ["b.s1"]  # its first gain, not the second of another
+def two_targets(budget: float, **spreads: float) -> Problem:
+    """Three seeds of a recipe on targets x and y, both baselines done; a cell costs 1."""
+    cells = [Cell("m", recipe, t, s) for recipe in ("none", "a") for t in "xy" for s in (1, 2, 3)]
+    needs = {c: frozenset() if c.recipe == "none" else frozenset({str(c)}) for c in cells}
+    costs = {str(cell): (1.0,) for cell in cells}
+    return Problem(needs, costs, (budget,), UNITS[:1], NONE, spreads)
 
 
-def test_half_width_falls_as_the_root_of_n():
-    assert [half_width(n) for n in (1, 4)] == [1, 0.5]
-    assert half_width(0) > half_width(1)
+def test_intervals_prefer_the_uncertain_target():
+    choice = choose(two_targets(3, x=1.0, y=3.0), "intervals")
+    assert [str(cell) for cell in choice.cells] == [f"m.a.y.s{seed}" for seed in (1, 2, 3)]
+    assert choice.value == pytest.approx(3 * (8.605 - 2.267), abs=0.01)
+
+
+def test_a_first_interval_is_worth_more_than_a_third_seed():
+    choice = choose(two_targets(4), "intervals")
+    assert sorted(cell.target for cell in choice.cells) == ["x", "x", "y", "y"]
+
+
+def test_one_seed_adds_nothing_to_intervals():
+    assert len(choose(two_targets(3), "intervals").cells) == 3  # not two and one
+    with pytest.raises(InputError, match=r"m\.a\..* and 1 more cell, costs 2 hours"):
+        choose(two_targets(1), "intervals")
+
+
+def test_half_widths_are_those_of_welch():
+    assert [round(half_width(n), 2) for n in (2, 3, 5)] == [4.30, 2.27, 1.46]
+    assert half_width(0) == half_width(1) == 2 * half_width(2)
 
 
 def test_nothing_to_choose_is_an_error():
     problem = grid(["none"])
     with pytest.raises(InputError, match="all cells are done"):
         choose(replace(problem, needs=dict.fromkeys(problem.needs, frozenset())), "cells")
-    with pytest.raises(InputError, match="no recipe besides the baseline"):
+    with pytest.raises(InputError, match="no recipe besides the baseline; use --aim cells"):
         choose(problem, "pairs")
 
 

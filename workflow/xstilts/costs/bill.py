@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import variance
 
-from xstilts.costs.choice import Pair, Problem, spreads
+from xstilts.costs.choice import Problem
 from xstilts.costs.estimates import Estimator
 from xstilts.costs.measured import PHASES, Cost, Evidence
 from xstilts.errors import InputError
@@ -236,9 +237,7 @@ def _jobs(plan: Plan) -> dict[str, _Work]:
     return jobs
 
 
-def problem(
-    plan: Plan, gains: Mapping[Pair, Sequence[float]], hours: float, disk: float
-) -> Problem:
+def problem(plan: Plan, scores: Mapping[Cell, float], hours: float, disk: float) -> Problem:
     """Return the choice of cells within GPU hours and bytes on disk; either may be infinite."""
     missing = set().union(*plan.needs.values())
     return Problem(
@@ -247,8 +246,27 @@ def problem(
         budgets=(hours, disk),
         units=("GPU hours" if plan.on_gpus else "CPU hours", "bytes on disk"),
         baselines=frozenset(name for name, r in plan.grid.recipes.items() if not r.steps),
-        spreads=spreads(plan.needs, gains),
+        spreads=spreads(plan.grid.study.targets, scores),
     )
+
+
+def spreads(targets: Iterable[str], scores: Mapping[Cell, float]) -> dict[str, float]:
+    """Return the standard deviation of a run over seeds on each target.
+
+    Two or three seeds are too few for one recipe, so it is pooled over the recipes of a target. A
+    target without two seeds of one recipe uses the value of all targets; without any, it is 1.
+    """
+    runs = defaultdict(list)
+    for cell, score in scores.items():
+        runs[cell.model, cell.recipe, cell.target].append(score)
+
+    def pooled(target: str | None) -> float | None:
+        some = [v for (*_, name), v in runs.items() if len(v) > 1 and target in (name, None)]
+        squares = sum(variance(values) * (len(values) - 1) for values in some)
+        return math.sqrt(squares / sum(len(values) - 1 for values in some)) if some else None
+
+    values = {target: [pooled(target), pooled(None), 1.0] for target in targets}
+    return {target: next(v for v in some if v is not None) for target, some in values.items()}
 
 
 def patterns(cells: Iterable[Cell], wanted: set[Cell]) -> list[str]:

@@ -6,23 +6,21 @@ of its model, target and seed, if the study has one. Done cells cost nothing.
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations, pairwise
 
 import pulp
+from scipy.special import stdtrit
 
 from xstilts.costs.units import count
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 
-AIMS = {
-    "cells": "most cells",
-    "pairs": "most recipe-target pairs with all seeds",
-    "intervals": "narrowest intervals of gains",
-}
 Pair = tuple[str, str, str]  # model, recipe, target
 _TOLERANCE = 1e-9  # relative, of sums of floats
+_GAP = 1e-4  # relative; at this distance from the optimum the search may end
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Problem:
     budgets: tuple[float, ...]  # infinite: no limit
     units: tuple[str, ...]
     baselines: frozenset[str]  # names of recipes without a step
-    spreads: Mapping[Pair, float] = field(default_factory=dict)  # sd of the gain over seeds
+    spreads: Mapping[str, float] = field(default_factory=dict)  # by target: sd of a run over seeds
 
     @cached_property
     def done(self) -> frozenset[Cell]:
@@ -44,25 +42,20 @@ class Problem:
     @cached_property
     def baseline(self) -> Mapping[Cell, Cell]:
         """Baseline of each cell that has one in the study and is not a baseline itself."""
-        baselines = {
-            (cell.model, cell.target, cell.seed): cell
-            for cell in self.needs
-            if cell.recipe in self.baselines
-        }
+        keys = {cell: (cell.model, cell.target, cell.seed) for cell in self.needs}
+        baselines = {key: cell for cell, key in keys.items() if cell.recipe in self.baselines}
         return {
             cell: baselines[key]
-            for cell in self.needs
-            if cell.recipe not in self.baselines
-            and (key := (cell.model, cell.target, cell.seed)) in baselines
+            for cell, key in keys.items()
+            if cell.recipe not in self.baselines and key in baselines
         }
 
     @cached_property
     def pairs(self) -> Mapping[Pair, list[Cell]]:
-        """Cells of each pair, one per seed; baselines have no pair."""
+        """Cells of each pair of recipe and target, one per seed."""
         pairs = defaultdict(list)
         for cell in self.needs:
-            if cell.recipe not in self.baselines:
-                pairs[cell.model, cell.recipe, cell.target].append(cell)
+            pairs[cell.model, cell.recipe, cell.target].append(cell)
         return pairs
 
     def price(self, ids: Collection[str]) -> tuple[float, ...]:
@@ -70,17 +63,16 @@ class Problem:
         amounts = [self.costs[id] for id in sorted(ids)]
         return tuple(math.fsum(amount[n] for amount in amounts) for n in range(len(self.budgets)))
 
-    def needed(self, cells: Collection[Cell]) -> set[str]:
-        """Return the missing artefacts of cells, each once."""
+    def cost(self, cells: Collection[Cell], paid: Collection[Cell] = ()) -> tuple[float, ...]:
+        """Return the total cost of cells with their artefacts, without those of paid cells."""
+        return self.price(self._needed(cells) - self._needed(paid))
+
+    def _needed(self, cells: Collection[Cell]) -> set[str]:
         return set().union(*(self.needs[cell] for cell in cells))
 
-    def cost(self, cells: Collection[Cell]) -> tuple[float, ...]:
-        """Return the total cost of cells with their artefacts; one number per budget."""
-        return self.price(self.needed(cells))
-
-    def fits(self, *prices: tuple[float, ...]) -> bool:
-        """Whether the sum of prices is within all budgets."""
-        totals = zip(map(math.fsum, zip(*prices, strict=True)), self.budgets, strict=True)
+    def fits(self, cells: Collection[Cell]) -> bool:
+        """Whether cells with their artefacts are within all budgets."""
+        totals = zip(self.cost(cells), self.budgets, strict=True)
         return all(total <= budget * (1 + _TOLERANCE) for total, budget in totals)
 
     def with_baselines(self, cells: Collection[Cell]) -> set[Cell]:
@@ -93,77 +85,59 @@ class Problem:
         return {cell for cell in finished if self.baseline.get(cell, cell) in finished}
 
 
-def value(problem: Problem, chosen: Collection[Cell], aim: str) -> float:
-    """Return the value after the chosen cells have run: cells, pairs, or narrowing in points.
+def half_width(seeds: int) -> float:
+    """Half the width of the 95 % interval of a gain by Welch's t, in standard deviations of a run.
 
-    The narrowing of a pair from n gains to n + k is sd (f(n) - f(n + k)); f is `half_width`.
+    The recipe and its baseline have `seeds` runs each. One run has no interval: it counts as twice
+    the interval of two, so that a pair's first interval is worth more than a narrower one.
     """
+    if seeds < 2:
+        return 2 * half_width(2)
+    return float(stdtrit(2 * seeds - 2, 0.975)) * math.sqrt(2 / seeds)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A sum over pairs: the value of a pair, if n of its cells count, grows with n."""
+
+    label: str
+    value: Callable[[Problem, Pair, int], float]
+    shown: str  # format of the sum
+
+
+def _is_complete(problem: Problem, pair: Pair, n: int) -> bool:
+    return pair[1] not in problem.baselines and n == len(problem.pairs[pair])
+
+
+def _narrowing(problem: Problem, pair: Pair, n: int) -> float:
+    if pair[1] in problem.baselines:
+        return 0.0
+    return problem.spreads.get(pair[2], 1.0) * (half_width(0) - half_width(n))
+
+
+AIMS = {
+    "cells": Aim("most cells", lambda problem, pair, n: n, "{:,.0f}"),
+    "pairs": Aim("most recipe-target pairs with all seeds", _is_complete, "{:,.0f}"),
+    "intervals": Aim("narrowest intervals of gains", _narrowing, "{:.2f} points in all"),
+}
+
+
+def value(problem: Problem, chosen: Collection[Cell], aim: str) -> float:
+    """Return the value of all done and chosen cells."""
     counted = problem.counted(chosen)
-    if aim == "cells":
-        return len(counted)
-    if aim == "pairs":
-        return sum(counted.issuperset(cells) for cells in problem.pairs.values())
-    before = problem.counted(())
     return sum(
-        problem.spreads.get(pair, 1.0)
-        * (half_width(len(before.intersection(cells))) - half_width(len(counted & {*cells})))
+        AIMS[aim].value(problem, pair, len(counted.intersection(cells)))
         for pair, cells in problem.pairs.items()
     )
 
 
-def half_width(n: int) -> float:
-    """Half the width of an interval of n gains, in standard deviations: 1/sqrt(n).
-
-    Without a constant factor. No gain means an infinite interval, which counts as that of half a
-    gain.
-    """
-    return 1 / math.sqrt(n or 0.5)
-
-
-def gains_of(scores: Mapping[Cell, float], baselines: Collection[str]) -> dict[Pair, list[float]]:
-    """Return the existing gains of each pair: score minus the baseline's score of the same seed."""
-    base = {(c.model, c.target, c.seed): scores[c] for c in scores if c.recipe in baselines}
-    gains: dict[Pair, list[float]] = defaultdict(list)
-    for cell, score in scores.items():
-        key = (cell.model, cell.target, cell.seed)
-        if cell.recipe not in baselines and key in base:
-            gains[cell.model, cell.recipe, cell.target].append(score - base[key])
-    return gains
-
-
-def spreads(cells: Collection[Cell], gains: Mapping[Pair, Sequence[float]]) -> dict[Pair, float]:
-    """Return the standard deviation over seeds of the gain of each pair.
-
-    Two or three seeds are too few for one pair, so it is pooled over the recipes of a target: the
-    root of sum (x - mean)^2 / sum (n - 1). A target without two gains of one recipe uses the value
-    pooled over all targets; without any gain, it is 1.
-    """
-    squares, freedom = defaultdict(float), defaultdict(int)
-    for (_, _, target), values in gains.items():
-        mean = sum(values) / len(values)
-        for key in (target, None):
-            squares[key] += sum((value - mean) ** 2 for value in values)
-            freedom[key] += len(values) - 1
-    pooled = {key: math.sqrt(squares[key] / n) for key, n in freedom.items() if n}
-    fallback = pooled.get(None, 1.0)
-    pairs = dict.fromkeys((cell.model, cell.recipe, cell.target) for cell in cells)
-    return {pair: pooled.get(pair[2], fallback) for pair in pairs}
-
-
 @dataclass(frozen=True)
 class Choice:
-    """Cells to run, and the quality of the choice."""
+    """Cells to run, their value with the done ones, and a bound of any choice's value."""
 
     cells: tuple[Cell, ...]  # in study order, including baselines
-    value: float  # of the function `value`
-    bound: float  # upper bound of any choice within the budgets
-
-    @property
-    def gap(self) -> float:
-        """Possible gain of a longer search, as a share of the bound; 1 if unknown."""
-        if self.bound == math.inf:
-            return 1.0
-        return max(0.0, self.bound - self.value) / self.bound if self.bound else 0.0
+    value: float
+    bound: float  # the value, if no choice is better by more than 0.01 %
 
 
 def choose(problem: Problem, aim: str, seconds: float = 20) -> Choice:
@@ -171,10 +145,16 @@ def choose(problem: Problem, aim: str, seconds: float = 20) -> Choice:
 
     Raise InputError if no choice that fits would count.
     """
-    _check(problem, aim)
     start = value(problem, (), aim)
-    chosen, bound = _solve(problem, aim, seconds, problem.budgets)
-    if not problem.fits(problem.cost(chosen)):  # the solver's tolerance is larger
+    if len(problem.done) == len(problem.needs):
+        raise InputError("nothing to choose: all cells are done")
+    if value(problem, problem.needs, aim) <= start:
+        raise InputError(
+            f"--aim {aim}: no cell to do adds to it, for example if the study has no recipe "
+            "besides the baseline; use --aim cells"
+        )
+    chosen, added = _solve(problem, aim, seconds, problem.budgets)
+    if not problem.fits(chosen):  # the solver's tolerance is larger
         shrunk = tuple(budget * (1 - 1e-5) for budget in problem.budgets)
         chosen, _ = _solve(problem, aim, seconds, shrunk)
     chosen = _useful(problem, chosen, aim)
@@ -182,25 +162,43 @@ def choose(problem: Problem, aim: str, seconds: float = 20) -> Choice:
     if reached <= start:
         raise InputError(_nothing(problem, aim))
     cells = tuple(cell for cell in problem.needs if cell in chosen)
-    return Choice(cells, reached, max(reached, bound + start))
+    return Choice(cells, reached, max(reached, start + added))
 
 
-def _check(problem: Problem, aim: str) -> None:
-    if len(problem.done) == len(problem.needs):
-        raise InputError("nothing to choose: all cells are done")
-    if aim != "cells" and not problem.pairs:
-        raise InputError(
-            f"--aim {aim}: the study has no recipe besides the baseline; use --aim cells"
-        )
+def _jumps(problem: Problem, aim: str) -> dict[Pair, tuple[list[Cell], list[tuple[int, float]]]]:
+    """Return the cells of each pair that do not count yet, and their jumps, as (cells, value).
+
+    A jump raises the value of the pair. Cells that add nothing alone, as one seed of a pair that
+    needs all, make one jump with those that follow.
+    """
+    counted, jumps = problem.counted(()), {}
+    for pair, cells in problem.pairs.items():
+        new = [cell for cell in cells if cell not in counted]
+        done = len(cells) - len(new)
+        values = [AIMS[aim].value(problem, pair, n) for n in range(done, len(cells) + 1)]
+        places = [0, *(k for k in range(1, len(values)) if values[k] > values[k - 1])]
+        jumps[pair] = new, [(b - a, values[b] - values[a]) for a, b in pairwise(places)]
+    return jumps
+
+
+def _useful(problem: Problem, chosen: set[Cell], aim: str) -> set[Cell]:
+    """Return the chosen cells without those that raise no value and idle baselines."""
+    counted, useful = problem.counted(chosen), []
+    for new, jumps in _jumps(problem, aim).values():
+        if jumps and len(counted.intersection(new)) >= jumps[0][0]:
+            useful += new
+    return chosen & problem.with_baselines(counted.intersection(useful))
 
 
 def _nothing(problem: Problem, aim: str) -> str:
     """Return the message that nothing was chosen, with the cheapest cells that would count."""
-    to_do = [cell for cell in problem.needs if cell not in problem.done]
-    groups = [[cell] for cell in to_do] if aim == "cells" else list(problem.pairs.values())
-    counted = problem.counted(())
-    choices = [problem.with_baselines(cells) for cells in groups if not counted.issuperset(cells)]
-    cheapest = min(filter(None, choices), key=problem.cost)
+    choices = [
+        problem.with_baselines(cells)
+        for new, jumps in _jumps(problem, aim).values()
+        for size, _ in jumps[:1]
+        for cells in combinations(new, size)
+    ]
+    cheapest = min(choices, key=problem.cost)
     cell = max(cheapest, key=lambda cell: (cell.recipe not in problem.baselines, str(cell)))
     others = f" and {count(len(cheapest) - 1, 'more cell')}" if len(cheapest) > 1 else ""
     return (
@@ -222,7 +220,7 @@ def _amounts(problem: Problem, amounts: tuple[float, ...]) -> str:
 def _solve(
     problem: Problem, aim: str, seconds: float, budgets: tuple[float, ...]
 ) -> tuple[set[Cell], float]:
-    """Return the chosen cells, and an upper bound of what a choice can add."""
+    """Return the chosen cells, and a bound of what any choice can add."""
     model = pulp.LpProblem("plan", pulp.LpMaximize)
     to_do = [cell for cell in problem.needs if cell not in problem.done]
     run = {
@@ -233,90 +231,54 @@ def _solve(
     for cell, baseline in problem.baseline.items():
         if cell in run and baseline in run:
             model += run[cell] <= run[baseline]
-    groups = _shared(problem, to_do)
     paid = []
-    for number, (users, cost) in enumerate(groups.items()):
+    for number, (users, ids) in enumerate(_shared(problem, to_do).items()):
         pay = model.add_variable(f"pay_{number}", 0, 1)
-        paid.append((pay, cost))
+        paid.append((pay, problem.price(ids)))
         for cell in users:
             model += run[cell] <= pay
     for number, budget in enumerate(budgets):
         if budget < math.inf:
             scale = budget or 1  # near 1: the solver's tolerances are absolute
             model += pulp.lpSum(cost[number] / scale * pay for pay, cost in paid) <= budget / scale
-    relative = 0 if aim != "intervals" else 1e-4
-    model.solve(pulp.PULP_CBC_CMD(msg=False, timeLimit=seconds, gapRel=relative, threads=1))
-    status = model.sol_status
-    if status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+    model.solve(pulp.PULP_CBC_CMD(msg=False, timeLimit=seconds, gapRel=_GAP, threads=1))
+    if model.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
         raise InputError(f"no choice was found in {seconds:g} s; raise --seconds")
     chosen = {cell for cell, variable in run.items() if (variable.value() or 0) > 0.5}
-    if status == pulp.LpSolutionOptimal:
-        return chosen, (pulp.value(model.objective) or 0.0) * (1 + relative)
-    # the time was up: the relaxed problem bounds what a longer search could reach
-    model.solve(pulp.PULP_CBC_CMD(msg=False, mip=False, timeLimit=seconds))
-    if model.sol_status != pulp.LpSolutionOptimal:
-        return chosen, math.inf
-    relaxed = pulp.value(model.objective) or 0.0
-    return chosen, relaxed if aim == "intervals" else math.floor(relaxed + 1e-6)
+    if model.sol_status != pulp.LpSolutionOptimal:  # the time was up: relax the integers
+        model.solve(pulp.PULP_CBC_CMD(msg=False, mip=False, timeLimit=seconds))
+        if model.sol_status != pulp.LpSolutionOptimal:
+            return chosen, math.inf
+    return chosen, pulp.value(model.objective) or 0.0
 
 
 def _objective(problem: Problem, aim: str, run: Mapping, model: pulp.LpProblem):
     """Return the objective; add the variables and constraints that it needs to the model."""
-    counts = {}  # cell -> variable: 1 if the cell comes to count
-    for cell in problem.needs:
-        baseline = problem.baseline.get(cell)
-        if cell in run:
-            counts[cell] = run[cell]  # its constraint includes the baseline
-        elif baseline in run:
-            counts[cell] = run[baseline]
-    if aim == "cells":
-        return pulp.lpSum(counts.values())
     terms = []
-    for number, (pair, cells) in enumerate(problem.pairs.items()):
-        new = [counts[cell] for cell in cells if cell in counts]
-        if not new:
-            continue
-        if aim == "pairs":
-            complete = model.add_variable(f"complete_{number}", 0, 1)
-            for cell in new:
-                model += complete <= cell
-            terms.append(complete)
-            continue
-        n = len(cells) - len(new)
-        more = []
-        for k in range(len(new)):  # each further gain is worth less, so they fill in order
-            step = model.add_variable(f"more_{number}_{k}", 0, 1)
-            more.append(step)
-            narrowing = half_width(n + k) - half_width(n + k + 1)
-            terms.append(problem.spreads.get(pair, 1.0) * narrowing * step)
-        model += pulp.lpSum(more) <= pulp.lpSum(new)
+    for number, (cells, jumps) in enumerate(_jumps(problem, aim).values()):
+        # the constraint of a cell to run includes its baseline
+        new = [run.get(cell, run.get(problem.baseline.get(cell))) for cell in cells]
+        # a jump of one cell needs no integer: earlier jumps are worth more, so they come first
+        kinds = [pulp.LpContinuous if size == 1 else pulp.LpBinary for size, _ in jumps]
+        made = [
+            model.add_variable(f"jump_{number}_{k}", 0, 1, kind) for k, kind in enumerate(kinds)
+        ]
+        terms += [gain * variable for (_, gain), variable in zip(jumps, made, strict=True)]
+        for earlier, later in pairwise(made):
+            model += later <= earlier
+        if made:
+            model += pulp.lpDot([size for size, _ in jumps], made) <= pulp.lpSum(new)
+            for cell in new if sum(size for size, _ in jumps) == len(new) else ():
+                model += made[-1] <= cell  # tightens the relaxed problem
     return pulp.lpSum(terms)
 
 
-def _shared(problem: Problem, cells: list[Cell]) -> dict[tuple[Cell, ...], list[float]]:
-    """Return the total costs of the artefacts that the same cells need, by these cells."""
-    users: dict[str, list[Cell]] = defaultdict(list)
+def _shared(problem: Problem, cells: list[Cell]) -> dict[tuple[Cell, ...], list[str]]:
+    """Return the artefacts that the same cells need, by these cells."""
+    users, groups = defaultdict(list), defaultdict(list)
     for cell in cells:
         for id in problem.needs[cell]:
             users[id].append(cell)
-    groups: dict[tuple[Cell, ...], list[float]] = {}
     for id, sharing in users.items():
-        total = groups.setdefault(tuple(sharing), [0.0] * len(problem.budgets))
-        for number, amount in enumerate(problem.costs[id]):
-            total[number] += amount
+        groups[tuple(sharing)].append(id)
     return groups
-
-
-def _useful(problem: Problem, chosen: set[Cell], aim: str) -> set[Cell]:
-    """Return the chosen cells without those of incomplete pairs and without idle baselines."""
-    counted = problem.counted(chosen)
-    if aim == "cells":
-        return chosen & counted
-    gains = [
-        cell
-        for pair, cells in problem.pairs.items()
-        for cell in cells
-        if cell in counted
-        and (counted.issuperset(cells) if aim == "pairs" else problem.spreads.get(pair, 1.0))
-    ]
-    return chosen & problem.with_baselines(gains)

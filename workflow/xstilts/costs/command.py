@@ -32,7 +32,7 @@ from xstilts.costs.bill import (
     wall_seconds,
 )
 from xstilts.costs.bill import problem as budget_problem
-from xstilts.costs.choice import AIMS, Choice, Problem, choose, gains_of, value
+from xstilts.costs.choice import AIMS, Choice, Problem, choose, half_width, value
 from xstilts.costs.estimates import ESTIMATED, Estimator, load_table
 from xstilts.costs.measured import Evidence
 from xstilts.costs.units import count, duration, hours, percent, size
@@ -74,10 +74,8 @@ def run(grid: Grid, options) -> None:
     print_sources(plan, estimator, evidence, console)
     if not limited:
         return
-    baselines = frozenset(name for name, recipe in grid.recipes.items() if not recipe.steps)
-    gains = gains_of(_scores(grid), baselines)
     limit = math.inf if gpu_hours is None else gpu_hours
-    problem = budget_problem(plan, gains, limit, disk)
+    problem = budget_problem(plan, _scores(grid), limit, disk)
     choice = choose(problem, options.aim, options.seconds)
     print_choice(plan, problem, choice, options.aim, console)
     if options.write:
@@ -272,16 +270,23 @@ def print_choice(plan: Plan, problem: Problem, choice: Choice, aim: str, console
         )
         if budget < math.inf
     ]
-    reached = f"{choice.value:,.0f}" if aim != "intervals" else f"{choice.value:.2f} points in all"
     to_do = len(plan.needs) - len(problem.done)
     _say(console, f"\nWithin the budget: {', '.join(limits)}", "bold")
+    shown, is_best = AIMS[aim].shown, choice.bound <= choice.value * 1.0001
+    search = f"the search ended first: at most {shown.format(choice.bound)} (--seconds)"
     _say(
         console,
-        f"Aim: {AIMS[aim]}: {reached}, including done cells; optimality gap "
-        f"{100 * choice.gap:.1f} %; {len(choice.cells)} of {to_do} cells to do chosen",
+        f"Aim: {AIMS[aim].label}: {shown.format(choice.value)}, including done cells; "
+        f"{'no choice is better' if is_best else search}; "
+        f"{len(choice.cells)} of {to_do} cells to do chosen",
     )
     if aim == "intervals":
-        _say(console, "k more gains narrow a pair by sd (1/√n − 1/√(n+k)); n = 0 counts as ½")
+        widths = ", ".join(f"{half_width(n):.2f}" for n in (2, 3, 5))
+        _say(
+            console,
+            f"Half-width of a 95 % interval with 2, 3, 5 seeds: {widths} standard deviations of a "
+            f"run (Welch's t); without two seeds it counts as {half_width(0):.1f}",
+        )
     chosen = {*choice.cells}
     table = _table("chosen", "recipe", "cells", "targets (seeds if not all)")
     table.columns[1].justify = table.columns[3].justify = "left"
@@ -301,13 +306,12 @@ def _left_out(problem: Problem, choice: Choice, aim: str, left: list[Cell]) -> T
     table = _table("left out", "recipe", "cells", "next costs", "why")
     table.columns[1].justify = table.columns[4].justify = "left"
     chosen = {*choice.cells}
-    paid, spent = problem.needed(chosen), problem.cost(chosen)
     for (model, recipe), cells in _by_recipe(left).items():
         prices, why = [], "exceeds the budget"
         for cell in cells:
             more = problem.with_baselines([cell])
-            prices.append(problem.price(problem.needed(more) - paid))
-            if problem.fits(spent, prices[-1]):
+            prices.append(problem.cost(more, chosen))
+            if problem.fits(chosen | more):
                 gains = value(problem, chosen | more, aim) > choice.value + 1e-9
                 why = "fits: the search ended first" if gains else "adds nothing to the aim"
         time, disk = min(prices)
