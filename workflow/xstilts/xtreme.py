@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from xstilts import metrics, store
-from xstilts.errors import InputError, nearest
+from xstilts.errors import InputError, nearest, spelled
 from xstilts.grid.artefacts import Cell, Dataset
 from xstilts.grid.grid import Grid
+from xstilts.languages.names import languages
 from xstilts.sources import records
 from xstilts.stages.score import read_language
 
@@ -151,17 +152,22 @@ class Format:
     read: Callable[[Path], Any]
     score: Callable[[Any, Any, str], Scores]
     read_golds: Callable[[Path], Any] | None = None  # if the gold format differs
+    label: str = ""
+
+    def spellings(self) -> list[str]:
+        """Return the other names of the task."""
+        return [self.label]
 
 
 FORMATS: Mapping[str, Format] = {
     "xnli": Format("tsv", _labels, _read_lines, _accuracy),
     "pawsx": Format("tsv", _labels, _read_lines, _accuracy),
-    "udpos": Format("tsv", _tags, _read_tags, _pos),
-    "panx": Format("tsv", _tags, _read_tags, _spans),
+    "udpos": Format("tsv", _tags, _read_tags, _pos, label="POS"),
+    "panx": Format("tsv", _tags, _read_tags, _spans, label="NER"),
     "xquad": Format("json", _by_id, _read_texts, _squad, _read_answers),
     "mlqa": Format("json", _by_id, _read_texts, _mlqa, _read_answers),
     "tydiqa": Format("json", _by_id, _read_texts, _squad, _read_answers),
-    "bucc2018": Format("tsv", _pairs, _read_pairs, _mined),
+    "bucc2018": Format("tsv", _pairs, _read_pairs, _mined, label="BUCC"),
     "tatoeba": Format("tsv", _positions, _read_lines, _accuracy),
     "xcopa": Format("jsonl", _choices, _read_choices, _accuracy),
     "mewslix": Format("json", _by_id, _read_rankings, _ranked),
@@ -173,12 +179,13 @@ def export(grid: Grid, model: str, recipe: str, seed: int, out: Path) -> list[Pa
 
     Raise InputError if the study has no such cells, or predictions are missing.
     """
+    model, recipe, _, _ = grid.named(f"{model}.{recipe}..").split(".")
     for kind, name, known in (
         ("model", model, [*grid.study.variants(), *grid.study.controls]),
         ("recipe", recipe, grid.recipes),
-        ("seed", str(seed), map(str, grid.study.seeds)),
+        ("seed", str(seed), list(map(str, grid.study.seeds))),
     ):
-        if name not in (known := list(known)):
+        if name not in known:
             raise InputError(f"the study has no {kind} {name!r}: {nearest(name, known)}")
     targets = [t for t in grid.study.targets if t in FORMATS]
     if not targets:
@@ -205,9 +212,11 @@ def score_files(task: str, language: str, predictions: Path, gold: Path) -> Scor
     A gold file has the format of the predictions; for question answering, that of the release.
     Raise InputError for an unknown task, and for files that are damaged or do not match.
     """
-    if task not in FORMATS:
+    name = spelled(task, FORMATS)
+    if name is None:
         raise InputError(f"unknown task {task!r}: {nearest(task, FORMATS)}")
-    format = FORMATS[task]
+    language = spelled(language, languages()) or language
+    format = FORMATS[name]
     golds = (format.read_golds or format.read)(gold)
     try:
         return format.score(golds, format.read(predictions), language)

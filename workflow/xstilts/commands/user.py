@@ -93,7 +93,10 @@ def plan(options: Namespace) -> None:
 def add_why(parser: ArgumentParser) -> None:
     """Add the cell."""
     parser.add_argument(
-        "cell", metavar="CELL", help="MODEL.RECIPE.TARGET.sSEED, such as xlmr-large.none.xnli.s1"
+        "cell",
+        metavar="CELL",
+        help="MODEL.RECIPE.TARGET.sSEED, such as xlmr-large.none.xnli.s1: a row and a column of "
+        "`xstilts status`",
     )
 
 
@@ -102,7 +105,7 @@ def why(options: Namespace) -> None:
     from xstilts.status.explain import find_cell, why
 
     grid = open_grid(options)
-    for line in why(grid, find_cell(grid, options.cell)):
+    for line in why(grid, find_cell(grid, options.cell), options.study):
         say(line)
 
 

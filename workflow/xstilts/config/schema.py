@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from xstilts.config.orders import Orders
 from xstilts.config.origins import COMMIT, HubModel, HubSplit, Init, Local, Seed, Split, Strict
 from xstilts.config.resources import ModelNeeds
 from xstilts.config.settings import Overrides, Train, layer
 from xstilts.config.subsets import Subset
-from xstilts.errors import nearest
+from xstilts.errors import nearest, spelled
 from xstilts.families import family, names
 from xstilts.recipe import ALL, LANGUAGE, TASK, Part
 
@@ -23,6 +23,7 @@ Analysis = Literal["helps", "order", "scale", "language", "size"]
 SplitName = Literal["train", "validation", "test", "candidates"]
 MODEL = STUDY = r"[a-z][a-z0-9_-]*"
 RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # also part of a path
+_METRICS = {"acc": "accuracy", "em": "exact_match", "map@20": "map_at_20"}  # usual short forms
 ARM = "+"  # separates a model and its arm
 SIZES = "[-_](?:tiny|mini|small|medium|base|large|huge|x+l|[0-9.]+[mb])(?![a-z])"
 Commit = Annotated[str, Field(pattern=f"^{COMMIT}$")]
@@ -77,6 +78,12 @@ class Task(Overrides):
     licence: str = Field("", description="Licence of the data.")
     citation: str = Field("", description="Publication to cite.")
     homepage: str = Field("", description="Address of the release.")
+
+    @field_validator("metrics")
+    @classmethod
+    def _named_metrics(cls, given: list[str], info: ValidationInfo) -> list[str]:
+        known = family(info.data["family"]).METRICS if "family" in info.data else {}
+        return [spelled(_METRICS.get(name.casefold(), name), known) or name for name in given]
 
     def spellings(self) -> list[str]:
         """Return other names of the task."""

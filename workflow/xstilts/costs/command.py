@@ -36,7 +36,7 @@ from xstilts.costs.choice import AIMS, Choice, Problem, choose, half_width, valu
 from xstilts.costs.estimates import ESTIMATED, Estimator, load_table
 from xstilts.costs.measured import Evidence
 from xstilts.costs.units import count, duration, hours, percent, size
-from xstilts.errors import InputError
+from xstilts.errors import InputError, spelled
 from xstilts.grid import state
 from xstilts.grid.artefacts import Artefact, Cell
 from xstilts.grid.grid import Grid
@@ -103,7 +103,8 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
     evidence = measured.read(project, (past | own).values())
     table = load_table(*[options.hardware_table] if options.hardware_table else [])
     reused = [past[id] for id in past if id in evidence.costs]
-    return Estimator(project, table, options.hardware), evidence, reused
+    hardware = spelled(options.hardware, table.hardware) or options.hardware
+    return Estimator(project, table, hardware), evidence, reused
 
 
 def _scores(grid: Grid) -> dict[Cell, float]:

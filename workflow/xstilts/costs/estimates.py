@@ -50,6 +50,10 @@ class Hardware(Strict):
         description="Share of the peak that a training reaches, by precision."
     )
 
+    def spellings(self) -> list[str]:
+        """Return other names of the processor."""
+        return [self.label, self.label.removeprefix("NVIDIA ")]
+
     def flops(self, precision: Precision) -> float:
         """Return the operations per second that a training reaches."""
         return self.peak[precision] * self.utilisation[precision] * 1e12

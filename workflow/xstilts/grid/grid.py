@@ -5,14 +5,16 @@ recipes share their first steps, and a stage that makes one artefact resolves on
 """
 
 import fnmatch
+import re
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
 
 from xstilts.config.origins import FilesSplit, HubSplit, LabSplit
 from xstilts.config.project import Project, validate
-from xstilts.config.schema import ARM, Arm, Task
+from xstilts.config.schema import ARM, Arm, Model, Task
 from xstilts.config.settings import Train
-from xstilts.errors import InputError, nearest
+from xstilts.config.spelling import respelled_recipe
+from xstilts.errors import InputError, nearest, spelled
 from xstilts.families import family, names
 from xstilts.grid.artefacts import (
     PART_SETTINGS,
@@ -67,7 +69,10 @@ class Grid:
         if not only:
             return cells
         names = [str(cell) for cell in cells]
-        found = {pattern: set(fnmatch.filter(names, pattern)) for pattern in only}
+        found = {}
+        for pattern in only:
+            matching = fnmatch.filter(names, pattern)
+            found[pattern] = set(matching or fnmatch.filter(names, self.named(pattern)))
         # a pattern may match only cells that were left out because their files are missing
         missed = [pattern for pattern in only if not found[pattern]]
         if missed and self.study.languages == "all":
@@ -75,6 +80,40 @@ class Grid:
             raise InputError(f"study {self.study.study!r}, only: no cell {missed[0]!r}: {hint}")
         wanted = set().union(*found.values())
         return [cell for cell, name in zip(cells, names, strict=True) if name in wanted]
+
+    def named(self, cell: str) -> str:
+        """Return MODEL.RECIPE.TARGET.sSEED by the study's names; unknown parts stay as they are.
+
+        Names may be spelled in other ways, a recipe in any notation, and the seed without `s`.
+        """
+        parts = cell.split(".")
+        if len(parts) != 4:
+            return cell
+        model, recipe, target, seed = parts
+        variants = (*self.study.variants(), *self.study.controls)
+        models = {name: self._entry(name) for name in variants}
+        targets = {name: self.project.tasks[name] for name in self.study.targets}
+        return ".".join(
+            [
+                spelled(model, models) or model,
+                self.recipe_called(recipe) or recipe,
+                spelled(target, targets) or target,
+                re.sub(r"^s?(\d+)$", r"s\1", seed.casefold()),
+            ]
+        )
+
+    def _entry(self, model: str) -> Model | None:
+        return None if ARM in model else self.project.models[model]
+
+    def recipe_called(self, text: str) -> str | None:
+        """Return the name of the study's recipe that a name or a notation denotes, if any."""
+        if name := spelled(text, self.recipes):
+            return name
+        try:
+            recipe = parse(respelled_recipe(text, self.project.tasks))
+        except InputError:
+            return None
+        return next((name for name, known in self.recipes.items() if known == recipe), None)
 
     def _all_cells(self) -> list[Cell]:
         """Return models x recipes x targets x seeds; a control runs under recipe `none` only."""

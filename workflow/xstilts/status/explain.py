@@ -1,5 +1,6 @@
 """`xstilts why`: which artefacts of a cell are missing, and which setting differs from others."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,36 @@ from xstilts.errors import InputError, nearest
 from xstilts.grid import state
 from xstilts.grid.artefacts import Artefact, Cell, Predictions, Score
 from xstilts.grid.grid import Grid
+from xstilts.status.progress import command
+from xstilts.store import paths
+
+_DIGEST = re.compile("[0-9a-f]{12}|[0-9a-f]{64}")
+_INPUTS = {  # key of an artefact's content -> what its digests stand for
+    "parent": "parent checkpoint",
+    "checkpoint": "checkpoint",
+    "head": "checkpoint with the head",
+    "predictions": "prediction",
+    "data": "test data",
+    "train": "training data",
+    "validation": "validation data",
+    "candidates": "set of candidates",
+    "texts": "training text",
+    "raw": "content of the files",
+}
 
 
 def find_cell(grid: Grid, name: str) -> Cell:
     """Return the cell called MODEL.RECIPE.TARGET.sSEED. Raise InputError with the nearest name."""
     cells = {str(cell): cell for cell in grid.cells()}
-    if name not in cells:
-        raise InputError(f"unknown cell {name!r}: {nearest(name, cells)}")
-    return cells[name]
+    own = grid.named(name)
+    if own not in cells:
+        hint = nearest(own, cells)
+        raise InputError(f"unknown cell {name!r}, expected MODEL.RECIPE.TARGET.sSEED: {hint}")
+    return cells[own]
 
 
-def why(grid: Grid, cell: Cell) -> Iterator[str]:
-    """Yield lines that explain the state of a cell, from its data to its score."""
+def why(grid: Grid, cell: Cell, study: Path) -> Iterator[str]:
+    """Yield lines that explain the state of a cell, from its data to its score, and what to run."""
     missing = [artefact for artefact in state.chain(grid, cell) if not state.is_done(artefact)]
     if not missing:
         yield f"{cell}: done, {grid.score(cell).path}"
@@ -33,6 +52,8 @@ def why(grid: Grid, cell: Cell) -> Iterator[str]:
         if message := state.failure(artefact):
             yield f"    failed: {message}"
         yield from (f"    {line}" for line in _causes(artefact))
+    yield f"first: {missing[0].identity.phase} {missing[0].identity.name}"
+    yield f"run: {command(missing[-1], study)}"
 
 
 def _causes(artefact: Artefact) -> Iterator[str]:
@@ -49,11 +70,8 @@ def _causes(artefact: Artefact) -> Iterator[str]:
     if not others:
         yield "not made yet"
     for name, content in others:
-        differences = list(_differences(content, artefact.identity.content))
-        for key, old, new in differences:
-            yield f"{key} is {new} here, {old} in {name}"
-        if not differences:
-            yield f"{name} was made by another version of this phase"
+        lines = list(_differences(content, artefact.identity.content, name))
+        yield from lines or [f"{name} was made by another version of this phase"]
 
 
 def _others(artefact: Artefact) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -68,17 +86,46 @@ def _others(artefact: Artefact) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield other.name, content.get("provenance", {}).get("content", content.get("content"))
 
 
-def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, str, str]]:
-    """Yield (dotted key, old value, new value) wherever two JSON values differ."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for name in sorted(old.keys() | new.keys()):
-            inner = f"{key}.{name}" if key else name
-            yield from _differences(old.get(name), new.get(name), inner)
+def _differences(old: Any, new: Any, name: str, key: str = "") -> Iterator[str]:
+    """Yield a line wherever two JSON values differ; `old` is that of the artefact `name`."""
+    if _are_digests(old, new):
+        yield from _inputs(_listed(old), _listed(new), name, key)
+    elif isinstance(old, Mapping) and isinstance(new, Mapping):
+        for part in sorted(old.keys() | new.keys()):
+            inner = f"{key}.{part}" if key else part
+            yield from _differences(old.get(part), new.get(part), name, inner)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for number, pair in enumerate(zip(old, new, strict=True)):
-            yield from _differences(*pair, f"{key}[{number}]")
+            yield from _differences(*pair, name, f"{key}[{number}]")
     elif old != new:
-        yield key, _shown(old), _shown(new)
+        yield f"{key} is {_shown(new)} here, {_shown(old)} in {name}"
+
+
+def _are_digests(*values: Any) -> bool:
+    texts = [text for value in values for text in _listed(value)]
+    return bool(texts) and all(isinstance(text, str) and _DIGEST.fullmatch(text) for text in texts)
+
+
+def _listed(value: Any) -> list:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _inputs(old: list[str], new: list[str], name: str, key: str) -> Iterator[str]:
+    """Yield how two lists of inputs differ, in words: a digest tells a reader nothing."""
+    gone, added = ([_name(x) for x in a if x not in b] for a, b in ((old, new), (new, old)))
+    what = _INPUTS.get(key.rpartition(".")[2].partition("[")[0], key)
+    if gone and added:
+        yield f"its {what} is another than that of {name}"
+    elif gone or added:
+        listed = ", ".join(filter(None, gone or added)) or count(len(gone or added), what)
+        where = f"asked for in {name}, but not here" if gone else f"not asked for in {name}"
+        yield f"{what}: {listed}: {where}"
+
+
+def _name(digest: str) -> str:
+    """Return the readable name of a data set that was prepared, else ''."""
+    found = Path(paths.DATA).parent.glob(f"*.{digest}")
+    return next((path.name.rpartition(".")[0] for path in found), "")
 
 
 def _shown(value: Any) -> str:

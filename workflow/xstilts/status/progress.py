@@ -6,16 +6,19 @@ import shlex
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from xstilts import store
+from xstilts.config.yaml import read_yaml
 from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
+from xstilts.errors import InputError
 from xstilts.grid.artefacts import Artefact, Cell, Job, Score
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import failure, is_done, missing
+from xstilts.grid.state import DEFAULT_STUDY, failure, is_done, missing
 from xstilts.status import slurm
 from xstilts.store import locks
 from xstilts.store.progress import Progress
@@ -131,9 +134,6 @@ def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
 
 def failures(snapshot: Snapshot, study: Path) -> list[Failure]:
     """Return the failures in the order of the phases; of a job with several artefacts, one."""
-    options = [] if study == Path("config/config.yaml") else ["--configfile", str(study)]
-    if (_PROFILE / "site.yaml").exists():
-        options += ["--workflow-profile", str(_PROFILE)]
     by_job: dict[Job, Failure] = {}
     for artefact in snapshot.grid.artefacts().all():
         job = artefact.job
@@ -143,9 +143,28 @@ def failures(snapshot: Snapshot, study: Path) -> list[Failure]:
                 failure(artefact) or _KILLED,
                 job.log,
                 last_lines(job.log),
-                shlex.join(["snakemake", missing(artefact) or artefact.path, *options]),
+                command(artefact, study),
             )
     return list(by_job.values())
+
+
+def command(artefact: Artefact, study: Path) -> str:
+    """Return the command that makes an artefact of a study."""
+    options = [] if study == DEFAULT_STUDY else ["--configfile", str(_written(study))]
+    if (_PROFILE / "site.yaml").exists():
+        options += ["--workflow-profile", str(_PROFILE)]
+    return shlex.join(["snakemake", missing(artefact) or artefact.path, *options])
+
+
+def _written(study: Path) -> Path:
+    """Return the YAML file of a study that is given by a run's snapshot, if it is found."""
+    if study.suffix != ".json":
+        return study
+    for file in [DEFAULT_STUDY, *sorted(DEFAULT_STUDY.parent.glob("studies/*.yaml"))]:
+        with suppress(InputError):
+            if read_yaml(file).get("study") == study.parent.name:
+                return file
+    return Path(f"{study.parent.name}.yaml")
 
 
 def last_lines(log: Path, count: int = 3) -> list[str]:
