@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from xstilts.config import claims
 from xstilts.config.origins import KeyMistake
 from xstilts.config.schema import Model, Study, Task
 from xstilts.config.subsets import Subset
@@ -56,6 +57,9 @@ def check_names(
     for name, task in tasks.items():
         _check_splits(name, task, tasks)
     _check_published(study, recipes)
+    for number, claim in enumerate(study.claims, 1):
+        place = _Place(f"claims, {number}. holds_if", (*_STUDY, "claims", number - 1, "holds_if"))
+        _check_claim(place, claim.comparison, study, tasks, recipes)
     for name, subset in study.subsets.items():
         _check_subset(_in_study("subsets", name), subset, study, tasks, recipes)
     if study.hyperparameters:
@@ -95,6 +99,29 @@ def _check_published(study: Study, recipes: Mapping[str, Recipe]) -> None:
         _in_study("published").check_known("recipe", name, [*recipes, "best"])
         for target in scores:
             _in_study("published", name).check_known("target", target, study.targets)
+
+
+def _check_claim(
+    place: _Place,
+    comparison: claims.Comparison,
+    study: Study,
+    tasks: Mapping[str, Task],
+    recipes: Mapping[str, Recipe],
+) -> None:
+    left, right = comparison.left, comparison.right
+    known = [*(name for name, recipe in recipes.items() if recipe.steps), claims.BEST]
+    languages = {x for target in study.targets for x in tasks[target].languages}
+    for gain in filter(None, (left, right)):
+        for name in claims.named(gain.recipes):
+            if claims.recipe_called(name, recipes) not in known:
+                place.check_known("recipe with a gain", name, known)
+        for name in claims.named(gain.targets):
+            place.check_known("target", name, study.targets)
+        for name in gain.languages:
+            place.check_known("language", name, [*sorted(languages), "avg", "zero_shot"])
+    for kind in ("recipes", "targets") if right else ():
+        if getattr(right, kind) == claims.EACH_OTHER and not claims.named(getattr(left, kind)):
+            place.fail(f"`each other` needs {kind} named on the left side")
 
 
 def _check_changes(study: Study, tasks: Mapping[str, Task]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from xstilts import store
-from xstilts.config import orders, origins, resources, settings, subsets
+from xstilts.config import claims, orders, origins, resources, settings, subsets
 from xstilts.config.schema import Arm, Model, Study, Task
 
 ROOT = Path(__file__).parents[3]
@@ -23,6 +23,7 @@ TABLES = {
     "lora": settings.Lora,
     "orders": orders.Orders,
     "arm": Arm,
+    "claim": claims.Claim,
     "subset": subsets.Subset,
     "resources": resources.ModelNeeds,
     "init": origins.Init,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from xstilts.config.claims import Claim
 from xstilts.config.orders import Orders
 from xstilts.config.origins import COMMIT, HubModel, HubSplit, Init, Local, Seed, Split, Strict
 from xstilts.config.resources import ModelNeeds
@@ -237,6 +238,9 @@ class Study(Overrides):
         {},
         description="Published scores to compare with, by recipe and target, averaged over all "
         "languages; null if unknown. Recipe `best` is the recipe that is best on validation.",
+    )
+    claims: list[Claim] = Field(
+        [], description="Published claims about gains, which the answer checks one by one."
     )
     models: list[str] = Field(min_length=1, description="Names of models.")
     arms: dict[Annotated[str, Field(pattern=f"^{TASK}$")], Arm] = Field(
