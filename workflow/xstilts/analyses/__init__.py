@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from xstilts.analyses.answer import POINTS, SHARE, Answer, Estimate
+from xstilts.config.claims import Claim
 from xstilts.recipe import Recipe
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE, Results
@@ -48,6 +49,7 @@ class Facts:
     examples: Mapping[str, int] = field(default_factory=dict)  # a recipe's intermediate examples
     adversarial: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     # name -> (target, another target that stands for the subset)
+    claims: Sequence[Claim] = ()
     retained: Mapping[tuple[str, str, str, int], float] = field(default_factory=dict)
     # (model, chain so far, task, seed) -> score of the task with its own head
     orders: Mapping[str, str] = field(default_factory=dict)  # recipe -> given, random, control
@@ -83,7 +85,10 @@ def run(name: str, samples: Samples, facts: Facts) -> Outcome:
             "majority class."
         )
         return outcome(name, facts, finding, shared_caveats(samples), [], {}, {})
-    return importlib.import_module(f"xstilts.analyses.{name}").answer(samples, facts)
+    found = importlib.import_module(f"xstilts.analyses.{name}").answer(samples, facts)
+    if not facts.claims:
+        return found
+    return importlib.import_module("xstilts.analyses.claims").add(found, samples, facts)
 
 
 def outcome(
@@ -176,18 +181,18 @@ def power(
     measured = f" and the run SD of {signed(sd)} points measured so far" if unit == POINTS else ""
     return (
         f"With {counted(seeds, 'seed')}{measured}, {found} {signed(least)} {unit}; one point takes "
-        f"{_seeds(_needed(error, seeds, tests))}."
+        f"{seeds_needed(error, seeds, tests)}."
     )
 
 
-def _needed(error: Error, seeds: int, tests: int) -> int | None:
-    """Return the number of seeds that finds an effect of one; None if it is too large."""
+def seeds_needed(error: Error, seeds: int, tests: int, effect: float = 1.0) -> str:
+    """Return the number of seeds that finds an effect, as text, from the error of `seeds` seeds."""
     for count in range(2, MOST_SEEDS + 1):
         variance = error.seeds * seeds / count + error.examples
         freedom = error.freedom * (count - 1) / (seeds - 1)
-        if detectable(float(np.sqrt(variance)), freedom, tests, error.examples) <= 1:
-            return count
-    return None
+        if detectable(float(np.sqrt(variance)), freedom, tests, error.examples) <= effect:
+            return _seeds(count)
+    return _seeds(None)
 
 
 def _seeds(count: int | None) -> str:

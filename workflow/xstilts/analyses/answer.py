@@ -35,6 +35,24 @@ class Estimate(_Frozen):
     effect: Number | None = Field(None, description="Cohen's h of the two scores.")
 
 
+class Verdict(_Frozen):
+    """Whether the study reproduces a published claim, for one model; values are in points."""
+
+    claim: str
+    source: str
+    model: str
+    verdict: str = Field(description="reproduced, contradicted or undecided.")
+    holds_if: str = Field(description="The comparison that decides the claim.")
+    difference: Number | None = Field(description="Left side of the comparison minus the right.")
+    low: Number | None = Field(description="Simultaneous 95 % CI over all claims.")
+    high: Number | None
+    reported: Number | None = Field(description="The published difference.")
+    seeds: int
+    missing: int = Field(description="Runs without a score.")
+    to_decide: str = Field(description="What an undecided claim waits for.")
+    note: str
+
+
 class Answer(_Frozen):
     """`results/studies/<study>/answer.json`: the finding of a study."""
 
@@ -46,6 +64,7 @@ class Answer(_Frozen):
     power: str = Field("", description="The smallest effect that the study finds.")
     caveats: list[str] = []
     estimates: list[Estimate] = []
+    claims: list[Verdict] = []
     figures: list[str] = Field([], description="Stems of files; each exists as .svg and .png.")
     tables: list[str] = Field([], description="Stems of files; each exists as .csv, .md and .tex.")
 
@@ -57,6 +76,8 @@ def markdown(answer: Answer) -> str:
         lines += [escape(sentence), ""]
     for stem in answer.figures:
         lines += [f"![{escape(answer.question)}]({stem}.png)", ""]
+    if answer.claims:
+        lines += ["Published claims:", "", *map(_claim, answer.claims), ""]
     if answer.caveats:
         lines += ["Caveats:", "", *(f"- {escape(text)}" for text in answer.caveats), ""]
     if answer.estimates:
@@ -68,6 +89,23 @@ def markdown(answer: Answer) -> str:
         ]
         lines += markdown_lines(heads, rows)
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _claim(verdict: Verdict) -> str:
+    """Return a claim as an item of a list, the verdict first."""
+    value = "no difference yet"
+    if verdict.difference is not None:
+        ends = [MISSING if x is None else signed(x, "+") for x in (verdict.low, verdict.high)]
+        value = f"{signed(verdict.difference, '+')} points (95 % CI {' to '.join(ends)})"
+    parts = [
+        f"{value}, holds if {verdict.holds_if}",
+        "" if verdict.reported is None else f"reported {signed(verdict.reported, '+')}",
+        f"to decide: {verdict.to_decide}" if verdict.to_decide else "",
+        verdict.note,
+    ]
+    details = escape("; ".join(filter(None, parts)))
+    about = escape(f"{verdict.claim} ({verdict.source}, {verdict.model})")
+    return f"- **{verdict.verdict}**: {about}<br>{details}"
 
 
 def row(estimate: Estimate) -> list[str]:

@@ -44,6 +44,7 @@ def gather(grid: Grid, results: Results) -> Facts:
         gains=results.gains,
         validation=_validation(results),
         published=study.published,
+        claims=study.claims,
         categories={t: family(project.tasks[t].family).CATEGORY for t in study.targets},
         parameters={name: int(count) for name, count in known.items() if count},
         families={name: project.models[name.partition(ARM)[0]].kin for name in names},

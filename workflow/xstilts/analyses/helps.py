@@ -43,7 +43,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
             "helps", samples, facts, "the baseline and a recipe with the same target and seed"
         )
     gains = {m: _mean_gains(samples, facts, m, recipes[m]) for m in recipes}
-    fitted = {m: _cross_fitted(samples, facts, m, recipes[m]) for m in recipes}
+    fitted = {m: cross_fitted(samples, facts, m, recipes[m]) for m in recipes}
     chosen = pd.DataFrame(
         [row for m in recipes for row in _chosen(samples, facts, m, recipes[m], fitted[m])]
     )
@@ -243,7 +243,7 @@ def _columns(interval: Interval, seeds: int, name: str = "gain") -> dict[str, fl
     return {name: interval.value, "low": interval.low, "high": interval.high, "seeds": seeds}
 
 
-def _cross_fitted(
+def cross_fitted(
     samples: Samples, facts: Facts, model: str, recipes: list[str]
 ) -> dict[str, Sample]:
     """Return target -> gain of the recipe chosen by validation, without the choice's optimism.

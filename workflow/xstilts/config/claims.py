@@ -11,8 +11,8 @@
 
 `of` names recipes, `on` targets (by default all), `in` languages (by default the zero-shot
 average). Several names mean the average over them. Recipe `best` is each target's best recipe by
-validation, chosen on other seeds than those it is scored on. `each other` stands on the right: the claim must
-hold for each recipe, or target, that the left side does not name. Numbers are points.
+validation, chosen on other seeds than those it is scored on. `each other` stands on the right: the
+claim must hold for each recipe, or target, that the left side does not name. Numbers are points.
 """
 
 import re
