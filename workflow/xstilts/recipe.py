@@ -33,6 +33,7 @@ _TOKENS = {
     "a size such as '10k', '500' or '5pct'": re.compile(r"([1-9][0-9]*)(pct|k|m|)"),
 }
 _TASK, _LANGUAGE, _SIZE = _TOKENS
+_DIGITS = 12
 _MAX_STEPS = re.compile(r"~([1-9][0-9]*)steps")
 
 
@@ -127,7 +128,7 @@ def parse(text: str) -> Recipe:
         if separator not in ("-", "") and (fixed or separator != "+"):
             raise RecipeError(text, position, _continuation(part, bool(fixed)))
         if separator != "+":
-            max_steps = int(fixed.group(1)) if fixed else None
+            max_steps = _number(fixed.group(1), text, fixed.start() + 1) if fixed else None
             steps.append(Step(tuple(sorted(parts, key=str)), max_steps))
             parts = []
         if not separator:
@@ -146,11 +147,17 @@ def _parse_part(text: str, position: int) -> tuple[Part, int]:
     if text[end : end + 1] == "~" and not _MAX_STEPS.match(text, end):
         start = end + 1
         match, end = _take(text, start, _SIZE)
-        number, unit = int(match.group(1)), match.group(2)
+        number, unit = _number(match.group(1), text, start), match.group(2)
         if unit == "pct" and number > 100:
             raise RecipeError(text, start, "a percentage from 1 to 100")
         size = Size(number, True) if unit == "pct" else Size(number * _UNITS[unit])
     return Part(task.group(), language, size), end
+
+
+def _number(digits: str, text: str, position: int) -> int:
+    if len(digits) > _DIGITS:
+        raise RecipeError(text, position, f"a number of at most {_DIGITS} digits")
+    return int(digits)
 
 
 def _take(text: str, position: int, token: str) -> tuple[re.Match, int]:

@@ -24,6 +24,7 @@ Written = Annotated[str, BeforeValidator(str)]  # a value of a column; YAML read
 COMMIT = "[0-9a-f]{40}"
 REPOSITORY = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 _LARGEST = 2**63 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class KeyMistake(ValueError):
@@ -51,8 +52,22 @@ class Strict(BaseModel):
                 if key not in cls.model_fields:
                     hint = nearest(str(key), cls.model_fields)
                     raise KeyMistake(f"unknown key {key!r}: {hint}", key)
+                _check_text(given[key], key)
                 _check_numbers(given[key], cls.model_fields[key].annotation, key)
         return given
+
+
+def _check_text(value: Any, *key: Any) -> None:
+    """Raise KeyMistake for a text with half a character, which no file in UTF-8 can hold."""
+    if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+        raise KeyMistake(f"{value!r} has a character that no file can hold", *key, shown=True)
+    if isinstance(value, Mapping):
+        for inner, entry in value.items():
+            _check_text(inner, *key)
+            _check_text(entry, *key, inner)
+    elif isinstance(value, list):
+        for inner, entry in enumerate(value):
+            _check_text(entry, *key, inner)
 
 
 def _check_numbers(value: Any, annotation: Any, *key: str | int) -> None:
