@@ -224,12 +224,72 @@ def test_mistakes_are_named(tmp_path, capsys):
         score_files("pawsx", "de", short, gold)
     with pytest.raises(InputError, match="unknown task 'pawx': did you mean 'pawsx'"):
         score_files("pawx", "de", short, gold)
-    short.write_text("de-1 en-1\n")
-    with pytest.raises(InputError, match=r"short:1: 1 columns; expected two ids"):
+    short.write_text("de-1\n")
+    with pytest.raises(InputError, match=r"short:1: expected two ids of sentences"):
         score_files("bucc2018", "de", short, short)
     arguments = ["--task", "pawsx", "--language", "de", "--gold", str(gold)]
     assert cli.main(["score-files", *arguments, "--predictions", str(gold)]) == 0
     assert json.loads(capsys.readouterr().out) == {"accuracy": 100.0}
+
+
+# evaluate.py strips lines and takes any line end; spaces and tabs separate columns
+@pytest.mark.parametrize(
+    ("task", "gold", "predicted"),
+    [
+        ("xnli", "neutral\nentailment\n", "neutral \r\nentailment\t\r\n"),
+        ("pawsx", "0\n1\n", "\ufeff0\n1\n\n \n"),
+        ("pawsx", "0\r1\r", " 0\n\t1"),
+        ("panx", "B-PER\nO\n\nO\n", "B-PER \nO\t\n \t\nO\n\n\n"),
+        ("panx", "en:Anna\tB-PER\nen:x\tO\n", "Anna B-PER\nx   O\n"),
+        ("udpos", "the\tDET\ndog\tNOUN\n", "DET \nNOUN \n"),
+        ("tatoeba", "3\n0\n", "3 \r\n0\r\n"),
+        ("bucc2018", "de-1\ten-2\n", "de-1 en-2 \n\n"),
+        ("xcopa", '{"label": 0}\n{"label": 1}\n', ' {"label": 0} \n\n{"label": "1"}\r\n'),
+    ],
+)
+def test_white_space_does_not_count(tmp_path, task, gold, predicted):
+    (tmp_path / "gold").write_text(gold, newline="")
+    (tmp_path / "predicted").write_text(predicted, newline="")
+    scores = score_files(task, "de", tmp_path / "predicted", tmp_path / "gold")
+    assert set(scores.values()) == {100.0}
+
+
+def test_answers_are_read_as_evaluate_does(tmp_path):
+    qa = {"id": "q1", "question": "?", "answers": [{"text": "Rome", "answer_start": 99}]}
+    articles = [{"paragraphs": [{"context": "In Rome.", "qas": [qa]}]}]
+    predicted, gold = tmp_path / "predicted", tmp_path / "gold"
+    for content in (articles, {"data": articles}):
+        for answers in ({"q1": "rome"}, {"data": {"q1": "rome"}}):
+            gold.write_text(json.dumps(content), encoding="utf-8-sig")
+            predicted.write_text(json.dumps(answers), encoding="utf-8-sig")
+            assert score_files("xquad", "de", predicted, gold)["f1"] == 100
+
+
+TEXT = "A man sleeps.\tA person rests.\n"
+
+
+@pytest.mark.parametrize(
+    ("task", "gold", "predicted", "message"),
+    [
+        ("xnli", TEXT, "neutral\n", r"gold:1: unknown label 'A man .*; valid: contradiction"),
+        ("xnli", "neutral\n", "Neutral\n", r"predicted:1: unknown label 'Neutral'"),
+        ("xnli", "neutral\n\nneutral\n", "neutral\n", r"gold:2: unknown label ''"),
+        ("pawsx", "0\n1\n", "0\ntrue\n", r"predicted:2: unknown label 'true'; valid: 0, 1"),
+        ("panx", "O\n", "NOUN\n", r"predicted:1: unknown label 'NOUN'"),
+        ("udpos", "B-PER\n", "NOUN\n", r"gold:1: unknown label 'B-PER'"),
+        ("tatoeba", "4\n", "de-4\n", r"predicted:1: 'de-4' is no number"),
+        ("bucc2018", "de-1\ten-1\n", TEXT, r"predicted:1: expected two ids of sentences"),
+        ("bucc2018", "de-1\ten-1\n", "fr-1\ten-1\n", "the ids are of other languages"),
+        ("bucc2018", "de-1\ten-1\n", "en-1\tde-1\n", "or in another order"),
+        ("xcopa", '{"label": 0}\n', '{"label": "no"}\n', r"predicted:1: 'no' is no number"),
+        ("mewslix", '{"m1": ["Q1"]}', '{"m2": ["Q1"]}', "no id of the gold file has a pred"),
+    ],
+)
+def test_files_that_are_no_answers_have_no_score(tmp_path, task, gold, predicted, message):
+    (tmp_path / "gold").write_text(gold)
+    (tmp_path / "predicted").write_text(predicted)
+    with pytest.raises(InputError, match=message):
+        score_files(task, "de", tmp_path / "predicted", tmp_path / "gold")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ CONLLU = """\
 2\t_\t_\tVERB\t_\t_\t1\tdep\t_\t_
 """
 CONLLU_ROW = {"words": ["Dámelo", "20000", "."], "tags": ["VERB", "NUM", "PUNCT"], "id": "s1"}
-PANX = "de:Anton\tB-PER\nde:http://x\tO\n\nde:Bonn\tB-LOC\n\n"
+PANX = "sw:Anton\tB-PER\nsw:http://x\tO\n\nsw:Bonn\tB-LOC\n\n"
 
 
 def jsonl(*records):

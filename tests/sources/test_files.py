@@ -124,7 +124,7 @@ def test_repeated_ids_can_be_numbered(load):
 
 
 def test_rows_without_ids_are_numbered_over_all_files(load):
-    table = load("panx", {"a": PANX, "b": PANX})
+    table = load("panx", {"a": PANX, "b": PANX}, "sw")
     assert [row["id"] for row in table.rows] == ["0", "1", "2", "3"]
 
 

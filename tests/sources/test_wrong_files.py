@@ -125,12 +125,18 @@ ERRORS = [
     ("conllu", ud(("x", "a", "NOUN", 0)), ":1: 'x' is not a word number"),
     ("conllu", ud(("1-2", "ab", "_", "_"), (1, "a", "NOUN", 0)), "fuses words 1 to 2, but"),
     ("conllu", "# text = a\n\n" + CONLLU, ":1: a sentence without words"),
-    ("panx", PANX + "de:Bonn\n", ":6: 'de:Bonn', expected language:word<TAB>tag"),
+    ("panx", PANX + "sw:Bonn\n", ":6: 'sw:Bonn', expected language:word<TAB>tag"),
     ("panx", PANX + "Bonn\tO\n", ":6: .*expected language:word"),
-    ("panx", PANX.replace("de:Anton\tB-PER", "de:Anton"), ":1: 'de:Anton', expected"),
+    ("panx", PANX.replace("sw:Anton\tB-PER", "sw:Anton"), ":1: 'sw:Anton', expected"),
+    ("panx", PANX.replace("sw:B", "fr:B"), ":4: the file states language 'fr', expected 'sw'"),
+    ("conllu", CONLLU.replace("= s1", "= es-ud-test_1"), ":1: the file states language 'es'"),
+    ("squad", squad(question("arabic-7-0")), "question 1: the file states language 'ar', exp"),
+    ("bucc", {"d.de": "fr-1\ta\n", "d.en": "en-1\tb\n", "d.gold": "fr-1\ten-1\n"},
+        r"d\.de:1: the file states language 'fr', expected 'de'"),
+    ("anli", jsonl(ANLI | {"label": " "}), ":1: column 'label' is empty; expected a label"),
     ("copa", jsonl(COPA | {"label": float("nan")}), "'label' holds nan, expected"),
     ("anli", jsonl(ANLI | {"label": "c", "context": None}), "'context' holds None, expected str"),
-    ("panx", PANX + "de:Bonn\tB-CITY\n", ":6: unknown label 'B-CITY'; valid: B-LOC"),
+    ("panx", PANX + "sw:Bonn\tB-CITY\n", ":6: unknown label 'B-CITY'; valid: B-LOC"),
     ("ccgbank", CCG[:-5], ":2: not a complete CCG tree"),
     ("ccgbank", CCG[:60], ":2: not a complete CCG tree"),
     ("ccgbank", CCG + "ID=wsj_0001.2 PARSER=GOLD\n", "tree of wsj_0001.2 is missing"),
@@ -145,8 +151,11 @@ ERRORS = [
 
 @pytest.mark.parametrize(("format", "text", "message"), ERRORS)
 def test_a_wrong_file_is_one_clear_message(load, format, text, message):
+    language = "sw" if format == "panx" else "en"
+    if "d.de" in text:
+        language = "de"
     with pytest.raises(InputError, match=message) as error:
-        load(format, text)
+        load(format, text, language)
     assert "\n" not in str(error.value)
 
 
@@ -167,7 +176,7 @@ def test_unicode_normalisation_is_kept(load):
 
 
 def test_i_without_b_is_a_tag_like_any_other(load):
-    assert load("panx", "de:Bonn\tI-LOC\n").rows[0]["tags"] == ["I-LOC"]
+    assert load("panx", "de:Bonn\tI-LOC\n", "de").rows[0]["tags"] == ["I-LOC"]
 
 
 BUCC = {"d.sw": "sw-1\ta\nsw-2\tb\n", "d.en": "en-1\ta\nen-2\tb\n"}
@@ -183,3 +192,17 @@ BUCC = {"d.sw": "sw-1\ta\nsw-2\tb\n", "d.en": "en-1\ta\nen-2\tb\n"}
 def test_gold_pairs_must_fit_the_sentences(load, gold, message):
     with pytest.raises(InputError, match=message):
         load("bucc", BUCC | {"d.gold": gold}, "sw")
+
+
+def test_squad_files_must_be_of_their_version(load):
+    for stated, version in (("v2.0", "2.0"), ("1.1", "1.1")):
+        text = json.dumps(json.loads(squad(question())) | {"version": stated})
+        assert load("squad", text, version=version).rows
+        with pytest.raises(InputError, match=f"version {version}, expected version 3"):
+            load("squad", text, version="3")
+    assert load("squad", squad(question()), version="1.1").rows, "the file states none"
+
+
+def test_white_space_around_words_and_tags_does_not_count(load):
+    [row] = load("panx", "de: Anton \t B-PER \r\nde:http://x O\n \n", "de").rows
+    assert (row["words"], row["tags"]) == (["Anton", "http://x"], ["B-PER", "O"])

@@ -4,8 +4,10 @@ A file is `TASK/test-LANGUAGE.EXTENSION`; the names of tasks and scores are thos
 evaluate.py.
 """
 
+import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ from xstilts.grid.artefacts import Cell, Dataset
 from xstilts.grid.grid import Grid
 from xstilts.languages.names import languages
 from xstilts.sources import records
+from xstilts.sources.words import NER, UPOS
 from xstilts.stages.score import read_language
 
 Rows = Sequence[Mapping[str, Any]]
@@ -66,38 +69,79 @@ def _text(lines: Sequence[str]) -> str:
 # Reading: a file of gold data or of predictions
 
 
-def _read_lines(path: Path) -> list[str]:
-    return [line for _, line in records.lines(path)]
+# As in evaluate.py, white space around a line does not count, and any line end ends a line.
+
+Labels = Sequence[str]  # of a task; () allows any number
 
 
-def _read_tags(path: Path) -> list[list[str]]:
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (place, line without white space around it) up to the last line that is not blank."""
+    content = io.StringIO(records.text(path).rstrip(), newline=None)
+    for number, line in enumerate(content, 1):
+        yield f"{path}:{number}", line.strip()
+
+
+def _known(label: str, labels: Labels, place: str) -> str:
+    if labels:
+        return records.known(label, labels, place)
+    if not label.isdecimal():
+        raise InputError(f"{place}: {label!r} is no number; expected a whole number from 0")
+    return label
+
+
+def _read_labels(path: Path, labels: Labels) -> list[str]:
+    """Return the label of each line."""
+    return [_known(line, labels, place) for place, line in _lines(path)]
+
+
+def _read_tags(path: Path, labels: Labels) -> list[list[str]]:
     """Return the tags of each sentence; a tag is the last column of its line."""
-    return [[line.split("\t")[-1] for _, line in block] for block in records.blocks(path)]
+    sentences: list[list[str]] = [[]]
+    for place, line in _lines(path):
+        if line:
+            sentences[-1].append(_known(line.split()[-1], labels, place))
+        elif sentences[-1]:
+            sentences.append([])
+    return [tags for tags in sentences if tags]
 
 
-def _read_pairs(path: Path) -> list[metrics.Pair]:
+_SENTENCE = re.compile(r"([a-z]+)-\d+")
+
+
+def _read_pairs(path: Path, labels: Labels) -> list[metrics.Pair]:
+    """Return pairs of sentence ids, such as de-000000042 and en-000000001."""
     if path.is_file() and not path.stat().st_size:
         return []  # no pair exceeds the threshold
-    pairs = [(place, line.split("\t")) for place, line in records.lines(path)]
+    pairs = [(place, line.split()) for place, line in _lines(path) if line]
     for place, pair in pairs:
-        if len(pair) != 2:
-            raise InputError(
-                f"{place}: {len(pair)} columns; expected two ids with a tab between them"
-            )
+        if len(pair) != 2 or not all(map(_SENTENCE.fullmatch, pair)):
+            raise InputError(f"{place}: expected two ids of sentences with a tab between them")
     return [(foreign, english) for _, (foreign, english) in pairs]
 
 
-def _read_choices(path: Path) -> list[int]:
-    return [records.field(record, "label", int, place) for place, record in records.jsonl(path)]
+def _read_choices(path: Path, labels: Labels) -> list[str]:
+    """Return the label of each line, which holds a JSON object."""
+    choices = []
+    for place, line in _lines(path):
+        if line:
+            label = records.field(records.parse(line, place), "label", int | str, place)
+            choices.append(_known(str(label), labels, place))
+    return choices
 
 
-def _read_texts(path: Path) -> dict[str, str]:
+def _read_texts(path: Path, labels: Labels) -> dict[str, str]:
     """Return the answers by question id."""
-    answers = records.document(path)
+    answers = records.json_object(_data(path), str(path))
     return {id: records.field(answers, id, str, str(path)) for id in answers}
 
 
-def _read_rankings(path: Path) -> dict[str, list[str]]:
+def _data(path: Path) -> Any:
+    """Return the content of a JSON file, or its `data` if it has this key, as evaluate.py does."""
+    content = records.decode(records.text(path), str(path))
+    return content.get("data", content) if isinstance(content, dict) else content
+
+
+def _read_rankings(path: Path, labels: Labels) -> dict[str, list[str]]:
     """Return the ids of the ranked candidates by query id, best first."""
     rankings = records.document(path)
     for id in rankings:
@@ -107,11 +151,23 @@ def _read_rankings(path: Path) -> dict[str, list[str]]:
     return rankings
 
 
-def _read_answers(path: Path) -> dict[str, list[str]]:
-    """Return the gold answers by question id, from a file in SQuAD's format."""
-    from xstilts.sources.squad import squad
+def _read_answers(path: Path, labels: Labels) -> dict[str, list[str]]:
+    """Return the gold answers by question id, from a file in SQuAD's format.
 
-    return {row["id"]: row["answers"] for _, row in squad([path], "")}
+    As in evaluate.py, their offsets are not read.
+    """
+    from xstilts.sources.squad import questions
+
+    articles = _data(path)
+    if not isinstance(articles, list):
+        raise InputError(f"{path}: no list of articles in SQuAD's format")
+    return {
+        records.field(question, "id", str, place): [
+            records.field(answer, "text", str, place)
+            for answer in records.field(question, "answers", list, place)
+        ]
+        for place, _, question in questions(articles, path)
+    }
 
 
 def _accuracy(golds: Any, predictions: Any, language: str) -> Scores:
@@ -136,7 +192,13 @@ def _mlqa(golds: Any, predictions: Any, language: str) -> Scores:
 
 
 def _mined(golds: Any, predictions: Any, language: str) -> Scores:
+    if predictions and not _languages(predictions) <= _languages(golds):
+        raise InputError("the ids are of other languages, or in another order")
     return metrics.pair_f1(golds, predictions)
+
+
+def _languages(pairs: Sequence[metrics.Pair]) -> set[tuple[str, ...]]:
+    return {tuple(id.partition("-")[0] for id in pair) for pair in pairs}
 
 
 def _ranked(golds: Any, predictions: Any, language: str) -> Scores:
@@ -145,13 +207,14 @@ def _ranked(golds: Any, predictions: Any, language: str) -> Scores:
 
 @dataclass(frozen=True)
 class Format:
-    """Format of a task's files: extension, writer, readers and scores."""
+    """Format of a task's files: extension, writer, readers, scores and the task's labels."""
 
     extension: str
     write: Callable[[Rows, Rows, Sequence[int]], str]
-    read: Callable[[Path], Any]
+    read: Callable[[Path, Labels], Any]
     score: Callable[[Any, Any, str], Scores]
-    read_golds: Callable[[Path], Any] | None = None  # if the gold format differs
+    labels: Labels = ()
+    read_golds: Callable[[Path, Labels], Any] | None = None  # if the gold format differs
     label: str = ""
 
     def spellings(self) -> list[str]:
@@ -159,16 +222,17 @@ class Format:
         return [self.label]
 
 
+_NLI = ("contradiction", "entailment", "neutral")
 FORMATS: Mapping[str, Format] = {
-    "xnli": Format("tsv", _labels, _read_lines, _accuracy),
-    "pawsx": Format("tsv", _labels, _read_lines, _accuracy),
-    "udpos": Format("tsv", _tags, _read_tags, _pos, label="POS"),
-    "panx": Format("tsv", _tags, _read_tags, _spans, label="NER"),
-    "xquad": Format("json", _by_id, _read_texts, _squad, _read_answers),
-    "mlqa": Format("json", _by_id, _read_texts, _mlqa, _read_answers),
-    "tydiqa": Format("json", _by_id, _read_texts, _squad, _read_answers),
+    "xnli": Format("tsv", _labels, _read_labels, _accuracy, _NLI),
+    "pawsx": Format("tsv", _labels, _read_labels, _accuracy, ("0", "1")),
+    "udpos": Format("tsv", _tags, _read_tags, _pos, UPOS, label="POS"),
+    "panx": Format("tsv", _tags, _read_tags, _spans, NER, label="NER"),
+    "xquad": Format("json", _by_id, _read_texts, _squad, read_golds=_read_answers),
+    "mlqa": Format("json", _by_id, _read_texts, _mlqa, read_golds=_read_answers),
+    "tydiqa": Format("json", _by_id, _read_texts, _squad, read_golds=_read_answers),
     "bucc2018": Format("tsv", _pairs, _read_pairs, _mined, label="BUCC"),
-    "tatoeba": Format("tsv", _positions, _read_lines, _accuracy),
+    "tatoeba": Format("tsv", _positions, _read_labels, _accuracy),
     "xcopa": Format("jsonl", _choices, _read_choices, _accuracy),
     "mewslix": Format("json", _by_id, _read_rankings, _ranked),
 }
@@ -217,8 +281,11 @@ def score_files(task: str, language: str, predictions: Path, gold: Path) -> Scor
         raise InputError(f"unknown task {task!r}: {nearest(task, FORMATS)}")
     language = spelled(language, languages()) or language
     format = FORMATS[name]
-    golds = (format.read_golds or format.read)(gold)
+    golds = (format.read_golds or format.read)(gold, format.labels)
+    predicted = format.read(predictions, format.labels)
     try:
-        return format.score(golds, format.read(predictions), language)
+        if isinstance(golds, dict) and not golds.keys() & predicted.keys():
+            raise InputError("no id of the gold file has a prediction")
+        return format.score(golds, predicted, language)
     except InputError as error:
         raise InputError(f"{predictions} against {gold}: {error}") from None

@@ -167,6 +167,8 @@ def _hub_row(record):
     tags = [str(tag) for tag in record.listed("tags", str | int)]
     if len(words) != len(tags) or not words:
         raise InputError(f"{record.place}: {len(words)} words and {len(tags)} tags")
+    if "" in tags:
+        raise InputError(f"{record.place}: word {tags.index('') + 1} has an empty tag")
     if labels := record.split.labels:
         tags = [labels[known(tag, labels, record.place)] for tag in tags]
     row = {"words": words, "tags": tags}

@@ -121,7 +121,7 @@ def blocks(path: Path) -> Iterator[list[tuple[str, str]]]:
     """Yield the runs of (place, line) between blank lines."""
     block: list[tuple[str, str]] = []
     for place, line in [*lines(path), ("", "")]:
-        if line:
+        if line.strip():
             block.append((place, line))
         elif block:
             yield block
@@ -171,7 +171,7 @@ def _table(
 def jsonl(path: Path) -> Iterator[tuple[str, dict]]:
     """Yield (place, record) for each line, which holds one JSON object."""
     for place, line in lines(path):
-        yield place, _parse(line, place)
+        yield place, parse(line, place)
 
 
 def json_rows(path: Path) -> Iterator[tuple[str, dict]]:
@@ -180,8 +180,8 @@ def json_rows(path: Path) -> Iterator[tuple[str, dict]]:
     if not content.lstrip().startswith("["):
         yield from jsonl(path)
         return
-    for number, record in enumerate(_decode(content, str(path)), 1):
-        yield f"{path}: row {number}", _object(record, f"{path}: row {number}")
+    for number, record in enumerate(decode(content, str(path)), 1):
+        yield f"{path}: row {number}", json_object(record, f"{path}: row {number}")
 
 
 def text_rows(path: Path) -> Iterator[tuple[str, dict]]:
@@ -191,21 +191,24 @@ def text_rows(path: Path) -> Iterator[tuple[str, dict]]:
 
 def document(path: Path) -> dict:
     """Return the JSON object of a file."""
-    return _parse(text(path), str(path))
+    return parse(text(path), str(path))
 
 
-def _parse(source: str, place: str) -> dict:
-    return _object(_decode(source, place), place)
+def parse(source: str, place: str) -> dict:
+    """Return the JSON object in a text. Raise InputError naming the place if it holds none."""
+    return json_object(decode(source, place), place)
 
 
-def _decode(source: str, place: str) -> Any:
+def decode(source: str, place: str) -> Any:
+    """Return the value of JSON text. Raise InputError naming the place if it is not valid."""
     try:
         return decode_json(source)
     except ValueError as error:
         raise InputError(f"{place}: {error}") from None
 
 
-def _object(value: Any, place: str) -> dict:
+def json_object(value: Any, place: str) -> dict:
+    """Return `value`. Raise InputError naming the place if it is no JSON object."""
     if not isinstance(value, dict):
         raise InputError(f"{place}: expected a JSON object, found {type(value).__name__}")
     return value
@@ -227,3 +230,9 @@ def known(label: str, labels: Iterable[str], place: str) -> str:
     if label not in labels:
         raise InputError(f"{place}: unknown label {label!r}; valid: {', '.join(sorted(labels))}")
     return label
+
+
+def check_language(stated: str, language: str, place: str) -> None:
+    """Raise InputError if a file states another language than that which is read."""
+    if stated != language:
+        raise InputError(f"{place}: the file states language {stated!r}, expected {language!r}")

@@ -1,13 +1,15 @@
 """Plain sentences: translations to find (family mine) and text (family mask)."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xstilts.errors import InputError
 from xstilts.languages.codes import TATOEBA_CODES
-from xstilts.sources.records import Item, lines
+from xstilts.sources.records import Item, check_language, lines
 
 Triple = tuple[str, str, str]
+_SENTENCE_ID = re.compile(r"([a-z]{2,3})-\d+")
 
 
 def tatoeba(paths: list[Path], language: str) -> Iterator[Item]:
@@ -39,6 +41,10 @@ def bucc(paths: list[Path], language: str) -> Iterator[Item]:
     foreign, english, gold = (
         _pairs(_ending(paths, ending)) for ending in (f".{language}", ".en", ".gold")
     )
+    for triples, code in ((foreign, language), (english, "en")):
+        for place, id, _ in triples:
+            if stated := _SENTENCE_ID.fullmatch(id):
+                check_language(stated[1], code, place)
     yield from pools(foreign, english, gold)
 
 

@@ -7,18 +7,31 @@ from unicodedata import normalize
 
 from xstilts.errors import InputError, nearest
 from xstilts.languages.codes import TYDIQA_NAMES
-from xstilts.sources.records import Item, document, field
+from xstilts.sources.records import Item, check_language, document, field
 
 
-def squad(paths: list[Path], language: str, labelled: bool = True) -> Iterator[Item]:
+def squad(
+    paths: list[Path], language: str, labelled: bool = True, version: str = ""
+) -> Iterator[Item]:
     """Yield the items of SQuAD v1.1 and v2.0, XQuAD, XQuAD-R, MLQA and TyDiQA-GoldP by language.
 
     Every answer must be at its offset, also in test files: XTREME's preprocessing asserts this, so
     a mismatch means a damaged file. If not `labelled`, answers are not read (XTREME's download
-    script removes those of test files).
+    script removes those of test files). A file that states another `version` is an error, and so
+    is a question whose id begins with the name of another language (`english-`).
     """
     for path in paths:
-        for place, context, question in _questions(path):
+        _check_version(path, version)
+    for place, row in _rows(paths, labelled):
+        name, dash, _ = row["id"].partition("-")
+        if dash and name in _CODES:
+            check_language(_CODES[name], language, place)
+        yield place, row
+
+
+def _rows(paths: list[Path], labelled: bool) -> Iterator[Item]:
+    for path in paths:
+        for place, context, question in questions(_articles(path), path):
             answers = _answers(question, context, place) if labelled else []
             row = {
                 "id": field(question, "id", str, place),
@@ -30,12 +43,21 @@ def squad(paths: list[Path], language: str, labelled: bool = True) -> Iterator[I
             yield place, row
 
 
+_CODES = {name: code for code, name in TYDIQA_NAMES.items()}
+
+
+def _check_version(path: Path, version: str) -> None:
+    stated = str(document(path).get("version", version)).removeprefix("v") if version else ""
+    if stated != version:
+        raise InputError(f"{path}: version {stated}, expected version {version} of the release")
+
+
 def tydiqa(paths: list[Path], language: str, labelled: bool = True) -> Iterator[Item]:
     """Yield the items of one language of a TyDiQA-GoldP file; its ids name the language."""
     if language not in TYDIQA_NAMES:
         raise InputError(f"TyDiQA has no language {language!r}; {nearest(language, TYDIQA_NAMES)}")
     names = set()
-    for place, row in squad(paths, language, labelled):
+    for place, row in _rows(paths, labelled):
         name, dash, _ = row["id"].partition("-")
         if not dash:
             raise InputError(
@@ -60,7 +82,7 @@ def passages(paths: list[Path], language: str, candidates: bool = True) -> Itera
     matches: dict[str, list[str]] = {}
     questions, sentences = [], []
     for path in paths:
-        for number, (place, paragraph) in enumerate(_paragraphs(path)):
+        for number, (place, paragraph) in enumerate(_paragraphs(_articles(path), path)):
             context = field(paragraph, "context", str, place)
             spans = _sentence_spans(paragraph, context, place)
             ids = [f"{path.stem}-{number}-{n}" for n in range(len(spans))]
@@ -102,17 +124,21 @@ def _sentence_spans(paragraph: dict, context: str, place: str) -> list[tuple[int
     return list(zip([0, *ends], [*ends, len(context)], strict=True))
 
 
-def _paragraphs(path: Path) -> Iterator[tuple[str, dict]]:
-    """Yield (place, paragraph) for each paragraph of a file."""
-    for i, article in enumerate(field(document(path), "data", list, str(path)), 1):
+def _articles(path: Path) -> list:
+    return field(document(path), "data", list, str(path))
+
+
+def _paragraphs(articles: list, path: Path) -> Iterator[tuple[str, dict]]:
+    """Yield (place, paragraph) for each paragraph of a file's articles."""
+    for i, article in enumerate(articles, 1):
         place = f"{path}: article {i}"
         for j, paragraph in enumerate(field(article, "paragraphs", list, place), 1):
             yield f"{path}: article {i}, paragraph {j}", paragraph
 
 
-def _questions(path: Path) -> Iterator[tuple[str, str, dict]]:
-    """Yield (place, context, question) for each question of a file."""
-    for place, paragraph in _paragraphs(path):
+def questions(articles: list, path: Path) -> Iterator[tuple[str, str, dict]]:
+    """Yield (place, context, question) for each question of a file's articles."""
+    for place, paragraph in _paragraphs(articles, path):
         context = field(paragraph, "context", str, place)
         for k, question in enumerate(field(paragraph, "qas", list, place), 1):
             yield f"{place}, question {k}", context, question

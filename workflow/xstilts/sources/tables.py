@@ -92,7 +92,9 @@ def row(layout: Layout, record: dict, place: str, labelled: bool = True) -> dict
 
     label = -1 if layout.choices else ""
     if labelled:
-        given = str(field(record, layout.label, str | int, place))
+        given = str(field(record, layout.label, str | int, place)).strip()
+        if not given:
+            raise InputError(f"{place}: column {layout.label!r} is empty; expected a label")
         if given in layout.excluded_labels:
             return layout.excluded_labels[given]
         label = layout.labels[known(given, layout.labels, place)] if layout.labels else given
@@ -131,6 +133,7 @@ def _same(*labels: str) -> dict[str, str]:
 
 
 _NLI = _same("entailment", "neutral", "contradiction")
+_CONTRADICTORY = {"contradictory": "contradiction"}  # in XNLI and its translations
 _NO_CONSENSUS = {"-": "no gold label: the annotators disagree"}
 _SENTENCES = {"text_a": "sentence1", "text_b": "sentence2"}
 
@@ -173,7 +176,7 @@ LAYOUTS = {
         language="language",
         text=_SENTENCES,
         label="gold_label",
-        labels=_NLI,
+        labels=_NLI | _CONTRADICTORY,
     ),
     "pawsx": Layout(
         records=tsv,
@@ -233,5 +236,5 @@ XNLI_MT = Layout(
     records=tsv,
     text={"text_a": "premise", "text_b": "hypo"},
     label="label",
-    labels=_NLI | {"contradictory": "contradiction"},
+    labels=_NLI | _CONTRADICTORY,
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xstilts.errors import InputError
-from xstilts.sources.records import Item, blocks, known, lines
+from xstilts.sources.records import Item, blocks, check_language, known, lines
 
 NER = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
 
@@ -29,17 +29,24 @@ class Part(NamedTuple):
     head: int  # number of its head, from 1; 0 = root
 
 
+# as fr-ud-test_00001 and es-dev-2-s1; the split in it is that of the first release of a treebank
+_ORIGIN = re.compile(r"([a-z]{2,3})(?:_[a-z]+)?-(?:ud-)?(?:train|dev|test)[-_]")
+
+
 def conllu(paths: list[Path], language: str) -> Iterator[Item]:
     """Yield the surface words and UPOS tags of UD treebanks, as XTREME converts them.
 
     A multiword token is one word: its fused form, with the tag of its part that is highest in the
     tree. Empty nodes are dropped, and so are spaces and zero-width non-joiners in words. A sentence
-    whose words are withheld (`_`, for their licence) is excluded.
+    whose words are withheld (`_`, for their licence) is excluded. Raise InputError for a sentence
+    whose id states another language.
     """
     for path in paths:
         for block in blocks(path):
             row = surface(*_parse(block), language, block[0][0])
             ids = [line.partition("=")[2].strip() for _, line in block if _SENT_ID.match(line)]
+            if ids and (origin := _ORIGIN.match(ids[0])):
+                check_language(origin[1], language, block[0][0])
             yield (
                 block[0][0],
                 row if isinstance(row, str) else row | ({"id": ids[0]} if ids else {}),
@@ -120,17 +127,24 @@ def _fuse(parts: list[Part], spans: Spans, rank: list[str]) -> tuple[list[str], 
     return words, tags
 
 
+_TAGGED = re.compile(r"([^:\s]+):\s*(.*\S)\s+(\S+)")
+
+
 def panx(paths: list[Path], language: str) -> Iterator[Item]:
-    """Yield the items of WikiANN files: lines `language:word<TAB>tag`, blank between sentences."""
+    """Yield the items of WikiANN files: lines `language:word<TAB>tag`, blank between sentences.
+
+    As in XTREME's preprocessing, white space around word and tag does not count.
+    """
     for path in paths:
         for block in blocks(path):
             words, tags = [], []
             for place, line in block:
-                word, tab, tag = line.partition("\t")
-                _, colon, word = word.partition(":")
-                if not (tab and colon and word.strip()):
+                match = _TAGGED.fullmatch(line.strip())
+                if not match:
                     raise InputError(f"{place}: {line!r}, expected language:word<TAB>tag")
-                words.append(word.strip())
+                code, word, tag = match.groups()
+                check_language(code.replace("-", "_"), language, place)
+                words.append(word)
                 tags.append(known(tag, NER, place))
             yield block[0][0], {"words": words, "tags": tags}
 
