@@ -98,12 +98,6 @@ def _benchmark(phase: str, id: str, seconds: float) -> None:
     path.write_text(f"s\th:m:s\tmax_rss\n{seconds:.2f}\t0:00:01\t1\n")
 
 
-def _manifest(path: str, **content) -> None:
-    folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps({**content, "provenance": PROVENANCE}))
-
-
 def rows(kind: str, language: str) -> list[dict]:
     """Return canonical rows; the first contains an attack."""
     text = TEXT.get(language, f"A sentence in {language}")
@@ -132,12 +126,27 @@ def _write_data(data: Dataset, kind: str) -> None:
         folder / "data.parquet", [{k: r.get(k) for k in columns} for r in content], columns
     )
     excluded = {"gold label is missing": 3} if data.task == "t0" else {}
-    about = {"id": data.id, "rows": len(content), "excluded": excluded, "provenance": PROVENANCE}
-    store.publish(folder, Path(data.path), about)
+    store.DatasetManifest.publish(
+        folder,
+        Path(data.path),
+        content={},
+        rows=len(content),
+        excluded=excluded,
+        provenance=PROVENANCE,
+    )
 
 
 def _write_step(step, chance: random.Random) -> None:
-    _manifest(step.path, id=step.id, steps=400, examples={"all": 4000}, files={})
+    store.CheckpointManifest(
+        id=step.id,
+        content={},
+        files={},
+        pretrained_pooler=False,
+        labels={},
+        steps=400,
+        examples={"all": 4000},
+        provenance=PROVENANCE,
+    ).write(Path(step.path))
     _benchmark(step.identity.phase, step.id, chance.uniform(200, 900))
     if step.parent:
         losses = [

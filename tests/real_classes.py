@@ -152,8 +152,8 @@ def publish(root, texts: list[str]) -> None:
     config.architectures = [kind.published]
     config.save_pretrained(made)
     models.complete_tokenizer(made, f"model {root.model}", root.origin.tokenizer_class)
-    about = {"lineage": [root.id], "pretrained_pooler": False, "labels": {}}
-    store.publish(made, Path(root.path), {"id": root.id, **about})
+    fields = {"lineage": [root.id], "pretrained_pooler": False, "labels": {}}
+    store.CheckpointManifest.publish(made, Path(root.path), content={}, **fields)
 
 
 def fill(project: Grid, models: Iterable[str] = KINDS) -> None:
@@ -173,7 +173,8 @@ def fill(project: Grid, models: Iterable[str] = KINDS) -> None:
     for split in ("train", "test"):
         made = store.scratch(split)
         store.write_rows(made / "data.parquet", [*questions, *answers], retrieve.COLUMNS)
-        store.publish(made, Path(project.dataset("passages", "en", split).path), {})
+        folder = Path(project.dataset("passages", "en", split).path)
+        store.DatasetManifest.publish(made, folder, content={}, rows=16)
 
 
 def trained(step, monkeypatch, inspect) -> None:

@@ -287,12 +287,13 @@ def test_parent_is_verified_before_training(workplace, rejection):
     content[-1] ^= 1
     weights.write_bytes(content)
     message = rejection("train", step)
-    assert f"{weights}: damaged: its sha256 differs from the manifest; delete the folder" in message
+    again = f"delete {weights.parent} and run again"
+    assert f"{weights}: damaged: its sha256 differs from manifest.json; {again}" in message
     weights.unlink()
     assert f"{weights}: missing, but listed in" in rejection("train", step)
     manifest = weights.with_name("manifest.json")
     manifest.write_text(manifest.read_text()[:50])
-    assert f"{manifest}: damaged, not valid JSON" in rejection("train", step)
+    assert f"{manifest}: damaged: not valid JSON; {again}" in rejection("train", step)
     manifest.unlink()
     assert f"{manifest}: no such file" in rejection("train", step)
 
@@ -302,7 +303,7 @@ def test_prepared_data_is_verified_before_training(workplace, rejection):
     data.write_bytes(data.read_bytes()[:-4])
     message = rejection("train", ids("checkpoints")["tiny.nli.s1"])
     assert f"{data}: damaged" in message
-    assert "to prepare it" in message
+    assert f"delete {data.parent} and run again" in message
 
 
 def test_unusable_gpu_is_an_error(workplace, rejection, monkeypatch):
@@ -347,7 +348,7 @@ def test_why_names_missing_artefacts_and_settings(folder, capsys):
 
     grid, _ = state.open_study(STUDY)
     step = grid.artefacts().checkpoints[ids("checkpoints")["tiny.nli.s1"]]
-    store.write_json(Path(step.path) / "manifest.json", {"content": dict(step.identity.content)})
+    store.Manifest(id=step.id, content=step.identity.content, files={}).write(Path(step.path))
     edit("nli:\n    train: {learning_rate: 1.0e-3}", "nli:\n    train: {learning_rate: 2.0e-3}")
     shown = output(capsys, "why", "tiny.nli.tatoeba.s1")
     assert f"settings.learning_rate is 0.002 here, 0.001 in {step.id}" in shown

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,16 @@ def test_digest_covers_phase_and_version_not_name(monkeypatch):
 
 def test_long_names_stay_file_names():
     assert len(Identity("train", "x" * 400, {}).id) < 200
+    for name in ("é" * 200, "x" + "語" * 100):
+        assert len(Identity("train", name, {}).id.encode()) < 200
+
+
+def test_long_names_keep_model_seed_and_target():
+    model, target, seed = "m" * 60, "t" * 60, 2**63
+    name = f"{model}.{'-'.join(['task'] * 90)}.s{seed}.{target}"
+    id = Identity("predict", name, {}).id
+    assert id.startswith(f"{model}.task-")
+    assert re.fullmatch(rf"[^/]+\.s{seed}\.{target}\.[0-9a-f]{{12}}", id)
 
 
 @pytest.mark.parametrize(

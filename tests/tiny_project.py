@@ -155,7 +155,7 @@ class Workspace:
         """Return the files of a checkpoint's model, without log and manifest."""
         from xstilts import store
 
-        store.verify(Path(step.path), "")
+        store.Manifest.verify(Path(step.path))
         omitted = ("manifest.json", "training.jsonl")
         return {p.name: p.read_bytes() for p in Path(step.path).iterdir() if p.name not in omitted}
 

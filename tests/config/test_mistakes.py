@@ -26,7 +26,7 @@ def mistakes(model, values) -> list[str]:
         (
             {"study": "my study"},
             "study: 'my study' is not allowed; expected a lower-case letter, then lower-case "
-            "letters, digits, - and _",
+            "letters, digits, - and _, at most 60",
         ),
         ({"study": None}, "study: null is not allowed; expected text"),
         ({"data": 3}, "data: 3 is not allowed; expected text in quotes"),
@@ -45,7 +45,7 @@ def mistakes(model, values) -> list[str]:
         (
             {"arms": {"A-b": {}}},
             "arms.A-b: 'A-b' is not allowed; expected a lower-case letter, then lower-case "
-            "letters, digits and _",
+            "letters, digits and _, at most 60",
         ),
         (
             {"tasks": {"xnli": {"languages": ["DE"]}}},

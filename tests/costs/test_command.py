@@ -12,7 +12,7 @@ from xstilts.cli import main
 from xstilts.costs import command
 from xstilts.grid.state import open_study
 from xstilts.report.view import StudyView
-from xstilts.store import write_json
+from xstilts.store import Manifest, write_json
 
 VALUES = {
     **STUDY,
@@ -58,7 +58,7 @@ def measure(study: Path, cells: str, seconds: float = 3600) -> None:
                 for dataset in artefact.datasets:
                     Path(artefact.file(dataset)).touch()
             elif artefact is not score:
-                write_json(Path(artefact.path) / "manifest.json", {})
+                Manifest(id=artefact.id, content={}, files={}).write(Path(artefact.path))
             write_benchmark(artefact, seconds)
         Path(score.examples_path).parent.mkdir(parents=True, exist_ok=True)
         Path(score.examples_path).touch()

@@ -8,6 +8,7 @@ from tests.tiny_project import make_grid
 from xstilts.config.resources import ModelNeeds
 from xstilts.costs import measured
 from xstilts.errors import InputError
+from xstilts.store import DatasetManifest, Manifest
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 GRID = make_grid(models=["xlmr"], recipes=["none", "entities"], targets=["nli", "reading"])
@@ -31,7 +32,7 @@ def make(artefact, size: int = 100, rows: int = 7) -> None:
     path.mkdir(parents=True)
     (path / "content").write_bytes(b"x" * size)
     if artefact.identity.phase == "prepare":
-        (path / "manifest.json").write_text(f'{{"rows": {rows}}}')
+        DatasetManifest(id=path.name, content={}, files={}, rows=rows).write(path)
 
 
 @pytest.fixture(autouse=True)
@@ -58,9 +59,9 @@ def test_lines_are_summed_and_gpus_counted():
 def test_interrupted_attempts_of_a_training_count():
     step = first_step()
     make(step)
-    manifest = Path(step.path) / "manifest.json"
     for stated, expected in ((7200.5, 7200.5), (59.0, 60.0)):
-        manifest.write_text(f'{{"provenance": {{"seconds": {stated}}}}}')
+        manifest = Manifest(id=step.id, content={}, files={}, provenance={"seconds": stated})
+        manifest.write(Path(step.path))
         write_benchmark(step, 60.0)
         assert measured.read(GRID.project, [step]).costs[step.id].seconds == expected
 

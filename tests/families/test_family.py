@@ -164,7 +164,7 @@ def test_a_new_family_is_read_from_the_hub(new):
     assert table.rows == [{"id": "0", "text": "a b", "label": 2}]
     Path("rows").mkdir()
     store.write_rows(Path("rows/data.parquet"), table.rows, new.COLUMNS)
-    store.publish(Path("rows"), Path("published"), {})
+    store.DatasetManifest.publish(Path("rows"), Path("published"), content={}, rows=1)
     assert store.read_rows(Path("published")) == table.rows
 
 
@@ -182,7 +182,8 @@ def test_the_report_shows_examples_of_a_new_family(new):
     [dataset] = scores[0].predictions.scored
     rows = [{"id": "0", "text": "a b", "label": 2}]
     store.write_rows(store.scratch(dataset.id) / "data.parquet", rows, new.COLUMNS)
-    store.publish(store.scratch(dataset.id, keep=True), Path(dataset.path), {})
+    made = store.scratch(dataset.id, keep=True)
+    store.DatasetManifest.publish(made, Path(dataset.path), content={}, rows=1)
     for number, score in enumerate(scores, 1):
         path = Path(score.predictions.file(dataset))
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,7 @@ def finish(process) -> str:
 
 def weights(step) -> dict[str, torch.Tensor]:
     """Return the weights of a published checkpoint."""
-    store.verify(Path(step.path), "")
+    store.Manifest.verify(Path(step.path))
     return load_file(Path(step.path) / "model.safetensors")
 
 

@@ -206,7 +206,7 @@ def test_a_damaged_score_names_file_and_key(tmp_path, changes, named):
 def test_files_without_a_score_are_input_errors(tmp_path, content):
     path = tmp_path / "score.json"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"score\.json: damaged score file"):
+    with pytest.raises(InputError, match=r"score\.json: damaged: "):
         ScoreFile.read(path)
 
 

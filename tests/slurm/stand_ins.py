@@ -13,13 +13,15 @@ from pathlib import Path
 
 from xstilts import store
 from xstilts.grid.artefacts import Checkpoint, Predictions
+from xstilts.identity import text_sha256
+from xstilts.store.about import About, PredictionFile
 
 
 @contextmanager
 def printed(id: str, needs: list[str]):
     """Write a line to `trace.jsonl` about what runs within; its inputs must be there, whole."""
     for path in needs:
-        store.verify(Path(path), "")
+        store.Manifest.verify(Path(path))
     start = time.time()
     yield
     line = {"id": id, "start": start, "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
@@ -34,19 +36,24 @@ def train(step: Checkpoint, *_, **__) -> None:
     with printed(step.id, [step.parent.path, *(data.path for data in step.datasets)]):
         time.sleep(0.5)
         made = store.scratch(step.id)
-        manifest = store.read_json(parent / store.MANIFEST)
-        for name in manifest["files"]:
+        manifest = store.CheckpointManifest.read(parent)
+        for name in manifest.files:
             shutil.copy(parent / name, made / name)
-        store.publish(made, Path(step.path), manifest | {"id": step.id})
+        fields = manifest.model_dump(exclude={"id", "files"})
+        store.CheckpointManifest.publish(made, Path(step.path), **fields)
 
 
 def predict(predictions: Predictions) -> None:
     """Predict the gold labels."""
     with printed(predictions.id, [predictions.checkpoint.path]):
+        files = {}
         for dataset in predictions.datasets:
             rows = store.read_rows(Path(dataset.path))
             found = [_gold(row) for row in rows if row.get("side") != "foreign"]
-            store.write_lines(Path(predictions.file(dataset)), found)
+            path, content = Path(predictions.file(dataset)), store.json_lines(found)
+            files[path.name] = PredictionFile(sha256=text_sha256(content), provenance={})
+            store.write_text(path, content)
+        About(id=predictions.id, content={}, labels=[], files=files).write(path.parent)
 
 
 def _gold(row: dict) -> dict:

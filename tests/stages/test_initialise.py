@@ -47,10 +47,10 @@ def change(path: Path, **keys) -> None:
 def test_local_model_is_published_from_its_folder(folder):
     checkpoint = root()
     initialise.run(checkpoint)
-    manifest = store.verify(Path(checkpoint.path), "")
+    manifest = store.CheckpointManifest.verify(Path(checkpoint.path))
     made = Path(checkpoint.path)
-    assert manifest["parameters"] == 4368
-    assert manifest["lineage"] == [checkpoint.id]
+    assert manifest.parameters == 4368
+    assert manifest.lineage == [checkpoint.id]
     assert checkpoint.id.startswith("own.local.")
     assert (
         load_file(made / "model.safetensors").keys()

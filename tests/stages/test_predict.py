@@ -204,9 +204,9 @@ def test_weights_that_are_not_finite_predict_nothing(workspace, target):
     for path in folder.iterdir():
         shutil.copy(path, made)
     save_file(weights, made / "model.safetensors", {"format": "pt"})
-    manifest = store.read_json(made / "manifest.json")
     (made / "manifest.json").unlink()
-    store.publish(made, folder, manifest)
+    fields = store.CheckpointManifest.read(folder).model_dump(exclude={"id", "files"})
+    store.CheckpointManifest.publish(made, folder, **fields)
     with pytest.raises(InputError, match=r"word_embeddings\.weight are not finite"):
         predict.run(chosen)
     assert not files(chosen)

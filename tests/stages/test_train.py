@@ -289,7 +289,7 @@ def rewrite(folder: Path, rows: list[dict]) -> None:
 
     made = store.scratch("rewritten")
     store.write_rows(made / "data.parquet", rows, tag.COLUMNS)
-    store.publish(made, folder, {})
+    store.DatasetManifest.publish(made, folder, content={}, rows=len(rows))
 
 
 def test_several_tasks_publish_only_the_encoder(workspace):

@@ -36,7 +36,8 @@ def named(grid, name: str):
 def make(*artefacts, seconds: float | None = None) -> None:
     for artefact in artefacts:
         for path in artefact.files:
-            store.write_json(Path(path), {"rows": 40})
+            manifest = {"id": Path(path).parent.name, "content": {}, "files": {}, "rows": 40}
+            store.write_json(Path(path), manifest)
         if seconds is not None:
             store.write_text(artefact.job.benchmark, f"s\th:m:s\n{seconds}\t0:00:00\n")
 

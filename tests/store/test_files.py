@@ -1,87 +1,19 @@
-"""The store: what is there is whole, and what is damaged is named."""
+"""Files of the store: atomic writing, and damage that is named."""
 
+import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
-from tests.tiny_project import TASK_OF, make_grid
 from xstilts import store
 from xstilts.errors import InputError
-from xstilts.grid import state
+from xstilts.store import files
 
 
 class Crash(Exception):
     """Raised by a test in the middle of a publication."""
-
-
-@pytest.fixture
-def made(tmp_path):
-    """Half-made files."""
-    folder = tmp_path / "made"
-    folder.mkdir()
-    for name in ("a.bin", "b.bin", "c.bin"):
-        (folder / name).write_bytes(name.encode() * 100)
-    return folder
-
-
-def test_what_is_published_is_verified(made, tmp_path):
-    folder = tmp_path / "store" / "x.123"
-    store.publish(made, folder, {"id": "x"})
-    manifest = store.verify(folder, "")
-    assert manifest["id"] == "x"
-    assert sorted(manifest["files"]) == ["a.bin", "b.bin", "c.bin"]
-    assert not made.exists()
-
-
-@pytest.mark.parametrize("damage", ["missing", "longer", "bit"])
-def test_the_damaged_file_is_named_and_what_to_do(made, tmp_path, damage):
-    folder = tmp_path / "x"
-    store.publish(made, folder, {})
-    path = folder / "b.bin"
-    content = path.read_bytes()
-    if damage == "missing":
-        path.unlink()
-    else:
-        path.write_bytes(content + b"\0" if damage == "longer" else b"\0" + content[1:])
-    with pytest.raises(InputError, match=r"b\.bin: (missing|damaged).*; try again") as error:
-        store.verify(folder, "try again")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("content", ["", "{", '{"files": {"a.bin": ', "\xff"])
-def test_a_damaged_manifest_is_named(made, tmp_path, content):
-    store.publish(made, tmp_path / "x", {})
-    (tmp_path / "x" / "manifest.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(InputError, match=r"manifest\.json: damaged"):
-        store.verify(tmp_path / "x", "")
-
-
-@pytest.mark.parametrize("moves", range(4))
-def test_interrupted_publish_leaves_no_artefact(made, tmp_path, monkeypatch, moves):
-    monkeypatch.chdir(tmp_path)
-    dataset = make_grid().dataset("nli", "en", "train")
-    folder = tmp_path / dataset.path
-    replace, done = os.replace, []
-
-    def counted(source, target):
-        if len(done) == moves:
-            raise Crash
-        done.append(target)
-        replace(source, target)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", counted)
-        with pytest.raises(Crash):
-            store.publish(made, folder, {"id": "x"})
-    assert not state.is_done(dataset)
-    with pytest.raises(InputError, match=r"manifest\.json: no such file"):
-        store.verify(folder, "")
-    made.mkdir(exist_ok=True)
-    for name in ("a.bin", "b.bin", "c.bin"):
-        (made / name).write_bytes(b"again")
-    store.publish(made, folder, {"id": "x"})
-    assert state.is_done(dataset)
-    assert store.verify(folder, "")["id"] == "x"
 
 
 def test_a_reader_never_sees_a_part_of_a_file(tmp_path, monkeypatch):
@@ -117,13 +49,57 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         store.check_writable(tmp_path / "file" / "below")
 
 
-@pytest.mark.parametrize("family", [*TASK_OF, "mine"])
-def test_rows_come_back_as_they_were_written(tmp_path, rows, family):
-    from xstilts import families
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"{", "not valid JSON"),
+        (b"\xff", "not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"1" * 5000, "too many digits"),
+    ],
+)
+def test_damaged_json_is_named_with_its_remedy(tmp_path, content, reason):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"x\.json: damaged: .*{reason}.*; try again"):
+        store.read_json(path, "try again")
 
-    given = rows(TASK_OF.get(family, "tatoeba"), "xa", "train" if family == "mask" else "test")
-    (tmp_path / "made").mkdir()
-    columns = families.family(family).COLUMNS
-    store.write_rows(tmp_path / "made" / "data.parquet", given, columns)
-    store.publish(tmp_path / "made", tmp_path / "x", {})
-    assert store.read_rows(tmp_path / "x") == given
+
+@pytest.mark.parametrize("line", [b"1", b"[]", b'{"id": "b"}', b"\xff", b""])
+def test_damaged_rows_are_named(tmp_path, line):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"id": "a", "prediction": 1}\n' + line + b"\n")
+    with pytest.raises(InputError, match=r"x\.jsonl:2: damaged: .*; delete it and run again"):
+        store.read_lines(path, ("id", "prediction"))
+
+
+def test_temporary_files_of_dead_processes_go(tmp_path, monkeypatch):
+    run = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True
+    )
+    mine = files.temporary(tmp_path / "x")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", lambda: int(run.stdout))
+        dead = files.temporary(tmp_path / "x")
+    elsewhere = tmp_path / ".tmp-000000-1-00000000"
+    other = tmp_path / ".tmp-of-a-user"
+    for path in (mine, dead, elsewhere, other):
+        path.touch()
+    store.remove_temporaries(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([mine, elsewhere, other])
+    os.utime(elsewhere, (0, 0))
+    store.remove_temporaries(tmp_path)
+    assert not elsewhere.exists()
+
+
+def test_a_name_of_any_length_has_a_temporary_file(tmp_path):
+    store.write_text(tmp_path / ("ä" * 127), "x")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.EDQUOT])
+def test_errors_of_the_machine_say_what_to_do(number):
+    said = os.strerror(number)
+    assert files.machine_error(OSError(number, said, "x")).startswith(f"x: {said}. ")
+    assert "run again" in files.machine_error(RuntimeError(f"I/O: {said} (os error {number})"))
+    assert not files.machine_error(RuntimeError("a bug"))

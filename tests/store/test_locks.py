@@ -1,5 +1,6 @@
 """Locks: one process at a time, whatever became of the others."""
 
+import errno
 import json
 import os
 import signal
@@ -53,7 +54,7 @@ def holder():
 
 def write(host: str, **others) -> None:
     """A lock of some process, of this host if `host` is empty."""
-    holder = locks._me() | others | ({"host": host} if host else {})
+    holder = locks.this_process().model_dump() | others | ({"host": host} if host else {})
     store.write_json(store.lock_file("x"), holder)
 
 
@@ -173,11 +174,39 @@ def test_a_holder_that_lost_its_lock_ends(tmp_path):
     assert json.loads(store.lock_file("x").read_text())["token"] == "another"
 
 
-def test_a_full_disk_leaves_no_empty_lock(monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("content", ["[]", "{}", "null", "\0", '{"host": 1}'])
+def test_a_damaged_lock_is_taken_over(caplog, content):
+    store.lock_file("x").write_text(content)
+    assert "took over the lock of another process" in taken(caplog)
 
-    monkeypatch.setattr(locks.json, "dumps", full)
+
+def test_a_lock_tells_whether_its_holder_lives(holder):
+    assert locks.is_live("x")
+    holder.kill()
+    holder.wait()
+    assert not locks.is_live("x")
+    write("elsewhere")
+    assert locks.is_live("x")
+    os.utime(store.lock_file("x"), (time.time() - 181,) * 2)
+    assert not locks.is_live("x")
+    assert not locks.is_live("y")
+
+
+def test_locks_work_without_hard_links(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with locks.held(["x"]):
+        assert json.loads(store.lock_file("x").read_text())["pid"] == os.getpid()
+    assert not list(store.SCRATCH.iterdir())
+
+
+def test_a_full_disk_leaves_no_empty_lock(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"), locks.held(["x"]):
         pass
-    assert not store.lock_file("x").exists()
+    assert not list(store.SCRATCH.iterdir())

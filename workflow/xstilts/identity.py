@@ -23,7 +23,9 @@ VERSIONS = {"fetch": 1, "prepare": 2, "initialise": 1, "train": 2, "predict": 2,
 _LENGTH = 12  # hex digits; 48 bits: a collision among a million artefacts has odds of 1 in 500
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _IMPORTS = (ast.Import, ast.ImportFrom)
-_LONGEST_NAME = 160  # characters of the readable part; file systems allow 255 bytes in a name
+# Bytes of the readable part that are kept of a long name: its beginning, with the model, and its
+# end, with seed and target. File systems allow 255 bytes, including digest and ending.
+_KEPT_FIRST, _KEPT_LAST = 90, 90
 
 
 def canonical(value: Any) -> str:
@@ -65,7 +67,16 @@ class Identity:
     @property
     def id(self) -> str:
         """File or folder name of the artefact: `name.digest`."""
-        return f"{self.name[:_LONGEST_NAME]}.{self.digest}"
+        return f"{shortened(self.name)}.{self.digest}"
+
+
+def shortened(name: str) -> str:
+    """Return a name that fits in a file name, long ones without their middle."""
+    text = name.encode()
+    if len(text) <= _KEPT_FIRST + _KEPT_LAST:
+        return name
+    first, last = text[:_KEPT_FIRST], text[-_KEPT_LAST:]
+    return f"{first.decode(errors='ignore')}..{last.decode(errors='ignore')}"
 
 
 def code_hash(*paths: Path) -> str:

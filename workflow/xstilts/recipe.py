@@ -24,8 +24,8 @@ from xstilts.errors import InputError
 
 NONE = "none"
 ALL = "all"  # in place of a language: all languages of the task
-TASK = r"[a-z][a-z0-9_]*"
-LANGUAGE = r"[a-z]{2,3}(?:_[a-z0-9]+)*"
+TASK = r"[a-z][a-z0-9_]{0,59}"  # part of file names
+LANGUAGE = r"[a-z]{2,3}(?:_[a-z0-9]{1,20}){0,3}"
 _UNITS = {"m": 1_000_000, "k": 1_000, "": 1}
 _TOKENS = {
     "a task name (lower-case letters, digits, _)": re.compile(TASK),

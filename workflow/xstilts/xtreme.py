@@ -267,7 +267,7 @@ def export(grid: Grid, model: str, recipe: str, seed: int, out: Path) -> list[Pa
 
 
 def _gaps(dataset: Dataset) -> list[int]:
-    return store.read_json(Path(dataset.path) / store.MANIFEST)["gaps"]
+    return store.DatasetManifest.read(Path(dataset.path)).gaps
 
 
 def score_files(task: str, language: str, predictions: Path, gold: Path) -> Scores:

@@ -134,7 +134,7 @@ def _examples(grid: Grid) -> dict[str, int]:
 
 
 def _size(part: TrainPart) -> int:
-    total = sum(store.read_json(Path(d.path) / store.MANIFEST)["rows"] for d in part.train)
+    total = sum(store.DatasetManifest.read(Path(d.path)).rows for d in part.train)
     return part.size.of(total) if part.size else total
 
 

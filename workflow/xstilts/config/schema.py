@@ -22,7 +22,7 @@ from xstilts.recipe import ALL, LANGUAGE, TASK, Part
 
 Analysis = Literal["helps", "order", "scale", "language", "size"]
 SplitName = Literal["train", "validation", "test", "candidates"]
-MODEL = STUDY = r"[a-z][a-z0-9_-]*"
+MODEL = STUDY = r"[a-z][a-z0-9_-]{0,59}"  # part of file names
 RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # also part of a path
 _METRICS = {"acc": "accuracy", "em": "exact_match", "map@20": "map_at_20"}  # usual short forms
 ARM = "+"  # separates a model and its arm

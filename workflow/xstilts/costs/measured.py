@@ -78,23 +78,27 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
     for path, together in by_file.items():
         benchmark = Benchmark.read(path)
         for artefact in together:
-            manifest = Path(artefact.path) / store.MANIFEST
-            if isinstance(artefact, Dataset) and manifest.exists():
-                rows[artefact.id] = store.read_json(manifest)["rows"]
+            if isinstance(artefact, Dataset) and is_complete(artefact):
+                rows[artefact.id] = store.DatasetManifest.read(Path(artefact.path)).rows
             if benchmark:
                 costs[artefact.id] = Cost(
-                    max(benchmark.seconds / len(together), _all_attempts(artefact, manifest)),
+                    max(benchmark.seconds / len(together), _all_attempts(artefact)),
                     gpus_of(artefact, project),
                     size(artefact),
                 )
     return Evidence(costs, rows)
 
 
-def _all_attempts(artefact: Artefact, manifest: Path) -> float:
+def is_complete(artefact: Artefact) -> bool:
+    """Whether a folder artefact has its manifest."""
+    return (Path(artefact.path) / store.MANIFEST).exists()
+
+
+def _all_attempts(artefact: Artefact) -> float:
     """Return the seconds in a training's manifest, which include interrupted attempts; else 0."""
-    if not (isinstance(artefact, Checkpoint) and artefact.parent and manifest.exists()):
+    if not (isinstance(artefact, Checkpoint) and artefact.parent and is_complete(artefact)):
         return 0
-    return store.read_json(manifest).get("provenance", {}).get("seconds", 0)
+    return store.Manifest.read(Path(artefact.path)).seconds
 
 
 def size(artefact: Artefact) -> int:

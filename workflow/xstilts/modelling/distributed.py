@@ -86,13 +86,6 @@ def agree(value: int | None) -> int | None:
     return maximum.item() or None
 
 
-def main_first() -> Any:
-    """Return a context that the main process leaves before the others enter it."""
-    from accelerate import PartialState
-
-    return PartialState().main_process_first()
-
-
 def wait() -> None:
     """Wait until all processes call this function."""
     from accelerate import PartialState

@@ -126,7 +126,7 @@ class Record:
         return [self._dataset(data) for data in self.artefacts.datasets.values()]
 
     def _dataset(self, data: Dataset) -> dict:
-        manifest = self._json(Path(data.path) / store.MANIFEST) or {}
+        manifest = self._manifest(store.DatasetManifest, Path(data.path))
         return {
             "id": data.id,
             "rows": manifest.get("rows"),
@@ -138,7 +138,7 @@ class Record:
 
     def _step(self, step: Checkpoint) -> dict:
         phase = step.identity.phase
-        manifest = self._json(Path(step.path) / store.MANIFEST) or {}
+        manifest = self._manifest(store.CheckpointManifest, Path(step.path))
         return {
             "phase": phase,
             "chain": step.chain,
@@ -199,14 +199,15 @@ class Record:
         steps, values = zip(*points, strict=True)
         return [self.axes.number(list(steps)), [float(f"{value:.3g}") for value in values]]
 
-    def _json(self, path: Path) -> dict | None:
-        if not path.exists():
-            return None
+    def _manifest(self, kind: type[store.Manifest], folder: Path) -> dict:
+        """Return a folder's manifest; empty without one, or if it is damaged."""
+        if not (folder / store.MANIFEST).exists():
+            return {}
         try:
-            return store.read_json(path)
+            return kind.read(folder).model_dump()
         except InputError as error:
             self.notices.append(str(error))
-            return None
+            return {}
 
 
 def _values(model: Any) -> dict:

@@ -3,22 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.identity import canonical, text_sha256
+from xstilts.store.records import Record
 
 Percentage = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Metrics = dict[str, Percentage]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, populate_by_name=True)
-
-
-class Language(_Strict):
+class Language(Record):
     """The scores of one language, in percent."""
 
     n: Annotated[int, Field(ge=0, description="Number of examples.")]
@@ -27,7 +24,7 @@ class Language(_Strict):
     threshold: float | None = Field(None, description="Tuned on validation data, if the task is.")
 
 
-class Validation(_Strict):
+class Validation(Record):
     """The scores on the validation split of the source language, for choosing a recipe."""
 
     language: str
@@ -35,7 +32,7 @@ class Validation(_Strict):
     metrics: Metrics
 
 
-class ScoreFile(_Strict):
+class ScoreFile(Record):
     """The content of a score file; the order of the fields is their order in the file."""
 
     version: Literal[1] = Field(alias="schema")
@@ -76,20 +73,12 @@ class ScoreFile(_Strict):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read and check a score file. Raises InputError that names the file and the key."""
-        again = "delete it and run the workflow again"
-        try:
-            score = cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            first = error.errors()[0]
-        else:
-            if score.sha256 not in (None, score._sha256()):
-                raise InputError(f"{path}: changed since it was written; {again}")
-            return score
-        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        place = f"key {key!r}: " if key else ""
-        message = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: damaged score file: {place}{message}; {again}")
+        """Read and check a score file. Raise InputError naming the file, the key and the remedy."""
+        remedy = "delete it and run the workflow again"
+        score = cls.load(path, remedy)
+        if score.sha256 not in (None, score._sha256()):
+            raise InputError(f"{path}: changed since it was written; {remedy}")
+        return score
 
     def write(self, path: Path) -> None:
         """Write the file atomically, with its hash; keys that were not given are left out."""

@@ -51,8 +51,14 @@ def run(artefacts: Sequence[Download | Checkpoint]) -> None:
             kind_of = "dataset" if data else "model"
             raise InputError(f"{kind_of} {origin['repository']}: {UNPINNED}")
         folder, details = _fetch_data(artefact) if data else _fetch_model(artefact)
-        about = {"id": artefact.id, "content": artefact.identity.content, **details}
-        store.publish(folder, Path(artefact.path), {**about, "provenance": provenance(started)})
+        manifest = store.Manifest if data else store.CheckpointManifest
+        manifest.publish(
+            folder,
+            Path(artefact.path),
+            content=artefact.identity.content,
+            provenance=provenance(started),
+            **details,
+        )
 
 
 def _fetch_data(download: Download) -> tuple[Path, dict]:

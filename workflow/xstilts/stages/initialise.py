@@ -20,17 +20,14 @@ def run(root: Checkpoint) -> None:
     started = time.monotonic()
     folder = store.scratch(root.id)
     details = _taken(root, folder) if root.raw else _drawn(root, folder)
-    store.publish(
+    store.CheckpointManifest.publish(
         folder,
         Path(root.path),
-        {
-            "id": root.id,
-            "content": root.identity.content,
-            "lineage": [root.id],
-            "labels": {},
-            **details,
-            "provenance": provenance(started),
-        },
+        content=root.identity.content,
+        lineage=[root.id],
+        labels={},
+        provenance=provenance(started),
+        **details,
     )
 
 

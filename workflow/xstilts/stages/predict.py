@@ -30,8 +30,6 @@ from xstilts.store.provenance import computation
 
 log = logging.getLogger("xstilts")
 
-_AGAIN = "delete the folder and run again to repeat the training"
-
 
 def run(predictions: Predictions) -> None:
     """Predict every language whose file is missing. Raise InputError for damaged inputs."""
@@ -43,13 +41,13 @@ def run(predictions: Predictions) -> None:
     prepare(predictions.settings.precision, predictions.id)
     started = time.monotonic()
     folder = Path(predictions.checkpoint.path)
-    manifest = store.verify(folder, _AGAIN)
+    manifest = store.CheckpointManifest.verify(folder)
     head = Path(predictions.head.path) if predictions.head else None
-    labels = (store.verify(head, _AGAIN) if head else manifest)["labels"]
+    labels = (store.CheckpointManifest.verify(head) if head else manifest).labels
     module = family(predictions.family)
     tokenizer = load_tokenizer(folder)
     check_length(tokenizer, predictions.encode.max_length, predictions.id)
-    model = load_trained(folder, predictions.family, manifest["pretrained_pooler"], head)
+    model = load_trained(folder, predictions.family, manifest.pretrained_pooler, head)
     check_finite(model.state_dict(), f"{predictions.id}: checkpoint {folder}")
     if torch.cuda.is_available():
         model = model.cuda()
@@ -83,7 +81,7 @@ def _publish(
 ) -> None:
     """Write a file of predictions, after its hash and provenance, so that it is never without."""
     folder = Path(predictions.path)
-    about = About.read(folder)
+    about = About.read(folder) if (folder / store.ABOUT).exists() else None
     computed = computation(started, None, predictions.settings.precision)
     entry = PredictionFile(sha256=text_sha256(content), provenance=computed)
     About(

@@ -46,18 +46,15 @@ def _prepare(dataset: Dataset, project: Project) -> None:
     _check_counts(dataset, project, table)
     folder = store.scratch(dataset.id)
     store.write_rows(folder / "data.parquet", table.rows, module.COLUMNS)
-    store.publish(
+    store.DatasetManifest.publish(
         folder,
         Path(dataset.path),
-        {
-            "id": dataset.id,
-            "content": dataset.identity.content,
-            "rows": len(table.rows),
-            "excluded": table.excluded,
-            "gaps": list(table.gaps),
-            "labels": labels,
-            "provenance": provenance(started),
-        },
+        content=dataset.identity.content,
+        rows=len(table.rows),
+        excluded=table.excluded,
+        gaps=list(table.gaps),
+        labels=labels,
+        provenance=provenance(started),
     )
     note = f", {excluded} excluded" if excluded else ""
     log.info(f"{dataset.identity.name}: {len(table.rows)} rows{note}")
@@ -89,8 +86,7 @@ def _read(dataset: Dataset, project: Project) -> Table:
             raise InputError(
                 f"{folder}: not downloaded yet; run `make fetch STUDY=…` where there is a network"
             )
-        manifest = store.verify(folder, f"delete {folder}")
-        paths = [folder / name for name in manifest["files"]]
+        paths = [folder / name for name in store.Manifest.verify(folder).files]
         items = family(project.tasks[dataset.task].family).hub_items
         return hub.read(spec, items, paths, dataset.language)
     if isinstance(spec, FilesSplit):

@@ -125,13 +125,16 @@ def read_language(
 def _read(predictions: Predictions, dataset: Dataset) -> tuple[list[dict], list[dict]]:
     rows = store.read_rows(Path(dataset.path))
     path = Path(predictions.file(dataset))
-    answers = store.read_lines(path)
     labels = _check_file(path)
+    answers = store.read_lines(path, ("id", "prediction"))
     asked = family(predictions.family).asked(rows, predictions.settings)
     expected, given = {row["id"] for row in asked}, {answer["id"] for answer in answers}
     if expected != given or len(given) != len(answers):
         example = sorted(expected ^ given)[:1] or ["a repeated id"]
-        raise InputError(f"{path}: its examples are not those of {dataset.path}: {example[0]}")
+        raise InputError(
+            f"{path}: its examples are not those of {dataset.path}: {example[0]}; delete it and "
+            "run again"
+        )
     if labels:
         _check_labels(path, answers, labels)
         golds = map(family(predictions.family).gold, rows)
@@ -142,7 +145,7 @@ def _read(predictions: Predictions, dataset: Dataset) -> tuple[list[dict], list[
 def _check_file(path: Path) -> list[str]:
     """Return the labels of the model. Raise InputError if its predictions were changed."""
     about = About.read(path.parent)
-    stated = about and about.files.get(path.name)
+    stated = about.files.get(path.name)
     if not stated or stated.sha256 != file_sha256(path):
         raise InputError(
             f"{path}: damaged: its sha256 differs from {path.with_name(store.ABOUT)}; delete the "

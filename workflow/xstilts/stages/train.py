@@ -14,14 +14,13 @@ from pathlib import Path
 
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from xstilts import store
 from xstilts.config.settings import Predict, Train
 from xstilts.errors import Diverged, InputError
 from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
-from xstilts.modelling import distributed, lora
+from xstilts.modelling import distributed, lora, saves
 from xstilts.modelling.batches import Batches, Material, subsample
 from xstilts.modelling.callbacks import Patience, Progress, StopOnSignal, spent_before
 from xstilts.modelling.checkpoints import (
@@ -37,8 +36,6 @@ from xstilts.modelling.steps import head_seed
 from xstilts.store.provenance import computation
 
 log = logging.getLogger("xstilts")
-
-_AGAIN = "delete the folder and run again"
 
 
 class StepTrainer(Trainer):
@@ -137,12 +134,12 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     stop = StopOnSignal(step.id)
     prepare(step.settings.precision, step.id)
     parent = Path(step.parent.path)
-    inherited = store.verify(parent, _AGAIN)
+    inherited = store.CheckpointManifest.verify(parent)
     tokenizer = load_tokenizer(parent)
     for part in step.parts:
         check_length(tokenizer, part.encode.max_length, step.id)
     materials = read_materials(step, tokenizer)
-    pooler = inherited["pretrained_pooler"]
+    pooler = inherited.pretrained_pooler
     by_task = {material.part.task: material for material in materials.values()}
     heads = {
         task: fresh_head(
@@ -155,25 +152,22 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     if step.settings.lora:
         lora.adapt(model, step.settings.lora, pooler, step.seed)
     # one process cannot read the saves of several, nor the reverse
-    saves = store.scratch(step.id, keep=True) / (
-        "sharded" if distributed.count() > 1 else "trainer"
-    )
+    kind = "sharded" if distributed.count() > 1 else "trainer"
+    state = store.scratch(step.id, keep=True) / kind
     trainer = StepTrainer(
         model=model,
-        args=_arguments(step, batches, saves, save_every, model),
+        args=_arguments(step, batches, state, save_every, model),
         train_dataset=batches,
         eval_dataset=[material.validation for material in materials.values()],
         data_collator=_only,
         processing_class=tokenizer,
-        callbacks=[Progress(step, started), stop, *_patience(step.settings)],
+        callbacks=[Progress(step, started), saves.SealSaves(), stop, *_patience(step.settings)],
         step=step,
         materials=materials,
     )
     trainer.remove_callback(PrinterCallback)  # Progress reports the same in fewer words
-    with distributed.main_first():
-        resume = _resume_point(saves)
     try:
-        trainer.train(resume_from_checkpoint=resume)
+        trainer.train(resume_from_checkpoint=_resume_point(state))
     except torch.OutOfMemoryError:
         raise InputError(
             f"{step.id}: too little memory on the GPU for "
@@ -277,7 +271,7 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
         seed=step.seed,
         save_strategy="steps",
         save_steps=save_every,
-        save_total_limit=1,
+        save_total_limit=saves.KEPT,
         logging_steps=max(1, batches.steps // 50),
         logging_nan_inf_filter=False,
         report_to=[],
@@ -297,19 +291,12 @@ def _patience(settings: Train) -> list[TrainerCallback]:
 
 
 def _resume_point(folder: Path) -> str | None:
-    """Return the last complete save, and delete incomplete ones.
-
-    A save with a valid state file is complete: the Trainer writes this file last.
-    """
-    while folder.is_dir() and (last := get_last_checkpoint(str(folder))):
-        try:
-            store.read_json(Path(last) / "trainer_state.json")
-        except InputError:
-            shutil.rmtree(last)
-        else:
-            log.info(f"resuming from step {last.rsplit('-', 1)[1]}")
-            return last
-    return None
+    """Return the last complete save; the main process discards damaged ones."""
+    step = distributed.agree(saves.last_step(folder) if distributed.is_main() else None)
+    if step is None:
+        return None
+    log.info(f"resuming from step {step}")
+    return str(saves.save_of(folder, step))
 
 
 def publish(step, trainer, weights, tokenizer, materials, inherited, computed) -> None:
@@ -328,21 +315,18 @@ def publish(step, trainer, weights, tokenizer, materials, inherited, computed) -
     tokenizer.save_pretrained(made)
     state = trainer.state
     store.write_lines(made / "training.jsonl", _log(state.log_history))
-    store.publish(
+    store.CheckpointManifest.publish(
         made,
         Path(step.path),
-        {
-            "id": step.id,
-            "content": step.identity.content,
-            "lineage": [checkpoint.id for checkpoint in step.lineage()],
-            "pretrained_pooler": inherited["pretrained_pooler"],
-            "labels": {material.part.task: material.labels for material in materials.values()},
-            "examples": {name: len(material.features) for name, material in materials.items()},
-            "steps": state.global_step,
-            "best_step": state.best_global_step,
-            "parameters": sum(weight.numel() for weight in trainer.model.parameters()),
-            "provenance": computed,
-        },
+        content=step.identity.content,
+        lineage=[checkpoint.id for checkpoint in step.lineage()],
+        pretrained_pooler=inherited.pretrained_pooler,
+        labels={material.part.task: material.labels for material in materials.values()},
+        examples={name: len(material.features) for name, material in materials.items()},
+        steps=state.global_step,
+        best_step=state.best_global_step,
+        parameters=sum(weight.numel() for weight in trainer.model.parameters()),
+        provenance=computed,
     )
     shutil.rmtree(folder)
 
@@ -352,7 +336,7 @@ def _log(history: Sequence[Mapping]) -> list[dict]:
     return [
         {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in entry.items()
+            for key, value in sorted(entry.items())  # a resume reads them in another order
             if not key.endswith(("_runtime", "_second"))
         }
         for entry in history

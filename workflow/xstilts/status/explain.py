@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from xstilts.errors import InputError, nearest
 from xstilts.grid import state
 from xstilts.grid.artefacts import Artefact, Cell, Predictions, Score
 from xstilts.grid.grid import Grid
+from xstilts.identity import shortened
+from xstilts.results.score_file import ScoreFile
 from xstilts.status.progress import command
 from xstilts.store import paths
+from xstilts.store.about import About
 
 _DIGEST = re.compile("[0-9a-f]{12}|[0-9a-f]{64}")
 _INPUTS = {  # key of an artefact's content -> what its digests stand for
@@ -77,13 +81,18 @@ def _causes(artefact: Artefact) -> Iterator[str]:
 def _others(artefact: Artefact) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the artefacts with the same readable name, and what determined each of them."""
     path = Path(artefact.path)
-    record = store.ABOUT if isinstance(artefact, Predictions) else store.MANIFEST
-    same_name = artefact.path_pattern.format(id=f"{artefact.identity.name}.*")
+    same_name = artefact.path_pattern.format(id=f"{shortened(artefact.identity.name)}.*")
     for other in sorted(Path().glob(same_name)):
-        recorded = other if isinstance(artefact, Score) else other / record
-        if other != path and recorded.is_file():
-            content = store.read_json(recorded)
-            yield other.name, content.get("provenance", {}).get("content", content.get("content"))
+        with suppress(InputError):  # incomplete or damaged: nothing is known about it
+            if other != path:
+                yield other.name, _recorded(artefact, other)
+
+
+def _recorded(artefact: Artefact, path: Path) -> Mapping[str, Any]:
+    """Return what determined a similar artefact. Raise InputError if that is not known."""
+    if isinstance(artefact, Score):
+        return ScoreFile.read(path).provenance.get("content", {})
+    return (About if isinstance(artefact, Predictions) else store.Manifest).read(path).content
 
 
 def _differences(old: Any, new: Any, name: str, key: str = "") -> Iterator[str]:

@@ -1,20 +1,23 @@
-"""The results folder: whole files, locks and provenance."""
+"""The results folder: complete files, locks and provenance."""
 
 from xstilts.store.files import (
     check_writable,
     json_lines,
+    machine_error,
     problem,
-    publish,
     read_json,
     read_lines,
-    read_rows,
+    remove_temporaries,
     scratch,
-    verify,
     write_bytes,
     write_json,
     write_lines,
-    write_rows,
     write_text,
+)
+from xstilts.store.manifest import (
+    CheckpointManifest,
+    DatasetManifest,
+    Manifest,
 )
 from xstilts.store.paths import (
     ABOUT,
@@ -24,23 +27,27 @@ from xstilts.store.paths import (
     lock_file,
     progress_file,
 )
+from xstilts.store.rows import read_rows, write_rows
 
 __all__ = [
     "ABOUT",
     "MANIFEST",
     "SCRATCH",
+    "CheckpointManifest",
+    "DatasetManifest",
+    "Manifest",
     "check_writable",
     "failure_file",
     "json_lines",
     "lock_file",
+    "machine_error",
     "problem",
     "progress_file",
-    "publish",
     "read_json",
     "read_lines",
     "read_rows",
+    "remove_temporaries",
     "scratch",
-    "verify",
     "write_bytes",
     "write_json",
     "write_lines",

@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ValidationError
-
+from xstilts.errors import InputError
 from xstilts.store.files import write_json
 from xstilts.store.paths import ABOUT
+from xstilts.store.records import Record
 
 
-class PredictionFile(BaseModel):
+class PredictionFile(Record):
     """A file of predictions, next to this one."""
 
     sha256: str
     provenance: dict[str, Any]
 
 
-class About(BaseModel):
+class About(Record):
     """Description of a folder of predictions."""
 
     id: str
@@ -29,9 +29,10 @@ class About(BaseModel):
         write_json(folder / ABOUT, self.model_dump())
 
     @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Return the description of a folder; None without a readable file."""
-        try:
-            return cls.model_validate_json((folder / ABOUT).read_bytes())
-        except (FileNotFoundError, ValidationError):
-            return None
+    def read(cls, folder: Path) -> Self:
+        """Return the description of a folder. Raise InputError if it is damaged."""
+        remedy = f"delete {folder} and run again"
+        about = cls.load(folder / ABOUT, remedy)
+        if about.id != folder.name:
+            raise InputError(f"{folder / ABOUT}: damaged: it belongs to {about.id!r}; {remedy}")
+        return about

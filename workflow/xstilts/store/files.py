@@ -1,33 +1,93 @@
-"""Files of the results folder: atomic writing, checked reading, publication of complete artefacts.
+"""Files of the results folder: atomic writing, checked reading, errors of the disk.
 
-A folder artefact contains `manifest.json`, written last, with the sha256 of every other file.
-Unfinished artefacts are kept in `results/scratch/`, so that no run takes one for complete.
+A file is written under a temporary name, synced, and renamed: after a crash there is the old file
+or the new one, never a part. Unfinished artefacts are kept in `results/scratch/`.
 """
 
+import errno
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from xstilts.errors import Diverged, InputError
-from xstilts.identity import file_sha256
-from xstilts.store.paths import MANIFEST, SCRATCH
+from xstilts.store.paths import SCRATCH
+from xstilts.store.processes import short_space, started
 from xstilts.text import decode_json
 
 _PROBE = 1_000_000  # bytes
+_TEMPORARY = re.compile(r"\.tmp-([0-9a-f]{6})-([0-9]+)-[0-9a-f]{8}")
+_OLD = 86400  # seconds: no process writes a file for a day
+_FIX = "Fix this and run again; finished results are kept"
+_REMEDIES = {  # errors of the machine, and what to do
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE), _FIX),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG), _FIX),
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE),
+        "Raise the limit (`ulimit -n 4096`) and run again; finished results are kept",
+    ),
+}
+
+
+def temporary(path: Path) -> Path:
+    """Return a temporary name in a file's folder that says which process uses it.
+
+    It is short, whatever the file is called: file systems allow 255 bytes in a name.
+    """
+    return path.with_name(f".tmp-{short_space()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove the temporary files in `folder` whose processes have ended."""
+    with suppress(OSError):  # a read-only folder
+        for path in list(_abandoned(folder)):
+            path.unlink(missing_ok=True)
+
+
+def _abandoned(folder: Path) -> Iterator[Path]:
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        if not (match := _TEMPORARY.fullmatch(entry.name)):
+            continue
+        if match[1] == short_space():
+            ended = started(int(match[2])) is None
+        else:  # of another host
+            ended = time.time() - entry.stat().st_mtime > _OLD
+        if ended:
+            yield Path(entry.path)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically: readers see the old content or the new content, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    written = temporary(path)
+    try:
+        with open(written, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(written, path)
+    except BaseException:
+        with suppress(OSError):
+            written.unlink(missing_ok=True)
+        raise
+
+
+def sync(path: Path) -> None:
+    """Return when a file's content, or the names in a folder, have reached the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # folders of some file servers
+            raise
+    finally:
+        os.close(number)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -40,16 +100,26 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, _json(value, indent=1))
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Raise InputError naming it if it is missing or damaged."""
+def read_json(path: Path, remedy: str = "delete it and run again") -> Any:
+    """Read a JSON file. Raise InputError naming it and the remedy if it is missing or damaged."""
     try:
-        return decode_json(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: damaged, not valid JSON: {error}") from None
     except ValueError as error:
-        raise InputError(f"{path}: damaged, {error}") from None
+        raise InputError(f"{path}: damaged: {error}; {remedy}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def parse_json(content: bytes) -> Any:
+    """Return a JSON value in UTF-8. Raise ValueError in plain words for anything else."""
+    if not content:
+        raise ValueError("empty")
+    try:
+        return decode_json(content.decode())
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -69,44 +139,35 @@ def _json(value: Any, indent: int | None = None) -> str:
         raise Diverged("a result holds a number that is infinite or not a number") from None
 
 
-def read_lines(path: Path) -> list[dict]:
-    """Read JSON lines. Raise InputError naming file and line."""
+def read_lines(
+    path: Path, keys: Iterable[str] = (), remedy: str = "delete it and run again"
+) -> list[dict]:
+    """Read JSON lines: objects that have `keys`.
+
+    Raise InputError naming file, line and remedy if one is missing or damaged.
+    """
     rows: list[dict] = []
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb") as file:
             for line in file:
-                rows.append(decode_json(line))
+                rows.append(_row(line, keys))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except ValueError as error:
-        raise InputError(f"{path}:{len(rows) + 1}: damaged, {error}") from None
+        raise InputError(f"{path}:{len(rows) + 1}: damaged: {error}; {remedy}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     return rows
 
 
-def publish(made: Path, folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Move the files of `made` into `folder`, then write the manifest with their hashes."""
-    names = sorted(path.name for path in made.iterdir())
-    hashes = {name: file_sha256(made / name) for name in names}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        os.replace(made / name, folder / name)
-    write_json(folder / MANIFEST, {**manifest, "files": hashes})
-    made.rmdir()
-
-
-def verify(folder: Path, again: str) -> dict:
-    """Return the manifest of an artefact after checking all its files against it.
-
-    Raise InputError naming a missing or damaged file and the remedy, `again`.
-    """
-    manifest = read_json(folder / MANIFEST)
-    for name, expected in manifest["files"].items():
-        path = folder / name
-        if not path.is_file():
-            raise InputError(f"{path}: missing, but listed in {folder / MANIFEST}; {again}")
-        if file_sha256(path) != expected:
-            raise InputError(f"{path}: damaged: its sha256 differs from the manifest; {again}")
-    return manifest
+def _row(line: bytes, keys: Iterable[str]) -> dict:
+    row = parse_json(line)
+    if not isinstance(row, dict):
+        raise ValueError("expected an object with keys")
+    for key in keys:
+        if key not in row:
+            raise ValueError(f"no key {key!r}")
+    return row
 
 
 def scratch(artefact: str, keep: bool = False) -> Path:
@@ -122,16 +183,14 @@ def check_writable(folder: Path) -> None:
     """Raise InputError if `folder` is read-only or the disk is full."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable.{os.getpid()}"
+        probe = temporary(folder / "probe")
         try:
             probe.write_bytes(bytes(_PROBE))
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{folder}: cannot write here: {error.strerror}. Fix this and run again; "
-            "finished results are kept"
-        ) from None
+        fix = _REMEDIES.get(error.errno or 0, _FIX)
+        raise InputError(f"{folder}: cannot write here: {error.strerror}. {fix}") from None
 
 
 def problem(folder: Path) -> str:
@@ -143,21 +202,13 @@ def problem(folder: Path) -> str:
     return ""
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Any) -> None:
-    """Write canonical rows as Parquet; `columns` is the family's pyarrow schema."""
-    import pyarrow as pa
-    import pyarrow.parquet
+def machine_error(error: BaseException) -> str:
+    """Return the message of a full disk, too many open files and the like; empty for other errors.
 
-    plain = {str: pa.string(), int: pa.int32()}
-    lists = {list[kind]: pa.list_(plain[kind]) for kind in plain}
-    schema = pa.schema({name: (plain | lists)[kind] for name, kind in columns.items()})
-    pa.parquet.write_table(pa.Table.from_pylist(list(rows), schema), path, compression="zstd")
-
-
-def read_rows(folder: Path) -> list[dict]:
-    """Read the canonical rows of a prepared dataset, checked against its manifest."""
-    import pyarrow.parquet
-
-    verify(folder, "delete the folder and run again to prepare it")
-    # read_table would import pyarrow.dataset and with it pandas: half a second in every job
-    return pyarrow.parquet.ParquetFile(folder / "data.parquet").read().to_pylist()
+    Libraries raise their own exceptions, which contain the words of the system.
+    """
+    for number, remedy in _REMEDIES.items():
+        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+            place = getattr(error, "filename", None)
+            return f"{f'{place}: ' if place else ''}{os.strerror(number)}. {remedy}"
+    return ""

@@ -11,7 +11,6 @@ works. A waiting process takes over a stale lock. A lock is stale
 A holder that was suspended for that long finds its lock lost, and ends immediately.
 """
 
-import json
 import logging
 import os
 import socket
@@ -21,10 +20,13 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from xstilts.store.files import write_json
+from pydantic import ValidationError
+
+from xstilts.store.files import sync, temporary, write_json, write_text
 from xstilts.store.paths import lock_file
+from xstilts.store.processes import process_space, started
+from xstilts.store.records import Record
 
 log = logging.getLogger("xstilts")
 
@@ -34,10 +36,25 @@ _TOUCH_SECONDS = 20
 STALE_SECONDS = 180
 
 
+class Holder(Record):
+    """Process that holds a lock: the content of the lock's file."""
+
+    host: str
+    processes: str  # scope of process numbers
+    pid: int
+    started: float | None
+    slurm_job: str | None
+    token: str
+
+    def __str__(self) -> str:
+        job = f" of SLURM job {self.slurm_job}" if self.slurm_job else ""
+        return f"process {self.pid} on {self.host}{job}"
+
+
 @contextmanager
 def held(artefacts: Iterable[str]) -> Iterator[None]:
     """Hold the locks of artefacts; while another process holds one, log its name and wait."""
-    me = _me()
+    me = this_process()
     taken: list[Path] = []
     done = threading.Event()
     keeper = threading.Thread(target=_keep, args=(taken, me, done), daemon=True)
@@ -51,48 +68,41 @@ def held(artefacts: Iterable[str]) -> Iterator[None]:
         done.set()
         keeper.join()
         for path in taken:
-            if _holder(path) == me:
-                path.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder that has become read-only: the process ends anyway
+                if _holder(path) == me:
+                    path.unlink(missing_ok=True)
 
 
-def _me() -> dict[str, Any]:
-    return {
-        "host": socket.gethostname(),
-        "processes": _process_space(),
-        "pid": os.getpid(),
-        "started": _started(os.getpid()),
-        "slurm_job": os.environ.get("SLURM_JOB_ID"),
-        "token": uuid.uuid4().hex,
-    }
+def this_process() -> Holder:
+    """Return this process as the holder of a lock."""
+    return Holder(
+        host=socket.gethostname(),
+        processes=process_space(),
+        pid=os.getpid(),
+        started=started(os.getpid()),
+        slurm_job=os.environ.get("SLURM_JOB_ID"),
+        token=uuid.uuid4().hex,
+    )
 
 
-def _process_space() -> str:
-    """Scope of process numbers: this boot of the machine, and the container."""
+def is_live(artefact: str) -> bool:
+    """Whether a process that may still run holds the lock of an artefact."""
+    path = lock_file(artefact)
+    if (ended := _ended(_holder(path))) is not None:
+        return not ended
     try:
-        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{start} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
+        return time.time() - path.stat().st_mtime < STALE_SECONDS
+    except FileNotFoundError:
+        return False
 
 
-def _started(pid: int) -> float | None:
-    """Start time of a process on this host; None if it has ended."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
-        return None
-
-
-def _take(artefact: str, me: dict[str, Any]) -> None:
+def _take(artefact: str, me: Holder) -> None:
     path = lock_file(artefact)
     waiting = False
     while not _create(path, me):
         holder = _holder(path)
         if _stale(path, holder):
-            write_json(path, me)
+            write_json(path, me.model_dump())
             time.sleep(_LOOK_SECONDS)  # the last process that takes it over wins
             if _holder(path) == me:
                 log.info(f"{artefact}: took over the lock of {_name(holder)}, which has ended")
@@ -103,12 +113,28 @@ def _take(artefact: str, me: dict[str, Any]) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _create(path: Path, me: dict[str, Any]) -> bool:
-    """Create the lock; return False if it exists."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _create(path: Path, me: Holder) -> bool:
+    """Create the lock with its content; return False if it exists."""
+    if path.exists():
+        return False
+    written = temporary(path)
+    write_text(written, me.model_dump_json() + "\n")
+    try:
+        os.link(written, path)  # unlike a new file, never seen without its content
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        return _create_alone(path, me)
+    finally:
+        written.unlink(missing_ok=True)
+    return True
+
+
+def _create_alone(path: Path, me: Holder) -> bool:
     try:
         with open(path, "x", encoding="utf-8") as file:
-            file.write(json.dumps(me) + "\n")
+            file.write(me.model_dump_json() + "\n")
+        sync(path)
     except FileExistsError:
         return False
     except OSError:
@@ -117,33 +143,51 @@ def _create(path: Path, me: dict[str, Any]) -> bool:
     return True
 
 
-def _holder(path: Path) -> dict[str, Any] | None:
-    """Holder of a lock; None if there is none, or it is not written yet."""
+def _holder(path: Path) -> Holder | None:
+    """Holder of a lock; None if there is no lock, or it is damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        return Holder.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
         return None
 
 
-def _stale(path: Path, holder: dict[str, Any] | None) -> bool:
+def _ended(holder: Holder | None) -> bool | None:
+    """Whether a holder of this host has ended; None if this host cannot tell."""
+    here = (socket.gethostname(), process_space())
+    if holder is None or (holder.host, holder.processes) != here:
+        return None
+    since = started(holder.pid)
+    if since is None:
+        return True
+    if holder.started is not None and abs(since - holder.started) < 5:
+        return False
+    return None  # the number was reused, or the clock was set: only touching decides
+
+
+def _stale(path: Path, holder: Holder | None) -> bool:
     """Whether the holder of a lock has ended, as far as this host can tell."""
-    here = _me()
-    if holder and all(holder[key] == here[key] for key in ("host", "processes")):
-        started = _started(holder["pid"])
-        if started is None:
-            return True
-        if abs(started - holder["started"]) < 5:
-            return False
-        # the number was reused, or the clock was set: only touching decides
+    if holder is None and _is_damaged(path):
+        return True
+    if (ended := _ended(holder)) is not None:
+        return ended
     if not _untouched(path):
         return False
     time.sleep(1.5 * _TOUCH_SECONDS)
     return _untouched(path)
 
 
+def _is_damaged(path: Path) -> bool:
+    """Whether a lock has content that no process wrote; an empty one may still be written."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size:
+            time.sleep(_LOOK_SECONDS)
+            return path.exists() and _holder(path) is None
+    return False
+
+
 def _untouched(path: Path) -> bool:
     """Whether a lock was last touched long ago, by the clock of the file server."""
-    probe = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    probe = temporary(path)
     probe.touch()
     try:
         return probe.stat().st_mtime - path.stat().st_mtime > STALE_SECONDS
@@ -153,14 +197,11 @@ def _untouched(path: Path) -> bool:
         probe.unlink(missing_ok=True)
 
 
-def _name(holder: dict[str, Any] | None) -> str:
-    if holder is None:
-        return "another process"
-    job = f" of SLURM job {holder['slurm_job']}" if holder["slurm_job"] else ""
-    return f"process {holder['pid']} on {holder['host']}{job}"
+def _name(holder: Holder | None) -> str:
+    return "another process" if holder is None else str(holder)
 
 
-def _keep(taken: list[Path], me: dict[str, Any], done: threading.Event) -> None:
+def _keep(taken: list[Path], me: Holder, done: threading.Event) -> None:
     """Touch the locks until `done`; end the process if it has lost one of them."""
     while not done.wait(_TOUCH_SECONDS):
         for path in list(taken):

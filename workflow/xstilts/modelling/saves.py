@@ -1,0 +1,69 @@
+"""Saves: states from which an interrupted training resumes.
+
+A save ends with a manifest, as a published artefact does. One that a crash or a power cut left
+incomplete or damaged is discarded, and the one before it is used: a training never resumes with
+weights of one step and a fresh optimiser.
+"""
+
+import logging
+import re
+import shutil
+from pathlib import Path
+
+from transformers import TrainerCallback
+
+from xstilts import store
+from xstilts.errors import InputError
+from xstilts.modelling import distributed
+
+log = logging.getLogger("xstilts")
+
+KEPT = 2  # the last save, and the one before it in case that is damaged
+_NAME = "checkpoint-"  # of the Trainer
+
+
+class SealSaves(TrainerCallback):
+    """Write the manifest of each save, when all processes have written their parts."""
+
+    def on_save(self, args, state, control, **kwargs):  # noqa: D102
+        distributed.wait()
+        if state.is_world_process_zero:
+            store.Manifest.seal(save_of(Path(args.output_dir), state.global_step), content={})
+        distributed.wait()
+
+
+def save_of(folder: Path, step: int) -> Path:
+    """Return the folder of the save of an optimiser step."""
+    return folder / f"{_NAME}{step}"
+
+
+def last_step(folder: Path) -> int | None:
+    """Return the optimiser step of the last complete save, and discard damaged ones."""
+    found = [int(path.name.removeprefix(_NAME)) for path in folder.glob(f"{_NAME}*")]
+    complete = [step for step in sorted(found) if _is_complete(save_of(folder, step))]
+    for step in reversed(complete):
+        best = _best(save_of(folder, step))
+        if best is None or best in complete:
+            return step
+        _discard(save_of(folder, step), f"the best weights so far, of step {best}, are missing")
+    return None
+
+
+def _is_complete(save: Path) -> bool:
+    try:
+        store.Manifest.verify(save)
+    except InputError as error:
+        _discard(save, str(error).partition("; delete")[0])
+        return False
+    return True
+
+
+def _best(save: Path) -> int | None:
+    """Return the step of the best weights so far, which are in a save of their own."""
+    path = store.read_json(save / "trainer_state.json")["best_model_checkpoint"]
+    return int(re.sub(r".*-", "", path)) if path else None
+
+
+def _discard(save: Path, reason: str) -> None:
+    log.warning(f"{save.name}: this save is discarded: {reason}")
+    shutil.rmtree(save)

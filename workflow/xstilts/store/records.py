@@ -1,0 +1,53 @@
+"""Records: small JSON files that this package writes and reads again, one class per format."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from xstilts.errors import InputError
+
+_KEPT = 20_000  # parsed files in memory: a large study reads each manifest several times
+
+
+class Record(BaseModel):
+    """Content of a JSON file; keys of later versions are ignored."""
+
+    model_config = ConfigDict(strict=True, populate_by_name=True)
+
+    @classmethod
+    def load(cls, path: Path, remedy: str) -> Self:
+        """Return the content of a file, parsed once while the file does not change.
+
+        Raise InputError naming the file, what is wrong, and the remedy.
+        """
+        try:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            return _parsed(cls, path.absolute(), stamp)
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file; {remedy}") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
+        except ValidationError as error:
+            raise InputError(f"{path}: damaged: {describe(error)}; {remedy}") from None
+
+
+@lru_cache(_KEPT)
+def _parsed(kind: type[Record], path: Path, stamp: tuple[int, ...]) -> Record:
+    return kind.model_validate_json(path.read_bytes())
+
+
+def describe(error: ValidationError) -> str:
+    """Return the first mistake in a record, in plain words."""
+    first = error.errors()[0]
+    kind, place = first["type"], ".".join(str(part) for part in first["loc"] if part != "[key]")
+    if kind == "json_invalid":
+        return "not valid JSON"
+    if not place and kind != "value_error":
+        return "expected an object with keys"
+    if kind == "missing":
+        return f"no key {place!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"key {place!r}: {message[0].lower()}{message[1:]}" if place else message
