@@ -126,7 +126,7 @@ def missing_shard(folder):
 PLANNED = {
     "no folder": (shutil.rmtree, "local.folder model: the folder does not exist"),
     "no config": (remove("config.json"), "local.folder model: no config.json"),
-    "damaged config": (damage_config, "model/config.json: damaged, not valid JSON"),
+    "damaged config": (damage_config, "model/config.json: damaged: not valid JSON"),
     "no tokenizer": (remove("tokenizer.json"), "model: no tokenizer: none of tokenizer.json"),
     "pickle": (only_pickle, "no model.safetensors (pytorch_model.bin): other formats can run code"),
     "no weights": (remove("model.safetensors"), "no model.safetensors (no weights at all)"),

@@ -101,7 +101,8 @@ def test_damaged_inputs_are_named(workspace, damaged):
     folder = chosen.checkpoint if damaged == "checkpoint" else chosen.datasets[0]
     path = Path(folder.path) / ("model.safetensors" if damaged == "checkpoint" else "data.parquet")
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match=f"{path.name}: damaged.*delete the folder and run again"):
+    remedy = f"delete {path.parent} and run again"
+    with pytest.raises(InputError, match=f"{path.name}: damaged.*{remedy}"):
         predict.run(chosen)
     assert not files(chosen)
     assert not state.is_done(chosen)
@@ -175,7 +176,7 @@ def test_damaged_descriptions_of_predictions_are_named(workspace):
     wanted = scored(workspace)
     for content in ("[]", "{", '{"id": "x"}'):
         (Path(wanted.predictions.path) / "about.json").write_text(content)
-        with pytest.raises(InputError, match=r"about\.json; delete the file and run again"):
+        with pytest.raises(InputError, match=r"about\.json: damaged: .*; delete .* and run"):
             score.run(wanted)
 
 

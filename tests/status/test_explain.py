@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import SMALL
+from tests.results.test_scores import score as score_content
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.grid.state import open_study
@@ -62,7 +63,9 @@ def test_languages_that_are_no_longer_asked_for_are_named():
     for data in score.predictions.datasets:
         Path(data.path).mkdir(parents=True)
     provenance = {"content": dict(score.identity.content)}
-    store.write_json(Path(score.path), {"provenance": provenance})
+    values = {data.language: 50.0 for data in score.predictions.scored}
+    content = score_content(cell, values, metric="accuracy") | {"provenance": provenance}
+    store.write_json(Path(score.path), content)
     lines = list(why(grid(), cell, STUDY))
     name = Path(score.path).name
     assert f"    test data: paraphrase.xa.test: asked for in {name}, but not here" in lines
@@ -72,7 +75,7 @@ def test_inputs_are_named_in_words():
     before = grid()
     cell = find_cell(before, "tiny.nli.tatoeba.s1")
     step = before.score(cell).predictions.checkpoint
-    store.write_json(Path(step.path) / "manifest.json", {"content": dict(step.identity.content)})
+    store.Manifest(id=step.id, content=step.identity.content, files={}).write(Path(step.path))
     tasks = Path("config/tasks/small.yaml")
     tasks.write_text(tasks.read_text().replace("kind: nli, size: 40", "kind: nli, size: 50"))
     lines = list(why(grid(), cell, STUDY))

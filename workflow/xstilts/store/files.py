@@ -100,14 +100,15 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, _json(value, indent=1))
 
 
-def read_json(path: Path, remedy: str = "delete it and run again") -> Any:
+def read_json(path: Path, remedy: str = "") -> Any:
     """Read a JSON file. Raise InputError naming it and the remedy if it is missing or damaged."""
     try:
         return parse_json(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except ValueError as error:
-        raise InputError(f"{path}: damaged: {error}; {remedy}") from None
+        end = f"; {remedy}" if remedy else ""
+        raise InputError(f"{path}: damaged: {error}{end}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
