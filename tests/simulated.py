@@ -1,6 +1,6 @@
 """Simulated studies with a known truth, for tests of the analyses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,8 @@ from scipy.stats import norm
 from tests.results.test_scores import score, write
 from xstilts.grid.artefacts import Cell
 from xstilts.results.samples import Samples
-from xstilts.results.scores import Context, collect
+from xstilts.results.scores import CSV_COLUMNS, Context, Results, collect
+from xstilts.results.statistics import Sample
 
 LANGUAGES = ("en", "xa", "xb", "xc")
 
@@ -56,3 +57,50 @@ def simulate(
     folder.mkdir(exist_ok=True)
     results = collect(write(folder, *scores), Context("simulated", tuple(cells), **context))
     return Samples(results, tables.get, subsets or {})
+
+
+def from_points(points: Mapping[Cell, float]) -> Samples:
+    """Return a study from zero-shot scores alone: quick, with CIs over seeds only."""
+    rows = [
+        (*(c.model, c.recipe, c.target, c.seed), language, "accuracy", value, 100, str(c))
+        for c, value in points.items()
+        for language in ("en", "xa", "avg", "zero_shot")
+    ]
+    frame = pd.DataFrame(rows, columns=CSV_COLUMNS)
+    frame = frame.assign(headline=True, majority=np.nan, degenerate=False)
+    targets = dict.fromkeys(cell.target for cell in points)
+    context = Context("simulated", tuple(points))
+    metrics, sources = dict.fromkeys(targets, "accuracy"), dict.fromkeys(targets, "en")
+    return Samples(Results(context, frame, metrics, sources, (), {}), lambda cell: None)
+
+
+def gains_of_runs(
+    random: np.random.Generator,
+    *,
+    seeds: int,
+    recipes: int = 5,
+    targets: int = 4,
+    run_sd: float = 1.5,
+    own_sd: float = 1.0,
+    cross_sd: float = 0.0,
+    gain: float = 0.0,
+) -> dict[tuple[int, int], Sample]:
+    """Return (recipe, target) -> gain, with errors of runs, of examples, and of both together.
+
+    `own_sd` is the error that a recipe's runs have from the choice of the test examples, `cross_sd`
+    the part of it that differs between runs. Run SDs are equal, as the pooled variance assumes.
+    """
+    gains = {}
+    for target in range(targets):
+        shape = (recipes + 1, seeds)
+        points = run_sd * random.normal(size=shape) + cross_sd * random.normal(size=shape)
+        points += own_sd * random.normal(size=(recipes + 1, 1))
+        points[1:] += gain
+        drawn = own_sd * random.normal(size=(80, recipes + 1, 1))
+        drawn = drawn + cross_sd * random.normal(size=(80, *shape))
+        scores = [
+            Sample(own, own + drawn[:, n], {("m", n): np.vstack([own, np.delete(points, n, 0)])})
+            for n, own in enumerate(points)
+        ]
+        gains |= {(n, target): score - scores[0] for n, score in enumerate(scores) if n}
+    return gains

@@ -23,12 +23,12 @@ from xstilts.results.scores import BASELINE, Results
 from xstilts.results.statistics import Error, Interval, Sample
 from xstilts.results.tables import signed
 from xstilts.results.verdicts import (
-    DEFAULT_SD,
     MOST_SEEDS,
     detectable,
     family,
-    gain_power,
-    seeds_for,
+    power_sentence,
+    seeds_text,
+    stated_power,
 )
 
 
@@ -165,24 +165,18 @@ def power(
     """
     tests = tests or max(1, len(quantities))
     known = [s for s in quantities if s.seeds > 1 and s.error.variance > 0]
-    found = f"four of five studies find a {name} of"
     if not known:
-        count, recipes = max(2, len(samples.seeds)), len(samples.results.context.recipes) - 1
-        least = gain_power(DEFAULT_SD, count, max(1, recipes), tests)
-        return (
-            f"No run SD is measured yet. If it is {DEFAULT_SD} points, then with "
-            f"{counted(count, 'seed')} {found} {signed(least)} points; one point takes "
-            f"{_seeds(seeds_for(1, DEFAULT_SD, max(1, recipes), tests))}."
-        )
+        recipes = len(samples.results.context.recipes) - 1
+        return stated_power(len(samples.seeds), recipes, tests, name="gain")
     typical = sorted(known, key=lambda sample: sample.error.variance)[len(known) // 2]
     error, seeds = typical.error, typical.seeds
     least = detectable(float(np.sqrt(error.variance)), error.freedom, tests, error.examples)
     sd = np.sqrt(np.median([part * seeds for part in error.by_run.values()]))
-    measured = f" and the run SD of {signed(sd)} points measured so far" if unit == POINTS else ""
-    return (
-        f"With {counted(seeds, 'seed')}{measured}, {found} {signed(least)} {unit}; one point takes "
-        f"{seeds_needed(error, seeds, tests)}."
-    )
+    basis = "the variance measured so far"
+    if unit == POINTS:
+        basis = f"the run SD of {signed(sd)} points measured so far"
+    needed = seeds_needed(error, seeds, tests)
+    return power_sentence(seeds, basis, f"{name} of {signed(least)} {unit}", needed)
 
 
 def seeds_needed(error: Error, seeds: int, tests: int, effect: float = 1.0) -> str:
@@ -191,12 +185,8 @@ def seeds_needed(error: Error, seeds: int, tests: int, effect: float = 1.0) -> s
         variance = error.seeds * seeds / count + error.examples
         freedom = error.freedom * (count - 1) / (seeds - 1)
         if detectable(float(np.sqrt(variance)), freedom, tests, error.examples) <= effect:
-            return _seeds(count)
-    return _seeds(None)
-
-
-def _seeds(count: int | None) -> str:
-    return f"{count} seeds" if count else f"more than {MOST_SEEDS} seeds, or more test examples"
+            return seeds_text(count)
+    return seeds_text(None)
 
 
 def with_ci(result: Interval | Estimate, unit: str = POINTS, n: str = "", where: str = "") -> str:

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import yaml
 from rich.table import Table
 from rich.text import Text
@@ -41,6 +42,8 @@ from xstilts.grid import state
 from xstilts.grid.artefacts import Artefact, Cell
 from xstilts.grid.grid import Grid
 from xstilts.results.score_file import ScoreFile
+from xstilts.results.statistics import run_variance
+from xstilts.results.verdicts import stated_power
 from xstilts.store import paths
 from xstilts.terminal import Console
 
@@ -72,10 +75,12 @@ def run(grid: Grid, options) -> None:
     print_bill(plan, console)
     print_time(plan, options.gpus, console)
     print_sources(plan, estimator, evidence, console)
+    scores = _scores(grid)
+    _say(console, power(grid, scores))
     if not limited:
         return
     limit = math.inf if gpu_hours is None else gpu_hours
-    problem = budget_problem(plan, _scores(grid), limit, disk)
+    problem = budget_problem(plan, scores, limit, disk)
     choice = choose(problem, options.aim, options.seconds)
     print_choice(plan, problem, choice, options.aim, console)
     if options.write:
@@ -111,6 +116,22 @@ def _scores(grid: Grid) -> dict[Cell, float]:
     """Return the headline of each scored cell. Raise InputError for a damaged score file."""
     files = {score.cell: Path(score.path) for score in grid.scores()}
     return {cell: ScoreFile.read(path).headline for cell, path in files.items() if path.exists()}
+
+
+def power(grid: Grid, scores: Mapping[Cell, float]) -> str:
+    """Return the smallest gain that the study finds, from the run SD of the existing scores."""
+    study, runs = grid.study, defaultdict(dict)
+    for cell, score in scores.items():
+        runs[cell.model, cell.recipe, cell.target][cell.seed] = score
+    table = [[row.get(seed, math.nan) for seed in study.seeds] for row in runs.values()]
+    variance, freedom = run_variance(np.array(table)) if table else (0.0, 0)
+    pairs = len(
+        {(c.model, c.recipe, c.target) for c in grid.cells() if grid.recipes[c.recipe].steps}
+    )
+    recipes = sum(bool(recipe.steps) for recipe in grid.recipes.values())
+    sd = math.sqrt(variance) if freedom else None
+    line = stated_power(len(study.seeds), recipes, max(1, pairs), sd, "gain on one target")
+    return f"Power: {line}"
 
 
 def to_bytes(text: str) -> float:

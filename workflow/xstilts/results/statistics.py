@@ -161,7 +161,7 @@ class Sample:
         """
         here = ~np.isnan(self.by_seed)
         count = int(here.sum())
-        terms = {k: _run_variance(r if pooled else r[:1, here]) for k, r in self.runs.items()}
+        terms = {k: run_variance(r if pooled else r[:1, here]) for k, r in self.runs.items()}
         known = count and all(freedom for _, freedom in terms.values())
         if not known and (count != 1 or self.examples is None):
             return UNKNOWN
@@ -191,7 +191,7 @@ class Sample:
         return np.take_along_axis(drawn, chosen, axis=1).mean(axis=1)
 
 
-def _run_variance(rows: np.ndarray) -> tuple[float, int]:
+def run_variance(rows: np.ndarray) -> tuple[float, int]:
     """Return the variance within rows [recipes, seeds], and its degrees of freedom."""
     known = ~np.isnan(rows)
     counts = known.sum(axis=1, keepdims=True)

@@ -140,3 +140,33 @@ def seeds_for(effect: float, sd: float, recipes: int = 1, tests: int = 1) -> int
     return next(
         (n for n in range(2, MOST_SEEDS + 1) if gain_power(sd, n, recipes, tests) <= effect), None
     )
+
+
+def stated_power(
+    seeds: int, recipes: int, tests: int, sd: float | None = None, name: str = "gain"
+) -> str:
+    """Return the smallest gain that a design finds, in words; without `sd`, for an assumed one."""
+    seeds, recipes = max(2, seeds), max(1, recipes)
+    measured = f"the run SD of {sd:.1f} points measured so far" if sd else None
+    basis = measured or f"a run SD of {DEFAULT_SD} points (assumed, as none is measured)"
+    known = sd or DEFAULT_SD
+    least = gain_power(known, seeds, recipes, tests)
+    return power_sentence(
+        seeds,
+        basis,
+        f"{name} of {least:.1f} points",
+        seeds_text(seeds_for(1, known, recipes, tests)),
+    )
+
+
+def power_sentence(seeds: int, basis: str, effect: str, needed: str) -> str:
+    """Return the sentence on power that `plan` and every answer have."""
+    return (
+        f"With {seeds} seeds and {basis}, four of five studies find a {effect}; one point takes "
+        f"{needed}."
+    )
+
+
+def seeds_text(count: int | None) -> str:
+    """`17 seeds`, or that no affordable number of seeds is enough."""
+    return f"{count} seeds" if count else f"more than {MOST_SEEDS} seeds, or more test examples"
