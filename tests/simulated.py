@@ -64,7 +64,7 @@ def from_points(points: Mapping[Cell, float]) -> Samples:
     rows = [
         (*(c.model, c.recipe, c.target, c.seed), language, "accuracy", value, 100, str(c))
         for c, value in points.items()
-        for language in ("en", "xa", "avg", "zero_shot")
+        for language in ("xa", "avg", "zero_shot")
     ]
     frame = pd.DataFrame(rows, columns=CSV_COLUMNS)
     frame = frame.assign(headline=True, majority=np.nan, degenerate=False)
@@ -96,8 +96,8 @@ def gains_of_runs(
         points = run_sd * random.normal(size=shape) + cross_sd * random.normal(size=shape)
         points += own_sd * random.normal(size=(recipes + 1, 1))
         points[1:] += gain
-        drawn = own_sd * random.normal(size=(80, recipes + 1, 1))
-        drawn = drawn + cross_sd * random.normal(size=(80, *shape))
+        drawn = own_sd * random.normal(size=(300, recipes + 1, 1))
+        drawn = drawn + cross_sd * random.normal(size=(300, *shape))
         scores = [
             Sample(own, own + drawn[:, n], {("m", n): np.vstack([own, np.delete(points, n, 0)])})
             for n, own in enumerate(points)

@@ -129,7 +129,7 @@ def test_one_seed_has_an_interval_but_no_verdict(tmp_path):
     assert estimate.low > 0
     assert (estimate.p, estimate.p_adjusted, estimate.significant) == (None, None, None)
     assert "ranking" not in outcome.tables
-    assert "No run SD is measured yet" in outcome.answer.power
+    assert "(assumed, as none is measured)" in outcome.answer.power
 
 
 def test_a_gain_with_one_seed_borrows_the_run_variance(tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.simulated import from_points
@@ -26,9 +27,10 @@ Make = Callable[[np.random.Generator], Points]
 
 
 def answer(name: str, points: Points, **facts):
-    """Return the answer of an analysis; `facts` may need the gains, but not the figures."""
+    """Return the answer of an analysis, without its figures."""
     samples = from_points(points)
-    known = Facts("Does it?", **{"recipes": {}, **facts}, gains=gains(samples))
+    table = pd.DataFrame() if name in ("order", "size") else gains(samples)  # not needed there
+    known = Facts("Does it?", **{"recipes": {}, **facts}, gains=table)
     return analyses.run(name, samples, known).answer
 
 
@@ -65,13 +67,13 @@ def runs(
 
 # ---------------------------------------------------------------------------------------- helps
 
-RECIPES = ["none", *(f"r{n}" for n in range(12))]
+RECIPES = ["none", *(f"r{n}" for n in range(6))]
 
 
 def test_helps_rarely_names_a_recipe_without_effect():
     def verdict(random):
-        found = answer("helps", runs(random, recipes=RECIPES[:7]))
-        assert found.finding.startswith("No recipe reliably helps") != claims(found, "r")
+        found = answer("helps", runs(random, recipes=RECIPES))
+        assert claims(found, "r") or found.finding.startswith("No recipe reliably helps")
         return claims(found, "r")
 
     assert rate(STUDIES, verdict) <= HIGHEST
@@ -79,7 +81,7 @@ def test_helps_rarely_names_a_recipe_without_effect():
 
 def test_helps_finds_a_planted_recipe():
     def verdict(random):
-        points = runs(random, lambda m, r, t: 6.0 * (r == "r1"), recipes=RECIPES[:7])
+        points = runs(random, lambda m, r, t: 6.0 * (r == "r1"), recipes=RECIPES)
         return answer("helps", points).finding.startswith("r1 helps most")
 
     assert rate(FEW, verdict) > 0.85
@@ -93,7 +95,7 @@ def chosen(random: np.random.Generator, gain: float) -> tuple[float, bool]:
     """
     points, validation = {}, {}
     for recipe in RECIPES:
-        for target in ("a", "b", "c"):
+        for target in ("a", "b"):
             shared, own, test = random.normal(size=(3, len(SEEDS)))
             helped = gain * (recipe == "r1")
             dev = helped + 1.5 * (np.sqrt(0.5) * shared + np.sqrt(0.5) * own)

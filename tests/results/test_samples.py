@@ -104,3 +104,10 @@ def test_a_missing_or_damaged_file_is_named(tmp_path):
         read_examples(path)
     pd.DataFrame({"id": []}).to_parquet(path)
     assert read_examples(path) is None
+
+
+def test_a_study_without_a_baseline_has_scores_but_no_gains(tmp_path):
+    samples = study(tmp_path, recipes=("nli", "qqp"))
+    assert samples.score("xlmr", "nli", "qa").seeds == 3
+    assert samples.gain("xlmr", "nli", "qa").seeds == 0
+    assert not len(gains(samples))

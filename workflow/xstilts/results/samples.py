@@ -88,7 +88,7 @@ class Samples:
             other: np.array(
                 [self._points.get((model, other, target, s, language), np.nan) for s in self.seeds]
             )
-            for other in self._recipes
+            for other in (recipe, *self._recipes)
         }
         _, replicates = self._block(target, None).get(language, (None, None))
         return self._sample(points, replicates, model, recipe, target)
@@ -111,7 +111,10 @@ class Samples:
         if points is None:
             return self._nothing()
         columns = self._columns(target)
-        at = {r: [columns.get((model, r, seed)) for seed in self.seeds] for r in self._recipes}
+        at = {
+            r: [columns.get((model, r, seed)) for seed in self.seeds]
+            for r in (recipe, *self._recipes)
+        }
         values = {
             other: np.array([np.nan if column is None else points[column] for column in cells])
             for other, cells in at.items()

@@ -19,7 +19,7 @@ import numpy as np
 from scipy import special, stats
 from scipy.optimize import brentq
 
-from xstilts.results.statistics import LEVEL, Interval, half_width
+from xstilts.results.statistics import LEVEL, Interval, half_width, t_quantile, t_tail
 
 POWER = 0.8  # "in four of five cases"
 DEFAULT_SD = 1.5  # points between runs, before any is measured
@@ -76,8 +76,8 @@ def critical(size: int, tests: int, freedom: float, correlation: float = 0.0) ->
     """Critical |t| of a block of `size` estimates in a family of `tests`."""
     level = LEVEL ** (size / tests)
     if size == 1 or correlation <= 0:
-        return float(stats.t.ppf((1 + level ** (1 / size)) / 2, freedom))
-    low, high = (stats.t.ppf((1 + q) / 2, freedom) for q in (level, level ** (1 / size)))
+        return t_quantile((1 + level ** (1 / size)) / 2, freedom)
+    low, high = (t_quantile((1 + q) / 2, freedom) for q in (level, level ** (1 / size)))
     return float(brentq(lambda t: all_within(t, size, freedom, correlation) - level, low, high))
 
 
@@ -88,7 +88,7 @@ def all_within(limit: float, size: int, freedom: float, correlation: float = 0.0
     Without correlation they count as independent, which is Šidák's bound.
     """
     if size == 1 or correlation <= 0:
-        return float((1 - 2 * stats.t.sf(limit, freedom)) ** size)
+        return (1 - 2 * t_tail(limit, freedom)) ** size
     scale, scale_weights = _scales(freedom)
     common, common_weights = _normal()
     loading, rest = np.sqrt(correlation), np.sqrt(1 - correlation)
