@@ -162,7 +162,7 @@ def collect(paths: Iterable[Path], context: Context) -> Results:
         score = ScoreFile.read(path)
         cell = score.cell
         if cell not in expected:
-            hint = nearest(str(cell), map(str, expected))
+            hint = nearest(str(cell), [str(known) for known in expected])
             raise InputError(f"{path}: cell {cell} is not in study {context.study!r}; {hint}")
         if cell in scores:
             raise InputError(f"{path}: cell {cell} has a second score file, {origin[cell]}")
