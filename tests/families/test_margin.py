@@ -88,6 +88,13 @@ def test_repeated_sentences_have_an_empty_prediction():
     assert [(p["id"], p["prediction"]) for p in found] == [("f0", ""), ("f1", "e1"), ("f2", "")]
 
 
+def test_white_space_does_not_distinguish_sentences():
+    rows = rows_of(["a", "b", " a\u3000"], ["x", "y"])  # as read_sent2id compares them
+    vectors = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1]] + 0.1
+    found = mine.decode(rows, [], list(vectors), [], MARGIN)
+    assert [p["prediction"] for p in found] == ["", "e1", ""]
+
+
 def test_the_threshold_is_tuned_on_other_rows():
     dev = rows_of("abc", "xyz", [("f0", "e0"), ("f1", "e1")])
     candidates = [

@@ -20,18 +20,18 @@ def row(words: list[str], seed: int = 0) -> dict:
 
 
 def tokens_of_words(words: list[str], tokenizer) -> dict[int, list[int]]:
-    """Return the token ids of each word on its own."""
+    """Return the token ids of each word on its own; without any, the unknown token."""
     found = {}
     for number, word in enumerate(words):
         encoding = tokenizer([word], is_split_into_words=True, add_special_tokens=False)
-        found[number] = encoding["input_ids"]
-    return {number: ids for number, ids in found.items() if ids}
+        found[number] = encoding["input_ids"] or [tokenizer.unk_token_id]
+    return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 @given(sentences=st.lists(words, min_size=1, max_size=4), max_length=st.sampled_from([8, 12, 30]))
-def test_every_word_with_a_token_is_in_one_feature(tokenizers, kind, sentences, max_length):
+def test_every_word_is_in_one_feature(tokenizers, kind, sentences, max_length):
     tokenizer = tokenizers[kind]
     rows = [row(words, number) for number, words in enumerate(sentences)]
     features = tag.encode(rows, tokenizer, Encode(max_length=max_length), TAGS, train=True)
@@ -70,14 +70,20 @@ def test_decode_returns_every_tag_to_its_word(tokenizers, rows, kind):
         assert tag.METRICS[metric](given, found, "xa") == 100
 
 
-def test_a_word_without_a_token_is_outside(tokenizer):
-    given = [{"id": "1", "words": ["a", "\u3000", "b"], "tags": ["B-X"] * 3}]
-    features = tag.encode(given, tokenizer, Encode(), TAGS, train=False)
-    found = tag.decode(given, features, [np.zeros(9, int)] * len(features), TAGS, Predict())
-    assert found[0]["prediction"] == ["B-X", "O", "B-X"]
-    only = [{"id": "1", "words": ["\u3000"], "tags": ["O"]}]
-    features = tag.encode(only, tokenizer, Encode(), TAGS, train=False)
-    assert tag.decode(only, features, [], TAGS, Predict())[0]["prediction"] == ["O"]
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("word", ["\u200b", "\u200d", "\ufeff", "\u200e", "\u00a0", "\u3000"])
+def test_words_without_a_sub_word_are_tagged_by_the_model(tokenizers, kind, word):
+    tokenizer = tokenizers[kind]
+    for words in (["a", word, "b"], [word], [word, word]):
+        [example] = [{"id": "1", "words": words, "tags": ["B-X"] * len(words)}]
+        [feature] = tag.encode([example], tokenizer, Encode(), TAGS, train=True)
+        assert feature["first"].keys() == set(range(len(words))), "trained on"
+        bare = tokenizer([word], is_split_into_words=True, add_special_tokens=False)["input_ids"]
+        token = feature["input_ids"][feature["first"][len(words) // 2]]
+        assert token == (bare or [tokenizer.unk_token_id])[0]
+        best = [np.zeros(9, int)]
+        [found] = tag.decode([example], [feature], best, TAGS, Predict())
+        assert found["prediction"] == ["B-X"] * len(words)
 
 
 def test_padding_is_ignored_by_the_loss(tokenizer):

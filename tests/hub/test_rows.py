@@ -53,6 +53,27 @@ def test_a_dot_selects_a_field_inside_a_column(load, name):
     ]
 
 
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(
+    ("key", "names", "position"), [("A", "BA", 1), ("B", "BA", 0), ("2", "12", 1), ("z", "yz", 1)]
+)
+def test_keys_name_a_choice_by_its_label(load, listed, key, names, position):
+    choices = {"label": list(names), "text": [f"text {name}" for name in names]}
+    if listed:
+        pairs = zip(*choices.values(), strict=True)
+        choices = [{"label": name, "text": text} for name, text in pairs]
+    record = {"question": "Where?", "choices": choices, "answerKey": key}
+    [row] = load("choose", [record], columns=CHOICES, labels={"A": 0, "B": 1}).rows
+    assert row["choices"][row["label"]] == f"text {key}"
+    assert row["label"] == position
+
+
+def test_keys_without_a_choice_are_errors(load):
+    records = [{**QUESTION, "answerKey": "C"}]
+    with pytest.raises(InputError, match=r"data\.parquet: row 1: unknown label 'C'; valid: A, B"):
+        load("choose", records, columns=CHOICES, labels={"A": 0, "B": 1, "C": 2})
+
+
 def test_excluded_rows_are_counted(load):
     records = [
         {"id": "english-1", "text": "a"},

@@ -194,3 +194,62 @@ def test_locate_fills_and_expands(tmp_path):
 def test_locate_rejects_bad_templates(tmp_path, template, message):
     with pytest.raises(InputError, match=message):
         locate(template, tmp_path, "xx")
+
+
+def choices(key: str, *labels: str) -> str:
+    """Return a question of CommonsenseQA whose choices have these labels."""
+    listed = [{"label": label, "text": f"text {label}"} for label in labels]
+    return jsonl({"id": "1", "answerKey": key, "question": {"stem": "q", "choices": listed}})
+
+
+@pytest.mark.parametrize(
+    ("key", "labels", "position"),
+    [("A", "BA", 1), ("E", "EDCBA", 0), ("C", "ABCDE", 2), ("3", "123", 2), ("x", "yx", 1)],
+)
+def test_keys_name_a_choice_by_its_label(load, key, labels, position):
+    assert load("commonsenseqa", choices(key, *labels)).rows[0]["label"] == position
+
+
+@pytest.mark.parametrize(
+    ("key", "labels", "message"),
+    [("C", "AB", r":1: unknown label 'C'; valid: A, B"), ("A", "AA", r":1: keys .*expected a lab")],
+)
+def test_keys_without_a_choice_are_errors(load, key, labels, message):
+    with pytest.raises(InputError, match=message):
+        load("commonsenseqa", choices(key, *labels))
+
+
+ENHANCED = """\
+1-2\tI'm\t_\t_\t_\t_\t_\t_\t_\t_
+1\tI\t_\tPRON\t_\t_\t3\tnsubj\t{edges}\t_
+2\t'm\t_\tAUX\t_\t_\t3\tcop\t3:cop\t_
+3\thappy\t_\tADJ\t_\t_\t0\troot\t0:root\t_
+4\tgo\t_\tVERB\t_\t_\t3\txcomp\t3:xcomp\t_
+"""
+
+
+@pytest.mark.parametrize(
+    ("edges", "expected"),
+    [
+        ("3:nsubj|4:nsubj:xsubj", "AUX"),  # as conllu_to_conll: PRON has another ancestor
+        ("3:nsubj", "PRON"),
+        ("_", "PRON"),
+        ("3:nsubj|8.1:nsubj", "PRON"),  # an empty node
+    ],
+)
+def test_enhanced_edges_count_for_fused_words(load, edges, expected):
+    [row] = load("conllu", ENHANCED.format(edges=edges)).rows
+    assert row["tags"] == [expected, "ADJ", "VERB"]
+
+
+@pytest.mark.parametrize("spans", [("1-3", "2-3"), ("1-2", "1-3"), ("1-2", "2-3")])
+def test_overlapping_fused_words_are_errors(load, spans):
+    words = "".join(f"{n}\tw\t_\tNOUN\t_\t_\t0\troot\t_\t_\n" for n in (1, 2, 3))
+    fused = "".join(f"{span}\tf" + "\t_" * 8 + "\n" for span in spans)
+    with pytest.raises(InputError, match="fused already"):
+        load("conllu", fused + words)
+
+
+def test_white_space_around_ids_does_not_count(load):
+    texts = {"d.de": "de-1\ta\n", "d.en": "en-1\tb\n", "d.gold": "de-1 \ten-1 \r\n"}
+    assert load("bucc", texts, "de").rows[0]["match"] == "en-1"

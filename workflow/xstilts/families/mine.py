@@ -160,10 +160,10 @@ def _occur_once(rows):
     """Return, per row, whether its sentence is unique on its side.
 
     XTREME drops repeated sentences as candidates, since their text has no single id
-    (`read_sent2id`).
+    (`read_sent2id`). White space around a sentence does not count there.
     """
-    counts = Counter((row["side"], row["text"]) for row in rows)
-    return [counts[row["side"], row["text"]] == 1 for row in rows]
+    counts = Counter((row["side"], row["text"].strip()) for row in rows)
+    return [counts[row["side"], row["text"].strip()] == 1 for row in rows]
 
 
 def nearest(queries, index, count):

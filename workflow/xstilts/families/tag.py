@@ -87,13 +87,11 @@ def encode(rows, tokenizer, settings, labels, train):
     """
     index = class_index(labels) if train else {}
     room = settings.max_length - tokenizer.num_special_tokens_to_add()
-    whole = tokenizer(
-        [row["words"] for row in rows], is_split_into_words=True, add_special_tokens=False
-    )
+    sentences, whole = _readable(rows, tokenizer)
     chunks = [
-        (number, start, words)
-        for number, row in enumerate(rows)
-        for start, words in _chunks(row["words"], whole.word_ids(number), room)
+        (row, start, words)
+        for row, sentence in enumerate(sentences)
+        for start, words in _chunks(sentence, whole.word_ids(row), room)
     ]
     encoding = tokenizer(
         [words for _, _, words in chunks],
@@ -103,20 +101,38 @@ def encode(rows, tokenizer, settings, labels, train):
     )
     features = features_of(encoding, tokenizer.model_input_names)
     for position, feature in enumerate(features):
-        number, start, _ = chunks[position]
+        row, start, _ = chunks[position]
         word_of_token = encoding.word_ids(position)
         first = {}
         for token, word in enumerate(word_of_token):
             if word is not None:
                 first.setdefault(word, token)
-        feature |= {"row": number, "start": start, "first": first}
+        feature |= {"row": row, "start": start, "first": first}
         if train:
-            tags = rows[number]["tags"]
+            tags = rows[row]["tags"]
             feature["labels"] = [IGNORED] * len(word_of_token)
             for word, token in first.items():
                 feature["labels"][token] = index[tags[start + word]]
-    # a feature whose words the tokenizer drops has no label: its loss would be NaN
-    return [feature for feature in features if feature["first"]]
+    return features
+
+
+def _readable(rows, tokenizer):
+    """Return sentences and their encoding; words without a sub-word are the unknown token.
+
+    Such words are spaces and control characters, which many tokenizers drop; XTREME's utils_tag.py
+    replaces them in the same way. Raise InputError if a tokenizer has no unknown token.
+    """
+    sentences = [list(row["words"]) for row in rows]
+    options = {"is_split_into_words": True, "add_special_tokens": False}
+    encoding = tokenizer(sentences, **options)
+    complete = True
+    for position, words in enumerate(sentences):
+        for dropped in set(range(len(words))) - set(encoding.word_ids(position)):
+            if tokenizer.unk_token is None:
+                word = words[dropped]
+                raise InputError(f"the tokenizer has no token for {word!r}, and none for unknowns")
+            words[dropped], complete = tokenizer.unk_token, False
+    return sentences, encoding if complete else tokenizer(sentences, **options)
 
 
 def _chunks(words, word_of_token, room):
@@ -148,9 +164,8 @@ def outputs(output, batch, settings):
 
 
 def decode(rows, features, best, labels, settings):
-    """Return a tag per word; `O` for a word that the tokenizer drops (a control character)."""
-    fallback = "O" if "O" in labels else labels[0]
-    tags = [[fallback] * len(row["words"]) for row in rows]
+    """Return a tag per word."""
+    tags = [[""] * len(row["words"]) for row in rows]
     for feature, indices in zip(features, best, strict=True):
         for word, token in feature["first"].items():
             tags[feature["row"]][feature["start"] + word] = labels[int(indices[token])]
@@ -184,7 +199,7 @@ def _surface_words(record, words, tags):
     if len(heads) != len(words):
         raise InputError(f"{place}: {len(words)} words and {len(heads)} heads")
     parts = [
-        Part(word, known(tag, UPOS, place), int(head) if head.isdecimal() else 0)
+        Part(word, known(tag, UPOS, place), (int(head) if head.isdecimal() else 0,))
         for word, tag, head in zip(words, tags, heads, strict=True)
     ]
     spans = {}

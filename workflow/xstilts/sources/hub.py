@@ -96,6 +96,11 @@ class Record:
                 raise InputError(f"{self.place}: column {column!r} has {value!r} in its list")
         return values
 
+    def _keys(self, choices: Any) -> str:
+        """Return the column with the labels of choices that are texts with labels, if any."""
+        column = f"{str(choices).removesuffix('.text')}.label"
+        return column if column in self.values and str(choices).endswith(".text") else ""
+
     def labelled(self, *names: str) -> dict | str:
         """Return the row of an example with texts and one label, as `sources.tables` reads it."""
         columns = self.split.columns
@@ -105,6 +110,7 @@ class Record:
             label=columns["label"],
             labels=self.split.labels,
             choices=tuple(choices) if isinstance(choices, list) else choices,
+            keys=self._keys(choices),
             id=columns.get("id", ""),
             wording=self.split.wording,
         )
@@ -170,9 +176,15 @@ def _records(split: Any, paths: list[Path], language: str) -> Iterator[Record]:
 
 
 def _flat(record: dict) -> dict:
-    """Return a record in which `answers.text` is a column, for a field inside a column."""
+    """Return a record in which `answers.text` is a column, for a field inside a column.
+
+    A list of objects with equal fields is read like an object of lists: newer releases have both.
+    """
     flat = dict(record)
     for name, value in record.items():
+        if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+            shared = [key for key in value[0] if all(key in entry for entry in value)]
+            value = {key: [entry[key] for entry in value] for key in shared}
         if isinstance(value, dict):
             flat |= {f"{name}.{inner}": content for inner, content in value.items()}
     return flat

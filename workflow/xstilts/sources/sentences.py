@@ -92,14 +92,15 @@ def _pairs(path: Path) -> list[Triple]:
             raise InputError(
                 f"{place}: expected two columns, separated by a tab (is the file truncated?)"
             )
-        pairs.append((place, left, right))
+        pairs.append((place, left.strip(), right))
     return pairs
 
 
 def _matches(gold: Iterable[Triple], foreign: set, english: set) -> dict[str, str]:
     """Return the id of each sentence's translation, in both directions."""
     matches: dict[str, str] = {}
-    for place, left, right in gold:
+    for place, left, given in gold:
+        right = given.strip()
         for id, ids in ((left, foreign), (right, english)):
             if id not in ids:
                 raise InputError(f"{place}: no sentence has the id {id!r}")

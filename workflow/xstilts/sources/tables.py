@@ -21,6 +21,7 @@ class Layout:
         str, str | int
     ]  # release's label -> canonical label, or index of the choice; empty: unchanged
     choices: tuple[str, ...] | str = ()  # a column per choice, or the column that lists them
+    keys: str = ""  # column that lists the labels of the choices, one of which is the right one
     records: Callable[[Path], Iterator[tuple[str, dict | None]]] = tsv
     id: str = ""  # column; without it, rows are numbered
     language: str = ""  # column, if one file holds all languages
@@ -97,7 +98,7 @@ def row(layout: Layout, record: dict, place: str, labelled: bool = True) -> dict
             raise InputError(f"{place}: column {layout.label!r} is empty; expected a label")
         if given in layout.excluded_labels:
             return layout.excluded_labels[given]
-        label = layout.labels[known(given, layout.labels, place)] if layout.labels else given
+        label = _label(layout, given, record, place)
     if not layout.choices:
         return id | texts | {"label": label}
 
@@ -105,6 +106,17 @@ def row(layout: Layout, record: dict, place: str, labelled: bool = True) -> dict
     if label >= len(choices):
         raise InputError(f"{place}: the label is choice {label + 1} of only {len(choices)}")
     return id | {"context": "", "question": ""} | texts | {"choices": choices, "label": label}
+
+
+def _label(layout: Layout, given: str, record: dict, place: str) -> str | int:
+    """Return the canonical label, or the position of the choice whose label is `given`."""
+    if layout.keys:
+        keys = [str(key) for key in field(record, layout.keys, list, place)]
+        if len(set(keys)) < len(keys) or len(keys) != len(_choices(layout, record, place)):
+            raise InputError(f"{place}: {layout.keys} {keys}: expected a label for each choice")
+        if given in keys or not layout.labels.keys().isdisjoint(keys):
+            return keys.index(known(given, keys, place))
+    return layout.labels[known(given, layout.labels, place)] if layout.labels else given
 
 
 def _choices(layout: Layout, record: dict, place: str) -> list[str]:
@@ -124,6 +136,7 @@ def _commonsenseqa(path: Path) -> Iterator[tuple[str, dict]]:
         flat = {
             "stem": field(question, "stem", str, place),
             "choices": [field(choice, "text", str, place) for choice in choices],
+            "keys": [field(choice, "label", str, place) for choice in choices],
         }
         yield place, record | flat
 
@@ -208,6 +221,7 @@ LAYOUTS = {
         id="id",
         text={"question": "stem"},
         choices="choices",
+        keys="keys",
         label="answerKey",
         labels={"A": 0, "B": 1, "C": 2, "D": 3, "E": 4},
     ),

@@ -26,7 +26,7 @@ class Part(NamedTuple):
 
     form: str
     tag: str
-    head: int  # number of its head, from 1; 0 = root
+    heads: tuple[int, ...]  # numbers of its heads, from 1; 0 = root; enhanced edges count
 
 
 # as fr-ud-test_00001 and es-dev-2-s1; the split in it is that of the first release of a treebank
@@ -58,7 +58,11 @@ Spans = Mapping[int, tuple[int, str]]  # first part of a fused word -> its last 
 
 def surface(parts: list[Part], spans: Spans, language: str, place: str) -> dict | str:
     """Return a sentence's surface words and tags, or the reason for which it is excluded."""
-    for first, (last, form) in spans.items():
+    end = 0
+    for first, (last, form) in sorted(spans.items()):
+        if first <= end:
+            raise InputError(f"{place}: {form!r} fuses word {first}, which is fused already")
+        end = last
         if not first <= last <= len(parts):
             raise InputError(
                 f"{place}: {form!r} fuses words {first} to {last}, but the sentence has"
@@ -98,25 +102,34 @@ def _parse(block: list[tuple[str, str]]) -> tuple[list[Part], Spans]:
         first, separator, last = number(columns[0], place)
         match separator:
             case "-":
+                if first in spans:
+                    raise InputError(f"{place}: word {first} is fused already")
                 spans[first] = (last, columns[1])
             case None:
                 if first != len(parts) + 1:
                     raise InputError(f"{place}: word {first}, expected {len(parts) + 1}")
-                head = int(columns[6]) if columns[6].isdecimal() else 0
-                parts.append(Part(columns[1], known(columns[3], UPOS, place), head))
+                heads = _heads(columns[6], columns[8])
+                parts.append(Part(columns[1], known(columns[3], UPOS, place), heads))
     if not parts:
         raise InputError(f"{block[0][0]}: a sentence without words")
     return parts, spans
+
+
+def _heads(head: str, enhanced: str) -> tuple[int, ...]:
+    """Return the heads of a word: that of the tree, and those of enhanced edges (4:nsubj|7:obj).
+
+    Edges from empty nodes (8.1) do not count.
+    """
+    others = [edge.partition(":")[0] for edge in enhanced.split("|")]
+    heads = [int(other) for other in [head, *others] if other.isdecimal()]
+    return tuple(heads) if head.isdecimal() else (0, *heads)
 
 
 def _fuse(parts: list[Part], spans: Spans, rank: list[str]) -> tuple[list[str], list[str]]:
     """Return the surface words and their tags."""
 
     def height(number: int) -> tuple[int, int]:
-        depth, above = 0, number
-        while 0 < above <= len(parts) and depth <= len(parts):  # the second condition ends a cycle
-            depth, above = depth + 1, parts[above - 1].head
-        return depth, rank.index(parts[number - 1].tag)
+        return _ancestors(parts, number), rank.index(parts[number - 1].tag)
 
     words, tags, first = [], [], 1
     while first <= len(parts):
@@ -125,6 +138,17 @@ def _fuse(parts: list[Part], spans: Spans, rank: list[str]) -> tuple[list[str], 
         tags.append(parts[min(range(first, last + 1), key=height) - 1].tag)
         first = last + 1
     return words, tags
+
+
+def _ancestors(parts: list[Part], number: int) -> int:
+    """Return how many nodes lie on the paths from the root to a word, as conllu_to_conll counts."""
+    found: set[int] = set()
+    waiting = [number]
+    while waiting:
+        new = set(parts[waiting.pop() - 1].heads) - found
+        found |= new
+        waiting += [head for head in new if 0 < head <= len(parts)]
+    return len(found - {number})
 
 
 _TAGGED = re.compile(r"([^:\s]+):\s*(.*\S)\s+(\S+)")
