@@ -56,6 +56,8 @@ for _goal in [name for name in GOALS if name != "all"]:
 onstart:
     if problem := store.problem(paths.RESULTS):
         raise WorkflowError(problem)
+    if PROBLEMS:  # before the first job, instead of in the log of one of them
+        raise WorkflowError("\n".join(PROBLEMS))
     VIEW.write_snapshot()
     if PLANNING and workflow.local_exec and not DEPLOYMENT:
         fork_server.start()

@@ -14,10 +14,11 @@ TEXTS = [
 def write_model(folder: Path, model_type: str = "xlm-roberta", seed: int = 1) -> Path:
     """Write a model with a few thousand weights and its tokenizer, and return its folder."""
     from xstilts.modelling import checkpoints
+    from xstilts.modelling.steps import longest_sequence
 
     folder.mkdir(parents=True, exist_ok=True)
     shape = architecture(model_type)
-    longest = checkpoints.longest_sequence(shape)
+    longest = longest_sequence(shape)
     tokenizer = checkpoints.train_tokenizer(TEXTS, 100, folder, longest)
     checkpoints.initialise(shape, tokenizer, seed).save_pretrained(folder)
     return folder

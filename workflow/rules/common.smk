@@ -15,6 +15,7 @@ from xstilts.errors import InputError
 from xstilts.grid.dag import GOALS, Requests
 from xstilts.grid.state import open_rules, use_this_installation
 from xstilts.report.view import StudyView
+from xstilts.status.problems import notes, problems
 from xstilts.status.slurm import queued_jobs
 from xstilts.store import paths
 
@@ -65,7 +66,8 @@ RESOURCES = JobResources(
     queued_jobs(Path.cwd()) if PLANNING else {},
 )
 if PLANNING:
-    for _notice in NOTICES:
+    PROBLEMS = problems(GRID)
+    for _notice in [*NOTICES, *notes(GRID), *PROBLEMS]:
         print(_notice, file=sys.stderr)
 
 

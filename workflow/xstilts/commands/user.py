@@ -5,7 +5,7 @@ import shutil
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from xstilts.commands import Command, changes, choice, number, open_grid
+from xstilts.commands import Command, changes, choice, log, number, open_grid
 from xstilts.errors import InputError
 from xstilts.text import say
 
@@ -86,8 +86,12 @@ def add_plan(parser: ArgumentParser) -> None:
 def plan(options: Namespace) -> None:
     """Print the costs of the study, and the cells that fit in a budget."""
     from xstilts.costs import command
+    from xstilts.status.problems import notes, problems
 
-    command.run(open_grid(options), options)
+    grid = open_grid(options)
+    for problem in [*notes(grid), *problems(grid)]:
+        log.warning(problem)
+    command.run(grid, options)
 
 
 def add_why(parser: ArgumentParser) -> None:

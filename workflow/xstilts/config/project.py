@@ -88,18 +88,26 @@ class Project(Strict):
     def _examples(self, part: Part) -> int:
         """Return the number of training examples of a recipe's part, as its task states it."""
         check_known("task", part.task, self.tasks, "orders: ")
-        entry = self.tasks[part.task]
-        specs = [self.tasks[other].splits["train"] for other in entry.references("train")]
-        total = 0
-        for spec, language in product(specs or [entry.splits["train"]], entry.languages_of(part)):
-            count = spec.size if isinstance(spec, LabSplit) else spec.expected("rows", language)
-            if count is None:
-                raise ValueError(
-                    f"orders: task {part.task!r} states no `rows`, so its size is unknown; replace "
-                    "size_up and size_down by `{name: [task, …]}`"
-                )
-            total += count
+        total = self.stated_examples(part)
+        if total is None:
+            raise ValueError(
+                f"orders: task {part.task!r} states no `rows`, so its size is unknown; replace "
+                "size_up and size_down by `{name: [task, …]}`"
+            )
         return part.size.of(total) if part.size else total
+
+    def stated_examples(self, part: Part) -> int | None:
+        """Return the number of examples that a part's task has, or None if it does not state it."""
+        entry = self.tasks[part.task]
+        if "train" not in entry.splits:
+            return None
+        own = [self.tasks[other].splits["train"] for other in entry.references("train")]
+        splits = product(own or [entry.splits["train"]], entry.languages_of(part))
+        counts = [
+            spec.size if isinstance(spec, LabSplit) else spec.expected("rows", language)
+            for spec, language in splits
+        ]
+        return None if None in counts else sum(counts)
 
     def settings(self, group: str, task: str, model: str, place: Place = dotted) -> BaseModel:
         """Return the resolved settings of a task under a model, or under a model and an arm.

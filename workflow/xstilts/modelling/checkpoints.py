@@ -238,12 +238,6 @@ def first_names(model: nn.Module) -> dict[str, str]:
     return {name: first.setdefault(id(weight), name) for name, weight in named}
 
 
-def longest_sequence(architecture: Mapping[str, Any]) -> int:
-    """Return the longest sequence of a model; RoBERTa's positions start after the padding's."""
-    positions = architecture.get("max_position_embeddings", 512)
-    return positions - 2 if "roberta" in architecture.get("model_type", "") else positions
-
-
 def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
     """Return a model with random weights and a language modelling head, sized for the tokenizer.
 

@@ -4,8 +4,9 @@ Cost estimates use the same functions as training, so this module imports no tor
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -56,3 +57,9 @@ def shares(sizes: Sequence[float], mixing: str, temperature: float | None = None
     power = {"proportional": 1.0, "temperature": 1 / (temperature or 1.0), "uniform": 0.0}[mixing]
     weights = np.array(sizes, dtype=float) ** power
     return weights / weights.sum()
+
+
+def longest_sequence(architecture: Mapping[str, Any]) -> int:
+    """Return the longest sequence of a model; RoBERTa's positions start after the padding's."""
+    positions = architecture.get("max_position_embeddings", 512)
+    return positions - 2 if "roberta" in architecture.get("model_type", "") else positions

@@ -65,13 +65,19 @@ def read(
     the id is the number of the row, from 0. Raise InputError, naming file and line, for a row that
     cannot be used.
     """
-    if format not in FORMATS:
-        raise InputError(f"unknown format {format!r}; {nearest(format, FORMATS)}")
-    reader = FORMATS[format]
-    known = set(inspect.signature(reader).parameters) - {"paths", "language"} | {"number_ids"}
-    for option in options.keys() - known:
-        raise InputError(f"format {format}: unknown option {option!r}; {nearest(option, known)}")
+    check_format(format, options)
     if not paths:
         raise InputError(f"format {format}: no file for language {language!r}")
+    return collect(FORMATS[format](paths, language, **options), str(paths[0]), number_ids)
 
-    return collect(reader(paths, language, **options), str(paths[0]), number_ids)
+
+def check_format(format: str, options: Iterable[str]) -> None:
+    """Raise InputError for an unknown format, or an option that it does not have."""
+    if format not in FORMATS:
+        raise InputError(f"unknown format {format!r}; {nearest(format, FORMATS)}")
+    reader = inspect.signature(FORMATS[format])
+    known = set(reader.parameters) - {"paths", "language"} | {"number_ids"}
+    for option in options:
+        if option not in known:
+            hint = nearest(option, known)
+            raise InputError(f"format {format}: unknown option {option!r}; {hint}")

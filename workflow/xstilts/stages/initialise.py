@@ -11,6 +11,7 @@ from xstilts.errors import InputError
 from xstilts.grid.artefacts import Checkpoint
 from xstilts.identity import file_sha256
 from xstilts.modelling import checkpoints
+from xstilts.modelling.steps import longest_sequence
 from xstilts.sources import models
 from xstilts.store.provenance import provenance
 
@@ -39,7 +40,7 @@ def _drawn(root: Checkpoint, folder: Path) -> dict[str, Any]:
         [row["text"] for row in rows],
         origin.tokenizer.vocabulary,
         folder,
-        checkpoints.longest_sequence(origin.architecture),
+        longest_sequence(origin.architecture),
     )
     model = checkpoints.initialise(origin.architecture, tokenizer, origin.seed)
     model.save_pretrained(folder)

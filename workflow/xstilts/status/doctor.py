@@ -22,6 +22,7 @@ from xstilts.errors import InputError
 from xstilts.grid.artefacts import gpus_of
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import is_done
+from xstilts.status.problems import settings_problems
 from xstilts.store import paths
 from xstilts.terminal import Console
 
@@ -48,6 +49,8 @@ def examine(grid: Grid, notices: list[str], study: Path) -> Iterator[Check]:
     yield _disk(grid)
     yield from _downloads(grid, study)
     yield from _raw_files(grid)
+    for problem in settings_problems(grid):
+        yield Check("settings", problem, "correct the study, or the entry that it names")
     for notice in notices:
         yield Check("raw files", notice)
     has_slurm, checks = _slurm(grid)

@@ -1,0 +1,138 @@
+"""Mistakes that a job would fail with, found while the study is planned."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from xstilts import lab, store
+from xstilts.config.origins import FilesSplit, Init, LabSplit, Local
+from xstilts.costs.units import count
+from xstilts.errors import InputError
+from xstilts.families import check_metrics
+from xstilts.grid.artefacts import Checkpoint, Dataset, Predictions
+from xstilts.grid.grid import Grid
+from xstilts.grid.state import is_done
+from xstilts.modelling.steps import longest_sequence
+from xstilts.sources.files import check_format
+
+_LISTED = 3
+_DEPTH = ("num_hidden_layers", "num_layers", "n_layers")
+
+
+def problems(grid: Grid) -> list[str]:
+    """Return a message for each mistake of a study that would make a job fail."""
+    return [*settings_problems(grid), *_missing(grid)]
+
+
+def settings_problems(grid: Grid) -> list[str]:
+    """Return a message for each setting that would make a job fail."""
+    return list(dict.fromkeys([*_splits(grid), *_metrics(grid), *_models(grid)]))
+
+
+def missing_files(grid: Grid) -> dict[str, list[Dataset]]:
+    """Return the data sets whose original files are missing, by task."""
+    by_task: dict[str, list[Dataset]] = defaultdict(list)
+    for data in grid.shared().datasets.values():
+        if isinstance(data.spec, FilesSplit) and not data.raw and not is_done(data):
+            by_task[data.task].append(data)
+    return by_task
+
+
+def _splits(grid: Grid) -> Iterator[str]:
+    for data in grid.shared().datasets.values():
+        place = f"task {data.task!r}, splits.{data.split}"
+        try:
+            if isinstance(data.spec, FilesSplit):
+                check_format(data.spec.format, data.spec.options)
+            elif isinstance(data.spec, LabSplit):
+                lab.rows(data.spec.kind, data.language, data.split, 1, portion=data.spec.portion)
+        except InputError as error:
+            yield f"{place}: {error}"
+
+
+def _missing(grid: Grid) -> Iterator[str]:
+    by_task = missing_files(grid)
+    for task, datasets in list(by_task.items())[:_LISTED]:
+        names = ", ".join(data.identity.name for data in datasets[:_LISTED])
+        rest = f" and {len(datasets) - _LISTED} more" if len(datasets) > _LISTED else ""
+        paths = datasets[0].spec.path
+        path = paths if isinstance(paths, str) else paths[0]
+        home = grid.project.tasks[task].homepage
+        release = f"; the release is at {home}" if home else ""
+        yield (
+            f"task {task!r}: {count(len(datasets), 'data set')} without files: {names}{rest}; "
+            f"expected {path} below {grid.project.data_folder()}{release}"
+        )
+    if len(by_task) > _LISTED:
+        others = ", ".join(list(by_task)[_LISTED:])
+        yield f"no files for {count(len(by_task) - _LISTED, 'more task')}: {others}"
+
+
+def _metrics(grid: Grid) -> Iterator[str]:
+    for target in grid.study.targets:
+        entry = grid.project.tasks[target]
+        try:
+            check_metrics(entry.family, entry.metrics, target)
+        except InputError as error:
+            yield str(error)
+
+
+def _models(grid: Grid) -> Iterator[str]:
+    """Yield settings that the positions and layers of a model do not allow, if these are known."""
+    shared = grid.shared()
+    for node in (*shared.checkpoints.values(), *shared.predictions.values()):
+        checkpoint = node.checkpoint if isinstance(node, Predictions) else node
+        shape = _shape(checkpoint.lineage()[0])
+        name = f"model {checkpoint.model!r}"
+        limit = longest_sequence(shape) if shape else None
+        for task, encode in _encodings(node):
+            if limit and encode.max_length > limit:
+                yield (
+                    f"{name}, task {task!r}: encode.max_length is {encode.max_length}, but the "
+                    f"model accepts at most {limit} tokens"
+                )
+        layers = next((shape[key] for key in _DEPTH if isinstance(shape.get(key), int)), None)
+        if isinstance(node, Predictions) and node.family == "mine" and layers is not None:
+            layer = node.settings.layer
+            if not -layers - 1 <= layer <= layers:
+                yield (
+                    f"{name}, task {node.target!r}: predict.layer is {layer}, but the model has "
+                    f"layers 0 to {layers} (or −{layers + 1} to −1)"
+                )
+
+
+def _encodings(node: Checkpoint | Predictions) -> list[tuple[str, Any]]:
+    if isinstance(node, Predictions):
+        return [(node.target, node.encode)]
+    return [(part.task, part.encode) for part in node.parts]
+
+
+def _shape(root: Checkpoint) -> Mapping[str, Any]:
+    """Return the keys of a model's configuration; none if it is not known yet, or damaged."""
+    if isinstance(root.origin, Init):
+        shape = {"max_position_embeddings": 512} | root.origin.architecture
+    else:
+        folder = root.origin.path if isinstance(root.origin, Local) else Path(root.path)
+        file = folder / "config.json"
+        try:
+            shape = store.read_json(file) if file.is_file() else {}
+        except InputError:
+            return {}
+    kinds = {"max_position_embeddings": int, "model_type": str}
+    known = isinstance(shape, dict) and all(isinstance(shape.get(k), t) for k, t in kinds.items())
+    return shape if known else {}
+
+
+def notes(grid: Grid) -> list[str]:
+    """Return a note for each subsample that is no smaller than its data."""
+    found = []
+    for name, recipe in grid.recipes.items():
+        for part in recipe.parts:
+            total = grid.project.stated_examples(part)
+            if part.size and not part.size.percent and total and part.size.number > total:
+                found.append(
+                    f"recipe {name}: {part} asks for {part.size.number:,} examples, but "
+                    f"{part.task} has {total:,}"
+                )
+    return found
