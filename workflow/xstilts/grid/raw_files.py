@@ -1,11 +1,11 @@
 """The raw files of a study: which there are, and their content's hashes.
 
 The content of raw files identifies the data, wherever they lie and whenever they were touched.
-Hashes are remembered by size and modification time, so an unchanged file is read once only.
+Hashes are remembered by size, times and inode, so an unchanged file is read once only.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from xstilts.recipe import Part, parse
 from xstilts.sources import models as pretrained
 from xstilts.sources.files import locate
 from xstilts.store import write_text
+from xstilts.store.paths import RAW_MEMORY
 
 
 def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
@@ -144,10 +145,19 @@ def _is_there(project: Project, spec: Any, language: str) -> bool:
 
 
 def _remembered(memory: Path) -> dict[str, list]:
+    """Return the hashes that are known; a damaged file is only a memory, and read as empty."""
     try:
-        return json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return {}  # only a memory: what it lacks is read again
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(known, dict):
+        return {}
+    return {path: entry for path, entry in known.items() if _is_entry(entry)}
+
+
+def _is_entry(entry: Any) -> bool:
+    kinds = [type(value) for value in entry] if isinstance(entry, list) else []
+    return kinds == [int, int, int, int, str]
 
 
 def _remember(memory: Path, known: dict[str, list]) -> None:
@@ -161,16 +171,25 @@ def _remember(memory: Path, known: dict[str, list]) -> None:
 
 def _sha256(path: Path, known: dict[str, list]) -> str:
     status = path.stat()
-    stamp = [status.st_size, status.st_mtime_ns]
+    # size and modification time are kept by `rsync -t`, `cp -p` and editors on coarse clocks
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     entry = known.get(str(path))
-    if entry is None or entry[:2] != stamp:
+    if entry is None or entry[:-1] != stamp:
         entry = known[str(path)] = [*stamp, file_sha256(path)]
-    return entry[2]
+    return entry[-1]
 
 
-def check_unchanged(paths: Iterable[Path], expected: Iterable[str]) -> None:
-    """Raise InputError if raw files are not those that the study was planned with."""
+def check_unchanged(
+    paths: Collection[Path], expected: Iterable[str], memory: Path = RAW_MEMORY
+) -> None:
+    """Raise InputError if raw files are not those that the study was planned with.
+
+    Their remembered hashes are then forgotten, so the next run reads the files again.
+    """
     if [file_sha256(path) for path in paths] != list(expected):
+        names = set(map(str, paths))
+        known = _remembered(memory)
+        _remember(memory, {name: entry for name, entry in known.items() if name not in names})
         raise InputError(
             f"{', '.join(map(str, paths))}: changed since the study was planned; run again"
         )

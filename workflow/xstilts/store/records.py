@@ -24,7 +24,7 @@ class Record(BaseModel):
         """
         try:
             status = path.stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
             return _parsed(cls, path.absolute(), stamp)
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; {remedy}") from None

@@ -1,0 +1,80 @@
+"""Raw files: their hashes follow their content, whatever their times say."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_project import MODELS, STUDY, TASKS
+from xstilts.config.project import Project
+from xstilts.errors import InputError
+from xstilts.grid import raw_files
+
+HEAD = "index\tpairID\tsentence1\tsentence2\tgold_label\n"
+MEMORY = Path("memory.json")
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch) -> Path:
+    """The training file of a task of local files."""
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    for split in ("train", "validation", "test"):
+        Path(f"data/{split}.tsv").write_text(f"{HEAD}0\t1\ta\tb\tneutral\n")
+    return Path("data/train.tsv")
+
+
+def hashes() -> dict[str, list[str]]:
+    """Return the hashes that a run sees, with a memory of earlier runs."""
+    splits = {
+        split: {"source": "files", "format": "glue-mnli", "path": f"{split}.tsv"}
+        for split in ("train", "validation", "test")
+    }
+    tasks = {**TASKS, "nli": {**TASKS["nli"], "languages": ["en"], "splits": splits}}
+    values = {"study": {**STUDY, "data": "data"}, "tasks": tasks, "models": MODELS}
+    project, _ = raw_files.fingerprint(Project.model_validate(values), MEMORY)
+    return project.raw
+
+
+def change(file: Path, times: os.stat_result) -> None:
+    """Give a file another content of equal length, with its old time of modification."""
+    text = file.read_text()
+    file.write_text(text.replace("a\tb", "b\ta"))
+    assert file.read_text() != text
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_files_changed_in_place_have_other_hashes(file):
+    before = hashes()
+    assert hashes() == before
+    change(file, file.stat())
+    assert hashes() != before
+
+
+def test_replaced_files_have_other_hashes(file):
+    before, times = hashes(), file.stat()
+    other = file.with_name("other")
+    other.write_text(file.read_text())
+    change(other, times)
+    os.replace(other, file)
+    assert hashes() != before
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"data/train.tsv": 7}', "\udcff"])
+def test_a_damaged_memory_is_read_as_empty(file, content):
+    before = hashes()
+    MEMORY.write_bytes(content.encode(errors="surrogateescape"))
+    assert hashes() == before
+    entries = '{"data/train.tsv": [1, 2]}'
+    MEMORY.write_text(entries)
+    assert hashes() == before
+
+
+def test_a_hash_that_was_wrong_is_forgotten(file):
+    hashes()
+    remembered = MEMORY.read_text()
+    assert str(file) in remembered
+    with pytest.raises(InputError, match="changed since the study was planned; run again"):
+        raw_files.check_unchanged([file], ["0" * 64], MEMORY)
+    assert str(file) not in MEMORY.read_text()
+    assert "data/test.tsv" in MEMORY.read_text()
