@@ -79,6 +79,9 @@ def test_helps_finds_what_helps_and_what_harms(tmp_path):
         r"good helps most: \+\d\.\d points \[\d\.\d, \d\.\d\]; 1 of 3 recipes helps, 1 hurts\.",
         first,
     )
+    second = outcome.answer.finding.splitlines()[1]
+    assert second.startswith("Of 6 recipe–target pairs, 2 improve and 2 get worse significantly")
+    assert re.search(r": good → \w+ \+\d\.\d, good → \w+ \+\d\.\d; bad → \w+ −\d\.\d, bad", second)
     assert "find a mean gain of" in outcome.answer.power
     for recipe in ("good", "null", "bad"):
         estimate = single(outcome, f"^{recipe}, mean")

@@ -31,6 +31,7 @@ from xstilts.results.statistics import LEVEL, Interval, Sample, mean, ranking
 from xstilts.results.tables import signed
 
 GROUPINGS = ("category", "family", "script")
+NAMED = 4  # pairs in the finding, of those that improve and of those that get worse
 RANKED = 5  # seeds from which ranks have a range
 
 
@@ -144,13 +145,28 @@ def _finding(samples: Samples, facts: Facts, model: str, gains: dict[str, Estima
     rows = rows[(rows["language"] == ZERO_SHOT) & rows["p_adjusted"].notna()]
     if not len(rows):
         return several + lead
-    better, worse = (
-        int((sign * rows.loc[rows["significant"], "gain"] > 0).sum()) for sign in (1, -1)
-    )
+    verdict, *explained = lead.splitlines()
+    return "\n".join([several + verdict, _pairs(samples, rows), *explained])
+
+
+def _pairs(samples: Samples, rows: pd.DataFrame) -> str:
+    """Return how many recipe–target pairs change significantly, and the largest changes."""
+    label = samples.results.context.label
+    significant = rows[rows["significant"]].sort_values("gain", ascending=False)
+    better, worse = significant[significant["gain"] > 0], significant[significant["gain"] < 0][::-1]
+    named = [
+        [
+            f"{label(row.recipe)} → {label(row.target)} {signed(row.gain, '+')}"
+            for row in changed.head(NAMED).itertuples()
+        ]
+        + ["…"] * (len(changed) > NAMED)
+        for changed in (better, worse)
+    ]
+    listing = "; ".join(", ".join(names) for names in named if names)
     return (
-        f"{several}{lead}\nOf {counted(len(rows), 'recipe–target pair')}, {better} "
-        f"improve{'s' * (better == 1)} and {worse} get{'s' * (worse == 1)} worse significantly "
-        "(adjusted p < .05)."
+        f"Of {counted(len(rows), 'recipe–target pair')}, {len(better)} "
+        f"improve{'s' * (len(better) == 1)} and {len(worse)} get{'s' * (len(worse) == 1)} worse "
+        f"significantly (adjusted p < .05){f': {listing}' if listing else ''}."
     )
 
 
@@ -169,7 +185,7 @@ def _verdict(samples: Samples, gains: dict[str, Estimate]) -> str:
             f"{label(best)} helps most: {signed(gain.value, '+')} points [{signed(gain.low)}, "
             f"{signed(gain.high)}]; {helpful} of {total} help{'s' * (helpful == 1)}, {hurt}."
         )
-        explained = "In brackets: the 95 % CI of the mean gain"
+        explained = "Brackets hold the 95 % CI of the mean gain"
     else:
         lead = f"No recipe reliably helps{f'; {harmful} of {total} hurts' if harmful == 1 else ''}"
         lead += f"; {harmful} of {total} hurt." if harmful > 1 else "."
