@@ -204,7 +204,9 @@ class Server:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
-        sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
+        # the server's own streams take the client's pipes for files with a position
+        sys.stdout = os.fdopen(1, "w", 1 if os.isatty(1) else -1, closefd=False)
+        sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
         os.environ.clear()
         os.environ.update(environment)
         return arguments
