@@ -11,10 +11,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 .venv/made: envs/requirements.lock pyproject.toml
-	@echo "Installing xstilts into .venv; this takes a few minutes the first time"
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --requirement envs/requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(PYTHON) envs/install.py
 	@touch $@
 
 install: .venv/made ## create the environment in .venv

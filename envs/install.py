@@ -1,0 +1,89 @@
+"""Create the environment of `make install` in .venv, with a line of progress every five seconds.
+
+Runs under the Python that the environment is for, which may be too old for xstilts: this file uses
+no syntax that Python 3.6 lacks.
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SUPPORTED = ((3, 11), (3, 13))
+ENVIRONMENT = Path(".venv")
+REQUIREMENTS = Path("envs/requirements.lock")
+SECONDS = 5  # between two lines
+
+
+def problem(version):
+    """Return why xstilts does not support a version of Python; None if it does."""
+    first, last = SUPPORTED
+    if first <= tuple(version[:2]) <= last:
+        return None
+    text = "Python %d.%d is not supported, expected %d.%d to %d.%d: make PYTHON=python%d.%d install"
+    return text % (*version[:2], *first, *last, *first)
+
+
+def reusable(folder, version):
+    """Whether a folder is a whole environment of this version of Python."""
+    python = folder / "bin" / "python"
+    try:
+        command = [str(python), "-c", "import pip, sys; print(sys.version_info[:2])"]
+        shown = subprocess.check_output(command, stderr=subprocess.DEVNULL).decode().strip()
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    recorded = f"version = {version[0]}.{version[1]}."
+    written = (folder / "pyvenv.cfg").read_text() if (folder / "pyvenv.cfg").exists() else ""
+    return shown == str(tuple(version[:2])) and recorded in written
+
+
+def create(folder, version):
+    """Create the environment; one that is incomplete or of another Python is replaced."""
+    if folder.exists() and not reusable(folder, version):
+        print(f"{folder} is incomplete or of another Python: making it again", flush=True)
+        shutil.rmtree(str(folder))
+    if not folder.exists():
+        subprocess.check_call([sys.executable, "-m", "venv", str(folder)])
+
+
+def follow(command, log, state):
+    """Run a command with its output in a file, print `state()` now and then, return its status."""
+    start = time.time()
+    with open(str(log), "w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        while True:
+            try:
+                return process.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                print(f"  {time.time() - start:3.0f} s: {state()}", flush=True)
+
+
+def main():
+    """Create the environment and return the exit status."""
+    unsupported = problem(sys.version_info)
+    if unsupported:
+        print(unsupported, file=sys.stderr)
+        return 2
+    create(ENVIRONMENT, sys.version_info)
+    total = sum("==" in line for line in REQUIREMENTS.read_text().splitlines())
+    log = ENVIRONMENT / "install.log"
+
+    def state():
+        collected = log.read_text(errors="replace").count("Collecting ")
+        installed = len(list(ENVIRONMENT.glob("lib/python*/site-packages/*.dist-info")))
+        return f"{collected} packages read, {installed} of {total} installed"
+
+    print(f"Installing {total} packages into {ENVIRONMENT}", flush=True)
+    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--progress-bar", "off"]
+    own = ["--no-deps", "--no-build-isolation", "--editable", "."]
+    for options in (["--requirement", str(REQUIREMENTS)], own):
+        status = follow([*pip, *options], log, state)
+        if status:
+            print("".join(log.read_text(errors="replace").splitlines(True)[-20:]), file=sys.stderr)
+            return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

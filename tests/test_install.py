@@ -1,0 +1,76 @@
+"""`make install`: the check of Python, a broken environment, and progress."""
+
+import runpy
+import subprocess
+import sys
+
+import pytest
+
+from tests import ROOT
+
+
+@pytest.fixture
+def install():
+    """Return the functions of the script."""
+    return runpy.run_path(str(ROOT / "envs/install.py"))
+
+
+@pytest.mark.parametrize("version", [(3, 9), (3, 10), (3, 14)])
+def test_another_python_is_refused_in_one_line(install, version):
+    message = install["problem"](version)
+    assert message.startswith(f"Python 3.{version[1]} is not supported, expected 3.11 to 3.13")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("version", [(3, 11), (3, 13, 2)])
+def test_supported_pythons_pass(install, version):
+    assert install["problem"](version) is None
+
+
+def test_make_stops_before_installing(tmp_path):
+    python = tmp_path / "python3.9"  # as an old Python, which knows only its version
+    run = f"runpy.run_path('{ROOT}/envs/install.py', run_name='__main__')"
+    script = f"import runpy, sys; sys.version_info = (3, 9, 1); {run}"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{script}"\n')
+    python.chmod(0o755)
+    for name in ("Makefile", "envs", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    command = ["make", f"PYTHON={python}", "install"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert "Python 3.9 is not supported" in run.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_broken_environment_is_made_again(install, tmp_path, capsys):
+    folder = tmp_path / ".venv"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "pyvenv.cfg").write_text("version = 3.9.1\n")
+    calls = []
+    create = install["create"]
+    create.__globals__["subprocess"] = FakeProcesses(calls)
+    create(folder, sys.version_info)
+    assert "making it again" in capsys.readouterr().out
+    assert calls == [[sys.executable, "-m", "venv", str(folder)]]
+    assert not folder.exists()
+
+
+class FakeProcesses:
+    """The functions of `subprocess` that `create` calls, without a process."""
+
+    DEVNULL = subprocess.DEVNULL
+    CalledProcessError = subprocess.CalledProcessError
+
+    def __init__(self, calls):
+        self.check_call = calls.append
+
+    def check_output(self, command, **options):
+        raise FileNotFoundError(command[0])
+
+
+def test_progress_is_printed_while_pip_works(install, tmp_path, capsys):
+    follow = install["follow"]
+    follow.__globals__["SECONDS"] = 0.2
+    command = [sys.executable, "-c", "import time; time.sleep(1); raise SystemExit(3)"]
+    assert follow(command, tmp_path / "log", lambda: "2 of 5 installed") == 3
+    assert capsys.readouterr().out.count("s: 2 of 5 installed") >= 2
