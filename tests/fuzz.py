@@ -46,6 +46,8 @@ from xstilts.results.score_file import ScoreFile
 from xstilts.sources.files import read
 from xstilts.sources.hub import READERS
 from xstilts.store import locks
+from xstilts.store.about import About
+from xstilts.store.manifest import CheckpointManifest, DatasetManifest, Manifest
 from xstilts.store.progress import Progress
 
 ODD: list[Any] = [
@@ -286,9 +288,12 @@ def own_files(rng: random.Random) -> None:
     rng.choice(readers)(path)
     shutil.copy(path, _made(store.progress_file("x")))
     Progress.read("x")
-    folder = _made(Path("results/data/x/manifest.json")).parent
-    shutil.copy(path, folder / "manifest.json")
-    store.verify(folder, "delete it")
+    for kind in (Manifest, DatasetManifest, CheckpointManifest):
+        folder = _made(Path(f"results/data/x/{store.MANIFEST}")).parent
+        shutil.copy(path, folder / store.MANIFEST)
+        kind.verify(folder)
+    shutil.copy(path, folder / store.ABOUT)
+    About.read(folder)
 
 
 def _made(path: Path) -> Path:

@@ -5,7 +5,7 @@ import pytest
 from tests.fuzz import ATTEMPTS, fuzz, workplace
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ATTEMPTS if kind != "own files"])
+@pytest.mark.parametrize("kind", ATTEMPTS)
 def test_odd_input_is_handled(kind):
     with workplace():
         assert list(fuzz(10 if kind == "arguments" else 60, seed=11, kinds=[kind])) == []
