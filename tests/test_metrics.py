@@ -403,3 +403,10 @@ def test_the_module_imports_no_heavy_library():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_macro_f1_is_the_mean_over_labels():
+    golds, predictions = list("aabbc"), list("abbba")
+    by_class = m.class_f1(golds, predictions)
+    assert by_class == {"a": 50.0, "b": pytest.approx(80.0), "c": 0.0}
+    assert m.macro_f1(golds, predictions) == pytest.approx(130 / 3)

@@ -68,12 +68,11 @@ def test_the_largest_settings_are_no_problem(changes):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("format: tatoeba", "format: Tatoba", "splits.test: unknown format .*mean 'tatoeba'"),
         ("kind: translation", "kind: translations", "no kind 'translations'.*'translation'"),
         ("languages: [xa]\n  splits:\n    test", "languages: [xz]\n  splits:\n    test", "'xz'"),
     ],
 )
-def test_an_unknown_format_or_kind_is_named(old, new, message):
+def test_an_unknown_kind_or_language_is_named(old, new, message):
     edit("tasks", old, new)
     found = "\n".join(problems(grid(targets=["mined", "tatoeba"])))
     assert re.search(message, found), found

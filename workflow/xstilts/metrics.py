@@ -62,6 +62,18 @@ def binary_f1(golds: Labels, predictions: Labels, positive: Hashable) -> float:
     return _precision_recall_f1(correct, n_gold, n_predicted)["f1"]
 
 
+def class_f1(golds: Labels, predictions: Labels) -> dict[Hashable, float]:
+    """F1 of each label that occurs in the gold labels or the predictions, sorted by label."""
+    labels = sorted({*golds, *predictions})
+    return {label: binary_f1(golds, predictions, label) for label in labels}
+
+
+def macro_f1(golds: Labels, predictions: Labels) -> float:
+    """Unweighted mean of `class_f1`, as scikit-learn's `f1_score(average="macro")`."""
+    by_class = class_f1(golds, predictions)
+    return sum(by_class.values()) / len(by_class)
+
+
 def mean_accuracy_f1(golds: Labels, predictions: Labels, positive: Hashable) -> float:
     """Mean of accuracy and binary F1: QQP in GLUE and jiant (`acc_and_f1`)."""
     return (accuracy(golds, predictions) + binary_f1(golds, predictions, positive)) / 2

@@ -19,6 +19,7 @@ from pydantic import (
 
 from xstilts.errors import InputError, nearest
 from xstilts.families import HubColumns, family, names
+from xstilts.sources.files import OWN, check_format
 
 Written = Annotated[str, BeforeValidator(str)]  # a value of a column; YAML reads 0 as a number
 COMMIT = "[0-9a-f]{40}"
@@ -143,15 +144,103 @@ class Release(Strict):
         return stated.get(language) if isinstance(stated, dict) else stated
 
 
-class FilesSplit(Release):
-    """Examples in the files of the original release, in the study's `data` folder."""
+_COLUMNS = (
+    "Column of each canonical field. `answers.text` is a field inside a column; `choices` may be a "
+    "list of columns."
+)
+
+
+class Columns(Strict):
+    """Columns of a table, and the meaning of their values."""
+
+    columns: dict[str, str | list[str]] = Field({}, description=_COLUMNS)
+    labels: dict[Written, str | int] = Field(
+        {}, description="Label, or number of the choice from 0, of each value; if empty, unchanged."
+    )
+    only: dict[str, str] = Field(
+        {}, description="Glob that the values of a column must match; other rows are left out."
+    )
+    excluded: dict[str, dict[Written, str]] = Field(
+        {}, description="Reason to exclude rows, by column and value; these rows are counted."
+    )
+    wording: dict[str, str] = Field(
+        {}, description="Text around a canonical field; `{}` stands for its content."
+    )
+    lines: bool = Field(
+        False, description="Each line of a text that is not blank is an example (family mask)."
+    )
+    limit: int | None = Field(None, gt=0, description="Use only the first N examples.")
+
+    def check_family(self, family_name: str) -> None:
+        """Raise ValueError if the split does not fit the family."""
+        self.check_columns(family_name)
+
+    def check_columns(self, family_name: str) -> None:
+        """Raise ValueError if the columns, labels or options do not fit the family."""
+        fields = family(family_name).HUB
+        if fields is None:
+            raise ValueError(
+                f"source: not for family {family_name}, only {', '.join(names('HUB'))}"
+            )
+        self._check_fields(family_name, fields)
+        if self.lines and not fields.lines:
+            raise ValueError(f"lines: not for family {family_name}, only {_where('lines')}")
+        for name, wording in self.wording.items():
+            if name not in self.columns or "{}" not in wording or not fields.worded:
+                raise ValueError(
+                    f"wording.{name}: expected a field of `columns`, a text with {{}}, and family "
+                    f"{_where('worded')}"
+                )
+        if fields.label is int and not self.labels:
+            raise ValueError(
+                f"labels: family {family_name} needs the number of each label's choice"
+            )
+        for label, value in self.labels.items():
+            if not isinstance(value, fields.label):
+                expected = "a choice's number" if fields.label is int else "text (in quotes)"
+                raise ValueError(f"labels.{label}: {value!r}, expected {expected}")
+
+    def _check_fields(self, family_name: str, fields: HubColumns) -> None:
+        known = fields.required | fields.optional
+        for name, column in self.columns.items():
+            if name not in known:
+                hint = nearest(name, known)
+                raise ValueError(f"columns: family {family_name} has no field {name!r}: {hint}")
+            if isinstance(column, list) and name not in fields.several:
+                raise ValueError(f"columns.{name}: expected one column")
+        for name in sorted(fields.required - self.columns.keys()):
+            raise ValueError(f"columns: family {family_name} needs {name!r}")
+        if self.columns.keys() & fields.together not in (set(), fields.together):
+            together = " and ".join(f"`{name}`" for name in sorted(fields.together))
+            raise ValueError(f"columns: {together} go together")
+
+
+class FilesSplit(Release, Columns):
+    """Examples in local files, of a benchmark's release or the user's own."""
 
     source: Literal["files"]
-    format: str = Field(description="Format of the files.")
-    path: str | list[str] = Field(
-        description="Path or glob, or a list of them; `{language}` stands for the language."
+    format: str = Field(
+        description="Format of a release, or `tsv`, `csv`, `jsonl` or `parquet` with `columns`."
     )
-    options: Plain = Field({}, description="Options of the format.")
+    path: str | list[str] = Field(
+        description="Path or glob below the `data` folder, or a list of them; `{language}` stands "
+        "for the language, `{split}` for the split. `own.zip/*.tsv` are files in an archive."
+    )
+    options: Plain = Field({}, description="Options of the format of a release.")
+
+    def check_family(self, family_name: str) -> None:
+        """Raise ValueError if the format, its options or columns do not fit the family."""
+        try:
+            check_format(self.format, self.options, family_name)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        if self.format in OWN:
+            self.check_columns(family_name)
+        elif stated := self.model_fields_set & Columns.model_fields.keys():
+            raise ValueError(
+                f"{min(stated)}: format {self.format} has its own columns; only {', '.join(OWN)} "
+                "have this key"
+            )
 
 
 def _checked(pattern: str, expected: str) -> AfterValidator:
@@ -271,7 +360,7 @@ class Init(Strict):
     seed: Seed = Field(1, description="Seed of the weights and of `pretrain`.")
 
 
-class HubSplit(Hub, Release):
+class HubSplit(Hub, Release, Columns):
     """Examples of a dataset on the Hugging Face Hub: Parquet, JSON, CSV, TSV or text files."""
 
     repository: Annotated[
@@ -283,65 +372,7 @@ class HubSplit(Hub, Release):
     files: str = Field(
         "", description="Glob of the split's files, if the dataset does not state them."
     )
-    columns: dict[str, str | list[str]] = Field(
-        description="Column of each canonical field. `answers.text` is a field inside a column; "
-        "`choices` may be a list of columns."
-    )
-    labels: dict[Written, str | int] = Field(
-        {}, description="Label, or number of the choice from 0, of each value; if empty, unchanged."
-    )
-    only: dict[str, str] = Field(
-        {}, description="Glob that the values of a column must match; other rows are left out."
-    )
-    excluded: dict[str, dict[Written, str]] = Field(
-        {}, description="Reason to exclude rows, by column and value; these rows are counted."
-    )
-    wording: dict[str, str] = Field(
-        {}, description="Text around a canonical field; `{}` stands for its content."
-    )
-    lines: bool = Field(
-        False, description="Each line of a text that is not blank is an example (family mask)."
-    )
-    limit: int | None = Field(None, gt=0, description="Use only the first N examples.")
-
-    def check_columns(self, family_name: str) -> None:
-        """Raise ValueError if the columns, labels or options do not fit the family."""
-        fields = family(family_name).HUB
-        if fields is None:
-            raise ValueError(
-                f"source: not for family {family_name}, only {', '.join(names('HUB'))}"
-            )
-        self._check_fields(family_name, fields)
-        if self.lines and not fields.lines:
-            raise ValueError(f"lines: not for family {family_name}, only {_where('lines')}")
-        for name, wording in self.wording.items():
-            if name not in self.columns or "{}" not in wording or not fields.worded:
-                raise ValueError(
-                    f"wording.{name}: expected a field of `columns`, a text with {{}}, and family "
-                    f"{_where('worded')}"
-                )
-        if fields.label is int and not self.labels:
-            raise ValueError(
-                f"labels: family {family_name} needs the number of each label's choice"
-            )
-        for label, value in self.labels.items():
-            if not isinstance(value, fields.label):
-                expected = "a choice's number" if fields.label is int else "text (in quotes)"
-                raise ValueError(f"labels.{label}: {value!r}, expected {expected}")
-
-    def _check_fields(self, family_name: str, fields: HubColumns) -> None:
-        known = fields.required | fields.optional
-        for name, column in self.columns.items():
-            if name not in known:
-                hint = nearest(name, known)
-                raise ValueError(f"columns: family {family_name} has no field {name!r}: {hint}")
-            if isinstance(column, list) and name not in fields.several:
-                raise ValueError(f"columns.{name}: expected one column")
-        for name in sorted(fields.required - self.columns.keys()):
-            raise ValueError(f"columns: family {family_name} needs {name!r}")
-        if self.columns.keys() & fields.together not in (set(), fields.together):
-            together = " and ".join(f"`{name}`" for name in sorted(fields.together))
-            raise ValueError(f"columns: {together} go together")
+    columns: dict[str, str | list[str]] = Field(description=_COLUMNS)
 
 
 def _where(option: str) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from xstilts.config.mistakes import Key, Place, allowed, explain, quoted
 from xstilts.config.names import check_names
-from xstilts.config.origins import LabSplit, Strict
+from xstilts.config.origins import FilesSplit, LabSplit, Strict
 from xstilts.config.resources import Site
 from xstilts.config.schema import ARM, MODEL, RECIPE_NAME, Lock, Model, Study, Task
 from xstilts.config.settings import SETTINGS, Overrides
@@ -52,6 +52,15 @@ class Project(Strict):
     def _references(self) -> "Project":
         check_names(self.study, self.tasks, self.models, self.named_recipes())
         return self
+
+    def file_splits(self) -> list[tuple[str, FilesSplit]]:
+        """Return the splits in local files, each with its task."""
+        return [
+            (name, split)
+            for name, task in self.tasks.items()
+            for split in task.splits.values()
+            if isinstance(split, FilesSplit)
+        ]
 
     def data_folder(self) -> Path:
         """Return the folder of the original files, with environment variables filled in.

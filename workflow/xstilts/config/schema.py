@@ -12,7 +12,17 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from xstilts.config.claims import Claim
 from xstilts.config.orders import Orders
-from xstilts.config.origins import COMMIT, HubModel, HubSplit, Init, Local, Seed, Split, Strict
+from xstilts.config.origins import (
+    COMMIT,
+    FilesSplit,
+    HubModel,
+    HubSplit,
+    Init,
+    Local,
+    Seed,
+    Split,
+    Strict,
+)
 from xstilts.config.resources import ModelNeeds
 from xstilts.config.settings import Overrides, Train, layer
 from xstilts.config.subsets import Subset
@@ -126,13 +136,28 @@ class Task(Overrides):
         }
         return self.model_copy(update={"splits": pinned, "hub": {}})
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_splits(cls, given: Any) -> Any:
+        """Fill `{split}` in the paths of the splits."""
+        splits = given.get("splits") if isinstance(given, Mapping) else None
+        if not isinstance(splits, Mapping):
+            return given
+        named = {
+            name: {**split, "path": _named(split["path"], str(name))}
+            if isinstance(split, Mapping) and "path" in split
+            else split
+            for name, split in splits.items()
+        }
+        return {**given, "splits": named}
+
     @model_validator(mode="after")
     def _splits_fit_the_family(self) -> "Task":
         for key in ("splits", "hub"):
             for name, split in getattr(self, key).items():
-                if isinstance(split, HubSplit):
+                if isinstance(split, FilesSplit | HubSplit):
                     try:
-                        split.check_columns(self.family)
+                        split.check_family(self.family)
                     except ValueError as error:
                         raise ValueError(f"{key}.{name}.{error}") from None
         if "candidates" in self.splits and not family(self.family).CANDIDATES:
@@ -142,6 +167,13 @@ class Task(Overrides):
             if name not in self.splits:
                 raise ValueError(f"hub.{name}: `splits` has no {name}")
         return self
+
+
+def _named(path: Any, split: str) -> Any:
+    """Return a path, or a list of paths, with the name of the split in it."""
+    if isinstance(path, list):
+        return [_named(entry, split) for entry in path]
+    return path.replace("{split}", split) if isinstance(path, str) else path
 
 
 class Model(Overrides):

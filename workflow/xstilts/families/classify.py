@@ -35,6 +35,9 @@ METRICS = {
     "f1": lambda rows, predictions, language: metrics.binary_f1(
         _golds(rows), _predicted(predictions), "1"
     ),
+    "macro_f1": lambda rows, predictions, language: metrics.macro_f1(
+        _golds(rows), _predicted(predictions)
+    ),
     "accuracy_f1": lambda rows, predictions, language: metrics.mean_accuracy_f1(
         _golds(rows), _predicted(predictions), "1"
     ),

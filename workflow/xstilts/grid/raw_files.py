@@ -13,9 +13,10 @@ from xstilts.config.origins import FilesSplit
 from xstilts.config.project import Project
 from xstilts.config.schema import Model, StudyTask
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import Dataset
 from xstilts.grid.grid import raw_key
-from xstilts.identity import file_sha256
 from xstilts.recipe import Part, parse
+from xstilts.sources import archives, hub
 from xstilts.sources import models as pretrained
 from xstilts.sources.files import locate
 from xstilts.store import write_text
@@ -31,8 +32,12 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     """
     lists = {name: s.ids for name, s in project.study.subsets.items() if s.ids}
     splits = [
-        (split, [*([] if name == "test" else [task.source_language]), *task.languages])
-        for task in project.tasks.values()
+        (
+            f"task {own!r}, splits.{name}",
+            split,
+            [*([] if name == "test" else [task.source_language]), *task.languages],
+        )
+        for own, task in project.tasks.items()
         for name, split in task.splits.items()
         if isinstance(split, FilesSplit)
     ]
@@ -43,10 +48,11 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     known = _remembered(memory)
     models = {name: _local_model(name, model, known) for name, model in local.items()}
     found: dict[str, list[str]] = {}
-    for split, languages in splits:
+    for place, split, languages in splits:
         for language in dict.fromkeys(languages):
             paths = locate(split.path, root, language)
             if paths:
+                _check_columns(split, paths, language, place)
                 found[raw_key(split, language)] = [_sha256(path, known) for path in paths]
     for name, path in lists.items():
         if not (root / path).is_file():
@@ -140,6 +146,28 @@ def _local_model(name: str, model: Model, known: dict[str, list]) -> tuple[Model
     return model.model_copy(update=stated), hashes
 
 
+def _check_columns(split: FilesSplit, paths: list[Path], language: str, place: str) -> None:
+    """Raise InputError if the first row of a user's own file lacks a column of the split."""
+    if not split.columns:
+        return
+    try:
+        for path in paths:
+            hub.check_columns(split, path, language)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
+def check_present(datasets: Iterable[Dataset], root: Path) -> None:
+    """Raise InputError if a user's own file, which the study needs, is missing."""
+    for data in datasets:
+        if isinstance(data.spec, FilesSplit) and data.spec.columns and not data.raw:
+            raise InputError(
+                f"task {data.task!r}, splits.{data.split}.path: no file {data.spec.path!r} for "
+                f"language {data.language!r} below {root}; expected a path below the study's "
+                "`data` folder"
+            )
+
+
 def _is_there(project: Project, spec: Any, language: str) -> bool:
     return not isinstance(spec, FilesSplit) or raw_key(spec, language) in project.raw
 
@@ -170,12 +198,12 @@ def _remember(memory: Path, known: dict[str, list]) -> None:
 
 
 def _sha256(path: Path, known: dict[str, list]) -> str:
-    status = path.stat()
+    status = archives.status(path)
     # size and modification time are kept by `rsync -t`, `cp -p` and editors on coarse clocks
     stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     entry = known.get(str(path))
     if entry is None or entry[:-1] != stamp:
-        entry = known[str(path)] = [*stamp, file_sha256(path)]
+        entry = known[str(path)] = [*stamp, archives.sha256(path)]
     return entry[-1]
 
 
@@ -186,7 +214,7 @@ def check_unchanged(
 
     Their remembered hashes are then forgotten, so the next run reads the files again.
     """
-    if [file_sha256(path) for path in paths] != list(expected):
+    if [archives.sha256(path) for path in paths] != list(expected):
         names = set(map(str, paths))
         known = _remembered(memory)
         _remember(memory, {name: entry for name, entry in known.items() if name not in names})

@@ -65,7 +65,10 @@ def open_values(study: Mapping[str, Any], path: Path) -> tuple[Grid, list[str]]:
     project.check_settings(places(study, definitions, str(path)))
     needed = used(project, Grid(project).tasks())
     needed, notices = raw_files.fingerprint(needed, paths.RAW_MEMORY)
-    return Grid(needed), [*definitions.notices(needed), *_hub_notices(needed), *notices]
+    grid = Grid(needed)
+    if any(split.columns for _, split in needed.file_splits()):
+        raw_files.check_present(grid.shared().datasets.values(), needed.data_folder())
+    return grid, [*definitions.notices(needed), *_hub_notices(needed), *notices]
 
 
 def _hub_notices(project: Project) -> list[str]:

@@ -20,6 +20,7 @@ class Language(Record):
 
     n: Annotated[int, Field(ge=0, description="Number of examples.")]
     metrics: Metrics
+    class_f1: Metrics | None = Field(None, description="F1 of each label, with metric macro_f1.")
     majority: Metrics | None = Field(None, description="Score of the most frequent label.")
     threshold: float | None = Field(None, description="Tuned on validation data, if the task is.")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xstilts.errors import InputError, nearest
 from xstilts.languages.codes import fill
-from xstilts.sources import mewslix
+from xstilts.sources import archives, mewslix
 from xstilts.sources.checklist import checklist
 from xstilts.sources.records import Item, Table, collect
 from xstilts.sources.sentences import bucc, plain_text, tatoeba
@@ -39,6 +39,45 @@ FORMATS: Mapping[str, Callable[..., Iterator[Item]]] = {
 }
 
 
+# Formats of a user's own files; the split names their columns, as on the Hub.
+OWN = ("tsv", "csv", "jsonl", "parquet")
+_FAMILIES = {
+    **{name: "choose" if layout.choices else "classify" for name, layout in LAYOUTS.items()},
+    "xnli-mt": "classify",
+    **dict.fromkeys(("squad", "tydiqa", "checklist"), "answer"),
+    **dict.fromkeys(("conllu", "panx", "ccgbank"), "tag"),
+    **dict.fromkeys(("tatoeba", "bucc"), "mine"),
+    "text": "mask",
+}
+
+
+def check_format(format: str, options: Mapping[str, object], family: str) -> None:
+    """Raise InputError for an unknown format or option, or a format of another family."""
+    if format not in OWN:
+        check_options(format, options)
+        of = _FAMILIES.get(format, "retrieve")
+        if of != family:
+            suitable = [name for name in FORMATS if _FAMILIES.get(name, "retrieve") == family]
+            raise InputError(
+                f"format: {format} is of family {of}, the task of family {family}; expected "
+                f"{', '.join((*suitable, *OWN))}"
+            )
+    elif options:
+        raise InputError(f"options: format {format} has none; it has `columns`")
+
+
+def check_options(format: str, options: Iterable[str]) -> None:
+    """Raise InputError for an unknown format, or for an option that it does not have."""
+    if format not in FORMATS:
+        known = (*OWN, *FORMATS)
+        raise InputError(f"format: unknown format {format!r}; {nearest(format, known)}")
+    known = set(inspect.signature(FORMATS[format]).parameters)
+    known = known - {"paths", "language"} | {"number_ids"}
+    for option in set(options) - known:
+        hint = nearest(option, known)
+        raise InputError(f"options: format {format}: unknown option {option!r}; {hint}")
+
+
 def locate(template: str | Iterable[str], root: Path, language: str) -> list[Path]:
     """Return the files that match one or more templates below `root`, sorted; [] if there are none.
 
@@ -53,7 +92,7 @@ def locate(template: str | Iterable[str], root: Path, language: str) -> list[Pat
 def _locate(template: str, root: Path, language: str) -> Iterator[Path]:
     if not template or Path(template).is_absolute():
         raise InputError(f"path {template!r}: expected a path relative to {root}")
-    return (path for path in root.glob(fill(template, language)) if path.is_file())
+    return archives.matching(root, fill(template, language))
 
 
 def read(
@@ -65,19 +104,7 @@ def read(
     the id is the number of the row, from 0. Raise InputError, naming file and line, for a row that
     cannot be used.
     """
-    check_format(format, options)
+    check_options(format, options)
     if not paths:
         raise InputError(f"format {format}: no file for language {language!r}")
     return collect(FORMATS[format](paths, language, **options), str(paths[0]), number_ids)
-
-
-def check_format(format: str, options: Iterable[str]) -> None:
-    """Raise InputError for an unknown format, or an option that it does not have."""
-    if format not in FORMATS:
-        raise InputError(f"unknown format {format!r}; {nearest(format, FORMATS)}")
-    reader = inspect.signature(FORMATS[format])
-    known = set(reader.parameters) - {"paths", "language"} | {"number_ids"}
-    for option in options:
-        if option not in known:
-            hint = nearest(option, known)
-            raise InputError(f"format {format}: unknown option {option!r}; {hint}")

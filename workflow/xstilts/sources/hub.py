@@ -1,9 +1,11 @@
-"""The source `hub`: from downloaded files of a dataset on the Hub to canonical rows.
+"""Files whose columns a task's entry names: of a dataset on the Hub, or a user's own.
 
-A task's entry names the column of each canonical field; a family turns records into rows. No
-dataset needs code of its own. `split` is a `HubSplit` of the configuration.
+The entry names the column of each canonical field; a family turns records into rows. No dataset
+needs code of its own. `split` is a `HubSplit` of the configuration, or a `FilesSplit` with columns.
 """
 
+import io
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,6 +16,7 @@ from typing import Any
 from xstilts.errors import InputError
 from xstilts.languages.codes import fill
 from xstilts.sources import tables
+from xstilts.sources.archives import opened
 from xstilts.sources.records import (
     Item,
     Table,
@@ -26,6 +29,8 @@ from xstilts.sources.records import (
     tsv,
 )
 
+_SPACED = ("words", "tags")  # fields that a text lists between spaces
+_TRANSLATIONS = {"language", "translation"}  # as XNLI's all_languages on the Hub
 _BATCH = 1000  # rows in memory at once: a row may be an article, or BUCC's two pools
 
 
@@ -36,10 +41,13 @@ def parquet(path: Path) -> Iterator[tuple[str, dict]]:
 
     number = 0
     try:
-        batches = pa.parquet.ParquetFile(path).iter_batches(_BATCH)
-        records = (record for batch in batches for record in batch.to_pylist())
-        for number, record in enumerate(records, 1):
-            yield f"{path}: row {number}", record
+        with opened(path) as file:
+            # a member of an archive cannot be read from its end
+            source = file if file.seekable() else io.BytesIO(file.read())
+            batches = pa.parquet.ParquetFile(source).iter_batches(_BATCH)
+            records = (record for batch in batches for record in batch.to_pylist())
+            for number, record in enumerate(records, 1):
+                yield f"{path}: row {number}", record
     except UnicodeDecodeError:
         raise InputError(f"{path}: a text after row {number} is not UTF-8") from None
     except (pa.ArrowException, OSError) as error:
@@ -88,9 +96,14 @@ class Record:
         return row
 
     def listed(self, name: str, kind: Any) -> list:
-        """Return the list of a field. Raise InputError for a value that is not of `kind`."""
+        """Return the list of a field, which may be written as text (TSV, CSV).
+
+        Raise InputError for a value that is not of `kind`.
+        """
         column = self.split.columns[name]
-        values = field(self.values, column, list, self.place)
+        if column not in self.values and self.values.get(column.rpartition(".")[0]) == []:
+            return []  # of structures: an empty list does not show their fields
+        values = _as_list(field(self.values, column, list | str | int, self.place), name, kind)
         for value in values:
             if not isinstance(value, kind):
                 raise InputError(f"{self.place}: column {column!r} has {value!r} in its list")
@@ -163,7 +176,7 @@ def _records(split: Any, paths: list[Path], language: str) -> Iterator[Record]:
     """Yield the records of all files that match `only`. Raise InputError if none does."""
     empty = True
     for path in paths:
-        for place, nested in READERS[kind(path)](path):
+        for place, nested in _reader(split, path)(path):
             values = _flat(nested)
             if all(
                 fnmatchcase(str(field(values, column, object, place)), glob)
@@ -175,10 +188,52 @@ def _records(split: Any, paths: list[Path], language: str) -> Iterator[Record]:
         raise InputError(f"{paths[0]}: no row{f' with {split.only}' if split.only else ''}")
 
 
+def _reader(split: Any, path: Path) -> Callable[[Path], Iterator[tuple[str, dict | None]]]:
+    """Return the reader of the split's format; on the Hub, a file's ending decides."""
+    return READERS[f".{split.format}" if hasattr(split, "format") else kind(path)]
+
+
+def check_columns(split: Any, path: Path, language: str) -> None:
+    """Raise InputError if the first row of a file lacks a column that the split names."""
+    split = _with_language(split, language)
+    for place, nested in islice(_reader(split, path)(path), 1):
+        values = _flat(nested)
+        columns = [c for named in split.columns.values() for c in _listed(named)]
+        for column in (*columns, *split.only, *split.excluded):
+            if values.get(column.rpartition(".")[0]) != []:
+                field(values, column, object, place)
+
+
+def _listed(named: str | list[str]) -> list[str]:
+    return named if isinstance(named, list) else [named]
+
+
+def _as_list(value: list | str | int, name: str, kind: Any) -> list:
+    """Return a list, or the list that a text stands for.
+
+    The text is a JSON list, or words or tags between spaces, or the only answer with its start.
+    """
+    if not isinstance(value, str):
+        return value if isinstance(value, list) else [value]
+    if value.startswith("["):
+        try:
+            written = json.loads(value)
+        except json.JSONDecodeError:
+            written = None
+        if isinstance(written, list) and all(isinstance(entry, kind) for entry in written):
+            return written
+    if name in _SPACED:
+        return value.split()
+    if kind is int:
+        return [int(part) if part.isdecimal() else part for part in value.split()]
+    return [value] if value else []
+
+
 def _flat(record: dict) -> dict:
     """Return a record in which `answers.text` is a column, for a field inside a column.
 
     A list of objects with equal fields is read like an object of lists: newer releases have both.
+    Of translations in a list of languages, each language is a field.
     """
     flat = dict(record)
     for name, value in record.items():
@@ -187,4 +242,7 @@ def _flat(record: dict) -> dict:
             value = {key: [entry[key] for entry in value] for key in shared}
         if isinstance(value, dict):
             flat |= {f"{name}.{inner}": content for inner, content in value.items()}
+            if value.keys() == _TRANSLATIONS:
+                pairs = zip(value["language"], value["translation"], strict=False)
+                flat |= {f"{name}.{language}": text for language, text in pairs}
     return flat

@@ -1,11 +1,8 @@
 """Text, TSV, CSV and JSON files as records; an error message names file and line."""
 
-import gzip
 import io
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from csv import Error as CsvError
 from csv import reader as csv_reader
 from dataclasses import dataclass
@@ -14,6 +11,7 @@ from types import UnionType
 from typing import Any, BinaryIO
 
 from xstilts.errors import InputError, nearest
+from xstilts.sources.archives import opened
 from xstilts.text import decode_json
 
 # Place in the file, for messages, and a canonical row; or a string, the reason for which the
@@ -70,7 +68,7 @@ def collect(
 
 def text(path: Path) -> str:
     """Return the text of a UTF-8 file, with or without byte order mark; `.gz` is decompressed."""
-    with _opened(path) as file:
+    with opened(path) as file:
         return "".join(line for _, line in _decoded(path, file))
 
 
@@ -79,20 +77,9 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 
     Only LF ends a line: `str.splitlines` also splits at U+2028 and other characters in sentences.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         for place, line in _decoded(path, file):
             yield place, line.removesuffix("\n").removesuffix("\r")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            yield file
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: not valid gzip, or truncated: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _decoded(path: Path, file: BinaryIO) -> Iterator[tuple[str, str]]:

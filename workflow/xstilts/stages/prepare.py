@@ -94,6 +94,9 @@ def _read(dataset: Dataset, project: Project) -> Table:
         if not paths:
             raise InputError(_missing(dataset, project, spec))
         raw_files.check_unchanged(paths, dataset.raw)
+        if spec.columns:
+            items = family(project.tasks[dataset.task].family).hub_items
+            return hub.read(spec, items, paths, dataset.language)
         return files.read(spec.format, paths, dataset.language, **spec.options)
     rows = lab.rows(spec.kind, dataset.language, dataset.split, spec.size, spec.seed, spec.portion)
     return Table(rows, {})

@@ -9,7 +9,7 @@ from xstilts.errors import InputError
 from xstilts.families import check_metrics, family
 from xstilts.grid.artefacts import Dataset, Predictions, Score
 from xstilts.identity import VERSIONS, file_sha256
-from xstilts.metrics import majority
+from xstilts.metrics import class_f1, majority
 from xstilts.results.score_file import Language, ScoreFile, Validation
 from xstilts.sources.records import known
 from xstilts.store.about import About
@@ -73,9 +73,18 @@ def _score_language(score: Score, dataset: Dataset) -> tuple[Language, list[tupl
             for metric in score.metrics
         },
         majority=_majority(rows, main),
+        **_class_f1(score.metrics, rows, predictions),
         **({} if threshold is None else {"threshold": threshold}),
     )
     return entry, examples
+
+
+def _class_f1(names: Sequence[str], rows: list[dict], predictions: list[dict]) -> dict[str, dict]:
+    """Return the field `class_f1` if macro_f1 is a metric: other score files stay as they are."""
+    if "macro_f1" not in names:
+        return {}
+    golds = [row["label"] for row in rows]
+    return {"class_f1": class_f1(golds, [answer["prediction"] for answer in predictions])}
 
 
 def _validation(score: Score) -> Validation | None:

@@ -14,7 +14,6 @@ from xstilts.grid.artefacts import Checkpoint, Dataset, Predictions
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import is_done
 from xstilts.modelling.steps import longest_sequence
-from xstilts.sources.files import check_format
 
 _LISTED = 3
 _DEPTH = ("num_hidden_layers", "num_layers", "n_layers")
@@ -43,9 +42,7 @@ def _splits(grid: Grid) -> Iterator[str]:
     for data in grid.shared().datasets.values():
         place = f"task {data.task!r}, splits.{data.split}"
         try:
-            if isinstance(data.spec, FilesSplit):
-                check_format(data.spec.format, data.spec.options)
-            elif isinstance(data.spec, LabSplit):
+            if isinstance(data.spec, LabSplit):
                 lab.rows(data.spec.kind, data.language, data.split, 1, portion=data.spec.portion)
         except InputError as error:
             yield f"{place}: {error}"

@@ -1,0 +1,102 @@
+"""Files of a user, plain or inside a zip archive; a path such as `own.zip/de.tsv` is a member."""
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from fnmatch import fnmatchcase
+from hashlib import file_digest
+from os import stat_result
+from pathlib import Path
+from typing import BinaryIO
+
+from xstilts.errors import InputError
+
+_ZIP = ".zip"
+_DAMAGED = (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError)
+
+
+def matching(root: Path, pattern: str) -> Iterator[Path]:
+    """Yield the files below `root` that match a pattern, also members of zip archives.
+
+    A pattern that ends in `.zip` means the only file of an archive. Raise InputError for an
+    archive with several.
+    """
+    head, separator, member = pattern.partition(f"{_ZIP}/")
+    if separator or pattern.endswith(_ZIP):
+        for archive in sorted(root.glob(head + (_ZIP if separator else ""))):
+            yield from _members(archive, member)
+    else:
+        yield from (path for path in root.glob(pattern) if path.is_file())
+
+
+def _members(archive: Path, pattern: str) -> list[Path]:
+    """Return the members of an archive that match; without a pattern, its only file."""
+    with _explained(archive), zipfile.ZipFile(archive) as opened:
+        names = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
+    if not pattern and len(names) != 1:
+        shown = ", ".join(names[:3])
+        raise InputError(
+            f"{archive}: {len(names)} files ({shown}), expected one; name it, as in "
+            f"{archive.name}/NAME"
+        )
+    return [archive / name for name in names if not pattern or fnmatchcase(name, pattern)]
+
+
+def _archive(path: Path) -> Path | None:
+    """Return the zip archive that a path leads into; None for a plain file."""
+    inside = (parent for parent in path.parents if parent.suffix == _ZIP and parent.is_file())
+    return next(inside, None)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading; `.gz` is decompressed. Raise InputError if it is damaged."""
+    archive = _archive(path)
+    with ExitStack() as stack, _explained(path):
+        if archive is None:
+            file = stack.enter_context(open(path, "rb"))
+        else:
+            parts = stack.enter_context(zipfile.ZipFile(archive))
+            file = stack.enter_context(parts.open(_member(path, archive)))
+        if path.suffix == ".gz":
+            file = stack.enter_context(gzip.open(file))
+        yield file
+
+
+def _member(path: Path, archive: Path) -> str:
+    return path.relative_to(archive).as_posix()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn errors of damaged and unreadable files into an InputError."""
+    try:
+        yield
+    except _DAMAGED as error:
+        kind = "zip" if isinstance(error, zipfile.BadZipFile | RuntimeError) else "gzip"
+        raise InputError(f"{path}: not valid {kind}, or truncated: {error}") from None
+    except KeyError:
+        raise InputError(f"{path}: no such file in the archive") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def status(path: Path) -> stat_result:
+    """Return the status of a file, or of the archive that it is in."""
+    return (_archive(path) or path).stat()
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file's content; a member's is that of the unpacked file."""
+    archive = _archive(path)
+    if archive is None:
+        with open(path, "rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    with (
+        _explained(path),
+        zipfile.ZipFile(archive) as parts,
+        parts.open(_member(path, archive)) as file,
+    ):
+        return file_digest(file, "sha256").hexdigest()
