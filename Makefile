@@ -16,7 +16,7 @@ help: ## show this list
 
 install: .venv/made ## create the environment in .venv
 
-demo: .venv/made ## run the lab study on this machine: about ten minutes on two cores
+demo: .venv/made ## run the lab study on this machine: some minutes on two cores
 	snakemake
 	snakemake --report results/studies/lab/snakemake-report.html
 
@@ -46,7 +46,7 @@ test-slurm: .venv/made ## run the workflow on a SLURM cluster that the tests sta
 test-browser: .venv/made ## test the report in Chromium (Debian: apt-get install chromium)
 	pytest --override-ini addopts=-q tests/browser
 
-check-demo: .venv/made ## check the results of a finished demo
+check-demo: .venv/made ## compare a finished demo, and the lab's other studies, with what is planted
 	pytest --override-ini addopts=-q tests/demo
 
 lint: .venv/made ## check style, formatting, the Snakefile and that generated files are up to date
