@@ -9,12 +9,14 @@ import pytest
 
 from tests.made_up import ATTACK, make_grid, write_results
 from xstilts import store
+from xstilts.grid import state
 from xstilts.report import disagreements
 from xstilts.report.page import render
 from xstilts.report.record import Record, compact
 from xstilts.report.view import StudyView
 from xstilts.results.colours import GAIN, LOSS, ZERO
 from xstilts.results.scores import Context, collect
+from xstilts.store import MANIFEST
 
 ANSWER = {
     "analysis": "helps",
@@ -51,6 +53,19 @@ def page(view, **files: str) -> str:
 def data(text: str) -> dict:
     """The page's data, as a browser reads it."""
     return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+
+
+def test_mixed_library_versions_are_named(view):
+    artefacts = view.grid.artefacts()
+    assert state.mixed_versions(artefacts.all()) == ""
+    step = next(x for x in artefacts.checkpoints.values() if (Path(x.path) / MANIFEST).exists())
+    path = Path(step.path) / MANIFEST
+    content = json.loads(path.read_text())
+    content["provenance"]["libraries"] |= {"torch": "1.0", "xstilts": "0.1"}
+    content["provenance"]["commit"] = "another"
+    path.write_text(json.dumps(content))
+    warning = state.mixed_versions(artefacts.all())
+    assert re.search(r": torch \S+ \(\d+\), 1\.0 \(1\)\. Differences", warning)
 
 
 def test_equal_results_give_an_equal_page(view):

@@ -231,7 +231,7 @@ def trained(samples: Samples, model: str) -> list[str]:
 def shared_caveats(samples: Samples) -> list[str]:
     """Return the caveats of any study: the meaning of its CIs, and missing or degenerate runs."""
     results, context = samples.results, samples.results.context
-    caveats = _about_seeds(samples)
+    caveats = [*filter(None, [context.versions]), *_about_seeds(samples)]
     total, scored = len(context.cells), len(results.scored)
     if scored < total:
         caveats.append(f"{total - scored:,} of {counted(total, 'run')} have no score yet.")

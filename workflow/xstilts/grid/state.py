@@ -5,6 +5,7 @@ The Snakefile, `status`, `why` and `gc` all start here.
 
 import os
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from xstilts.config.project import (
 )
 from xstilts.errors import InputError
 from xstilts.grid import raw_files
-from xstilts.grid.artefacts import Artefact, Cell, Dataset, Predictions
+from xstilts.grid.artefacts import Artefact, Cell, Checkpoint, Dataset, Predictions, Score
 from xstilts.grid.grid import Grid
 from xstilts.store import paths
 
@@ -122,6 +123,40 @@ def missing(artefact: Artefact) -> str | None:
 def is_done(artefact: Artefact) -> bool:
     """Whether an artefact is complete, that is, its last file has been published."""
     return missing(artefact) is None
+
+
+def mixed_versions(artefacts: Iterable[Artefact]) -> str:
+    """Return a warning if different library versions trained or scored; empty if not.
+
+    The version of xstilts does not count: a change of results gets a new identity.
+    """
+    used: dict[str, Counter[str]] = defaultdict(Counter)
+    for artefact in artefacts:
+        if isinstance(artefact, Checkpoint | Score):
+            path = Path(artefact.path)
+            manifest = path if isinstance(artefact, Score) else path / store.MANIFEST
+            for name, version in _libraries(manifest).items():
+                used[name][version] += 1
+    mixed = [
+        f"{name} " + ", ".join(f"{version} ({count:,})" for version, count in counts.most_common())
+        for name, counts in used.items()
+        if len(counts) > 1 and name != "xstilts"
+    ]
+    if not mixed:
+        return ""
+    return (
+        f"Library versions differ between the steps of this study: {'; '.join(mixed)}. Differences "
+        "between its results may come from the versions."
+    )
+
+
+def _libraries(manifest: Path) -> Mapping[str, str]:
+    """Return the library versions that made an artefact."""
+    try:
+        provenance = store.read_json(manifest).get("provenance") if manifest.exists() else None
+    except InputError:  # damaged files are reported by whatever needs them
+        return {}
+    return (provenance or {}).get("libraries") or {}
 
 
 def loose_ends(artefacts: Iterable[Artefact]) -> list[Artefact]:

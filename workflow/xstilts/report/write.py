@@ -88,7 +88,8 @@ def terminal(report: Report, console: Console | None = None) -> None:
     if report.answer:
         console.print(Text(f"\n{plain(report.answer.question)}", style="bold"))
         texts = [*report.answer.finding.splitlines(), *report.answer.power.splitlines()]
-        for text in [*texts, *report.answer.caveats]:
+        known = set(report.results.warnings)  # printed above
+        for text in [*texts, *(x for x in report.answer.caveats if x not in known)]:
             console.print(Padding(Text(plain(text)), (0, 0, 0, 2)))
     console.print(Text("\nFiles", style="bold"))
     for path in report.files:

@@ -41,6 +41,7 @@ class Context:
     short_names: Mapping[str, str] = field(default_factory=dict)  # of a recipe -> its notation
     notes: tuple[str, ...] = ()  # for the captions
     warnings: tuple[str, ...] = ()
+    versions: str = ""  # a warning if library versions differ
 
     def label(self, name: str) -> str:
         """Return the label of a name, as one line of printable characters."""
@@ -185,7 +186,11 @@ def collect(paths: Iterable[Path], context: Context) -> Results:
         frame,
         metrics={score.target: score.main_metric for score in ordered},
         sources={score.target: score.source_language for score in ordered},
-        warnings=(*context.warnings, *_language_warnings(ordered, context)),
+        warnings=(
+            *context.warnings,
+            *filter(None, [context.versions]),
+            *_language_warnings(ordered, context),
+        ),
         scores=scores,
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from xstilts import analyses, store
 from xstilts.analyses import counted, facts
+from xstilts.grid import state
 from xstilts.grid.grid import Grid
 from xstilts.report import page
 from xstilts.report.view import StudyView, labels, notes, same_data
@@ -45,6 +46,7 @@ def _context(grid: Grid) -> Context:
         short_names={x: str(recipe) for x, recipe in grid.recipes.items()},
         notes=tuple(notes(grid)),
         warnings=(warning,) if pairs else (),
+        versions=state.mixed_versions(grid.artefacts().all()),
     )
 
 

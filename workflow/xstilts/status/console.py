@@ -9,6 +9,7 @@ from rich.text import Text
 from xstilts.costs.units import count, duration, hours, rate
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
+from xstilts.grid.state import mixed_versions
 from xstilts.status.progress import STATES, Failure, Snapshot, costs_of
 from xstilts.store.progress import Progress
 from xstilts.terminal import Console
@@ -28,6 +29,8 @@ def print_status(snapshot: Snapshot, failures: Sequence[Failure]) -> None:
     cells = count(len(snapshot.cells), "cell")
     console.print(Text(f"{legend}, of {cells}; one mark per seed"), soft_wrap=True)
     console.print(Text(cost_line(snapshot)), soft_wrap=True)
+    if warning := mixed_versions(snapshot.grid.artefacts().all()):
+        console.print(Text(f"Warning: {warning}", "yellow"), soft_wrap=True)
     for id, report in snapshot.running.items():
         console.print(Text(f"▸ {id}{training_line(report)}", "cyan"), soft_wrap=True)
     for id, reason in snapshot.queued.items():
