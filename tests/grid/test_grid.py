@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests import CONFIG
-from xstilts.config.project import assemble, read_definitions
+from tests import CONFIG, tiny_project
+from xstilts.config.project import Project, assemble, read_definitions
 from xstilts.config.resources import ModelNeeds
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
@@ -294,3 +294,17 @@ def test_xnli_trains_on_the_same_prepared_data_as_mnli():
     names = {name.rsplit(".", 1)[0] for name in found.artefacts().datasets}
     assert "mnli.en.train" in names
     assert "xnli.en.train" not in names
+
+
+def test_settings_of_the_study_do_not_reach_pretraining():
+    model = {"lab": {**tiny_project.MODELS["xlmr"], "pretrain": "text"}}
+
+    def pretrained(**study) -> str:
+        study = {**tiny_project.STUDY, "models": ["lab"], **study}
+        values = {"study": study, "tasks": tiny_project.TASKS, "models": model}
+        return Grid(Project.model_validate(values)).root("lab").id
+
+    before = pretrained()
+    assert pretrained(train={"learning_rate": 1e-5}, encode={"max_length": 32}) == before
+    assert pretrained(tasks={"nli": {"train": {"learning_rate": 1e-5}}}) == before
+    assert pretrained(tasks={"text": {"train": {"learning_rate": 1e-5}}}) != before

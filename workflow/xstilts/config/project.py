@@ -118,16 +118,21 @@ class Project(Strict):
         ]
         return None if None in counts else sum(counts)
 
-    def settings(self, group: str, task: str, model: str, place: Place = dotted) -> BaseModel:
+    def settings(
+        self, group: str, task: str, model: str, place: Place = dotted, pretraining: bool = False
+    ) -> BaseModel:
         """Return the resolved settings of a task under a model, or under a model and an arm.
 
         Later layers win: the task, its preset, the model, the study, the study for the task, the
-        arm, the arm for the task. Raise InputError, with the places of the keys, for settings of
-        several layers that do not fit together.
+        arm, the arm for the task. Settings of the whole study do not reach the pretraining of a
+        model: a change of the fine-tuning would train it again. Raise InputError, with the places
+        of the keys, for settings of several layers that do not fit together.
         """
         values: dict[str, Any] = {}
         keys: dict[str, Key] = {}
         for key, layer in self._layers(task, model):
+            if pretraining and layer is self.study:
+                continue
             stated = getattr(layer, group)
             values |= stated
             keys |= {name: (*key, group, name) for name in stated}

@@ -268,8 +268,8 @@ class Grid:
         return family(name).TEXT_TO_TEXT
 
     @memoised
-    def part(self, part: Part, model: str) -> TrainPart:
-        """Return the training data of a part of a recipe step."""
+    def part(self, part: Part, model: str, pretraining: bool = False) -> TrainPart:
+        """Return the training data of a part of a recipe step, or of a step of pretraining."""
         task = self._task(part.task)
         validation = None
         if "validation" in task.splits:
@@ -287,8 +287,8 @@ class Grid:
                 for dataset in self.datasets(part.task, language, "train")
             ),
             validation=validation,
-            encode=self.project.settings("encode", part.task, model),
-            settings=self.project.settings("train", part.task, model),
+            encode=self.project.settings("encode", part.task, model, pretraining=pretraining),
+            settings=self.project.settings("train", part.task, model, pretraining=pretraining),
         )
 
     def trainings(self) -> tuple[int, int]:
@@ -314,7 +314,7 @@ class Grid:
         texts = tuple(self.dataset(task, language, "train") for language in languages)
         root = Checkpoint(model, "init", entry.init.seed, None, origin=entry.init, texts=texts)
         for step in parse(entry.pretrain or NONE).steps:
-            root = self._trained(model, f"pretrain-{step}", root, step, entry.init.seed)
+            root = self._trained(model, f"pretrain-{step}", root, step, entry.init.seed, True)
         return root
 
     @memoised
@@ -326,9 +326,15 @@ class Grid:
         return self._trained(model, str(recipe), parent, recipe.steps[-1], seed)
 
     def _trained(
-        self, model: str, chain: str, parent: Checkpoint, step: Step, seed: int
+        self,
+        model: str,
+        chain: str,
+        parent: Checkpoint,
+        step: Step,
+        seed: int,
+        pretraining: bool = False,
     ) -> Checkpoint:
-        parts = tuple(self.part(part, model) for part in step.parts)
+        parts = tuple(self.part(part, model, pretraining) for part in step.parts)
         if self._is_text_to_text(model) and len({part.task for part in parts}) > 1:
             raise InputError(
                 f"model {model!r} is text-to-text: recipe step {str(step)!r} has several tasks, "

@@ -191,7 +191,7 @@ def _is_entry(entry: Any) -> bool:
 def _remember(memory: Path, known: dict[str, list]) -> None:
     text = json.dumps(known, sort_keys=True)
     try:
-        if not memory.exists() or memory.read_text(encoding="utf-8") != text:
+        if not memory.exists() or memory.read_bytes() != text.encode():
             write_text(memory, text)
     except OSError:
         return  # a read-only folder: the next run hashes again
