@@ -305,6 +305,6 @@ def test_settings_of_the_study_do_not_reach_pretraining():
         return Grid(Project.model_validate(values)).root("lab").id
 
     before = pretrained()
-    assert pretrained(train={"learning_rate": 1e-5}, encode={"max_length": 32}) == before
-    assert pretrained(tasks={"nli": {"train": {"learning_rate": 1e-5}}}) == before
-    assert pretrained(tasks={"text": {"train": {"learning_rate": 1e-5}}}) != before
+    assert pretrained(train={"learning_rate": 2e-5}, encode={"max_length": 32}) == before
+    assert pretrained(tasks={"nli": {"train": {"learning_rate": 2e-5}}}) == before
+    assert pretrained(tasks={"text": {"train": {"learning_rate": 2e-5}}}) != before
