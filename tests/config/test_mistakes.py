@@ -107,3 +107,57 @@ def test_a_commit_is_described():
 def test_long_values_are_truncated():
     [line] = mistakes(Model, {"hub": {"repository": ["x" * 500]}})
     assert len(line) < 150
+
+
+HUB = {"source": "hub", "repository": "a/b", "split": "test", "columns": {}}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("config", "../../../outside"),
+        ("config", "a/b"),
+        ("config", "x\ny"),
+        ("split", "tr{node}ain"),
+        ("split", ".."),
+        ("repository", "../b"),
+        ("repository", "https://me:secret@host/a"),
+        ("branch", 'main": x'),
+    ],
+)
+def test_names_on_the_hub_stay_inside_paths(key, value):
+    lines = mistakes(Task, TASK | {"splits": {"test": {**HUB, key: value}}})
+    assert f"splits.test.{key}: {value!r} is not allowed; expected" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", ["{language}", "xquad.{iso3}", "20231101.de", "a+b", "plain_text"])
+def test_usual_names_on_the_hub_are_accepted(name):
+    values = TASK | {"splits": {"test": HUB | {"columns": {"words": "w", "tags": "t"}}}}
+    values["splits"]["test"] |= {"config": name, "split": name}
+    assert validate(Task, values, "f.yaml").splits["test"].config == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"seeds": [True]}, "seeds.0: true is not allowed; expected a whole number"),
+        ({"seeds": [2**32]}, "seeds.0: 4294967296 is not allowed; expected a number below"),
+        ({"seeds": [10**30]}, "seeds.0: the number is too large"),
+        ({"train": {"epochs": False}}, "train.epochs: false is not allowed; expected a number"),
+        (
+            {"train": {"weight_decay": float("inf")}},
+            "weight_decay: .inf is not allowed",
+        ),
+        ({"train": {"epochs": float("nan")}}, "train.epochs: .nan is not allowed; expected a"),
+        ({"title": "\ud83d"}, "has a character that no file can hold"),
+        ({"tasks": {"nli": {"languages": [False]}}}, "YAML reads no and off as false"),
+        ({1: 2}, "unknown key 1: valid: "),
+    ],
+)
+def test_values_of_another_type(changes, expected):
+    assert expected in "\n".join(mistakes(Study, STUDY | changes))
+
+
+def test_architecture_must_be_plain():
+    values = {"init": {"architecture": {"a": [float("nan")]}, "tokenizer": {"task": "text"}}}
+    assert mistakes(Model, values) == ["init.architecture.a.0: expected a finite number"]

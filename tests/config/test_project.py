@@ -3,7 +3,15 @@
 import pytest
 
 from tests import CONFIG
-from xstilts.config.project import assemble, load, read_definitions, read_entries
+from xstilts.config.project import (
+    StudyValues,
+    assemble,
+    load,
+    places,
+    read_definitions,
+    read_entries,
+    read_study,
+)
 from xstilts.config.schema import MODEL, Model, Task
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
@@ -193,3 +201,27 @@ def test_first_definition_of_several_folders_wins(tmp_path, monkeypatch):
     project = assemble(STUDY, definitions)
     notices = definitions.notices(project)
     assert notices == list(definitions.overridden.values())
+
+
+def test_a_mistake_names_the_layer_that_states_it(tmp_path):
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("train: {learning_rate: 1, epochs: 0}")
+    second.write_text("train: {learning_rate: -2}")
+    values = read_study([first, second], {"targets": ["lab_nly"], "seeds": 3})
+    study = StudyValues([("s.yaml", STUDY), *values.layers])
+    with pytest.raises(InputError) as error:
+        assemble(study, read_definitions([CONFIG]))
+    assert sorted(str(error.value).splitlines()) == sorted(
+        [
+            f"{first}, train.epochs: 0 is not allowed; expected a number above 0",
+            f"{second}, train.learning_rate: -2 is not allowed; expected a number above 0",
+            "--config, seeds: 3 is not allowed; expected a list, such as [3]",
+        ]
+    )
+
+
+def test_settings_that_do_not_fit_together_name_their_places():
+    values = StudyValues([("s.yaml", STUDY), ("--config", {"train": {"select": "best"}})])
+    definitions = read_definitions([CONFIG])
+    with pytest.raises(InputError, match=r"^--config, train\.select: .*need `evaluate_every`"):
+        assemble(values, definitions).check_settings(places(values, definitions))

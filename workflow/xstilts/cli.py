@@ -29,7 +29,10 @@ _GROUPS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status; a user's mistake is a message, no traceback."""
     _replace_what_a_terminal_cannot_show()
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    if any("\0" in text for text in arguments or ()):
+        parser.error("an argument has a zero byte, which no path has")
+    options = parser.parse_args(arguments)
     try:
         _start_logging(options.log)
         status = options.run(options)
