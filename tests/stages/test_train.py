@@ -166,6 +166,15 @@ def test_best_weights_have_the_best_validation(workspace):
     assert files["model.safetensors"] != last["model.safetensors"]
 
 
+def test_a_training_validates_at_least_once(workspace):
+    settings = {**SHORT, "max_steps": 6, "evaluate_every": 1000, "select": "best", "patience": 2}
+    step = workspace.step("nli", train=settings)
+    workspace.train(step)
+    log = store.read_lines(Path(step.path) / "training.jsonl")
+    assert [entry["step"] for entry in log if "eval_score" in entry] == [6]
+    assert store.read_json(Path(step.path) / "manifest.json")["best_step"] == 6
+
+
 def test_warm_up_may_be_longer_than_the_training(workspace):
     step = workspace.step("nli", train={"max_steps": 4, "learning_rate": 1e-3, "warmup_steps": 500})
     workspace.train(step)

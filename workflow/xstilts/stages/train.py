@@ -236,9 +236,11 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
     settings = step.settings
     evaluate = {}
     if settings.evaluate_every:
-        evaluate = {"eval_strategy": "steps", "eval_steps": settings.evaluate_every}
+        # a training that is shorter validates at its end: otherwise no weights would be the best
+        every = min(settings.evaluate_every, batches.steps)
+        evaluate = {"eval_strategy": "steps", "eval_steps": every}
     if settings.select == "best":
-        save_every = settings.evaluate_every  # the best weights must be among the saves
+        save_every = every  # the best weights must be among the saves
         evaluate |= {
             "load_best_model_at_end": True,
             "metric_for_best_model": "eval_score",
