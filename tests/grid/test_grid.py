@@ -81,6 +81,33 @@ def test_mining_is_predicted_once_for_all_seeds():
     assert len(found.scores) == len(grid().cells())
 
 
+def twins(**changes):
+    """A grid with two targets that differ in name, label and metrics of a target only."""
+    project = grid(targets=["lab_nli", "lab_paraphrase"], **changes).project
+    original = project.tasks["lab_nli"]
+    copy = original.model_copy(update={"label": "Copy"})
+    study = project.study.model_copy(update={"targets": ["lab_nli", "a_copy"]})
+    tasks = project.tasks | {"a_copy": copy}
+    return Grid(project.model_copy(update={"tasks": tasks, "study": study}))
+
+
+def test_targets_that_differ_in_name_share_a_training():
+    found = twins(recipes=["none", "lab_squad"], seeds=[1])
+    by_target = {}
+    for score in found.scores():
+        key = score.cell.model, score.cell.recipe
+        by_target.setdefault(key, []).append(score.predictions.checkpoint.id)
+    assert all(first == second for first, second in by_target.values())
+    assert len(found.artefacts().predictions) == len(found.cells())
+
+
+@pytest.mark.parametrize("target", ["lab_nli", "a_copy"])
+def test_job_of_a_shared_training_is_found(target):
+    cell = next(cell for cell in twins().cells() if cell.target == target)
+    id = twins().score(cell).predictions.checkpoint.id
+    assert twins().find("checkpoints", id).id == id
+
+
 def test_target_step_equals_intermediate_step():
     found = grid(recipes=["none", "lab_paraphrase"], targets=["lab_paraphrase"], seeds=[1])
     chains = [c.chain for c in found.artefacts().checkpoints.values() if c.model == "lab_tiny"]

@@ -133,6 +133,12 @@ def test_earlier_head_predicts_on_the_later_encoder(workspace, model):
     assert files(before.predictions) != files(after.predictions)
 
 
+def test_shared_training_has_the_labels_of_both_targets():
+    asked = predictions("nli")
+    assert predict.labels_of({"a_copy": ["no", "yes"]}, asked) == ["no", "yes"]
+    assert predict.labels_of({"a_copy": ["no", "yes"]}, predictions("tatoeba")) == []
+
+
 def changed(file: str, old: str, new: str) -> None:
     """Replace a text in a file."""
     path = Path(file)

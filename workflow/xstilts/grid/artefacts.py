@@ -162,11 +162,13 @@ class TrainPart:
     settings: Train  # PART_SETTINGS apply to the part, the others to the step
 
     def content(self, validated: bool) -> dict[str, Any]:
-        """Return the properties of this part that determine the trained weights."""
+        """Return the properties of this part that determine the trained weights.
+
+        The name of its task does not: two targets with equal data and settings share a training.
+        """
         validation = self.validation if validated else None
         return {
             "family": self.family,
-            "task": self.task,  # parts of one task share a head
             "labels": list(self.labels),
             "size": str(self.size) if self.size else None,
             "train": [dataset.identity.digest for dataset in self.train],
@@ -215,6 +217,9 @@ class Checkpoint(Artefact):
             "settings": self.settings.model_dump(exclude=PART_SETTINGS, exclude_defaults=True),
             "parts": [part.content(bool(self.settings.evaluate_every)) for part in self.parts],
         }
+        if len(self.parts) > 1:  # parts of one task share a head
+            tasks = [part.task for part in self.parts]
+            content["heads"] = [tasks.index(task) for task in tasks]
         return Identity("train", f"{self.model}.{self.chain}.s{self.seed}", content)
 
     @property

@@ -6,7 +6,8 @@ recipes share their first steps, and a stage that makes one artefact resolves on
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial, wraps
 
 from xstilts.config.origins import FilesSplit, HubSplit, LabSplit
@@ -279,7 +280,7 @@ class Grid:
             task=part.task,
             family=self._family(part.task, model),
             labels=tuple(task.labels),
-            metrics=tuple(task.metrics),
+            metrics=self._selecting_metrics(task),
             size=part.size,
             train=tuple(
                 dataset
@@ -290,6 +291,51 @@ class Grid:
             encode=self.project.settings("encode", part.task, model, pretraining=pretraining),
             settings=self.project.settings("train", part.task, model, pretraining=pretraining),
         )
+
+    def _selecting_metrics(self, task: Task) -> tuple[str, ...]:
+        """Return the metrics of a task's validation data: of the task that the data belong to."""
+        names = task.references("validation") if "validation" in task.splits else []
+        owners = [self._task(name) for name in names if self._task(name).family == task.family]
+        return tuple((owners or [task])[0].metrics)
+
+    def _chain(self, model: str, steps: Sequence[Step]) -> str:
+        """Return the name of a chain; steps that differ in a task's name only have one name."""
+        return "-".join(str(self._renamed(step, model)) for step in steps)
+
+    def _renamed(self, step: Step, model: str) -> Step:
+        if len(step.parts) > 1:
+            return step  # its names tell which parts share a head
+        return replace(step, parts=(self._representative(step.parts[0], model),))
+
+    @memoised
+    def _representative(self, part: Part, model: str) -> Part:
+        """Return the part of the first task, by name, that trains the same weights.
+
+        A task whose training and validation data are those of another task has its name: then the
+        name does not depend on the study's other tasks.
+        """
+        wanted = self._training(part, model)
+        languages, own = self._task(part.task).languages_of(part), self._task(part.task).family
+        equal = [
+            name
+            for name, task in self.project.tasks.items()
+            if (task.family, task.languages_of(part)) == (own, languages)
+            and "train" in task.splits
+            and self._training(replace(part, task=name), model) == wanted
+        ]
+        return replace(part, task=min(map(self._owner, equal)))
+
+    def _training(self, part: Part, model: str) -> tuple[dict, Train]:
+        """Return everything of a part that determines the weights of a step on it alone."""
+        resolved = self.part(part, model)
+        return resolved.content(bool(resolved.settings.evaluate_every)), resolved.settings
+
+    def _owner(self, name: str) -> str:
+        """Return the task that all training and validation data of a task belong to, or `name`."""
+        task = self._task(name)
+        splits = [split for split in ("train", "validation") if split in task.splits]
+        owners = {owner for split in splits for owner in task.references(split) or [name]}
+        return owners.pop() if len(owners) == 1 else name
 
     def trainings(self) -> tuple[int, int]:
         """Return the number of trainings without and with sharing; pretraining does not count."""
@@ -323,7 +369,8 @@ class Grid:
         if not recipe.steps:
             return self.root(model.partition(ARM)[0])
         parent = self.step(model, Recipe(recipe.steps[:-1]), seed)
-        return self._trained(model, str(recipe), parent, recipe.steps[-1], seed)
+        chain = self._chain(model, recipe.steps)
+        return self._trained(model, chain, parent, recipe.steps[-1], seed)
 
     def _trained(
         self,
@@ -378,7 +425,7 @@ class Grid:
         checkpoint = self.step(model, recipe, seed)
         if "train" in task.splits:
             step = Step((Part(target),))
-            chain = "-".join(map(str, [*recipe.steps, step]))
+            chain = self._chain(model, [*recipe.steps, step])
             checkpoint = self._trained(model, chain, checkpoint, step, seed)
         return Predictions(
             checkpoint=checkpoint,

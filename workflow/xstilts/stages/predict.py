@@ -6,7 +6,7 @@ languages rank are embedded once for all missing files.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def run(predictions: Predictions) -> None:
     check_finite(model.state_dict(), f"{predictions.id}: checkpoint {folder}")
     if torch.cuda.is_available():
         model = model.cuda()
-    trained = labels.get(predictions.target, [])
+    trained = labels_of(labels, predictions)
     for datasets in _together(predictions, missing):
         rows_of = [store.read_rows(Path(dataset.path)) for dataset in datasets]
         if predictions.candidates in datasets:
@@ -74,6 +74,18 @@ def run(predictions: Predictions) -> None:
             _publish(predictions, predictions.file(dataset), content, trained, started)
             name = predictions.identity.name
             log.info(f"{name}: {dataset.language} {dataset.split}, {len(rows)} examples")
+
+
+def labels_of(by_task: Mapping[str, list[str]], predictions: Predictions) -> list[str]:
+    """Return the labels of the target's head; [] if the target was not trained.
+
+    A training that several targets share has its labels under the name of one of them.
+    """
+    trained = [part.task for part in (predictions.head or predictions.checkpoint).parts]
+    if trained == [predictions.target]:
+        [labels] = by_task.values()
+        return labels
+    return by_task.get(predictions.target, [])
 
 
 def _publish(
