@@ -39,7 +39,8 @@ class ModelNeeds(Needs):
     micro_batch: int | None = Field(
         None,
         gt=0,
-        description="Examples in memory at the same time; the batch size stays.",
+        description="Examples in memory at the same time; the batch size stays. It changes a "
+        "training by rounding, and by the random numbers of dropout where a model has dropout.",
     )
     nodes: int = Field(
         1, gt=0, description="Nodes of a cluster for the GPUs of a training, equally many on each."
