@@ -267,8 +267,8 @@ def _about_seeds(samples: Samples) -> list[str]:
     runs = scored.groupby(["model", "recipe", "target"]).size()
     if single := int((runs == 1).sum()):
         caveats.append(
-            f"{counted(single, 'score')} of a recipe on a target has one seed: the CI borrows the "
-            "run SD of other recipes, and there is no p, rank or verdict."
+            f"{counted(single, 'recipe–target pair')} {'has' if single == 1 else 'have'} one seed: "
+            "CIs borrow the run SD of other recipes, and there is no p, rank or verdict."
         )
     caveats.append(
         "All seeds of a model start from the same pretrained checkpoint: CIs do not include "

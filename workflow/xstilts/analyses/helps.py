@@ -104,7 +104,7 @@ def _sensitivity(samples: Samples, facts: Facts) -> list[str]:
     known = claimed[claimed["welch_p"].notna()]
     if lost := int(((known["welch_low"] <= 0) & (known["welch_high"] >= 0)).sum()):
         lines.append(
-            f"{lost} of {counted(len(claimed), 'significant gain')} is not significant on its own "
+            f"{lost} of {counted(len(claimed), 'significant gain')} would not be significant alone "
             "if each recipe has its own run variance (Welch; columns welch_ of the table gains)."
         )
     means = rows[(rows["target"] == MEAN) & (rows["degenerate"] > 0)]
