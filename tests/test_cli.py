@@ -186,7 +186,6 @@ def use_reviews(format: str, content: bytes | None, labels: str = "") -> str:
         ("xnli", TSV.replace("pairID", "pid") + ROW.format(1), ":2: no column 'pairID'"),
         ("squad", SQUAD[:-9], "reviews.txt: not valid JSON, or truncated"),
         ("squad", SQUAD, "reviews.txt: no row is left"),
-        ("squat", SQUAD, "unknown format 'squat'.* did you mean 'squad'"),
     ],
 )
 def test_unusable_raw_file_is_named(folder, rejection, format, content, message):

@@ -219,3 +219,21 @@ def test_model_has_exactly_one_origin():
         values = {"study": {**STUDY, "models": ["m"]}, "tasks": TASKS, "models": {"m": entry}}
         with pytest.raises(ValueError, match=f"exactly one of .*, not {given}"):
             Project.model_validate(values)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_weights_have_the_mode_of_the_umask(tmp_path, mask, mode):
+    made = write_model(tmp_path / "made")
+    before = os.umask(mask)
+    try:
+        store.CheckpointManifest.publish(
+            made,
+            tmp_path / "out",
+            content={},
+            provenance={},
+            pretrained_pooler=False,
+            labels={},
+        )
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out/model.safetensors").stat().st_mode & 0o777 == mode

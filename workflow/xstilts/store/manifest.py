@@ -38,6 +38,7 @@ class Manifest(Record):
         hashes = _hashes(made, (path.name for path in made.iterdir()))
         folder.mkdir(parents=True, exist_ok=True)
         for name in hashes:
+            _share(made / name)
             os.replace(made / name, folder / name)
         manifest = cls._written(folder, hashes, fields)
         made.rmdir()
@@ -127,3 +128,14 @@ class CheckpointManifest(Manifest):
     best_step: int | None = None
     parameters: int | None = None
     vocabulary: int | None = None
+
+
+def _share(path: Path) -> None:
+    """Give a new file the mode that the umask states; safetensors writes files that are private.
+
+    A hard link keeps its mode: it is also a user's own file.
+    """
+    if path.stat().st_nlink == 1:
+        mask = os.umask(0)
+        os.umask(mask)
+        path.chmod(0o666 & ~mask)
