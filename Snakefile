@@ -58,13 +58,11 @@ onstart:
         raise WorkflowError(problem)
     if PROBLEMS:  # before the first job, instead of in the log of one of them
         raise WorkflowError("\n".join(PROBLEMS))
-    VIEW.write_snapshot()
+    if PLANNING:
+        this_run.start(VIEW, keep_snapshots=bool(RESOURCES.earlier))
     if PLANNING and workflow.local_exec and not DEPLOYMENT:
         fork_server.start()
 
 
 onerror:
-    print(
-        store.problem(paths.RESULTS)
-        or f"Some jobs failed; their logs are in {paths.LOGS}/. The next run does what is missing."
-    )
+    print(store.problem(paths.RESULTS) or this_run.last_words(map(Path, log), GRID))

@@ -41,7 +41,8 @@ def study(jobs: int) -> dict:
 
 def by_sbatch(checkout: Checkout, steps: list[str]) -> float:
     """Return the wall seconds of the trainings, submitted with `sbatch`."""
-    snapshot = "results/studies/submission/study.json"
+    (path,) = checkout.folder.glob("results/studies/submission/study.*.json")
+    snapshot = str(path.relative_to(checkout.folder))
     options = f"-p gpu --gpus=1 --mem={NEEDS['mem_mb']} -t {NEEDS['runtime']} -o /dev/null"
     start = time.monotonic()
     for step in steps:

@@ -1,6 +1,7 @@
 """The command line: a user's mistake is one clear message, exit status 2, and no partial result."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -16,6 +17,7 @@ from xstilts import __version__, store
 from xstilts.cli import BAD_INPUT, main
 from xstilts.grid import state
 from xstilts.report.view import StudyView
+from xstilts.store import locks
 
 COMMANDS = ["doctor", "status", "plan", "why", "gc", "list", "study", "pin", "export-xtreme"]
 COMMANDS += ["score-files", "schema"]
@@ -388,11 +390,19 @@ def test_gc_lists_and_deletes_unused_results(folder, capsys):
     stray = Path("results/checkpoints/old.nli.s1.0123456789ab/model.safetensors")
     store.write_json(wanted, {})
     store.write_bytes(stray, bytes(2_000_000))
+    young = output(capsys, "gc")
+    assert "0 B  in 0 artefacts not used by any study" in young, "it was written just now"
+    for path in (stray, stray.parent):
+        os.utime(path, (0, 0))
     shown = output(capsys, "gc")
     assert re.search(r"2\.0 MB +results/checkpoints/old\.nli\.s1\.0123456789ab\n", shown)
     assert "2.0 MB  in 1 artefact not used by any study" in shown
     assert stray.exists()
-    assert "2.0 MB  in 1 artefact deleted" in output(capsys, "gc", "--delete")
+    assert main(["gc", "--delete"]) == 2, "no terminal to ask on"
+    assert stray.exists()
+    with locks.held([stray.parent.name]):
+        assert "in 0 artefacts" in output(capsys, "gc", "--delete", "--yes")
+    assert "2.0 MB  in 1 artefact deleted" in output(capsys, "gc", "--delete", "--yes")
     assert wanted.exists()
     assert not stray.parent.exists()
     assert "in 0 artefacts" in output(capsys, "gc")

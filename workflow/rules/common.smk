@@ -6,15 +6,19 @@ runs and retries the jobs of missing files. `{node}` is an artefact's id and has
 """
 
 import gc
+import os
 import sys
+
+from snakemake.logging import logger
 
 from xstilts import fork_server, store
 from xstilts.config.project import PACKAGE_CONFIG, read_site
 from xstilts.config.resources import JobResources
 from xstilts.errors import InputError
 from xstilts.grid.dag import GOALS, Requests
-from xstilts.grid.state import open_rules, use_this_installation
+from xstilts.grid.state import open_rules, open_study, use_this_installation
 from xstilts.report.view import StudyView
+from xstilts.status import run as this_run
 from xstilts.status.problems import notes, problems
 from xstilts.status.slurm import queued_jobs
 from xstilts.store import paths
@@ -47,18 +51,25 @@ SITE_FILES = [
 ]
 use_this_installation()
 
+# The process of a job reads the snapshot of its run: the configuration may have changed since.
+RUN_SNAPSHOT = os.environ.get("XSTILTS_SNAPSHOT", "")
+
 try:
-    GRID, NOTICES = open_rules(
-        [Path(file) for file in workflow.configfiles],
-        workflow.config_settings.config,
-        None if workflow.modifier.is_main_snakefile() else config,
-    )
+    if RUN_SNAPSHOT and not PLANNING:
+        GRID, NOTICES = open_study(Path(RUN_SNAPSHOT))
+    else:
+        GRID, NOTICES = open_rules(
+            [Path(file) for file in workflow.configfiles],
+            workflow.config_settings.config,
+            None if workflow.modifier.is_main_snakefile() else config,
+        )
     GRID.shared()  # expands a few cells: a mistake is reported here, not by a rule
     SITE = read_site(*SITE_FILES)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 VIEW = StudyView(GRID)
+SNAPSHOT = VIEW.snapshot if PLANNING else Path(RUN_SNAPSHOT or VIEW.snapshot)
 REQUESTS = Requests(GRID, PLANNING, everything)
 RESOURCES = JobResources(
     {name: model.resources for name, model in GRID.project.models.items()},
@@ -66,6 +77,7 @@ RESOURCES = JobResources(
     queued_jobs(Path.cwd()) if PLANNING else {},
 )
 if PLANNING:
+    this_run.quieten(logger)
     PROBLEMS = problems(GRID)
     for _notice in [*NOTICES, *notes(GRID), *PROBLEMS]:
         print(_notice, file=sys.stderr)
@@ -73,7 +85,7 @@ if PLANNING:
 
 def command(stage):
     """The shell command of a stage; `exec`, so that a scheduler's signal reaches Python."""
-    return f"exec python -m xstilts {stage} --study {VIEW.snapshot} --log {{log:q}} "
+    return f"exec python -m xstilts {stage} --study {SNAPSHOT} --log {{log:q}} "
 
 
 def inputs(group):

@@ -136,7 +136,7 @@ def _add(command: Command, commands) -> None:
             type=Path,
             default=Path("config/config.yaml"),
             metavar="FILE",
-            help="study, or a run's results/studies/NAME/study.json (default: %(default)s)",
+            help="study, or a run's results/studies/NAME/study.DIGEST.json (default: %(default)s)",
         )
         parser.add_argument(
             "--config",

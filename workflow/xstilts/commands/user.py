@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
@@ -115,29 +116,44 @@ def why(options: Namespace) -> None:
 
 def add_gc(parser: ArgumentParser) -> None:
     """Add the options of `gc`."""
-    parser.add_argument("--delete", action="store_true", help="delete them")
+    parser.add_argument("--delete", action="store_true", help="delete them, after a question")
+    parser.add_argument("--yes", action="store_true", help="with --delete: do not ask")
 
 
 def gc(options: Namespace) -> None:
     """Print, and with `--delete` remove, the results that no study uses."""
     from xstilts.costs.units import count, size
     from xstilts.grid import state
-    from xstilts.store import paths
 
-    snapshots = sorted(paths.STUDIES.glob(f"*/{paths.SNAPSHOT}"))
-    others = [path for path in snapshots if path != options.study]
-    grids = [open_grid(options), *(state.open_study(path)[0] for path in others)]
-    unused = state.unreferenced(grids)
-    total = 0
-    for path in unused:
-        bytes = sum(f.stat().st_size for f in [path, *path.rglob("*")] if f.is_file())
-        total += bytes
+    others, notices = state.studies_in_use()
+    for notice in notices:
+        log.warning(notice)
+    unused = state.unused([open_grid(options), *others])
+    sizes = {path: _bytes(path) for path in unused}
+    for path, bytes in sizes.items():
         say(f"{size(bytes) or '0 B':>10}  {path}")
-        if options.delete:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    verb = "deleted" if options.delete else "not used by any study"
-    hint = "" if options.delete or not unused else "; `xstilts gc --delete` deletes them"
-    say(f"{size(total) or '0 B':>10}  in {count(len(unused), 'artefact')} {verb}{hint}")
+    total = f"{size(sum(sizes.values())) or '0 B':>10}  in {count(len(unused), 'artefact')}"
+    if not (options.delete and unused):
+        hint = "; `xstilts gc --delete` deletes them" if unused else ""
+        say(f"{total} not used by any study{hint}")
+        return
+    if not (options.yes or _agreed(f"{total.strip()} not used by any study: delete? [y/N] ")):
+        say("nothing is deleted")
+        return
+    for path in unused:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    say(f"{total} deleted")
+
+
+def _bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
+
+
+def _agreed(question: str) -> bool:
+    """Ask a question on the terminal. Raise InputError without one."""
+    if not sys.stdin.isatty():
+        raise InputError("gc --delete: no terminal to ask on; look at the list, then add --yes")
+    return input(question).strip().lower() in ("y", "yes")
 
 
 def add_list(parser: ArgumentParser) -> None:

@@ -93,7 +93,7 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
     """Return the measurements of this study and of others with results in this folder."""
     project, past = grid.project, {}
     models = dict(project.models)
-    for path in sorted(paths.STUDIES.glob(f"*/{paths.SNAPSHOT}")):
+    for path in paths.snapshots():
         if path.parent.name == grid.study.study:
             continue
         try:

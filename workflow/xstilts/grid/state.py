@@ -4,7 +4,9 @@ The Snakefile, `status`, `why` and `gc` all start here.
 """
 
 import os
+import shutil
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,19 +25,21 @@ from xstilts.config.project import (
     read_study,
     used,
 )
+from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.grid import raw_files
 from xstilts.grid.artefacts import Artefact, Cell, Checkpoint, Dataset, Predictions, Score
 from xstilts.grid.grid import Grid
-from xstilts.store import paths
+from xstilts.store import locks, paths
 
 DEFAULT_STUDY = Path("config/config.yaml")
+_DAY = 86400  # seconds
 # the Hub's libraries read these when they are imported
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
 def open_study(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[Grid, list[str]]:
-    """Return a study's grid and notices, from its YAML file or a run's `study.json`.
+    """Return a study's grid and notices, from its YAML file or a run's snapshot.
 
     `changes` override keys of a YAML file. Raise InputError for a mistake in the configuration.
     """
@@ -101,11 +105,16 @@ def use_this_installation() -> None:
     """
     os.environ |= OFFLINE
     package = Path(__file__).parents[1]
+    # a file of another process's terminal can be opened by its owner, on Linux
+    os.environ["XSTILTS_TERMINAL"] = f"/proc/{os.getpid()}/fd/2"
     here = {"PATH": Path(sys.executable).parent, "PYTHONPATH": package.parent}
     for name, first in here.items():
         others = os.environ.get(name, "").split(os.pathsep)
         kept = [path for path in others if path and path != str(first)]
         os.environ[name] = os.pathsep.join([str(first), *kept])
+    submit = str(package / "status" / "bin")  # an sbatch that waits where SLURM's own gives up
+    if shutil.which("sbatch") and submit not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([submit, os.environ["PATH"]])
 
 
 def missing(artefact: Artefact) -> str | None:
@@ -184,6 +193,63 @@ def failure(artefact: Artefact) -> str | None:
     if is_done(artefact) or not path.exists():
         return None
     return path.read_text(encoding="utf-8").strip()
+
+
+def studies_in_use() -> tuple[list[Grid], list[str]]:
+    """Return the studies whose results are kept, and notices of those that cannot be read.
+
+    They are the YAML files in `config/`, and the snapshots of runs. Raise InputError for a damaged
+    snapshot.
+    """
+    grids, notices = [Grid(load(path)) for path in paths.snapshots() if is_in_use(path)], []
+    for path in [*Path("config").glob("*.yaml"), *Path("config/studies").glob("*.yaml")]:
+        try:
+            if "study" in read_yaml(path):
+                grids.append(open_study(path)[0])
+        except InputError as error:
+            notices.append(f"{path} cannot be read, so its results may be listed: {error}")
+    return grids, notices
+
+
+def is_in_use(snapshot: Path) -> bool:
+    """Whether a run may still read a snapshot: the newest of its study, or one used today."""
+    newest = paths.snapshots(snapshot.parent.name)[-1]
+    return snapshot == newest or time.time() - snapshot.stat().st_mtime < _DAY
+
+
+def remove_old_snapshots(current: Path) -> None:
+    """Remove the snapshots of a study that no run uses any more, except `current`."""
+    for path in paths.snapshots(current.parent.name):
+        if path != current and not is_in_use(path):
+            path.unlink(missing_ok=True)
+
+
+def remove_litter() -> None:
+    """Remove what killed jobs left behind: temporary files, resume states of complete artefacts."""
+    for folder in (paths.SCRATCH, *paths.FOLDERS):
+        store.remove_temporaries(folder)
+    for folder in [path for path in paths.SCRATCH.glob("*") if path.is_dir()]:
+        made = (place.format(id=folder.name) for place in (paths.HUB, paths.DATA, paths.CHECKPOINT))
+        is_complete = any(Path(path, store.MANIFEST).exists() for path in made)
+        if is_complete and not locks.is_live(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def unused(grids: list[Grid]) -> list[Path]:
+    """Return files and folders of the results that may be deleted.
+
+    None of the studies refers to them, no running job makes them, and they are older than a day.
+    """
+    snapshots = [path for path in paths.snapshots() if not is_in_use(path)]
+    return [path for path in [*unreferenced(grids), *snapshots] if not _is_needed(path)]
+
+
+def _is_needed(path: Path) -> bool:
+    id = path.parent.name if path.suffix == ".jsonl" else path.name
+    for ending in (".json", ".parquet", ".lock", ".failed"):
+        id = id.removesuffix(ending)
+    newest = max(p.lstat().st_mtime for p in [path, *path.rglob("*")])
+    return time.time() - newest < _DAY or locks.is_live(id)
 
 
 def unreferenced(grids: list[Grid]) -> list[Path]:

@@ -36,10 +36,17 @@ class StudyView:
         """`results/studies/<study>`."""
         return paths.study_folder(self.grid.study.study)
 
-    @property
+    @cached_property
     def snapshot(self) -> Path:
-        """Path of the snapshot: the study and all definitions it uses, as the stages read them."""
-        return self.folder / paths.SNAPSHOT
+        """Path of the snapshot: the study and all definitions it uses, as the stages read them.
+
+        Its name has a digest of its content: another run, with other settings, has another one.
+        """
+        return paths.snapshot_file(self.grid.study.study, identity.digest(self._snapshot))
+
+    @cached_property
+    def _snapshot(self) -> str:
+        return self.grid.project.model_dump_json(indent=1, exclude_defaults=True)
 
     @cached_property
     def stamp(self) -> Path:
@@ -57,8 +64,7 @@ class StudyView:
 
     def write_snapshot(self) -> None:
         """Write the snapshot; the stages of a run read this file and no other configuration."""
-        project = self.grid.project
-        store.write_text(self.snapshot, project.model_dump_json(indent=1, exclude_defaults=True))
+        store.write_text(self.snapshot, self._snapshot)
 
 
 def drawing_files() -> list[Path]:

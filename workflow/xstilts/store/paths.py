@@ -14,7 +14,6 @@ RAW_MEMORY = SCRATCH / "raw.json"  # hashes of raw files that are already known
 
 MANIFEST = "manifest.json"  # of a folder artefact: written last, so the folder is complete
 ABOUT = "about.json"  # next to predictions: what determined them
-SNAPSHOT = "study.json"  # of a study: what its jobs read
 
 # Kind of artefact -> pattern of its path
 HUB = f"{RESULTS}/hub/{{id}}"
@@ -49,6 +48,16 @@ def lock_file(id: str) -> Path:
 def progress_file(id: str) -> Path:
     """Path of the file in which a training reports its progress."""
     return SCRATCH / id / "progress.json"
+
+
+def snapshot_file(study: str, digest: str) -> Path:
+    """Path of the snapshot of a study that the jobs of a run read; each run has its own."""
+    return study_folder(study) / f"study.{digest}.json"
+
+
+def snapshots(study: str = "*") -> list[Path]:
+    """Return the existing snapshots of a study, or of all studies, the newest last."""
+    return sorted(STUDIES.glob(f"{study}/study.*.json"), key=lambda path: path.stat().st_mtime)
 
 
 def study_folder(name: str) -> Path:

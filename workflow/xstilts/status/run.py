@@ -1,0 +1,101 @@
+"""A run of Snakemake: what happens at its start, and its last words."""
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from xstilts import store
+from xstilts.costs.units import count
+from xstilts.grid import state
+from xstilts.grid.grid import Grid
+from xstilts.report.view import StudyView
+
+_TOUCH_SECONDS = 3600
+_SHOWN = 5  # failed jobs
+_FAILED = re.compile(
+    r"^Error in (?:rule|group) ([^\s:,]+)[^\n]*\n(    .*?\n    output: [^\n]+\n(?:    [^\n]*\n)*)",
+    re.M | re.S,
+)
+_AGAIN = "Finished results are kept: the same command makes what is missing and resumes trainings."
+
+
+def start(view: StudyView, keep_snapshots: bool) -> None:
+    """Write the run's snapshot for its jobs, and remove what earlier runs left behind.
+
+    `keep_snapshots`: jobs of an earlier run are still queued, and they read theirs.
+    """
+    view.write_snapshot()
+    os.environ["XSTILTS_SNAPSHOT"] = str(view.snapshot)  # also of jobs on other hosts
+    threading.Thread(target=_touch, args=(view.snapshot,), daemon=True).start()
+    state.remove_litter()
+    if not keep_snapshots:
+        state.remove_old_snapshots(view.snapshot)
+
+
+def _touch(snapshot: Path) -> None:
+    """Show that a run uses the snapshot."""
+    while True:
+        time.sleep(_TOUCH_SECONDS)
+        with suppress(OSError):
+            os.utime(snapshot)
+
+
+def quieten(logger: logging.Logger) -> None:
+    """Drop Snakemake's warning that an output had no backup: it never has one here."""
+    logger.addFilter(lambda record: "no backup found" not in record.getMessage())
+
+
+def last_words(logs: Iterable[Path], grid: Grid) -> str:
+    """Return why a run failed, from its logs: the cause and the cells of each failed job."""
+    failures = {}
+    for log in logs:
+        for rule, block in _FAILED.findall(log.read_text(encoding="utf-8", errors="replace")):
+            failures[rule, _value(block, "output")] = block  # the last attempt of a job
+    if not failures:
+        return f"Stopped. {_AGAIN}"
+    lines = [f"{count(len(failures), 'job')} failed:"]
+    for (rule, output), block in list(failures.items())[:_SHOWN]:
+        ids = [_id(path) for path in output.split(", ")]
+        lines.append(f"  {rule} {_job(ids)}: {_cause(ids, block)}")
+        lines += [f"    {line}" for line in (_cells(grid, set(ids)), _value(block, "log")) if line]
+    if len(failures) > _SHOWN:
+        lines.append(f"  and {len(failures) - _SHOWN} more; `xstilts status` lists them")
+    return "\n".join([*lines, _AGAIN])
+
+
+def _value(block: str, key: str) -> str:
+    found = re.search(rf"^    {key}: (.+)$", block, re.M)
+    return found[1].partition(" (check log")[0].replace(" (update)", "") if found else ""
+
+
+def _id(path: str) -> str:
+    """Return the id of the artefact that a file belongs to."""
+    parts = Path(path).parts
+    return parts[2].removesuffix(".json").removesuffix(".parquet") if len(parts) > 2 else path
+
+
+def _job(ids: list[str]) -> str:
+    names = list(dict.fromkeys(id.rpartition(".")[0] or id for id in ids))
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _cause(ids: list[str], block: str) -> str:
+    """Return the message that the job left, else Snakemake's, else that it was killed."""
+    for id in ids:
+        with suppress(OSError):
+            return store.failure_file(id).read_text(encoding="utf-8").strip()
+    message = _value(block, "message")
+    if message and message != "None":
+        return message
+    return "it ended without a message: killed, perhaps for too little memory"
+
+
+def _cells(grid: Grid, ids: set[str]) -> str:
+    """Return which cells wait for artefacts."""
+    waiting = [score.cell for score in grid.scores() if ids & {score.id, *score.ancestors()}]
+    return f"needed by {count(len(waiting), 'cell')}, such as {waiting[0]}" if waiting else ""
