@@ -1,0 +1,68 @@
+"""The last words of a run name cause and cells; what killed jobs left is removed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_project import make_grid
+from xstilts import store
+from xstilts.grid import state
+from xstilts.report.view import StudyView
+from xstilts.status import run
+from xstilts.store import paths
+
+BLOCK = """Error in rule train:
+    message: SLURM-job '7' failed, SLURM status is: 'OUT_OF_MEMORY'.
+second line of the message
+    jobid: 3
+    output: results/checkpoints/{id}/manifest.json (update)
+    log: results/logs/train/{id}.log (check log file(s) for error details)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_last_words_name_cause_and_cells():
+    grid = make_grid(models=["xlmr"])
+    step = grid.scores()[0].predictions.checkpoint
+    Path("log").write_text(BLOCK.format(id=step.id) * 2)
+    words = run.last_words([Path("log")], grid)
+    assert words.startswith("1 job failed:\n  train xlmr.nli.s1: SLURM-job '7' failed")
+    assert "needed by 1 cell, such as xlmr.none.nli.s1" in words
+    assert f"    results/logs/train/{step.id}.log\n" in words
+    store.write_text(store.failure_file(step.id), "the loss is nan\n")
+    assert "  train xlmr.nli.s1: the loss is nan\n" in run.last_words([Path("log")], grid)
+
+
+def test_a_stopped_run_says_how_to_continue():
+    Path("log").write_text("Terminating processes on user request\n")
+    assert run.last_words([Path("log")], make_grid()).startswith("Stopped. Finished results are")
+
+
+def test_runs_with_other_settings_have_other_snapshots():
+    first, second = (StudyView(make_grid(seeds=[seed])) for seed in (1, 2))
+    for view in (first, second):
+        view.write_snapshot()
+    assert first.snapshot != second.snapshot
+    assert state.open_study(first.snapshot)[0].study.seeds == [1]
+
+    state.remove_old_snapshots(second.snapshot)
+    assert first.snapshot.exists(), "a run may still read it"
+    os.utime(first.snapshot, (0, 0))
+    state.remove_old_snapshots(second.snapshot)
+    assert paths.snapshots() == [second.snapshot]
+
+
+def test_resume_states_of_complete_artefacts_are_removed():
+    step = make_grid(models=["xlmr"]).scores()[0].predictions.checkpoint
+    save = store.scratch(step.id) / "trainer/checkpoint-5"
+    save.mkdir(parents=True)
+    state.remove_litter()
+    assert save.exists()
+    store.Manifest(id=step.id, content={}, files={}).write(Path(step.path))
+    state.remove_litter()
+    assert not list(store.SCRATCH.iterdir())
