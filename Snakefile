@@ -5,18 +5,17 @@ file of rules per phase makes them. `workflow/rules/common.smk` says how digests
 Snakemake share the work.
 """
 
-from pathlib import Path
 from snakemake.utils import min_version
+from xstilts.config import DEFAULT_STUDY
 
 min_version("9.27")
 
-DEFAULT_STUDY = "config/config.yaml"  # of the working directory, else of this workflow
-
 if not workflow.overwrite_configfiles:
-    if not Path(DEFAULT_STUDY).exists():
-        DEFAULT_STUDY = workflow.source_path(DEFAULT_STUDY)
+    # of the working directory, else of this workflow
+    if not DEFAULT_STUDY.exists():
+        DEFAULT_STUDY = workflow.source_path(str(DEFAULT_STUDY))
 
-    configfile: DEFAULT_STUDY
+    configfile: str(DEFAULT_STUDY)
 
 
 report: "workflow/report/workflow.rst"

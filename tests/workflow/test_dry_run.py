@@ -36,18 +36,10 @@ def test_a_batch_is_planned_alone(fresh):
     assert not re.search(r"^study ", run.output, re.M)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("models: [tiny]", "models: [tinny]", "unknown model 'tinny': did you mean 'tiny'?"),
-        ("[none, nli]", "[none, nli-]", "recipe 'nli-', position 5: expected a task name"),
-        ("seeds: [1]", "seeds: [1]\nsedes: [1]", "unknown key 'sedes': did you mean 'seeds'?"),
-    ],
-)
-def test_a_mistake_stops_the_planning(fresh, old, new, message):
-    fresh.edit("config/config.yaml", old, new)
+def test_a_mistake_stops_the_planning(fresh):
+    fresh.edit("config/config.yaml", "models: [tiny]", "models: [tinny]")
     run = fresh.snakemake("--dry-run")
     assert run.status != 0
-    assert message in run.output
+    assert "unknown model 'tinny': did you mean 'tiny'?" in run.output
     assert "Traceback" not in run.output
     assert not (fresh.folder / "results").exists()

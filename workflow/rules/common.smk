@@ -8,6 +8,7 @@ runs and retries the jobs of missing files. `{node}` is an artefact's id and has
 import gc
 import os
 import sys
+from pathlib import Path
 
 from snakemake.logging import logger
 

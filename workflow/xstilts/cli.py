@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from xstilts import __version__, store
 from xstilts.commands import Command, log, user, workflow
+from xstilts.config import DEFAULT_STUDY
 from xstilts.errors import InputError, Stopped, nearest
 from xstilts.modelling import distributed
 from xstilts.text import visible
@@ -134,7 +135,7 @@ def _add(command: Command, commands) -> None:
         parser.add_argument(
             "--study",
             type=Path,
-            default=Path("config/config.yaml"),
+            default=DEFAULT_STUDY,
             metavar="FILE",
             help="study, or a run's results/studies/NAME/study.DIGEST.json (default: %(default)s)",
         )

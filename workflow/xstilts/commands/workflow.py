@@ -223,36 +223,16 @@ def _require_gpu(artefact: "Artefact", grid: "Grid") -> None:
     log.warning(f"{artefact.id}: requests a GPU, but this node has none; using the processor")
 
 
-COMMANDS = (
-    Command(
-        "fetch",
-        "download data sets and models at their pinned commits",
-        partial(make, "downloads", fetch),
-        add_ids,
-    ),
-    Command(
-        "prepare",
-        "convert data sets to the canonical form",
-        partial(make, "datasets", prepare),
-        add_ids,
-    ),
-    Command(
-        "initialise",
-        "create a model with random weights and its tokenizer, or take one from a folder",
-        partial(make, "checkpoints", initialise),
-        add_id,
-    ),
-    Command(
-        "train",
-        "fine-tune a checkpoint on the tasks of one step",
-        partial(make, "checkpoints", train),
-        add_training,
-    ),
-    Command(
-        "predict",
-        "predict a target task in all its languages",
-        partial(make, "predictions", predict),
-        add_prediction,
-    ),
-    Command("score", "score the predictions of a cell", partial(make, "scores", score), add_id),
+_INITIALISE = "create a model with random weights and its tokenizer, or take one from a folder"
+_PHASES = (  # work, kind of artefact, help, function that adds the options
+    (fetch, "downloads", "download data sets and models at their pinned commits", add_ids),
+    (prepare, "datasets", "convert data sets to the canonical form", add_ids),
+    (initialise, "checkpoints", _INITIALISE, add_id),
+    (train, "checkpoints", "fine-tune a checkpoint on the tasks of one step", add_training),
+    (predict, "predictions", "predict a target task in all its languages", add_prediction),
+    (score, "scores", "score the predictions of a cell", add_id),
+)
+COMMANDS = tuple(
+    Command(work.__name__, help, partial(make, kind, work), add_arguments)
+    for work, kind, help, add_arguments in _PHASES
 )

@@ -151,6 +151,11 @@ def request(
     return found
 
 
+def slurm_comment(rule: str, node: str) -> str:
+    """Return the comment that Snakemake's SLURM plugin gives a job: its rule and wildcard."""
+    return f"rule_{rule}" + (f"_wildcards_{node}" if node else "")
+
+
 class JobResources:
     """Resources of the jobs of a study's models at a site.
 
@@ -197,8 +202,7 @@ class JobResources:
         """Options of sbatch; a first attempt waits for an earlier job that makes the same."""
 
         def options(wildcards: Any, attempt: int) -> str:
-            node = _node(wildcards)
-            comment = f"rule_{rule}" + (f"_wildcards_{node}" if node else "")
+            comment = slurm_comment(rule, _node(wildcards))
             stated = self.request(phase, self._model_of(wildcards), attempt)["slurm_extra"]
             earlier = self.earlier.get(comment) if attempt == 1 else None
             return f"{stated} --dependency=afterany:{earlier}" if earlier else str(stated)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from xstilts.config.origins import FilesSplit, Hub, HubSplit, Init, LabSplit, Local
 from xstilts.config.project import Project
-from xstilts.config.resources import Site, amount
+from xstilts.config.resources import Site, amount, slurm_comment
 from xstilts.config.settings import Train
 from xstilts.identity import Identity
 from xstilts.recipe import Size
@@ -45,8 +45,7 @@ class Job:
     @property
     def comment(self) -> str:
         """Comment that Snakemake's SLURM plugin gives the job: its rule and wildcards."""
-        wildcards = "" if self.rule.endswith(f"_{self.name}") else f"_wildcards_{self.name}"
-        return f"rule_{self.rule}{wildcards}"
+        return slurm_comment(self.rule, "" if self.rule.endswith(f"_{self.name}") else self.name)
 
 
 class Artefact:

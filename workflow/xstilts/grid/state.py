@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xstilts import store
+from xstilts.config import DEFAULT_STUDY
 from xstilts.config.origins import FilesSplit, HubSplit
 from xstilts.config.project import (
     LOCK,
@@ -32,7 +33,6 @@ from xstilts.grid.artefacts import Artefact, Cell, Checkpoint, Dataset, Predicti
 from xstilts.grid.grid import Grid
 from xstilts.store import locks, paths
 
-DEFAULT_STUDY = Path("config/config.yaml")
 _DAY = 86400  # seconds
 # the Hub's libraries read these when they are imported
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}

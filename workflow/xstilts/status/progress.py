@@ -12,13 +12,14 @@ from functools import cached_property
 from pathlib import Path
 
 from xstilts import store
+from xstilts.config import DEFAULT_STUDY
 from xstilts.config.yaml import read_yaml
 from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Artefact, Cell, Job, Score
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import DEFAULT_STUDY, failure, is_done, missing
+from xstilts.grid.state import failure, is_done, missing
 from xstilts.status import slurm
 from xstilts.store import locks
 from xstilts.store.progress import Progress
