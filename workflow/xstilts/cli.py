@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
-        log.error(f"xstilts {options.command}: {file}{error.strerror or error}")
+        message = store.machine_error(error) or f"{file}{error.strerror or error}"
+        log.error(f"xstilts {options.command}: {message}")
         log.debug("", exc_info=True)
         return BAD_INPUT
     except Exception:

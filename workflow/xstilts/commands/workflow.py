@@ -130,6 +130,9 @@ def make(group: str, work: Work, options: Namespace) -> None:
         for id in [] if launched else options.id:
             store.failure_file(id).unlink(missing_ok=True)
         missing = [artefact for artefact in artefacts if not is_done(artefact)]
+        for artefact in artefacts:
+            if artefact not in missing and (Path(artefact.path) / store.MANIFEST).exists():
+                store.Manifest.read(Path(artefact.path))  # raises InputError if it is damaged
         if not missing:
             log.info(f"{options.id[0]}: already complete (made by another process)")
             return
@@ -173,6 +176,8 @@ def _cause(error: Exception) -> Exception:
             store.check_writable(store.SCRATCH)
         except InputError as unwritable:
             return unwritable
+        if message := store.machine_error(error):
+            return InputError(message)
     return error
 
 
