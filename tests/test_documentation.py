@@ -30,6 +30,7 @@ NEEDS = {  # commands that fail in a new checkout, and what they then say
     "score-files": "",
 }
 STUDY = "config/studies/phang2020.yaml"
+OWN = "config/studies/own.yaml"  # needs the reader's files: tests/workflow/test_own_example.py
 FIRST = re.search(
     r"Write `config/studies/first.yaml`.*?```yaml\n(.*?)```",
     (ROOT / "config/README.md").read_text(encoding="utf-8"),
@@ -44,7 +45,7 @@ def commands() -> list[str]:
         for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
             code = re.match(r"    ([a-z]+ .*|make [a-z-]+)$", line)
             text = re.split(r"  +#| {3,}", code[1])[0] if code else ""
-            if text.split(" ")[0] in (*PROGRAMS, *OTHERS):
+            if text.split(" ")[0] in (*PROGRAMS, *OTHERS) and OWN not in text:
                 found.append(text)
     return list(dict.fromkeys(found))
 

@@ -133,7 +133,7 @@ def test_status_and_messages_are_the_same(run, arguments):
     assert run.server.cpu_times().user > 0.1  # it has imported the stage
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, -2)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals_reach_the_fork(waiting, number, status):
     client, fork = waiting
     client.send_signal(number)

@@ -43,5 +43,5 @@ def test_models_that_differ_in_size_are_a_family(model, family):
 
 def test_a_new_model_belongs_to_its_model_type():
     models = read_entries(CONFIG / "models", Model, MODEL)
-    assert models["lab_w24"].kin == models["lab_w96"].kin == "xlm-roberta"
+    assert models["lab_w24"].kin == models["lab_w48"].kin == "xlm-roberta"
     assert models["xlmr-base"].kin == models["xlmr-xxl"].kin == "XLM-R"

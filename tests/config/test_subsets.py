@@ -29,7 +29,9 @@ def test_hypothesis_model_is_trained_once():
     found = grid(**HARD)
     plain = grid(**{**HARD, "subsets": {}})
     more = found.artefacts().checkpoints.keys() - plain.artefacts().checkpoints.keys()
-    assert {name.rsplit(".", 1)[0] for name in more} == {"lab_tiny.lab_xnli_hypothesis.s3"}
+    assert {name.rsplit(".", 1)[0] for name in more} == {"lab_tiny.lab_xnli.s3"}
+    [probe] = [found.artefacts().checkpoints[name] for name in more]
+    assert probe.parts[0].encode.texts == "second"
     assert found.cells() == plain.cells()
     score = found.subset_score("hard")
     assert score.predictions.checkpoint.parent is found.root("lab_tiny")

@@ -109,7 +109,7 @@ def test_measurements_of_other_studies_are_used(study, capsys):
 
 
 def test_unreadable_other_study_is_ignored(study, capsys):
-    path = Path("results/studies/old/study.json")
+    path = Path("results/studies/old/study.0123456789ab.json")
     path.parent.mkdir(parents=True)
     path.write_text("{")
     assert run(study) == 0

@@ -295,7 +295,7 @@ def test_candidates_are_part_of_the_identity(workspace, news):
 def test_only_retrieve_has_candidates_of_its_own(root):
     from xstilts.config.schema import Task
 
-    split = {"source": "files", "format": "text", "path": "x"}
+    split = {"source": "files", "format": "tatoeba", "path": "x"}
     with pytest.raises(ValueError, match="candidates: not for family mine, only retrieve"):
         Task(family="mine", roles=["target"], languages=["de"], splits={"candidates": split})
 

@@ -30,7 +30,7 @@ def respelled(
     changes: dict[str, Change] = {
         "models": _list(model),
         "controls": _list(model),
-        "targets": _list(task),
+        "targets": _list(lambda given: _name(tasks, _name(_with_role("target", tasks), given))),
         "recipes": _list(lambda entry: _mapping(value=recipe)(recipe(entry))),
         "orders": _keys({"tasks": _list(recipe), "given": _list(_mapping(value=_list(recipe)))}),
         "tasks": lambda entries: _changes_of_tasks(entries, tasks),
@@ -76,11 +76,18 @@ def _joined(pieces: list[str], tasks: Mapping[str, Task]) -> str | None:
 def _part(text: str, tasks: Mapping[str, Task]) -> str | None:
     """Return a part of a recipe by the task's name; None if there is no such task."""
     name, language, size = re.fullmatch(r"([^@~]*)(?:@([^~]*))?(~.*)?", text, re.DOTALL).groups()
-    task = None if "+" in name else spelled(name, tasks)
+    task = None
+    if "+" not in name:
+        task = spelled(name, _with_role("intermediate", tasks)) or spelled(name, tasks)
     if task is None:
         return None
     code = f"@{_language(language, tasks[task])}" if language is not None else ""
     return task + code + (size or "").casefold()
+
+
+def _with_role(role: str, tasks: Mapping[str, Task]) -> dict[str, Task]:
+    """Return the tasks that a place prefers: `NER` is another task as target than in a recipe."""
+    return {name: task for name, task in tasks.items() if role in task.roles}
 
 
 def _language(code: Any, task: Task) -> Any:
