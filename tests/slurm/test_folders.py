@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,10 @@ def test_read_only_folder_is_named_before_submission(small_disk):
     training.finish(training.start())
 
 
+def newest(studies: Path) -> float:
+    return max((path.stat().st_mtime for path in studies.glob("*/study.*.json")), default=0)
+
+
 def test_files_that_show_late_are_waited_for(training, tmp_path):
     site = SITE | {"partitions": {"cpu": "cpu", "gpu": "other"}}
     training.configure("profiles/slurm/site.yaml", site)
@@ -73,7 +78,11 @@ def test_files_that_show_late_are_waited_for(training, tmp_path):
     node = ["nsenter", "--mount", f"--target={training.cluster.daemons['n3'].pid}"]
     subprocess.run([*node, "mount", "--bind", server, here], check=True)
     try:
+        started = time.time()
         process = training.start()
+        snapshots = here / "studies"  # the head node's writes are visible, only the jobs' are late
+        until(lambda: newest(snapshots) >= started, "the run writes its snapshot")
+        shutil.copytree(here / "studies", server / "studies", dirs_exist_ok=True)
         states = ("COMPLETED", "FAILED")
         until(lambda: training.jobs() and training.job["JobState"] in states, "the job ends", 300)
         made = Path("checkpoints") / training.expected.step / "manifest.json"
