@@ -123,7 +123,7 @@ def _power(samples: Samples, recipes: dict[str, list[str]]) -> str:
     text = power(samples, [gain for gain in means if gain.seeds], "mean gain")
     if len(targets) > 1:
         cells = [samples.gain(m, r, t) for m, r in pairs for t in targets]
-        text += "\nOn one target: " + power(samples, [g for g in cells if g.seeds], "gain")
+        text += "\n" + power(samples, [g for g in cells if g.seeds], "gain on one target")
     return text
 
 
