@@ -174,5 +174,5 @@ class Workspace:
     def saves(self, step) -> list[int]:
         """Return the optimiser steps with a complete save."""
         folder = Path("results/scratch") / step.id / "trainer"
-        found = folder.glob("checkpoint-*/trainer_state.json")
+        found = folder.glob("checkpoint-*/manifest.json")
         return sorted(int(path.parent.name.split("-")[1]) for path in found)

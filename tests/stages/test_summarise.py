@@ -102,7 +102,7 @@ def test_every_analysis_answers_from_files(workspace, monkeypatch, study, expect
     assert not any("no scores yet" in text for text in report.answer.caveats)
     if study is SIZE:
         labels = [estimate.label for estimate in report.answer.estimates]
-        assert "Slope of the drop on listed" in labels
+        assert "Slope of the gain on listed" in labels
     if study is ORDER:
         lost = pd.read_csv(report.files[0].parent / "forgetting.csv")
         assert set(lost["task"]) == {"paraphrase", "entities"}
