@@ -94,7 +94,9 @@ SCALE = {"analysis": "scale", "models": ["xlmr", "bert"]}
     ids=lambda value: value.get("analysis", "") if isinstance(value, dict) else "",
 )
 def test_every_analysis_answers_from_files(workspace, monkeypatch, study, expected):
-    monkeypatch.setitem(MODELS, "bert", {**MODELS["bert"], "parameters": 10**6})
+    monkeypatch.setitem(
+        MODELS, "bert", {**MODELS["bert"], "parameters": 10**6, "family": "xlm-roberta"}
+    )
     # the tiny models learn nothing, which would be the whole answer
     monkeypatch.setattr("xstilts.stages.score._degenerate", lambda languages, score: False)
     Path("ids.txt").write_text("1\n3\n5\n7\n9\txa\n")
