@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from xstilts.analyses.answer import POINTS, SHARE, Answer, Estimate
 from xstilts.config.claims import Claim
+from xstilts.costs.units import count
 from xstilts.recipe import Recipe
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE, Results
@@ -77,18 +78,24 @@ class Outcome:
 
 def run(name: str, samples: Samples, facts: Facts) -> Outcome:
     """Run the analysis with this name, unless no run has learned anything."""
-    scored = samples.results.scored
-    scored = scored[scored["model"].isin(samples.results.context.models)]
-    if len(scored) and scored["degenerate"].all():
-        finding = (
-            f"Nothing was learned: all {counted(len(scored), 'run')} score no higher than the "
-            "majority class."
-        )
+    if finding := nothing_learned(samples, samples.results.context.models):
         return outcome(name, facts, finding, shared_caveats(samples), [], {}, {})
     found = importlib.import_module(f"xstilts.analyses.{name}").answer(samples, facts)
     if not facts.claims:
         return found
     return importlib.import_module("xstilts.analyses.claims").add(found, samples, facts)
+
+
+def nothing_learned(samples: Samples, models: Sequence[str]) -> str:
+    """Return the finding if all runs of some models are degenerate; empty otherwise."""
+    scored = samples.results.scored
+    scored = scored[scored["model"].isin(models)]
+    if scored.empty or not scored["degenerate"].all():
+        return ""
+    return (
+        f"Nothing was learned: all {count(len(scored), 'run')} score no higher than the majority "
+        "class."
+    )
 
 
 def outcome(
@@ -119,9 +126,14 @@ def estimate(label: str, interval: Interval, n: int, unit: str = POINTS, **more:
     """Return an interval as an estimate of the answer; NaN becomes None."""
     names = ("value", "low", "high", "p", "p_adjusted")
     values = {key: getattr(interval, key) for key in names} | more
-    finite = {k: float(v) if v is not None and np.isfinite(v) else None for k, v in values.items()}
     verdict = None if np.isnan(interval.p_adjusted) else interval.significant
-    return Estimate(label=label, n=n, unit=unit, significant=verdict, **finite)
+    known = {key: finite(value) for key, value in values.items()}
+    return Estimate(label=label, n=n, unit=unit, significant=verdict, **known)
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number as an answer states it; NaN and infinity become None."""
+    return float(value) if value is not None and np.isfinite(value) else None
 
 
 def judged(named: Iterable[tuple[str, Interval, int]], unit: str = POINTS) -> list[Estimate]:
@@ -136,8 +148,12 @@ def judged(named: Iterable[tuple[str, Interval, int]], unit: str = POINTS) -> li
 
 def ends(interval: Interval, name: str = "gain") -> dict[str, float | bool]:
     """Return the columns of a table that show a gain with its verdict."""
-    shown = {name: interval.value, "low": interval.low, "high": interval.high}
-    return {**shown, "significant": interval.significant}
+    return {**interval_columns(interval, name), "significant": interval.significant}
+
+
+def interval_columns(interval: Interval, name: str = "gain") -> dict[str, float]:
+    """Return the columns of a table that show a value with its CI."""
+    return {name: interval.value, "low": interval.low, "high": interval.high}
 
 
 def effect(estimate: Estimate | Interval, of: str) -> str:
@@ -181,11 +197,11 @@ def power(
 
 def seeds_needed(error: Error, seeds: int, tests: int, effect: float = 1.0) -> str:
     """Return the number of seeds that finds an effect, as text, from the error of `seeds` seeds."""
-    for count in range(2, MOST_SEEDS + 1):
-        variance = error.seeds * seeds / count + error.examples
-        freedom = error.freedom * (count - 1) / (seeds - 1)
+    for number in range(2, MOST_SEEDS + 1):
+        variance = error.seeds * seeds / number + error.examples
+        freedom = error.freedom * (number - 1) / (seeds - 1)
         if detectable(float(np.sqrt(variance)), freedom, tests, error.examples) <= effect:
-            return seeds_text(count)
+            return seeds_text(number)
     return seeds_text(None)
 
 
@@ -204,14 +220,9 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def counted(count: int, name: str) -> str:
-    """`1 seed`, `2 seeds`, `1,000 seeds`."""
-    return f"{count:,} {name}{'s' if count != 1 else ''}"
-
-
 def bars(samples: Samples) -> str:
     """Return the sentence of a subtitle that explains the error bars."""
-    runs = counted(len(samples.seeds), "seed")
+    runs = count(len(samples.seeds), "seed")
     if len(samples.seeds) == 1:
         return f"Bars: 95 % CIs over test examples ({runs})."
     return f"Bars: 95 % CIs over {runs} and test examples."
@@ -234,11 +245,11 @@ def shared_caveats(samples: Samples) -> list[str]:
     caveats = [*filter(None, [context.versions]), *_about_seeds(samples)]
     total, scored = len(context.cells), len(results.scored)
     if scored < total:
-        caveats.append(f"{total - scored:,} of {counted(total, 'run')} have no score yet.")
+        caveats.append(f"{total - scored:,} of {count(total, 'run')} have no score yet.")
     degenerate = int(results.scored["degenerate"].sum())
     if degenerate:
         caveats.append(
-            f"{degenerate:,} of {counted(scored, 'run')} ({100 * degenerate / scored:.0f} %) are "
+            f"{degenerate:,} of {count(scored, 'run')} ({100 * degenerate / scored:.0f} %) are "
             "degenerate: they score no higher than the majority class. Means include them; column "
             "gain_learned of the table gains leaves them out."
         )
@@ -267,7 +278,7 @@ def _about_seeds(samples: Samples) -> list[str]:
     runs = scored.groupby(["model", "recipe", "target"]).size()
     if single := int((runs == 1).sum()):
         caveats.append(
-            f"{counted(single, 'recipe–target pair')} {'has' if single == 1 else 'have'} one seed: "
+            f"{count(single, 'recipe–target pair')} {'has' if single == 1 else 'have'} one seed: "
             "CIs borrow the run SD of other recipes, and there is no p, rank or verdict."
         )
     caveats.append(

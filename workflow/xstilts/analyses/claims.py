@@ -16,11 +16,12 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from xstilts.analyses import Facts, Outcome, counted, seeds_needed, trained
+from xstilts.analyses import Facts, Outcome, finite, seeds_needed, trained
 from xstilts.analyses.answer import Verdict
-from xstilts.analyses.helps import cross_fitted
+from xstilts.analyses.chosen import cross_fitted
 from xstilts.config import claims
 from xstilts.config.claims import Claim, Gain
+from xstilts.costs.units import count
 from xstilts.grid.artefacts import Cell
 from xstilts.results.samples import Samples
 from xstilts.results.scores import AVERAGES, BASELINE
@@ -32,7 +33,7 @@ REPRODUCED, CONTRADICTED, UNDECIDED = "reproduced", "contradicted", "undecided"
 
 @dataclass(frozen=True)
 class Difference:
-    """What decides a claim for a model: left minus right, and its interval beyond the margin."""
+    """Difference that decides a claim for a model: left minus right, and beyond the margin."""
 
     claim: Claim
     model: str
@@ -64,7 +65,7 @@ def _count(verdicts: Sequence[Verdict]) -> str:
     """Return the sentence that counts the verdicts."""
     counts = Counter(verdict.verdict for verdict in verdicts)
     shares = [f"{counts[name]} {name}" for name in (REPRODUCED, CONTRADICTED, UNDECIDED)]
-    return f"Of {counted(len(verdicts), 'published claim')}: {', '.join(shares)}."
+    return f"Of {count(len(verdicts), 'published claim')}: {', '.join(shares)}."
 
 
 def _judge(samples: Samples, found: Difference, judged: Interval, tests: int) -> Verdict:
@@ -78,19 +79,15 @@ def _judge(samples: Samples, found: Difference, judged: Interval, tests: int) ->
         model=samples.results.context.label(found.model),
         verdict=verdict,
         holds_if=claim.holds_if,
-        difference=_known(found.sample.mean),
-        low=_known(low),
-        high=_known(high),
+        difference=finite(found.sample.mean),
+        low=finite(low),
+        high=finite(high),
         reported=claim.reported,
         seeds=found.sample.seeds,
         missing=found.missing,
         to_decide=_to_decide(found, judged, tests) if verdict == UNDECIDED else "",
         note=claim.note,
     )
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _verdict(judged: Interval, others: int) -> str:
@@ -104,7 +101,7 @@ def _verdict(judged: Interval, others: int) -> str:
 def _to_decide(found: Difference, judged: Interval, tests: int) -> str:
     """Return what an undecided claim waits for: runs, a second seed, or how many seeds."""
     if found.missing:
-        return f"{counted(found.missing, 'run')} without a score"
+        return f"{count(found.missing, 'run')} without a score"
     if np.isnan(judged.p):
         return "two seeds or more"
     needed = seeds_needed(found.sample.error, found.sample.seeds, tests, abs(judged.value))

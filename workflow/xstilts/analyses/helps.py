@@ -10,10 +10,11 @@ from xstilts.analyses import (
     Facts,
     Outcome,
     bars,
-    counted,
+    chosen,
     estimate,
-    judged,
+    interval_columns,
     listed,
+    nothing_learned,
     nothing_yet,
     outcome,
     power,
@@ -23,6 +24,7 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
+from xstilts.costs.units import count
 from xstilts.languages.names import language as about
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.samples import judged as judged_gains
@@ -44,19 +46,19 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
             "helps", samples, facts, "the baseline and a recipe with the same target and seed"
         )
     gains = {m: _mean_gains(samples, facts, m, recipes[m]) for m in recipes}
-    fitted = {m: cross_fitted(samples, facts, m, recipes[m]) for m in recipes}
-    chosen = pd.DataFrame(
-        [row for m in recipes for row in _chosen(samples, facts, m, recipes[m], fitted[m])]
+    fitted = {m: chosen.cross_fitted(samples, facts, m, recipes[m]) for m in recipes}
+    choices = pd.DataFrame(
+        [row for m in recipes for row in chosen.choices(samples, facts, m, recipes[m], fitted[m])]
     )
     groups = _groups_table(samples, facts, recipes)
     tables = {
         "ranking": pd.DataFrame(
             [row for m in recipes for row in _ranks(samples, facts, m, gains[m])]
         ),
-        "chosen": chosen,
+        "chosen": choices,
         "groups": groups,
         "published": pd.DataFrame(
-            [row for m in recipes for row in _published(samples, facts, chosen, m)]
+            [row for m in recipes for row in _published(samples, facts, choices, m)]
         ),
         "xtreme_average": _xtreme_averages(samples, recipes),
     }
@@ -66,11 +68,11 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     }
     estimates = [
         *(e for m in recipes for e in gains[m].values()),
-        *_chosen_averages(samples, fitted),
+        *chosen.averages(samples, fitted),
     ]
     filled = {name: table for name, table in tables.items() if len(table)}
     finding = "\n".join(_finding(samples, facts, m, gains[m]) for m in recipes)
-    caveats = [*shared_caveats(samples), *_caveats(samples, facts, bool(len(chosen)))]
+    caveats = [*shared_caveats(samples), *_caveats(samples, facts, bool(len(choices)))]
     return outcome(
         "helps", facts, finding, caveats, estimates, figures, filled, _power(samples, recipes)
     )
@@ -104,7 +106,7 @@ def _sensitivity(samples: Samples, facts: Facts) -> list[str]:
     known = claimed[claimed["welch_p"].notna()]
     if lost := int(((known["welch_low"] <= 0) & (known["welch_high"] >= 0)).sum()):
         lines.append(
-            f"{lost} of {counted(len(claimed), 'significant gain')} would not be significant alone "
+            f"{lost} of {count(len(claimed), 'significant gain')} would not be significant alone "
             "if each recipe has its own run variance (Welch; columns welch_ of the table gains)."
         )
     means = rows[(rows["target"] == MEAN) & (rows["degenerate"] > 0)]
@@ -129,14 +131,10 @@ def _power(samples: Samples, recipes: dict[str, list[str]]) -> str:
 
 def _finding(samples: Samples, facts: Facts, model: str, gains: dict[str, Estimate]) -> str:
     """Return the verdict on the mean gains of a model, and the number of significant gains."""
-    context, scored = samples.results.context, samples.results.scored
+    context = samples.results.context
     several = f"{context.label(model)}: " if len(context.models) > 1 else ""
-    own = scored[scored["model"] == model]
-    if own["degenerate"].all():
-        return (
-            f"{several}Nothing was learned: all {counted(len(own), 'run')} score no higher than "
-            "the majority class."
-        )
+    if nothing := nothing_learned(samples, [model]):
+        return several + nothing
     lead = "No recipe is scored on every target yet."
     if gains:
         lead = _verdict(samples, gains)
@@ -164,7 +162,7 @@ def _pairs(samples: Samples, rows: pd.DataFrame) -> str:
     ]
     listing = "; ".join(", ".join(names) for names in named if names)
     return (
-        f"Of {counted(len(rows), 'recipe–target pair')}, {len(better)} "
+        f"Of {count(len(rows), 'recipe–target pair')}, {len(better)} "
         f"improve{'s' * (len(better) == 1)} and {len(worse)} get{'s' * (len(worse) == 1)} worse "
         f"significantly (adjusted p < .05){f': {listing}' if listing else ''}."
     )
@@ -178,7 +176,7 @@ def _verdict(samples: Samples, gains: dict[str, Estimate]) -> str:
         return "No verdict: no recipe has two seeds on every target."
     best = max(known, key=lambda recipe: known[recipe].value)
     signs = [np.sign(gain.value) for gain in known.values() if gain.significant]
-    helpful, harmful, total = signs.count(1), signs.count(-1), counted(len(known), "recipe")
+    helpful, harmful, total = signs.count(1), signs.count(-1), count(len(known), "recipe")
     gain, hurt = known[best], f"{harmful} hurt{'s' * (harmful == 1)}"
     if helpful:
         lead = (
@@ -194,8 +192,8 @@ def _verdict(samples: Samples, gains: dict[str, Estimate]) -> str:
             explained = (
                 f"{label(BASELINE)} ranks first. The next, {label(best)}, has {with_ci(gain)}"
             )
-    where = f" on average over {counted(len(targets), 'target')}" * (len(targets) > 1)
-    return f"{lead}\n{explained}{where}, simultaneous over {total}; n = {counted(gain.n, 'seed')}."
+    where = f" on average over {count(len(targets), 'target')}" * (len(targets) > 1)
+    return f"{lead}\n{explained}{where}, simultaneous over {total}; n = {count(gain.n, 'seed')}."
 
 
 def _mean_gains(
@@ -256,78 +254,7 @@ def _ranks(
 
 
 def _columns(interval: Interval, seeds: int, name: str = "gain") -> dict[str, float]:
-    return {name: interval.value, "low": interval.low, "high": interval.high, "seeds": seeds}
-
-
-def cross_fitted(
-    samples: Samples, facts: Facts, model: str, recipes: list[str]
-) -> dict[str, Sample]:
-    """Return target -> gain of the recipe chosen by validation, without the choice's optimism.
-
-    Validation and test scores of one training are correlated. So each seed is tested with the
-    recipe that has the best mean validation score over the other seeds.
-    """
-    fitted, names = {}, [BASELINE, *recipes]
-    for target in samples.results.targets(ZERO_SHOT):
-        table = _validation(samples, facts, model, names, target)
-        scores = [samples.score(model, r, target) for r in names]
-        others = [np.delete(table, seed, axis=1) for seed in range(table.shape[1])]
-        if len(others) < 2 or any(np.isnan(part).all(axis=1).any() for part in others):
-            continue
-        best = [int(np.nanmean(part, axis=1).argmax()) for part in others]
-        points = np.array([scores[r].by_seed[seed] for seed, r in enumerate(best)])
-        drawn = None
-        if all(score.examples is not None for score in scores):
-            drawn = np.stack([scores[r].examples[:, s] for s, r in enumerate(best)], axis=1)
-        rows = scores[0].runs[model, BASELINE]
-        chosen = Sample(points, drawn, {(model, "chosen"): np.vstack([points, rows])})
-        if (chosen - scores[0]).seeds > 1:
-            fitted[target] = chosen - scores[0]
-    return fitted
-
-
-def _validation(
-    samples: Samples, facts: Facts, model: str, names: list[str], target: str
-) -> np.ndarray:
-    """Return the validation scores [recipes, seeds] on a target; NaN if missing."""
-    nothing = [np.nan] * len(samples.seeds)
-    return np.array([facts.validation.get((model, r, target), nothing) for r in names], float)
-
-
-def _chosen(
-    samples: Samples, facts: Facts, model: str, recipes: list[str], fitted: dict[str, Sample]
-) -> Iterable[dict]:
-    """Yield for each target the recipe with the best validation score, and the choice's gain."""
-    names = [BASELINE, *recipes]
-    for target in samples.results.targets(ZERO_SHOT):
-        table = _validation(samples, facts, model, names, target)
-        if np.isnan(table).all(axis=1).any():
-            continue
-        means = np.nanmean(table, axis=1)
-        gain = fitted.get(target)
-        yield {
-            "model": model,
-            "target": target,
-            "recipe": names[int(means.argmax())],
-            "validation": float(means.max()),
-            "validation_baseline": float(means[0]),
-            **_columns(gain.interval if gain else Interval(np.nan), gain.seeds if gain else 0),
-        }
-
-
-def _chosen_averages(samples: Samples, fitted: dict[str, dict[str, Sample]]) -> list[Estimate]:
-    label = samples.results.context.label
-    means = {m: mean([*gains.values()]) for m, gains in fitted.items() if gains}
-    return judged(
-        (
-            f"{label(m) + ': b' if len(means) > 1 else 'B'}est recipe by validation, mean of "
-            f"{counted(len(fitted[m]), 'target')}",
-            total.interval,
-            total.seeds,
-        )
-        for m, total in means.items()
-        if total.seeds > 1
-    )
+    return {**interval_columns(interval, name), "seeds": seeds}
 
 
 def _groups_table(samples: Samples, facts: Facts, recipes: dict[str, list[str]]) -> pd.DataFrame:
@@ -417,13 +344,13 @@ def _xtreme_scores(samples: Samples, model: str, recipes: list[str]) -> dict[str
     }
 
 
-def _published(samples: Samples, facts: Facts, chosen: pd.DataFrame, model: str) -> Iterable[dict]:
+def _published(samples: Samples, facts: Facts, choices: pd.DataFrame, model: str) -> Iterable[dict]:
     """Yield scores next to published ones, and whether a new run could score as much.
 
     `best` is the recipe that was chosen for the target. A published score is one more run on the
     same test examples, so it is compared with a prediction interval.
     """
-    best = {row.target: row.recipe for row in chosen.itertuples() if row.model == model}
+    best = {row.target: row.recipe for row in choices.itertuples() if row.model == model}
     for name, scores in facts.published.items():
         for target, published in scores.items():
             recipe = best.get(target) if name == "best" else name

@@ -10,7 +10,6 @@ from xstilts.analyses import (
     Facts,
     Outcome,
     bars,
-    counted,
     ends,
     judged,
     listed,
@@ -24,6 +23,7 @@ from xstilts.analyses import (
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.config.schema import ARM
+from xstilts.costs.units import count
 from xstilts.languages.names import language as about
 from xstilts.recipe import ALL, Recipe
 from xstilts.results.samples import ZERO_SHOT, Samples
@@ -63,7 +63,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     caveats = shared_caveats(samples)
     caveats.append(
         "The languages of the data are those of the study, not a sample of all languages: CIs "
-        f"reflect seeds and examples only. The {counted(len(stated), 'difference')} in the text "
+        f"reflect seeds and examples only. The {count(len(stated), 'difference')} in the text "
         "are one family."
     )
     if not by_data:
@@ -117,14 +117,14 @@ def _verdict(overall: list[Estimate], source: str) -> str:
         return "No verdict: no model has two seeds."
     clear = [x for x in known if x.significant]
     of = f"non-{source} intermediate data on the zero-shot gain"
-    where = f" of {counted(len(known), 'model')}" if len(known) > 1 else ""
+    where = f" of {count(len(known), 'model')}" if len(known) > 1 else ""
     if not clear:
         return f"No significant effect of {of}{f' in any{where}' if where else ''}."
     return f"Significant effect of {of}{f' in {len(clear)}{where}' if where else ''}."
 
 
 def _sentence(estimate: Estimate) -> str:
-    return f"{estimate.label}: {with_ci(estimate, n=counted(estimate.n, 'seed'))}."
+    return f"{estimate.label}: {with_ci(estimate, n=count(estimate.n, 'seed'))}."
 
 
 def _between_families(

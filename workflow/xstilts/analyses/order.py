@@ -13,7 +13,6 @@ from xstilts.analyses import (
     Outcome,
     bars,
     capital,
-    counted,
     effect,
     estimate,
     judged,
@@ -25,6 +24,7 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.answer import SHARE, Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
+from xstilts.costs.units import count
 from xstilts.recipe import Recipe, parse
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import MEAN, Results
@@ -63,8 +63,8 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     ]
     caveats = shared_caveats(samples)
     caveats.append(
-        f"Variance is estimated from {counted(len(chains), 'order')} with "
-        f"{counted(len(samples.seeds), 'seed')} each. The p-value of order's share is from "
+        f"Variance is estimated from {count(len(chains), 'order')} with "
+        f"{count(len(samples.seeds), 'seed')} each. The p-value of order's share is from "
         "permuting the orders within each seed. Given orders are included, although they are not "
         "random. CIs of differences from random orders allow for the small number of random orders."
     )
@@ -124,7 +124,7 @@ def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list[
     """
     context, drawn = samples.results.context, kinds["random"]
     base = drawn or kinds["given"]
-    others = counted(len(base), "random order" if drawn else "given order")
+    others = count(len(base), "random order" if drawn else "given order")
     named = []
     for recipe in [*(kinds["given"] if drawn else []), *kinds["control"]]:
         own = samples.score(model, recipe, MEAN)
@@ -165,7 +165,7 @@ def _forgetting(samples: Samples, facts: Facts, model: str) -> Forgotten:
 def _forgetting_estimates(forgotten: Forgotten) -> list[Estimate]:
     return judged(
         (
-            f"Forgetting of {task} after {counted(later, 'later step')}",
+            f"Forgetting of {task} after {count(later, 'later step')}",
             random_mean(lost),
             len(lost),
         )
@@ -192,7 +192,7 @@ def _finding(
 def _verdict(samples: Samples, chains: Sequence[str], share: Interval) -> str:
     if np.isnan(share.value):
         return "Inconclusive: one seed per order does not separate variance by order and by seed."
-    n = f"{counted(len(chains), 'order')} × {counted(len(samples.seeds), 'seed')}"
+    n = f"{count(len(chains), 'order')} × {count(len(samples.seeds), 'seed')}"
     explained = with_ci(share, SHARE, n, "of the variance of the mean zero-shot score")
     return f"{capital(effect(share, 'task order'))}: it explains {explained}."
 
@@ -299,7 +299,7 @@ def _forgetting_figure(results: Results, forgotten: Forgotten):
     tasks: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
     judgements = family([random_mean(lost) for lost in forgotten.values()])
     for (task, later), interval in zip(forgotten, judgements, strict=True):
-        tasks[task].append((f"after {counted(later, 'later step')}", interval))
+        tasks[task].append((f"after {count(later, 'later step')}", interval))
     panels = [Panel(results.context.label(task), rows) for task, rows in tasks.items()]
     subtitle = (
         f"Points lost on a task after later steps. Bars: 95 % CIs over chains and seeds. {FILLED}"

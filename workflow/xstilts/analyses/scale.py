@@ -10,7 +10,6 @@ from xstilts.analyses import (
     Facts,
     Outcome,
     bars,
-    counted,
     effect,
     ends,
     judged,
@@ -25,6 +24,7 @@ from xstilts.analyses import (
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, along
 from xstilts.config.schema import ARM
+from xstilts.costs.units import count
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE, MEAN
 from xstilts.results.statistics import (
@@ -90,7 +90,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
 def _caveats(samples: Samples, facts: Facts, lines: Lines) -> list[str]:
     caveats = [
         *shared_caveats(samples),
-        f"Slopes are fitted over {counted(max(map(len, lines.values())), 'model')}, which differ "
+        f"Slopes are fitted over {count(max(map(len, lines.values())), 'model')}, which differ "
         "in more than size: a common slope within families of models, each with its own mean gain. "
         "Verdicts treat the models as a sample of all models. Slopes for these models have CIs "
         "over seeds and examples only.",
@@ -118,9 +118,9 @@ def _power(samples: Samples, facts: Facts, lines: Lines) -> str:
         return fixed
     typical = known[len(known) // 2]
     least = detectable(typical.error, typical.freedom, tests, typical.known)
-    count = max(map(len, lines.values()))
+    models = max(map(len, lines.values()))
     return (
-        f"With {counted(count, 'model')}, four of five studies find a slope of {signed(least)} "
+        f"With {count(models, 'model')}, four of five studies find a slope of {signed(least)} "
         f"{UNIT}; more seeds help little if models differ. {fixed}"
     )
 
@@ -250,7 +250,7 @@ def _finding(
         ]
     )
     families = len(set(_sizes(facts, curve)[1]))
-    n = counted(slope.n, "model") + (f" of {families} families" if families > 1 else "")
+    n = count(slope.n, "model") + (f" of {families} families" if families > 1 else "")
     return (
         f"{_name(samples, key)}: {_verdict(slope, odds)}: {with_ci(slope, UNIT, n)}; "
         f"{with_ci(odds, ODDS)}. The gain is {extremes}."

@@ -12,7 +12,6 @@ from xstilts.analyses import (
     Outcome,
     bars,
     capital,
-    counted,
     effect,
     ends,
     estimate,
@@ -26,6 +25,7 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, along
+from xstilts.costs.units import count
 from xstilts.recipe import parse
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE
@@ -73,14 +73,15 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         over = random_mean([_slope(facts, quantity, key[0], sized[key], x) for x in languages])
         title = f"Slope of the {label}, languages and seeds random"
         random.append((title, over, len(languages)))
-    count = {label: len(sized[key]) for (_, key), label in series.items()}
+    sizes = {label: len(sized[key]) for (_, key), label in series.items()}
     slopes = judged(
-        ((f"Slope of the {label}", s.interval, count[label]) for label, s in trends.items()), UNIT
+        ((f"Slope of the {label}", s.interval, sizes[label]) for label, s in trends.items()),
+        UNIT,
     )
     across = _across(samples, facts, quantities["gain"][0], every)
     sentences = [*map(_sentence, trends, slopes)]
     if len(sentences) > STATED:
-        rest = counted(len(sentences) - STATED, "more slope")
+        rest = count(len(sentences) - STATED, "more slope")
         sentences = [*sentences[:STATED], f"{capital(rest)} below, corrected together with these."]
     points = _judged_points(samples, facts, quantities, sized, series)
     tables = {"sizes": points, "languages": _lines(facts, quantities, sized, series)}
@@ -110,7 +111,7 @@ def _caveats(samples: Samples, facts: Facts, quantities: Quantities) -> list[str
         sizes = sorted({len(ids) for ids in subset.values()})
         ends = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
         caveats.append(
-            f"Subset {name} has {ends} examples in each of {counted(len(subset), 'language')}."
+            f"Subset {name} has {ends} examples in each of {count(len(subset), 'language')}."
         )
     known = {name.removeprefix("gain on ") for name in quantities}
     missing = [name for name in facts.adversarial if name not in known]
@@ -234,7 +235,7 @@ def _lines(
 
 def _sentence(label: str, slope: Estimate) -> str:
     verdict = capital(effect(slope, f"data size on the {label}"))
-    return f"{verdict}: {with_ci(slope, UNIT, counted(slope.n, 'size'))}."
+    return f"{verdict}: {with_ci(slope, UNIT, count(slope.n, 'size'))}."
 
 
 def _judged_points(

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from xstilts import analyses, store
-from xstilts.analyses import counted, facts
+from xstilts.analyses import facts
+from xstilts.costs.units import count
 from xstilts.grid import state
 from xstilts.grid.grid import Grid
 from xstilts.report import page
@@ -36,7 +37,7 @@ def _context(grid: Grid) -> Context:
     names, pairs = labels(grid), same_data(grid)
     shown = ", ".join(f"{names.get(a, a)} → {names.get(b, b)}" for a, b in pairs)
     warning = (
-        f"{counted(len(pairs), 'pair')} of intermediate task and target use the same training "
+        f"{count(len(pairs), 'pair')} of intermediate task and target use the same training "
         f"data: {shown}. A gain there reflects longer training, not transfer."
     )
     return Context(
