@@ -3,9 +3,9 @@
 import pytest
 
 from tests import CONFIG
-from xstilts.config.claims import ALL, EACH_OTHER, ClaimError, Comparison, Gain, parse
+from xstilts.config.claims import ALL, EACH_OTHER, Comparison, Gain, parse
 from xstilts.config.project import assemble, read_definitions
-from xstilts.errors import InputError
+from xstilts.errors import InputError, NotationError
 
 STUDY = {
     "study": "s",
@@ -64,7 +64,7 @@ def test_a_claim_states_a_comparison(text, comparison):
     ],
 )
 def test_a_mistake_is_shown_where_it_is(text, position, expected):
-    with pytest.raises(ClaimError, match=rf"position {position}: expected {expected}") as error:
+    with pytest.raises(NotationError, match=rf"position {position}: expected {expected}") as error:
         parse(text)
     assert str(error.value).splitlines()[-1].index("^") == position + 1
 

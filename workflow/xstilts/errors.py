@@ -14,6 +14,18 @@ class InputError(Exception):
     """Bad input: the command line prints the message without a traceback and exits with 2."""
 
 
+class NotationError(InputError):
+    """A mistake in a notation; the message states its position (from 1) and what was expected."""
+
+    def __init__(self, kind: str, text: str, position: int, expected: str, given: str):
+        found = repr(given) if given else "the end"
+        super().__init__(
+            f"{kind} {text!r}, position {position + 1}: expected {expected}, found {found}\n"
+            f"  {text}\n  {' ' * position}^"
+        )
+        self.position = position
+
+
 class Diverged(InputError):
     """A loss, weights or a model's output that are not finite: no later step can repair that."""
 

@@ -20,7 +20,7 @@ Printing a parsed recipe gives its canonical form: the parts of a step sorted, c
 import re
 from dataclasses import dataclass
 
-from xstilts.errors import InputError
+from xstilts.errors import NotationError
 
 NONE = "none"
 ALL = "all"  # in place of a language: all languages of the task
@@ -37,16 +37,11 @@ _DIGITS = 12
 _MAX_STEPS = re.compile(r"~([1-9][0-9]*)steps")
 
 
-class RecipeError(InputError):
-    """A malformed recipe; the message states the position (from 1) and what was expected there."""
+class RecipeError(NotationError):
+    """A malformed recipe."""
 
     def __init__(self, text: str, position: int, expected: str):
-        given = repr(text[position]) if position < len(text) else "the end"
-        super().__init__(
-            f"recipe {text!r}, position {position + 1}: expected {expected}, found {given}\n"
-            f"  {text}\n  {' ' * position}^"
-        )
-        self.position = position
+        super().__init__("recipe", text, position, expected, text[position : position + 1])
 
 
 @dataclass(frozen=True, order=True)

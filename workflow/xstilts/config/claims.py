@@ -24,7 +24,7 @@ from pydantic import Field, field_validator
 
 from xstilts import recipe
 from xstilts.config.origins import Strict
-from xstilts.errors import InputError
+from xstilts.errors import NotationError
 from xstilts.recipe import Recipe
 
 ALL = ("all",)
@@ -34,18 +34,6 @@ BEST = "best"  # in place of a recipe: each target's best recipe by validation
 _WORD = re.compile(r"[^\s,<>]+|[,<>]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _KEYWORDS = {"mean", "gain", "of", "on", "in", "each", "other", ">", "<", "+", "-", ","}
-
-
-class ClaimError(InputError):
-    """A malformed claim; the message states the position (from 1) and what was expected there."""
-
-    def __init__(self, text: str, position: int, expected: str):
-        word = _WORD.match(text, position)
-        given = repr(word.group()) if word else "the end"
-        super().__init__(
-            f"claim {text!r}, position {position + 1}: expected {expected}, found {given}\n"
-            f"  {text}\n  {' ' * position}^"
-        )
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,7 @@ def recipe_called(text: str, recipes: Mapping[str, Recipe]) -> str | None:
 
 
 def parse(text: str) -> Comparison:
-    """Return the comparison that `text` denotes. Raise ClaimError with the first mistake."""
+    """Return the comparison that `text` denotes. Raise NotationError with the first mistake."""
     words = _Words(text)
     left = _gain(words, each=False)
     above = words.take("'>' or '<'", ">", "<") == ">"
@@ -147,10 +135,10 @@ class _Words:
             raise self.error(expected)
         return self.next()
 
-    def error(self, expected: str) -> ClaimError:
+    def error(self, expected: str) -> NotationError:
         ended = self._at >= len(self._matches)
         position = len(self._text) if ended else self._matches[self._at].start()
-        return ClaimError(self._text, position, expected)
+        return NotationError("claim", self._text, position, expected, self.word or "")
 
 
 def _gain(words: _Words, each: bool) -> Gain:
