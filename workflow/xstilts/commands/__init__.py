@@ -36,13 +36,17 @@ class Command:
     needs_study: bool = True
 
 
+def _refused(text: str, hint: str) -> ArgumentTypeError:
+    return ArgumentTypeError(f"{text!r} is not allowed; {hint}")
+
+
 def choice(*choices: str) -> Callable[[str], str]:
     """Return the reader of an option that is one of `choices`, in any spelling."""
 
     def read(text: str) -> str:
         found = spelled(text, choices)
         if found is None:
-            raise ArgumentTypeError(f"{text!r} is not allowed; {nearest(text, choices)}")
+            raise _refused(text, nearest(text, choices))
         return found
 
     return read
@@ -57,8 +61,7 @@ def number(least: float) -> Callable[[str], float]:
         except ValueError:
             value = nan
         if not (isfinite(value) and value >= least):
-            expected = f"a number of at least {least:g}"
-            raise ArgumentTypeError(f"{text!r} is not allowed; expected {expected}")
+            raise _refused(text, f"expected a number of at least {least:g}")
         return value
 
     return read
@@ -69,8 +72,7 @@ def whole(least: int = 1) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) < least:
-            expected = f"a whole number of at least {least}"
-            raise ArgumentTypeError(f"{text!r} is not allowed; expected {expected}")
+            raise _refused(text, f"expected a whole number of at least {least}")
         return int(text)
 
     return read

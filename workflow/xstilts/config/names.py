@@ -132,8 +132,8 @@ def _check_changes(study: Study, tasks: Mapping[str, Task]) -> None:
         for name in entry.tasks:
             _in_study("arms", arm, "tasks").check_known("task", name, tasks)
     for name, entry in study.tasks.items():
+        languages = by_code(tasks[name].languages)
         for code in entry.languages or []:
-            languages = by_code(tasks[name].languages)
             _in_study("tasks", name).check_known("language", code, languages)
 
 

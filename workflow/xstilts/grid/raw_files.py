@@ -19,7 +19,7 @@ from xstilts.recipe import Part, parse
 from xstilts.sources import archives, hub
 from xstilts.sources import models as pretrained
 from xstilts.sources.files import locate
-from xstilts.store import write_text
+from xstilts.store import read_json, write_text
 from xstilts.store.paths import RAW_MEMORY
 
 
@@ -175,8 +175,8 @@ def _is_there(project: Project, spec: Any, language: str) -> bool:
 def _remembered(memory: Path) -> dict[str, list]:
     """Return the hashes that are known; a damaged file is only a memory, and read as empty."""
     try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        known = read_json(memory)
+    except InputError:
         return {}
     if not isinstance(known, dict):
         return {}

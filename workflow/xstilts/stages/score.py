@@ -54,9 +54,10 @@ def run(score: Score) -> None:
 
 
 def _hashes(predictions: Predictions) -> dict[str, str]:
-    """Return the sha256 of the files that the scores were computed from."""
-    paths = [Path(predictions.file(dataset)) for dataset in predictions.predicted]
-    return {path.name: file_sha256(path) for path in paths}
+    """Return the sha256 of the files that the scores were computed from, which were checked."""
+    stated = About.read(Path(predictions.path)).files
+    names = [Path(predictions.file(dataset)).name for dataset in predictions.predicted]
+    return {name: stated[name].sha256 for name in names}
 
 
 def _score_language(score: Score, dataset: Dataset) -> tuple[Language, list[tuple]]:
