@@ -8,7 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests import SMALL
 from tests.tiny_project import Workspace, architecture, fill, make_grid
+
+
+@pytest.fixture
+def small_folder(tmp_path, monkeypatch) -> Path:
+    """Working directory with the small study and no results."""
+    shutil.copytree(SMALL, tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ def kill_once(checkout: Checkout, seconds: float) -> bool:
 
 
 def disturb(checkout: Checkout, kills: int, longest: float, seed: int) -> int:
-    """Kill the run so many times, starting again when it has finished; return the kills."""
+    """Kill the run `kills` times, and start it again when it has finished; return the kills."""
     chance, done = random.Random(seed), 0
     while done < kills:
         if kill_once(checkout, chance.uniform(1, longest)):

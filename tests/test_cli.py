@@ -25,14 +25,6 @@ COMMANDS += ["fetch", "prepare", "initialise", "train", "predict", "score"]
 STUDY = Path("config/config.yaml")
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    """Working directory with the small study and no results."""
-    shutil.copytree(SMALL, tmp_path / "config")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def edit(old: str, new: str, path: str | Path = STUDY) -> None:
     text = Path(path).read_text(encoding="utf-8")
     assert text.count(old) == 1, (old, text)
@@ -99,7 +91,7 @@ def output(capsys, *arguments: str) -> str:
         ("seeds: [1]", "\tseeds: [1]", "config.yaml, line 7: not valid YAML"),
     ],
 )
-def test_mistakes_in_a_study_are_named(folder, rejection, old, new, message):
+def test_mistakes_in_a_study_are_named(small_folder, rejection, old, new, message):
     edit(old, new)
     shown = rejection("status")
     assert message in shown
@@ -128,18 +120,18 @@ TRAIN = "train: {source: lab, kind: paraphrase, size: 40}"
         ("tasks", TRAIN, "train: paraphrase", "task 'paraphrase' has no train split of its own"),
     ],
 )
-def test_mistakes_in_a_definition_are_named(folder, rejection, path, old, new, message):
+def test_mistakes_in_a_definition_are_named(small_folder, rejection, path, old, new, message):
     edit(old, new, f"config/{path}/small.yaml")
     assert re.search(message, rejection("status"), re.S)
 
 
-def test_missing_study_is_named(folder, rejection):
+def test_missing_study_is_named(small_folder, rejection):
     shown = rejection("status", "--study", "config/none.yaml")
     assert shown.endswith("none.yaml: no such file; did you mean config/config.yaml?")
     assert rejection("status", "--study", "none.json").endswith("none.json: no such file")
 
 
-def test_study_must_be_text(folder, rejection):
+def test_study_must_be_text(small_folder, rejection):
     STUDY.write_bytes(b"study: caf\xe9\n")
     assert "config/config.yaml: not valid YAML" in rejection("status")
 
@@ -190,20 +182,20 @@ def use_reviews(format: str, content: bytes | None, labels: str = "") -> str:
         ("squad", SQUAD, "reviews.txt: no row is left"),
     ],
 )
-def test_unusable_raw_file_is_named(folder, rejection, format, content, message):
+def test_unusable_raw_file_is_named(small_folder, rejection, format, content, message):
     content = content.encode() if isinstance(content, str) else content
     id = use_reviews(format, content)
     assert re.search(message, rejection("prepare", id), re.S)
 
 
-def test_unknown_labels_are_named(folder, rejection):
+def test_unknown_labels_are_named(small_folder, rejection):
     content = (TSV + ROW.format(1)).encode()
     id = use_reviews("xnli", content, labels="labels: [entailment, contradiction]")
     message = rejection("prepare", id)
     assert "labels neutral are not among the task's: entailment, contradiction" in message
 
 
-def test_raw_file_must_not_change_during_a_run(folder, rejection):
+def test_raw_file_must_not_change_during_a_run(small_folder, rejection):
     id = use_reviews("xnli", (TSV + ROW.format(1)).encode())
     view = StudyView(state.open_study(STUDY)[0])
     view.write_snapshot()
@@ -213,7 +205,7 @@ def test_raw_file_must_not_change_during_a_run(folder, rejection):
     )
 
 
-def test_target_without_files_is_left_out(folder, rejection):
+def test_target_without_files_is_left_out(small_folder, rejection):
     use_reviews("xnli", None)
     edit("study: small", "study: small\nlanguages: available")
     message = rejection("status")
@@ -221,7 +213,7 @@ def test_target_without_files_is_left_out(folder, rejection):
     assert "reviews: no files for en: target left out" in message
 
 
-def test_unset_data_folder_is_named(folder, rejection, monkeypatch):
+def test_unset_data_folder_is_named(small_folder, rejection, monkeypatch):
     monkeypatch.delenv("NO_SUCH_FOLDER", raising=False)
     use_reviews("xnli", None)
     edit("study: small", "study: small\ndata: $NO_SUCH_FOLDER/x")
@@ -231,7 +223,7 @@ def test_unset_data_folder_is_named(folder, rejection, monkeypatch):
 # --- ids, and where results go
 
 
-def test_unknown_id_gets_the_nearest(folder, rejection):
+def test_unknown_id_gets_the_nearest(small_folder, rejection):
     id = ids("checkpoints")["tiny.nli.s1"]
     for stage in ("train", "initialise"):
         assert f"did you mean '{id}'?" in rejection(stage, id[:-1] + "x")
@@ -242,14 +234,14 @@ def test_unknown_id_gets_the_nearest(folder, rejection):
 
 
 @pytest.mark.parametrize("blocked", ["results", "results/scratch", "results/data"])
-def test_unwritable_results_are_named(folder, rejection, blocked):
+def test_unwritable_results_are_named(small_folder, rejection, blocked):
     # a file in the way stands for missing permissions, which root would not notice
     Path(blocked).parent.mkdir(exist_ok=True)
     Path(blocked).write_text("")
     assert f"{blocked}" in rejection("prepare", ids("datasets")["nli.en.train"])
 
 
-def test_unwritable_log_is_named(folder, rejection):
+def test_unwritable_log_is_named(small_folder, rejection):
     Path("logs").write_text("")
     id = ids("datasets")["nli.en.train"]
     assert "logs" in rejection("prepare", "--log", "logs/prepare.log", id)
@@ -342,7 +334,7 @@ def test_infinite_loss_fails_the_cell(workplace, rejection, capsys):
 # --- output of the commands
 
 
-def test_why_names_missing_artefacts_and_settings(folder, capsys):
+def test_why_names_missing_artefacts_and_settings(small_folder, capsys):
     shown = output(capsys, "why", "tiny.none.tatoeba.s1")
     assert "tiny.none.tatoeba.s1: to do, 6 artefacts are missing" in shown
     assert f"results/checkpoints/{ids('checkpoints')['tiny.init']}\n    not made yet" in shown
@@ -355,7 +347,7 @@ def test_why_names_missing_artefacts_and_settings(folder, capsys):
     assert f"settings.learning_rate is 0.002 here, 0.001 in {step.id}" in shown
 
 
-def test_why_tells_deleted_from_never_made(folder, capsys):
+def test_why_tells_deleted_from_never_made(small_folder, capsys):
     grid, _ = state.open_study(STUDY)
     step = grid.artefacts().checkpoints[ids("checkpoints")["tiny.nli.s1"]]
     store.write_text(step.job.benchmark, "s\n1\n")
@@ -372,20 +364,20 @@ def test_why_tells_deleted_from_never_made(folder, capsys):
         ("studies", r"^config/config\.yaml "),
     ],
 )
-def test_list_prints_entries_in_80_columns(folder, capsys, monkeypatch, kind, row):
+def test_list_prints_entries_in_80_columns(small_folder, capsys, monkeypatch, kind, row):
     monkeypatch.setenv("COLUMNS", "80")
     shown = output(capsys, "list", kind)
     assert re.search(row, shown, re.M), shown
     assert max(map(len, shown.splitlines())) <= 80
 
 
-def test_seed_may_be_written_as_in_a_cell(folder, rejection):
+def test_seed_may_be_written_as_in_a_cell(small_folder, rejection):
     for seed in ("7", "s7"):
         message = rejection("export-xtreme", "--recipe=none", f"--seed={seed}", "--out=out")
         assert "the study has no seed '7'" in message
 
 
-def test_gc_lists_and_deletes_unused_results(folder, capsys):
+def test_gc_lists_and_deletes_unused_results(small_folder, capsys):
     wanted = Path("results/scores") / f"{ids('scores')['tiny.nli.tatoeba.s1']}.json"
     stray = Path("results/checkpoints/old.nli.s1.0123456789ab/model.safetensors")
     store.write_json(wanted, {})
@@ -441,28 +433,26 @@ def process(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_process_ends_with_the_status(folder):
-    ended = process(folder, "--version")
+def test_process_ends_with_the_status(small_folder):
+    ended = process(small_folder, "--version")
     assert (ended.returncode, ended.stdout) == (0, f"{__version__}\n")
-    ended = process(folder, "status", "--study", "none.yaml")
+    ended = process(small_folder, "status", "--study", "none.yaml")
     assert (ended.returncode, ended.stdout) == (BAD_INPUT, "")
     assert ended.stderr == "xstilts status: none.yaml: no such file\n"
-    ended = process(folder, "trian", "x")
+    ended = process(small_folder, "trian", "x")
     assert ended.returncode == BAD_INPUT
     assert "invalid choice: 'trian'" in ended.stderr
 
 
-def test_why_imports_no_heavy_library(folder):
+def test_why_imports_no_heavy_library(small_folder):
     code = "import sys; from xstilts.cli import main; main(sys.argv[1:]); print(*sys.modules)"
     command = [sys.executable, "-c", code, "why", "tiny.none.tatoeba.s1"]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    ended = subprocess.run(command, cwd=small_folder, capture_output=True, text=True, check=True)
     heavy = {"torch", "transformers", "pandas", "sklearn", "matplotlib", "datasets", "pyarrow"}
     assert not heavy & set(ended.stdout.split())
 
 
-def test_config_overrides_keys_of_the_study(tmp_path, monkeypatch, capsys):
-    shutil.copytree(SMALL, tmp_path / "config")
-    monkeypatch.chdir(tmp_path)
+def test_config_overrides_keys_of_the_study(small_folder, capsys):
     assert main(["list", "recipes", "--config", "recipes=[none, nli-nli]"]) == 0
     assert "nli-nli" in capsys.readouterr().out
     assert main(["status", "--config", "seeds"]) == 2

@@ -32,7 +32,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Found:
-    """What a study found: the value with its simultaneous interval, and the verdict."""
+    """Effect that a study found: the value with its simultaneous interval, and the verdict."""
 
     value: float
     low: float

@@ -1,11 +1,9 @@
 """`why` names a cell in any notation, and differences in words."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests import SMALL
 from tests.results.test_scores import score as score_content
 from xstilts import store
 from xstilts.errors import InputError
@@ -13,12 +11,7 @@ from xstilts.grid.state import open_study
 from xstilts.status.explain import find_cell, why
 
 STUDY = Path("config/config.yaml")
-
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    shutil.copytree(SMALL, tmp_path / "config")
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("small_folder")
 
 
 def grid(**changes):

@@ -1,23 +1,16 @@
-"""What a job would fail with is said while the study is planned."""
+"""Mistakes that would make a job fail are reported when the study is planned."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests import SMALL
 from xstilts.cli import main
 from xstilts.grid.state import open_study
 from xstilts.status.problems import notes, problems
 
 STUDY = Path("config/config.yaml")
-
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    shutil.copytree(SMALL, tmp_path / "config")
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("small_folder")
 
 
 def grid(**changes):

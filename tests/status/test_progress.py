@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests import SMALL
 from xstilts import store
 from xstilts.cli import main
 from xstilts.grid import state
@@ -19,11 +18,9 @@ STUDY = Path("config/config.yaml")
 
 
 @pytest.fixture
-def grid(tmp_path, monkeypatch):
+def grid(small_folder, monkeypatch):
     """The small study's grid: two recipes, two targets, one seed; no results, no SLURM."""
-    shutil.copytree(SMALL, tmp_path / "config")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PATH", str(small_folder / "bin"))
     return state.open_study(STUDY)[0]
 
 

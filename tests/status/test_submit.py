@@ -19,7 +19,7 @@ exit 1
 
 @pytest.fixture
 def submit(tmp_path):
-    """Function that submits a job to a SLURM with so many refusals for a reason."""
+    """Function that submits a job to a SLURM that refuses the first submissions, for one reason."""
 
     def run(reason: str, refusals: int = 2) -> tuple[int, str, str, int]:
         (tmp_path / "sbatch").write_text(STAND_IN.format(reason=reason, refusals=refusals))

@@ -1,4 +1,4 @@
-"""Number formats of the computation: what a device supports, and how torch is told."""
+"""Number formats of the computation: those that a device supports, and their use by torch."""
 
 from contextlib import AbstractContextManager, nullcontext
 

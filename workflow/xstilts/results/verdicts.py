@@ -24,7 +24,7 @@ from xstilts.results.statistics import LEVEL, Interval, half_width, t_quantile, 
 POWER = 0.8  # "in four of five cases"
 DEFAULT_SD = 1.5  # points between runs, before any is measured
 MOST_SEEDS = 200
-STEPS = 20  # correlations are rounded down to one of so many, so that limits are found once
+STEPS = 20  # correlations are rounded down to multiples of 1/STEPS, so that limits are cached
 
 
 def family(
