@@ -13,7 +13,7 @@ from xstilts.analyses import Outcome, answer
 from xstilts.analyses.answer import Answer
 from xstilts.results import figures, tables
 from xstilts.results.samples import Examples, judge
-from xstilts.results.scores import Context, Results, collect, plain, scores_csv
+from xstilts.results.scores import CSV_FLOAT, Context, Results, collect, plain, scores_csv
 from xstilts.terminal import Console
 
 
@@ -46,7 +46,7 @@ def write_answer(outcome: Outcome, report: Report, out: Path) -> Report:
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
-    text = frame.to_csv(index=False, float_format="%.4f", na_rep="NA", lineterminator="\n")
+    text = frame.to_csv(index=False, float_format=CSV_FLOAT, na_rep="NA", lineterminator="\n")
     return text.encode()
 
 

@@ -25,6 +25,8 @@ AVERAGES = {
     "avg": "Average over all languages",
     "zero_shot": "Zero-shot: average over all languages except the source",
 }
+DECIMALS = 4  # of the numbers in CSV files; texts and drawings show those, rounded
+CSV_FLOAT = f"%.{DECIMALS}f"
 CSV_COLUMNS = ["model", "recipe", "target", "seed", "language", "metric", "value", "n", "cell"]
 
 
@@ -200,7 +202,9 @@ def scores_csv(results: Results) -> str:
 
     For an average, `n` is the sum over its languages; in `value` all languages weigh the same.
     """
-    return results.frame[CSV_COLUMNS].to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    return results.frame[CSV_COLUMNS].to_csv(
+        index=False, float_format=CSV_FLOAT, lineterminator="\n"
+    )
 
 
 def summarise(results: Results, average: str) -> pd.DataFrame:

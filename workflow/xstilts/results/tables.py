@@ -14,7 +14,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results, majority, plain, summarise
+from xstilts.results.scores import (
+    AVERAGES,
+    BASELINE,
+    CSV_FLOAT,
+    DECIMALS,
+    MEAN,
+    Results,
+    majority,
+    plain,
+    summarise,
+)
 from xstilts.terminal import Console
 
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
@@ -69,8 +79,11 @@ def target_label(results: Results, target: str) -> str:
 
 
 def signed(value: float, sign: str = "", digits: int = 1) -> str:
-    """A rounded number with a true minus sign, and never a negative zero."""
-    return f"{value:{sign}z.{digits}f}".replace("-", "−")
+    """A rounded number with a true minus sign, and never a negative zero.
+
+    The number in the CSV files, with DECIMALS, is rounded: so a text agrees with its file.
+    """
+    return f"{round(value, DECIMALS):{sign}z.{digits}f}".replace("-", "−")
 
 
 def p_value(p: float | None) -> str:
@@ -82,7 +95,7 @@ def p_value(p: float | None) -> str:
 
 def mean_sd(mean: float, sd: float) -> str:
     """`71.2 ± 0.4`; without the standard deviation if there is only one seed."""
-    return signed(mean) + ("" if pd.isna(sd) else f" ± {sd:.1f}")
+    return signed(mean) + ("" if pd.isna(sd) else f" ± {signed(sd)}")
 
 
 def ends(low: float, high: float) -> str:
@@ -252,7 +265,7 @@ def table_csv(results: Results) -> str:
     table = table[table["wanted"] > 0]
     table["metric"] = table["target"].map(results.metrics)
     return table[CSV_COLUMNS].to_csv(
-        index=False, float_format="%.4f", na_rep="NA", lineterminator="\n"
+        index=False, float_format=CSV_FLOAT, na_rep="NA", lineterminator="\n"
     )
 
 
