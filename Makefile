@@ -35,10 +35,10 @@ fetch: .venv/made ## download everything that STUDY needs; no other job needs a 
 	snakemake fetch_all --configfile $(STUDY)
 
 test: .venv/made ## run the quick tests, in less than five minutes on two cores
-	pytest --numprocesses auto --dist loadscope -m "not slow"
+	pytest --numprocesses auto --dist worksteal -m "not slow"
 
-test-all: test ## then the slow tests: complete Snakemake runs, kills, the Hub's studies
-	pytest --numprocesses auto --dist loadscope -m slow
+test-all: .venv/made ## the slow tests, too: complete Snakemake runs, kills, the Hub's studies
+	pytest --numprocesses auto --dist worksteal
 
 test-slurm: .venv/made ## run the workflow on a SLURM cluster that the tests start and stop
 	pytest --override-ini addopts=-q tests/slurm

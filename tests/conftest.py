@@ -1,6 +1,7 @@
 """Fixtures of the tiny project, whose data and initial models are prepared once."""
 
 import contextlib
+import gc
 import shutil
 import signal
 from pathlib import Path
@@ -25,6 +26,8 @@ def _prepared(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
     with contextlib.chdir(folder):
         fill()
+    # the Trainer collects garbage after each training: without the libraries, 10 times as fast
+    gc.freeze()
     return folder
 
 
@@ -40,17 +43,26 @@ def workspace(_prepared, tmp_path, monkeypatch):
         signal.signal(number, handler)
 
 
-@pytest.fixture(scope="module")
-def published(_prepared, tmp_path_factory):
-    """Grid of every real class of model, with their store as working directory."""
+@pytest.fixture(scope="session")
+def _classes(_prepared, tmp_path_factory) -> Path:
     from tests import real_classes
 
     folder = tmp_path_factory.mktemp("classes") / "store"
     shutil.copytree(_prepared, folder)
     with contextlib.chdir(folder):
-        grid = real_classes.grid()
-        real_classes.fill(grid)
-        yield grid
+        real_classes.fill(real_classes.grid())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(_classes, tmp_path_factory):
+    """Grid of every real class of model, with a copy of their store as working directory."""
+    from tests import real_classes
+
+    folder = tmp_path_factory.mktemp("published") / "store"
+    shutil.copytree(_classes, folder)
+    with contextlib.chdir(folder):
+        yield real_classes.grid()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import runpy
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -25,6 +26,12 @@ def test_another_python_is_refused_in_one_line(install, version):
 @pytest.mark.parametrize("version", [(3, 11), (3, 13, 2)])
 def test_supported_pythons_pass(install, version):
     assert install["problem"](version) is None
+
+
+def test_package_requires_the_same_pythons(install):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    first, last = install["SUPPORTED"]
+    assert project["requires-python"] == f">=3.{first[1]},<3.{last[1] + 1}"
 
 
 def test_make_stops_before_installing(tmp_path):
@@ -70,7 +77,14 @@ class FakeProcesses:
 
 def test_progress_is_printed_while_pip_works(install, tmp_path, capsys):
     follow = install["follow"]
-    follow.__globals__["SECONDS"] = 0.2
-    command = [sys.executable, "-c", "import time; time.sleep(1); raise SystemExit(3)"]
-    assert follow(command, tmp_path / "log", lambda: "2 of 5 installed") == 3
-    assert capsys.readouterr().out.count("s: 2 of 5 installed") >= 2
+    follow.__globals__["SECONDS"] = 0.01
+    end = tmp_path / "end"
+    states = iter(["1 of 5 installed", "2 of 5 installed"])
+
+    def state() -> str:
+        return next(states, None) or end.touch() or "3 of 5 installed"
+
+    command = ["sh", "-c", f"until [ -e '{end}' ]; do sleep 0.01; done; exit 3"]
+    assert follow(command, tmp_path / "log", state) == 3
+    shown = capsys.readouterr().out
+    assert [f"s: {number} of 5 installed" in shown for number in (1, 2, 3)] == [True] * 3

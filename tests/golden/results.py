@@ -61,29 +61,25 @@ TARGETS = {
 
 
 def compute() -> dict[str, dict]:
-    """Return the results of each phase, computed in a temporary folder on one thread."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        tiny_project.fill()
-        project = real_classes.grid()
-        real_classes.fill(project, ["xlmr", "mt5"])
-        results = {
-            "prepare": _prepared(tiny_project.make_grid()),
-            "initialise": _initialised(tiny_project.make_grid()),
-            "train": {},
-            "predict": {},
-            "score": {},
-        }
-        for name, (recipe, study) in STEPS.items():
-            study = {"train": SETTINGS, "recipes": [recipe], **study}
-            step = tiny_project.make_grid(**study).step("xlmr", parse(recipe), 1)
-            results["train"][name] = _trained(step)
-        for name, (task, model, form) in TARGETS.items():
-            grid = real_classes.grid(form, train=GENTLE, targets=[task], seeds=[SEED])
-            score = grid.score(Cell(model, "none", task, SEED))
-            if name != "mine":
-                results["train"][f"{name}, {model}"] = _trained(score.predictions.checkpoint)
-            results["predict"][name] = _predicted(score)
-            results["score"][name] = _scored(score)
+    """Return the results of each phase, from the filled store that is the working directory."""
+    results = {
+        "prepare": _prepared(tiny_project.make_grid()),
+        "initialise": _initialised(tiny_project.make_grid()),
+        "train": {},
+        "predict": {},
+        "score": {},
+    }
+    for name, (recipe, study) in STEPS.items():
+        study = {"train": SETTINGS, "recipes": [recipe], **study}
+        step = tiny_project.make_grid(**study).step("xlmr", parse(recipe), 1)
+        results["train"][name] = _trained(step)
+    for name, (task, model, form) in TARGETS.items():
+        grid = real_classes.grid(form, train=GENTLE, targets=[task], seeds=[SEED])
+        score = grid.score(Cell(model, "none", task, SEED))
+        if name != "mine":
+            results["train"][f"{name}, {model}"] = _trained(score.predictions.checkpoint)
+        results["predict"][name] = _predicted(score)
+        results["score"][name] = _scored(score)
     return json.loads(json.dumps(results))  # tuples become lists, as in the record
 
 
@@ -185,7 +181,10 @@ def differences(recorded: Any, current: Any, place: str = "") -> Iterator[str]:
 
 def main() -> None:
     """Print the differences, or record the present results."""
-    current = compute()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        tiny_project.fill()
+        real_classes.fill(real_classes.grid(), ["xlmr", "mt5"])
+        current = compute()
     if sys.argv[1:] == ["--record"]:
         RECORD.write_text(_text(current), encoding="utf-8")
     else:

@@ -11,7 +11,7 @@ RECORDED = json.loads(results.RECORD.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def current():
+def current(published):
     return results.compute()
 
 

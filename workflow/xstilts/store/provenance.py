@@ -24,6 +24,12 @@ def commit() -> str | None:
     return found.stdout.strip() or None
 
 
+@cache
+def _libraries() -> dict[str, str]:
+    """Installed versions; each is parsed from a package's metadata, so ask once per process."""
+    return {name: version(name) for name in _LIBRARIES}
+
+
 def computation(started: float, micro_batch: int | None, precision: str) -> dict:
     """Provenance of a job that computes with a model.
 
@@ -52,7 +58,7 @@ def provenance(started: float) -> dict:
     job is a fork of the fork server.
     """
     return {
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "libraries": _libraries(),
         "python": platform.python_version(),
         "commit": commit(),
         "machine": platform.machine(),
