@@ -77,6 +77,19 @@ def test_a_subsample_larger_than_its_data_is_noted():
     ]
 
 
+@pytest.mark.parametrize(
+    ("study", "key"),
+    [
+        ({"train": {"max_steps": 9, "epochs": 5}}, "train.epochs: 5"),
+        ({"encode": {"stride": 3}}, "encode.stride: 3"),
+        ({"predict": {"neighbours": 9}}, "predict.neighbours: 9"),
+    ],
+)
+def test_settings_without_effect_are_noted(study, key):
+    [note] = notes(grid(targets=["nli"], **study))
+    assert note.startswith(f"{key} of the study has no effect")
+
+
 def test_plan_prints_the_problems(capsys):
     assert main(["plan", "--config", "predict={layer: 99}"]) == 0
     assert "predict.layer is 99" in capsys.readouterr().err

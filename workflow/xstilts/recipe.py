@@ -145,7 +145,10 @@ def _parse_part(text: str, position: int) -> tuple[Part, int]:
         number, unit = _number(match.group(1), text, start), match.group(2)
         if unit == "pct" and number > 100:
             raise RecipeError(text, start, "a percentage from 1 to 100")
-        size = Size(number, True) if unit == "pct" else Size(number * _UNITS[unit])
+        if unit != "pct":
+            size = Size(number * _UNITS[unit])
+        elif number < 100:  # else all of the data, as without a size
+            size = Size(number, True)
     return Part(task.group(), language, size), end
 
 

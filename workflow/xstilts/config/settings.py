@@ -23,10 +23,10 @@ class Encode(Strict):
         description="Maximum sequence length in sub-word tokens; longer text is truncated.",
     )
     stride: int = Field(
-        0, ge=0, description="Overlap in tokens of the windows of a long context or sentence."
+        0, ge=0, description="Overlap in tokens of the windows of a long context (family answer)."
     )
     max_question_length: int = Field(
-        64, ge=4, description="Maximum question length in tokens (family answer)."
+        64, ge=4, description="Maximum question length in tokens (families answer and retrieve)."
     )
     texts: Literal["both", "first", "second"] = Field(
         "both",
@@ -44,6 +44,11 @@ class Lora(Strict):
     target_modules: tuple[str, ...] = Field(
         (), description="Linear modules to adapt, such as `query`; all if empty."
     )
+
+    @field_validator("target_modules")
+    @classmethod
+    def _in_one_order(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(given)))  # the order of the names changes nothing
 
 
 class Train(Strict):

@@ -83,6 +83,7 @@ class Family:
     WHOLE_BATCH: bool = False  # the loss compares the examples of a step: a step is never split
     SEQUENCES: int = 1  # token sequences of an example; each has at most `encode.max_length` tokens
     TEXT_TO_TEXT: str = ""  # name of the family that handles these tasks for text-to-text models
+    SETTINGS: frozenset[str] = frozenset()  # settings that it reads and that not every family reads
 
     # prediction and scores; a family without metrics only trains
     METRICS: Mapping[str, Callable] = field(default_factory=dict)  # (rows, predictions, language)
@@ -127,6 +128,13 @@ def names(key: str = "COLUMNS") -> list[str]:
     modules = [module.name for module in pkgutil.iter_modules(__path__)]
     implied = {family(name).TEXT_TO_TEXT for name in modules}
     return sorted(name for name in set(modules) - implied if getattr(family(name), key))
+
+
+@cache
+def particular_settings() -> frozenset[str]:
+    """Return the settings that only some families read."""
+    modules = pkgutil.iter_modules(__path__)
+    return frozenset().union(*(family(module.name).SETTINGS for module in modules))
 
 
 def check_metrics(name: str, metrics: Sequence[str], task: str) -> None:

@@ -10,6 +10,7 @@ from xstilts.sources.squad import check_answer
 
 COLUMNS = {"id": str, "context": str, "question": str, "answers": list[str], "starts": list[int]}
 MODEL = "AutoModelForQuestionAnswering"
+SETTINGS = frozenset({"stride", "max_question_length", "max_answer_length", "best_spans"})
 TOKENS = 190  # SQuAD's paragraphs have about 150
 HUB = HubColumns({"context", "question", "answers", "starts"}, {"id"})
 CATEGORY = "Question answering"

@@ -13,6 +13,7 @@ from xstilts.sources.hub import each
 
 COLUMNS = {"id": str, "text_a": str, "text_b": str, "label": str}
 MODEL = "AutoModelForSequenceClassification"
+SETTINGS = frozenset({"texts"})
 TOKENS = 45  # MNLI's pairs have about 40
 TEXT_TO_TEXT = "classify_text"
 HUB = HubColumns({"text_a", "label"}, {"id", "text_b"}, worded=True)

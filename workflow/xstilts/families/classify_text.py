@@ -8,6 +8,7 @@ from xstilts.families import IGNORED, class_index, classify, pad, pad_lists
 
 COLUMNS = classify.COLUMNS
 MODEL = "AutoModelForSeq2SeqLM"
+SETTINGS = frozenset({"texts"})
 TOKENS = classify.TOKENS
 METRICS = classify.METRICS
 EXAMPLES = classify.EXAMPLES

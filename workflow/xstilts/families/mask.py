@@ -4,6 +4,7 @@ from xstilts.families import IGNORED, HubColumns, features_of, labelled_tokens, 
 
 COLUMNS = {"id": str, "text": str, "text_b": str}
 MODEL = "AutoModelForMaskedLM"
+SETTINGS = frozenset({"mask_rate"})
 TOKENS = 100
 ALL_LANGUAGES = True
 MASKED = True

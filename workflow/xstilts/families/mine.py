@@ -14,6 +14,7 @@ from xstilts.sources.sentences import pools
 
 COLUMNS = {"id": str, "side": str, "text": str, "match": str}
 MODEL = "AutoModel"
+SETTINGS = frozenset({"layer", "pooling", "retrieval", "neighbours"})
 TOKENS = 30
 HUB = HubColumns({"foreign", "english"}, {"pairs"})
 CATEGORY = "Sentence retrieval"

@@ -12,6 +12,7 @@ from xstilts.families.mine import nearest
 
 COLUMNS = {"id": str, "question": str, "text": str, "context": str, "matches": list[str]}
 MODEL = "AutoModel"
+SETTINGS = frozenset({"max_question_length"})
 TOKENS = 200
 WHOLE_BATCH = True
 ALONE = True

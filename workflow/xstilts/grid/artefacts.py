@@ -18,6 +18,7 @@ from xstilts.config.resources import Site, amount, slurm_comment
 from xstilts.config.settings import Train
 from xstilts.identity import Identity
 from xstilts.recipe import Size
+from xstilts.sources.files import without_defaults
 from xstilts.store import paths
 
 # training settings that each task of a multi-task step keeps for itself
@@ -126,6 +127,9 @@ class Dataset(Artefact):
     def identity(self) -> Identity:
         """Identity: everything that determines the content."""
         spec = self.spec.model_dump(exclude_defaults=True, exclude={"rows", "pairs", "branch"})
+        if options := spec.pop("options", {}):
+            stated = without_defaults(self.spec.format, options)
+            spec |= {"options": stated} if stated else {}
         raw = list(self.raw)
         if self.raw:
             del spec["path"]  # the content of the files identifies them, not their place
@@ -204,6 +208,8 @@ class Checkpoint(Artefact):
                 # the content of a folder identifies it, not its place
                 exclude={"tokenizer": {"task"}, "branch": True, "folder": True},
             )
+            if "architecture" in content:
+                content["architecture"] = _whole(content["architecture"])
             if content.get("tokenizer_class") == "AutoTokenizer":
                 del content["tokenizer_class"]  # options at their default change no digest
             content["texts"] = [dataset.identity.digest for dataset in self.texts]
@@ -383,6 +389,15 @@ class Score(Artefact):
     def inputs(self) -> tuple[Artefact, ...]:
         """Artefacts that this one is made from."""
         return (self.predictions, *self.predictions.datasets)
+
+
+def _whole(value: Any) -> Any:
+    """Return a value of the configuration with 0 for 0.0: two spellings of one number."""
+    if isinstance(value, Mapping):
+        return {key: _whole(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_whole(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def model_of(artefact: Artefact) -> str:

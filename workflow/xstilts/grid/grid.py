@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial, wraps
+from typing import Any
 
 from xstilts.config.origins import FilesSplit, HubSplit, LabSplit
 from xstilts.config.project import Project, validate
@@ -17,6 +18,7 @@ from xstilts.config.settings import Train
 from xstilts.config.spelling import respelled_recipe
 from xstilts.errors import InputError, nearest, spelled
 from xstilts.families import family, names
+from xstilts.grid import effects
 from xstilts.grid.artefacts import (
     PART_SETTINGS,
     Artefact,
@@ -30,7 +32,7 @@ from xstilts.grid.artefacts import (
     TrainPart,
 )
 from xstilts.languages.codes import fill
-from xstilts.recipe import NONE, Part, Recipe, Step, parse
+from xstilts.recipe import NONE, Part, Recipe, Size, Step, parse
 
 # keys of a split on the Hub that select its files
 _ORIGIN = ("repository", "revision", "config", "split", "files")
@@ -173,8 +175,8 @@ class Grid:
                 checkpoint=after,
                 target=cell.target,
                 family=self._family(cell.target, cell.model),
-                encode=self.project.settings("encode", cell.target, cell.model),
-                settings=self.project.settings("predict", cell.target, cell.model),
+                encode=self._settings("encode", cell.target, cell.model),
+                settings=self._settings("predict", cell.target, cell.model),
                 datasets=self.examined(cell.target),
                 head=None if after is own or self._is_text_to_text(cell.model) else own,
             ),
@@ -281,16 +283,28 @@ class Grid:
             family=self._family(part.task, model),
             labels=tuple(task.labels),
             metrics=self._selecting_metrics(task),
-            size=part.size,
+            size=self._size(part),
             train=tuple(
                 dataset
                 for language in task.languages_of(part)
                 for dataset in self.datasets(part.task, language, "train")
             ),
             validation=validation,
-            encode=self.project.settings("encode", part.task, model, pretraining=pretraining),
-            settings=self.project.settings("train", part.task, model, pretraining=pretraining),
+            encode=self._settings("encode", part.task, model, pretraining),
+            settings=self._settings("train", part.task, model, pretraining),
         )
+
+    def _settings(self, group: str, task: str, model: str, pretraining: bool = False) -> Any:
+        """Return the settings of a task; those that its family does not read are at defaults."""
+        settings = self.project.settings(group, task, model, pretraining=pretraining)
+        return effects.read_by(self._family(task, model), settings)
+
+    def _size(self, part: Part) -> Size | None:
+        """Return the size of a part's subsample; None if it is known to be all of the data."""
+        stated = self.project.stated_examples(part) if self.study.rows != "any" else None
+        if part.size and stated and not part.size.percent and part.size.number >= stated:
+            return None
+        return part.size
 
     def _selecting_metrics(self, task: Task) -> tuple[str, ...]:
         """Return the metrics of a task's validation data: of the task that the data belong to."""
@@ -305,30 +319,31 @@ class Grid:
     def _renamed(self, step: Step, model: str) -> Step:
         if len(step.parts) > 1:
             return step  # its names tell which parts share a head
-        return replace(step, parts=(self._representative(step.parts[0], model),))
+        return replace(step, parts=(self._representative(step, model),))
 
     @memoised
-    def _representative(self, part: Part, model: str) -> Part:
-        """Return the part of the first task, by name, that trains the same weights.
+    def _representative(self, step: Step, model: str) -> Part:
+        """Return the part of the first task, by name, that trains the same weights as a step.
 
         A task whose training and validation data are those of another task has its name: then the
         name does not depend on the study's other tasks.
         """
-        wanted = self._training(part, model)
+        [part] = step.parts
+        wanted = self._training(step, model)
         languages, own = self._task(part.task).languages_of(part), self._task(part.task).family
         equal = [
             name
             for name, task in self.project.tasks.items()
             if (task.family, task.languages_of(part)) == (own, languages)
             and "train" in task.splits
-            and self._training(replace(part, task=name), model) == wanted
+            and self._training(replace(step, parts=(replace(part, task=name),)), model) == wanted
         ]
-        return replace(part, task=min(map(self._owner, equal)))
+        return replace(part, task=min(map(self._owner, equal)), size=self._size(part))
 
-    def _training(self, part: Part, model: str) -> tuple[dict, Train]:
-        """Return everything of a part that determines the weights of a step on it alone."""
-        resolved = self.part(part, model)
-        return resolved.content(bool(resolved.settings.evaluate_every)), resolved.settings
+    def _training(self, step: Step, model: str) -> tuple[dict, Train]:
+        """Return everything of a step on one task that determines its weights."""
+        settings, [part] = self._resolved(step, model)
+        return part.content(bool(settings.evaluate_every)), settings
 
     def _owner(self, name: str) -> str:
         """Return the task that all training and validation data of a task belong to, or `name`."""
@@ -381,15 +396,22 @@ class Grid:
         seed: int,
         pretraining: bool = False,
     ) -> Checkpoint:
-        parts = tuple(self.part(part, model, pretraining) for part in step.parts)
-        if self._is_text_to_text(model) and len({part.task for part in parts}) > 1:
+        if self._is_text_to_text(model) and len({part.task for part in step.parts}) > 1:
             raise InputError(
                 f"model {model!r} is text-to-text: recipe step {str(step)!r} has several tasks, "
                 "expected one"
             )
-        settings = self._step_settings(step, parts, model)
+        settings, parts = self._resolved(step, model, pretraining)
         # not the arm's name: two arms with equal settings share the training
         return Checkpoint(model.partition(ARM)[0], chain, seed, parent, parts, settings)
+
+    @memoised
+    def _resolved(
+        self, step: Step, model: str, pretraining: bool = False
+    ) -> tuple[Train, tuple[TrainPart, ...]]:
+        """Return the settings of a step and its parts; those without effect are at defaults."""
+        parts = tuple(self.part(part, model, pretraining) for part in step.parts)
+        return effects.in_step(self._step_settings(step, parts, model), parts)
 
     def _step_settings(self, step: Step, parts: tuple[TrainPart, ...], model: str) -> Train:
         fixed = {"max_steps": step.max_steps} if step.max_steps else {}
@@ -416,7 +438,7 @@ class Grid:
     def predictions(self, model: str, recipe: Recipe, target: str, seed: int) -> Predictions:
         """Return the predictions for a target after a recipe's steps and its own training."""
         task = self._task(target)
-        settings = self.project.settings("predict", target, model)
+        settings = self._settings("predict", target, model)
         if (settings.retrieval == "margin") != (task.predicted_splits() != ["test"]):
             raise InputError(
                 f"task {target!r}: `predict.retrieval: margin` goes with a validation split, which "
@@ -431,7 +453,7 @@ class Grid:
             checkpoint=checkpoint,
             target=target,
             family=self._family(target, model),
-            encode=self.project.settings("encode", target, model),
+            encode=self._settings("encode", target, model),
             settings=settings,
             datasets=self.examined(target),
         )

@@ -78,6 +78,15 @@ def check_options(format: str, options: Iterable[str]) -> None:
         raise InputError(f"options: format {format}: unknown option {option!r}; {hint}")
 
 
+def without_defaults(format: str, options: Mapping[str, object]) -> dict[str, object]:
+    """Return the options of a format that differ from its defaults."""
+    known = inspect.signature(FORMATS[format]).parameters if format in FORMATS else {}
+    defaults = {name: parameter.default for name, parameter in known.items()} | {
+        "number_ids": False
+    }
+    return {name: value for name, value in options.items() if value != defaults.get(name)}
+
+
 def locate(template: str | Iterable[str], root: Path, language: str) -> list[Path]:
     """Return the files that match one or more templates below `root`, sorted; [] if there are none.
 

@@ -5,12 +5,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from xstilts import lab, store
 from xstilts.config.origins import FilesSplit, Init, LabSplit, Local
+from xstilts.config.settings import SETTINGS
 from xstilts.costs.units import count
 from xstilts.errors import InputError
 from xstilts.families import check_metrics
-from xstilts.grid.artefacts import Checkpoint, Dataset, Predictions
+from xstilts.grid.artefacts import PART_SETTINGS, Checkpoint, Dataset, Predictions
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import is_done
 from xstilts.modelling.steps import longest_sequence
@@ -122,8 +125,8 @@ def _shape(root: Checkpoint) -> Mapping[str, Any]:
 
 
 def notes(grid: Grid) -> list[str]:
-    """Return a note for each subsample that is no smaller than its data."""
-    found = []
+    """Return notes of settings without effect: of the study, and sizes of subsamples."""
+    found = list(_idle_settings(grid))
     for name, recipe in grid.recipes.items():
         for part in recipe.parts:
             total = grid.project.stated_examples(part)
@@ -133,3 +136,32 @@ def notes(grid: Grid) -> list[str]:
                     f"{part.task} has {total:,}"
                 )
     return found
+
+
+def _idle_settings(grid: Grid) -> Iterator[str]:
+    """Yield a note for each setting of the whole study that no step and no task uses."""
+    used = list(_settings_in_use(grid))
+    for group, model in SETTINGS.items():
+        for key, value in getattr(grid.study, group).items():
+            try:
+                stated = getattr(model.model_validate({key: value}), key)
+            except ValidationError:  # settings that need each other; both are checked elsewhere
+                continue
+            if (key, stated) not in used:
+                yield (
+                    f"{group}.{key}: {value} of the study has no effect: no task reads it, or "
+                    "other settings take precedence"
+                )
+
+
+def _settings_in_use(grid: Grid) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of steps, parts and predictions; without effect, they are defaults."""
+    shared = grid.shared()
+    for predictions in shared.predictions.values():
+        yield from predictions.encode
+        yield from predictions.settings
+    for step in [node for node in shared.checkpoints.values() if node.settings]:
+        yield from [pair for pair in step.settings if pair[0] not in PART_SETTINGS]
+        for part in step.parts:
+            yield from part.encode
+            yield from [pair for pair in part.settings if pair[0] in PART_SETTINGS]
