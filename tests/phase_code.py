@@ -24,6 +24,7 @@ CODE = {
     "prepare": ("stages/prepare.py", "sources", "languages", "lab", "recipe.py", *_NUMBERS),
     "initialise": ("stages/initialise.py", "modelling", *_NUMBERS),
     "train": ("stages/train.py", "modelling", "recipe.py", *_NUMBERS),
+    "merge": ("stages/merge.py", "modelling", "recipe.py", *_NUMBERS),
     "predict": ("stages/predict.py", "modelling", *_NUMBERS),
     "score": ("stages/score.py", *_NUMBERS),
 }
@@ -33,6 +34,7 @@ SETTINGS = {
     "prepare": (origins.LabSplit, origins.FilesSplit, origins.HubSplit),
     "initialise": (origins.Init,),
     "train": (settings.Encode, settings.Train, settings.Lora, settings.Predict),
+    "merge": (),
     "predict": (settings.Encode, settings.Predict),
     "score": (),
 }

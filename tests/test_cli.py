@@ -21,7 +21,7 @@ from xstilts.store import locks
 
 COMMANDS = ["doctor", "status", "plan", "why", "gc", "list", "study", "pin", "export-xtreme"]
 COMMANDS += ["score-files", "schema"]
-COMMANDS += ["fetch", "prepare", "initialise", "train", "predict", "score"]
+COMMANDS += ["fetch", "prepare", "initialise", "train", "merge", "predict", "score"]
 STUDY = Path("config/config.yaml")
 
 

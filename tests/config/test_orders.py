@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from tests.grid.test_grid import grid
 from xstilts.config.orders import Orders
 from xstilts.errors import InputError
-from xstilts.recipe import parse
+from xstilts.recipe import parse, trainings
 from xstilts.report.view import notes
 
 COUNTS = {"a": 300, "b": 100, "c": 200, "d": 50}
@@ -29,12 +29,14 @@ def test_all_orders_have_the_same_steps():
         "size_down": "a~30steps-c~30steps-b~30steps",
         "similarity": "c~30steps-a~30steps-b~30steps",
         "mixture": "a+b+c~90steps",
+        "merge": "a~30steps|b~30steps|c~30steps",
         "alone_a": "a~90steps",
         "alone_b": "b~90steps",
         "alone_c": "c~90steps",
     }
     for recipe in orders.recipes(examples).values():
-        assert sum(step.max_steps for step in parse(recipe).steps) == 90
+        steps = [training for step in parse(recipe).steps for training in trainings(step)]
+        assert sum(step.max_steps for step in steps) == 90
 
 
 def test_random_orders_differ_and_depend_on_the_seed():
@@ -79,12 +81,12 @@ ORDERS = {"tasks": ["lab_squad", "lab_wordclass", "lab_completion"], "steps": 60
 
 def test_a_study_trains_shared_prefixes_once():
     found = grid(recipes=["none"], orders=ORDERS, targets=["lab_entities"], controls=[], seeds=[1])
-    assert len(found.recipes) == 1 + 6 + 1 + 3
+    assert len(found.recipes) == 1 + 6 + 2 + 3
     alone, tree = found.trainings()
-    # each cell for itself: none, six chains, four controls
-    assert alone == 1 + 6 * 4 + 4 * 2
-    # as a tree the chains are 3 first, 6 second and 6 third steps
-    assert tree == 1 + (3 + 6 + 6) + 4 + 6 + 4
+    # each cell for itself: none, six chains, four controls that train, the merge of three trainings
+    assert alone == 1 + 6 * 4 + 4 * 2 + 4
+    # as a tree the chains are 3 first, 6 second and 6 third steps; the first are also merged
+    assert tree == 1 + (3 + 6 + 6) + 4 + 6 + 4 + 1
     assert f"Shared steps: {tree} trainings instead of {alone}." in notes(found)
 
 

@@ -8,6 +8,7 @@ from xstilts.config.resources import ModelNeeds
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.grid.grid import Grid
+from xstilts.recipe import parse
 from xstilts.report.view import labels
 
 STUDY = {
@@ -127,7 +128,12 @@ def test_a_few_cells_have_all_data_and_models():
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"recipes": ["none", {"two": "lab_nli-lab_squad-lab_nli~1k"}]}]
+    "changes",
+    [
+        {},
+        {"recipes": ["none", {"two": "lab_nli-lab_squad-lab_nli~1k"}]},
+        {"recipes": ["none", "lab_nli-lab_ner|lab_squad~0.3"]},
+    ],
 )
 def test_find_does_not_expand_the_study(monkeypatch, changes):
     everything = grid(**changes).artefacts()
@@ -259,6 +265,47 @@ ARMS = {
     "short": {"tasks": {"lab_nli": {"train": {"max_steps": 5}}}},
     "fast": {"label": "quick", "train": {"learning_rate": 5e-3}},
 }
+
+
+def merge(recipe: str):
+    """Return the checkpoint of a recipe that ends in a merge."""
+    return grid(recipes=["none", recipe]).step("lab_tiny", parse(recipe), 1)
+
+
+def test_a_merge_has_several_parents():
+    node = merge("lab_nli-lab_ner|lab_squad")
+    assert [parent.chain for parent in node.merged] == ["lab_nli-lab_ner", "lab_nli-lab_squad"]
+    assert {parent.parent for parent in node.merged} == {node.parent}
+    assert node.inputs == node.merged
+    chains = [step.chain for step in node.lineage()]
+    assert chains[-4:] == ["lab_nli", *(parent.chain for parent in node.merged), node.chain]
+    assert len(chains) == len(set(chains))
+    assert {step.id for step in node.lineage()} - {node.id} < node.ancestors().keys()
+    assert node.job.rule == "merge"
+
+
+def test_only_a_scaled_merge_reads_its_parent():
+    scaled = merge("lab_nli-lab_ner|lab_squad~0.3")
+    assert scaled.inputs == (scaled.parent, *scaled.merged)
+    digests = {merge(f"lab_nli|lab_squad{s}").identity.digest for s in ("", "~0.3", "~0.4")}
+    assert len(digests) == 3
+
+
+def test_a_merge_is_the_same_in_any_order():
+    assert merge("lab_squad|lab_nli~0.5").id == merge("lab_nli|lab_squad").id
+
+
+def test_equal_trainings_are_not_merged():
+    with pytest.raises(InputError, match="two of the merged trainings have the same data"):
+        merge("lab_nli|lab_nli@en")
+
+
+def test_punctuation_tells_recipes_apart():
+    found = grid(recipes=["none", "lab_nli-lab_squad", {"multi-task": "lab_nli+lab_squad"}])
+    called = {text: found.recipe_called(text) for text in ("NLI+SQuAD", "lab_nli|lab_squad")}
+    assert called["lab_nli|lab_squad"] is None
+    assert found.recipe_called("lab_squad+lab_nli") == "multi-task"
+    assert found.recipe_called("multitask") == "multi-task"
 
 
 def test_arms_share_equal_nodes():

@@ -62,6 +62,29 @@ def test_a_step_of_two_recipes_is_shared():
     assert rows[2] == [None, 20, 200, None]
 
 
+def test_a_recipe_uses_all_that_it_merges():
+    nodes = {
+        "id": ["root", "a", "b", "ab", "abt", "p"],
+        "parent": [None, 0, 0, 0, 3, 4],
+        "merged": [None, None, None, [1, 2], None, None],
+        "phase": ["initialise", "train", "train", "merge", "train", "predict"],
+        "chain": ["init", "a", "b", "a|b~0.3", "a|b~0.3-t", "t"],
+        "model": ["m"] * 6,
+        "settings": [0, 1, 1, 2, 1, 3],
+        "state": ["done"] * 6,
+        "seconds": [None, 10, 20, 3, 100, 1],
+        "gpus": [0] * 6,
+        "bytes": [5] * 6,
+    }
+    cells = {"model": [0], "recipe": [0], "predictions": [5]}
+    names = [branch.name for branch in steps.branches(nodes, cells, ["m"], str.upper)]
+    assert names[3:5] == ["merge: A | B~0.3", "T"]
+    assert all(use.runs == 1 for use in steps.uses(nodes, cells))
+    [(_, parts, size)] = steps.costs(nodes, cells, [2])[0]
+    assert parts == [30, None, 100, 1]
+    assert size == 20
+
+
 def test_environments_name_python_and_libraries():
     values = {"python": "3.11", "libraries": {"torch": "2.13"}}
     assert steps.environment(values) == "Python 3.11, torch 2.13"

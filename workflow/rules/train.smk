@@ -21,3 +21,25 @@ rule train:
         "train {wildcards.node}"
     shell:
         command("train") + "{wildcards.node:q} --threads {threads} {params.options}"
+
+
+rule merge:
+    """Merge trainings from the same checkpoint; it needs no GPU."""
+    input:
+        inputs("checkpoints"),
+    output:
+        update(MANIFEST),
+    log:
+        paths.log_file("merge", "{node}"),
+    benchmark:
+        paths.benchmark_file("merge", "{node}")
+    wildcard_constraints:
+        node=r"[^/]+\.s[0-9]+\.merge\.[0-9a-f]{12}",
+    conda:
+        "../../envs/xstilts.yaml"
+    resources:
+        **RESOURCES.keywords("merge"),
+    message:
+        "merge {wildcards.node}"
+    shell:
+        command("merge") + "{wildcards.node:q}"

@@ -25,7 +25,7 @@ from contextlib import suppress
 from functools import partial
 
 ADDRESS = "XSTILTS_FORK_SERVER"  # environment variable: the server's socket, or `off`
-STAGES = ("prepare", "initialise", "train", "predict", "score")
+STAGES = ("prepare", "initialise", "train", "merge", "predict", "score")
 _ACCELERATORS = ("/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")  # CUDA and forks exclude each other
 # what every stage imports when it runs
 _IMPORTED_LATER = ("xstilts.cli", "xstilts.grid.state", "psutil", "pyarrow.parquet")

@@ -243,7 +243,7 @@ def export(grid: Grid, model: str, recipe: str, seed: int, out: Path) -> list[Pa
 
     Raise InputError if the study has no such cells, or predictions are missing.
     """
-    model, recipe, _, _ = grid.named(f"{model}.{recipe}..").split(".")
+    model, _, recipe = grid.named(f"{model}.{recipe}..").removesuffix("..").partition(".")
     for kind, name, known in (
         ("model", model, [*grid.study.variants(), *grid.study.controls]),
         ("recipe", recipe, grid.recipes),

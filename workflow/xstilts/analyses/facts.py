@@ -144,7 +144,7 @@ def _orders(grid: Grid) -> dict[str, str]:
     if not orders:
         return {}
     given = {x if isinstance(x, str) else next(iter(x)) for x in orders.given}
-    controls = {"mixture", *(f"alone_{task}" for task in orders.tasks)}
+    controls = {"mixture", "merge", *(f"alone_{task}" for task in orders.tasks)}
     kinds = {name: "random" for name in grid.recipes if re.fullmatch(r"random_[0-9]+", name)}
     kinds |= dict.fromkeys(controls & grid.recipes.keys(), "control")
     return kinds | dict.fromkeys(given, "given")

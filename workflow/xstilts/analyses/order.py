@@ -120,7 +120,8 @@ def _range(table: np.ndarray) -> np.ndarray:
 def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list[Estimate]:
     """Compare each given order, and each control, with random orders, a sample of all orders.
 
-    Without random orders, compare each control with the given ones.
+    Without random orders, compare each control with the given ones. The two controls that use all
+    tasks, without an order, are also compared with each other.
     """
     context, drawn = samples.results.context, kinds["random"]
     base = drawn or kinds["given"]
@@ -132,6 +133,9 @@ def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list[
         difference = random_mean(differences) if drawn else mean(differences).interval
         label = f"{context.label(recipe)} minus the mean of {others}"
         named.append((label, difference, own.seeds))
+    if {"merge", "mixture"} <= {*kinds["control"]}:
+        merge, mixture = (samples.score(model, name, MEAN) for name in ("merge", "mixture"))
+        named.append(("merge minus mixture", (merge - mixture).interval, merge.seeds))
     return judged(named)
 
 

@@ -26,7 +26,7 @@ from xstilts.analyses import (
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, along
 from xstilts.costs.units import count
-from xstilts.recipe import parse
+from xstilts.recipe import Merge, Recipe, Step, parse
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE
 from xstilts.results.statistics import (
@@ -125,11 +125,25 @@ def _by_data(samples: Samples, facts: Facts) -> Sized:
         for name in trained(samples, model):
             if name in facts.examples:
                 recipe = facts.recipes.get(name) or parse(name)
-                data = "-".join(
-                    "+".join(str(replace(p, size=None)) for p in s.parts) for s in recipe.steps
-                )
+                data = str(_without_sizes(recipe))
                 sized.setdefault((model, data), []).append(name)
     return {key: sorted(names, key=facts.examples.get) for key, names in sized.items()}
+
+
+def _without_sizes(recipe: Recipe) -> Recipe:
+    """Return a recipe without the sizes of its subsamples and its numbers of optimiser steps."""
+
+    def training(step: Step) -> Step:
+        return Step(tuple(replace(part, size=None) for part in step.parts))
+
+    return Recipe(
+        tuple(
+            replace(step, trainings=tuple(map(training, step.trainings)))
+            if isinstance(step, Merge)
+            else training(step)
+            for step in recipe.steps
+        )
+    )
 
 
 def _named(samples: Samples, sized: Sized, key: tuple[str, str]) -> list[str]:

@@ -60,6 +60,14 @@ def train(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> 
     train.run(artefacts[0], options.micro_batch, options.save_every)
 
 
+def merge(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
+    """Merge the checkpoints."""
+    _prepare_torch()
+    from xstilts.stages import merge
+
+    merge.run(artefacts[0])
+
+
 def predict(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
     """Predict the target task in all languages."""
     _prepare_torch(options.threads)
@@ -234,6 +242,7 @@ _PHASES = (  # work, kind of artefact, help, function that adds the options
     (prepare, "datasets", "convert data sets to the canonical form", add_ids),
     (initialise, "checkpoints", _INITIALISE, add_id),
     (train, "checkpoints", "fine-tune a checkpoint on the tasks of one step", add_training),
+    (merge, "checkpoints", "merge the encoders of checkpoints with the same parent", add_id),
     (predict, "predictions", "predict a target task in all its languages", add_prediction),
     (score, "scores", "score the predictions of a cell", add_id),
 )

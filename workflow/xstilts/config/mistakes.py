@@ -19,7 +19,7 @@ Place = Callable[[Key], str]  # file, or option of the command line, that states
 _PATTERNS = {
     TASK: "a lower-case letter, then lower-case letters, digits and _, at most 60",
     MODEL: "a lower-case letter, then lower-case letters, digits, - and _, at most 60",
-    RECIPE_NAME: "a lower-case letter, then lower-case letters, digits and _ + @ ~ -",
+    RECIPE_NAME: "a lower-case letter, then lower-case letters, digits and _ + @ ~ | -",
     LANGUAGE: "a language code such as 'de'",
     COMMIT: "the 40 hexadecimal digits of a commit",
 }

@@ -10,7 +10,7 @@ from xstilts.config.schema import Model, Study, Task
 from xstilts.config.subsets import Subset
 from xstilts.errors import closest, nearest
 from xstilts.languages.names import by_code
-from xstilts.recipe import ALL, NONE, Part, Recipe, parse
+from xstilts.recipe import ALL, NONE, Merge, Part, Recipe, parse
 
 _STUDY = ("study",)
 
@@ -78,8 +78,11 @@ def _check_model(name: str, model: Model, tasks: Mapping[str, Task]) -> None:
         place = _Place(f"model {name!r}, init.tokenizer", key)
         _check_task(model.init.tokenizer.task, "pretraining", tasks, place)
     if model.pretrain:
-        for part in parse(model.pretrain).parts:
-            _check_part(part, "pretraining", tasks, _recipe(model.pretrain, key))
+        recipe, place = parse(model.pretrain), _recipe(model.pretrain, key)
+        if any(isinstance(step, Merge) for step in recipe.steps):
+            place.fail("pretraining cannot merge; expected steps without `|` and scale")
+        for part in recipe.parts:
+            _check_part(part, "pretraining", tasks, place)
 
 
 def _check_splits(name: str, task: Task, tasks: Mapping[str, Task]) -> None:

@@ -92,4 +92,6 @@ class Orders(Strict):
             for name, order in self.chains(examples).items()
         }
         recipes["mixture"] = "+".join(self.tasks) + f"~{self.steps}steps"
+        if len(self.tasks) > 1:
+            recipes["merge"] = "|".join(f"{task}~{self.share()}steps" for task in self.tasks)
         return recipes | {f"alone_{task}": f"{task}~{self.steps}steps" for task in self.tasks}

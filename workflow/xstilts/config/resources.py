@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from xstilts.config.origins import Strict
 
-Phase = Literal["prepare", "initialise", "train", "predict"]
+Phase = Literal["prepare", "initialise", "train", "merge", "predict"]
 
 
 class Needs(Strict):
@@ -91,6 +91,7 @@ _DEFAULTS: dict[Phase, Needs] = {
     "prepare": Needs(threads=1, gpu=0, mem_mb=8000, runtime=60),
     "initialise": Needs(threads=1, gpu=0, mem_mb=4000, runtime=30),
     "train": Needs(threads=1, gpu=0, mem_mb=4000, runtime=60),
+    "merge": Needs(threads=1, gpu=0, mem_mb=8000, runtime=30),
     "predict": Needs(threads=1, gpu=0, mem_mb=4000, runtime=30),
 }
 

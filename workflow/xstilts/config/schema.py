@@ -33,7 +33,8 @@ from xstilts.recipe import ALL, LANGUAGE, TASK, Part
 Analysis = Literal["helps", "order", "scale", "language", "size"]
 SplitName = Literal["train", "validation", "test", "candidates"]
 MODEL = STUDY = r"[a-z][a-z0-9_-]{0,59}"  # part of file names
-RECIPE_NAME = r"[a-z][a-z0-9_+@~-]*"  # also part of a path
+# also part of a path; a point only in a number
+RECIPE_NAME = r"[a-z](?:[a-z0-9_+@~|-]|(?<=[0-9])\.(?=[0-9]))*"
 _METRICS = {"acc": "accuracy", "em": "exact_match", "map@20": "map_at_20"}  # usual short forms
 ARM = "+"  # separates a model and its arm
 SIZES = "[-_](?:tiny|mini|small|medium|base|large|huge|x+l|[0-9.]+[mb])(?![a-z])"

@@ -50,7 +50,7 @@ def respelled_recipe(text: Any, tasks: Mapping[str, Task]) -> Any:
         return NONE
     if len(text) > _LONGEST or (_steps(text) and all(part.task in tasks for part in _steps(text))):
         return text
-    pieces = re.split(r"\s*([-+])\s*", text.strip())
+    pieces = re.split(r"\s*([-+|])\s*", text.strip())
     return (_joined(pieces, tasks) if all(pieces) else None) or text
 
 
@@ -77,7 +77,7 @@ def _part(text: str, tasks: Mapping[str, Task]) -> str | None:
     """Return a part of a recipe by the task's name; None if there is no such task."""
     name, language, size = re.fullmatch(r"([^@~]*)(?:@([^~]*))?(~.*)?", text, re.DOTALL).groups()
     task = None
-    if "+" not in name:
+    if not {"+", "|"} & {*name}:
         task = spelled(name, _with_role("intermediate", tasks)) or spelled(name, tasks)
     if task is None:
         return None

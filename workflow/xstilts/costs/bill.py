@@ -283,7 +283,7 @@ def patterns(cells: Iterable[Cell], wanted: set[Cell]) -> list[str]:
 
 def _prefixes(cell: Cell) -> list[str]:
     """Prefixes of a cell's name that several cells share, the shortest first."""
-    parts = str(cell).split(".")
+    parts = [cell.model, cell.recipe, cell.target, f"s{cell.seed}"]
     return [".".join(parts[:n]) for n in range(1, len(parts))]
 
 

@@ -159,7 +159,7 @@ class Estimator:
         section 2.1); the embedding table counts only in masked language modelling, as its head.
         """
         match artefact:
-            case Checkpoint(parent=None):
+            case Checkpoint(parts=()):
                 return 1
             case Checkpoint():
                 return self._training(artefact, evidence)
@@ -246,7 +246,7 @@ class Estimator:
 
     def scratch(self, artefact: Artefact) -> float:
         """Return the bytes of a running training's resume state: the last and the next save."""
-        if not isinstance(artefact, Checkpoint) or artefact.parent is None:
+        if not isinstance(artefact, Checkpoint) or not artefact.parts:
             return 0
         return 2 * _STATE * self.parameters(artefact.model)
 

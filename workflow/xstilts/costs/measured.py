@@ -13,7 +13,7 @@ from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Artefact, Checkpoint, Dataset, Score, gpus_of
 
-PHASES = ("fetch", "prepare", "initialise", "train", "predict", "score")
+PHASES = ("fetch", "prepare", "initialise", "train", "merge", "predict", "score")
 MEASURED = "measured"
 
 
@@ -96,7 +96,7 @@ def is_complete(artefact: Artefact) -> bool:
 
 def _all_attempts(artefact: Artefact) -> float:
     """Return the seconds in a training's manifest, which include interrupted attempts; else 0."""
-    if not (isinstance(artefact, Checkpoint) and artefact.parent and is_complete(artefact)):
+    if not (isinstance(artefact, Checkpoint) and artefact.parts and is_complete(artefact)):
         return 0
     return store.Manifest.read(Path(artefact.path)).seconds
 

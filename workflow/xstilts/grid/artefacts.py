@@ -2,6 +2,8 @@
 
 Download ─▶ Dataset ─┬─▶ Checkpoint (init) ─▶ Checkpoint (a step) ─▶ … ─▶ Predictions ─▶ Score
                      └──── training data ──────────┘                        gold data ────┘
+
+The step that merges has several parents, the checkpoints that it merges.
 """
 
 from collections.abc import Mapping
@@ -184,7 +186,11 @@ class TrainPart:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint(Artefact):
-    """A node of the tree: weights, fine-tuned from the parent's, or initial when there is none."""
+    """A node of the tree: initial weights, or weights that were fine-tuned or merged.
+
+    A training begins with the weights of `parent`, and an initial model has none. A merge has the
+    parent of all trainings that it merges.
+    """
 
     path_pattern = paths.CHECKPOINT
 
@@ -197,6 +203,8 @@ class Checkpoint(Artefact):
     origin: Init | Hub | Local | None = None
     raw: Mapping[str, str] = field(default_factory=dict)  # sha256 of a local model's files, by name
     texts: tuple[Dataset, ...] = ()  # training text of the tokenizer of an initial model
+    merged: tuple["Checkpoint", ...] = ()  # the trainings that a merge combines
+    scale: float | None = None  # of their task vectors; None: the mean of their weights
 
     @cached_property
     def identity(self) -> Identity:
@@ -216,6 +224,12 @@ class Checkpoint(Artefact):
             if self.raw:
                 content["raw"] = dict(self.raw)
             return Identity(phase, f"{self.model}.{self.chain}", content)
+        name = f"{self.model}.{self.chain}.s{self.seed}"
+        if self.merged:
+            content = {"merged": [node.identity.digest for node in self.merged]}
+            if self.scale is not None:
+                content |= {"parent": self.parent.identity.digest, "scale": self.scale}
+            return Identity("merge", f"{name}.merge", content)
         content = {
             "parent": self.parent.identity.digest,
             "seed": self.seed,
@@ -225,7 +239,7 @@ class Checkpoint(Artefact):
         if len(self.parts) > 1:  # parts of one task share a head
             tasks = [part.task for part in self.parts]
             content["heads"] = [tasks.index(task) for task in tasks]
-        return Identity("train", f"{self.model}.{self.chain}.s{self.seed}", content)
+        return Identity("train", name, content)
 
     @property
     def datasets(self) -> tuple[Dataset, ...]:
@@ -240,11 +254,15 @@ class Checkpoint(Artefact):
     @property
     def inputs(self) -> tuple[Artefact, ...]:
         """Artefacts that this one is made from."""
-        return (*([self.parent] if self.parent else []), *self.datasets)
+        is_mean = self.merged and self.scale is None  # its parent's weights cancel out
+        parents = [self.parent] if self.parent and not is_mean else []
+        return (*parents, *self.merged, *self.datasets)
 
     def lineage(self) -> list["Checkpoint"]:
-        """Return the checkpoints from the initial model to this one."""
-        return [*(self.parent.lineage() if self.parent else []), self]
+        """Return all checkpoints from the initial model to this one, parents first."""
+        before = self.merged or ([self.parent] if self.parent else [])
+        nodes = {node.id: node for parent in before for node in parent.lineage()}
+        return [*nodes.values(), self]
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ from xstilts.grid.artefacts import (
     TrainPart,
 )
 from xstilts.languages.codes import fill
-from xstilts.recipe import NONE, Part, Recipe, Size, Step, parse
+from xstilts.recipe import NONE, Merge, Part, Recipe, Size, Step, parse, trainings
 
 # keys of a split on the Hub that select its files
 _ORIGIN = ("repository", "revision", "config", "split", "files")
@@ -89,10 +89,11 @@ class Grid:
 
         Names may be spelled in other ways, a recipe in any notation, and the seed without `s`.
         """
-        parts = cell.split(".")
-        if len(parts) != 4:
+        model, _, rest = cell.partition(".")
+        parts = rest.rsplit(".", 2)  # a recipe may have a decimal point
+        if len(parts) != 3:
             return cell
-        model, recipe, target, seed = parts
+        recipe, target, seed = parts
         variants = (*self.study.variants(), *self.study.controls)
         models = {name: self._entry(name) for name in variants}
         targets = {name: self.project.tasks[name] for name in self.study.targets}
@@ -109,14 +110,19 @@ class Grid:
         return None if ARM in model else self.project.models[model]
 
     def recipe_called(self, text: str) -> str | None:
-        """Return the name of the study's recipe that a name or a notation denotes, if any."""
-        if name := spelled(text, self.recipes):
-            return name
+        """Return the name of the study's recipe that a name or a notation denotes, if any.
+
+        Punctuation counts in a recipe, but not in a name: `a+b` is another training than `a-b`.
+        """
+        if text in self.recipes:
+            return text
         try:
             recipe = parse(respelled_recipe(text, self.project.tasks))
         except InputError:
-            return None
-        return next((name for name, known in self.recipes.items() if known == recipe), None)
+            return spelled(text, self.recipes)
+        if all(part.task in self.project.tasks for part in recipe.parts):
+            return next((name for name, known in self.recipes.items() if known == recipe), None)
+        return spelled(text, self.recipes)
 
     def _all_cells(self) -> list[Cell]:
         """Return models x recipes x targets x seeds; a control runs under recipe `none` only."""
@@ -153,7 +159,8 @@ class Grid:
         chains = {
             name: recipe.steps
             for name, recipe in self.recipes.items()
-            if len(recipe.steps) > 1 and len(recipe.parts) == len(recipe.steps)
+            if len(recipe.steps) > 1
+            and all(isinstance(step, Step) and len(step.parts) == 1 for step in recipe.steps)
         }
         runs = dict.fromkeys((cell.model, cell.recipe, cell.seed) for cell in self.cells())
         found = {}
@@ -312,11 +319,14 @@ class Grid:
         owners = [self._task(name) for name in names if self._task(name).family == task.family]
         return tuple((owners or [task])[0].metrics)
 
-    def _chain(self, model: str, steps: Sequence[Step]) -> str:
+    def _chain(self, model: str, steps: Sequence[Step | Merge]) -> str:
         """Return the name of a chain; steps that differ in a task's name only have one name."""
         return "-".join(str(self._renamed(step, model)) for step in steps)
 
-    def _renamed(self, step: Step, model: str) -> Step:
+    def _renamed(self, step: Step | Merge, model: str) -> Step | Merge:
+        if isinstance(step, Merge):
+            renamed = tuple(self._renamed(training, model) for training in step.trainings)
+            return replace(step, trainings=renamed)
         if len(step.parts) > 1:
             return step  # its names tell which parts share a head
         return replace(step, parts=(self._representative(step, model),))
@@ -358,7 +368,7 @@ class Grid:
         for score in self.scores():
             lineage = score.predictions.checkpoint.lineage()
             root = self.root(score.cell.model.partition(ARM)[0])
-            nodes += [node.id for node in lineage[len(root.lineage()) :]]
+            nodes += [node.id for node in lineage[len(root.lineage()) :] if node.parts]
         return len(nodes), len(set(nodes))
 
     @memoised
@@ -383,9 +393,19 @@ class Grid:
         """Return the checkpoint after a recipe's steps; recipes share their first steps."""
         if not recipe.steps:
             return self.root(model.partition(ARM)[0])
-        parent = self.step(model, Recipe(recipe.steps[:-1]), seed)
+        *before, last = recipe.steps
+        parent = self.step(model, Recipe(tuple(before)), seed)
         chain = self._chain(model, recipe.steps)
-        return self._trained(model, chain, parent, recipe.steps[-1], seed)
+        if not isinstance(last, Merge):
+            return self._trained(model, chain, parent, last, seed)
+        merged = [self.step(model, Recipe((*before, one)), seed) for one in last.trainings]
+        if len({node.identity.digest for node in merged}) < len(merged):
+            raise InputError(
+                f"recipe {str(recipe)!r}: two of the merged trainings have the same data and "
+                "settings, so their weights are equal; leave one out"
+            )
+        name = model.partition(ARM)[0]
+        return Checkpoint(name, chain, seed, parent, merged=tuple(merged), scale=last.scale)
 
     def _trained(
         self,
@@ -507,8 +527,9 @@ class Grid:
 
     def _near(self, id: str) -> Artefacts:
         """Return the artefacts of the cells whose coordinates may occur in an id."""
-        model, chain, *rest = [*id.split("."), ""]
-        seeds = {seed for seed in self.study.seeds if f"s{seed}" in rest}
+        model, _, rest = id.partition(".")
+        chain = re.split(r"\.(?![0-9])", rest, maxsplit=1)[0]  # may have a decimal point
+        seeds = {seed for seed in self.study.seeds if f"s{seed}" in rest.split(".")}
         recipes = {name for name, recipe in self.recipes.items() if _on_the_way(chain, recipe)}
 
         def suits(cell: Cell) -> bool:
@@ -523,13 +544,14 @@ class Grid:
 
 def _on_the_way(chain: str, recipe: Recipe) -> bool:
     """Whether a chain of steps may be a beginning of a recipe, or a recipe with a target."""
-    written = str(recipe)
-    return (
-        not recipe.steps
-        or chain == written
-        or chain.startswith(f"{written}-")
-        or written.startswith(f"{chain}-")
-    )
+    if not recipe.steps or chain.startswith(f"{recipe}-"):
+        return True
+    beginnings = {
+        str(Recipe((*recipe.steps[:end], last)))
+        for end, step in enumerate(recipe.steps)
+        for last in (step, *trainings(step))
+    }
+    return chain in beginnings
 
 
 def _expand(scores: Iterable[Score]) -> Artefacts:

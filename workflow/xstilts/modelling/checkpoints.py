@@ -5,7 +5,7 @@ its own task: the next step uses the encoder and draws a new head from the step'
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import nn
 from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
@@ -73,15 +73,24 @@ def check_length(tokenizer, max_length: int, what: str) -> None:
 
 
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Return all weights of a checkpoint, from one safetensors file or several."""
+    """Return all weights of a checkpoint."""
+    return {name: read() for name, read in opened_weights(folder).items()}
+
+
+def opened_weights(folder: Path) -> dict[str, Callable[[], torch.Tensor]]:
+    """Return functions that read the weights of a checkpoint, one by one.
+
+    They are in one safetensors file or several.
+    """
     index = folder / "model.safetensors.index.json"
     if index.exists():
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     else:
         names = ["model.safetensors"]
-    weights: dict[str, torch.Tensor] = {}
+    weights: dict[str, Callable[[], torch.Tensor]] = {}
     for name in names:
-        weights |= load_file(folder / name)
+        file = safe_open(folder / name, framework="pt")
+        weights |= {key: partial(file.get_tensor, key) for key in file.keys()}  # noqa: SIM118
     return weights
 
 
@@ -103,18 +112,24 @@ def fresh_head(
     head, and text-to-text models have no head of a task, so all their weights are kept. A pooler
     is part of the head unless it was pretrained.
     """
-    config = AutoConfig.from_pretrained(folder, **_head_config(labels))
+    config = AutoConfig.from_pretrained(folder, **head_config(labels))
     weights = load_weights(folder)
     head = model_class(config, name)
     if not family(name).MASKED:
-        prefix = f"{head.base_model_prefix}."
-        inside = {key[len(prefix) :]: w for key, w in weights.items() if key.startswith(prefix)}
-        weights = inside or weights
-        if not pretrained_pooler:
-            weights = {key: w for key, w in weights.items() if not key.startswith(POOLER)}
+        weights = encoder_weights(weights, head, pretrained_pooler)
     torch.manual_seed(seed)
     model = head.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
     return _with_forward(model, name)
+
+
+def encoder_weights(
+    weights: Mapping[str, Any], made: type[transformers.PreTrainedModel], pooler: bool
+) -> dict[str, Any]:
+    """Return the weights of a model's encoder by their names in it, with or without the pooler."""
+    prefix = f"{made.base_model_prefix}."
+    inside = {key[len(prefix) :]: w for key, w in weights.items() if key.startswith(prefix)}
+    kept = inside or weights
+    return {key: w for key, w in kept.items() if pooler or not key.startswith(POOLER)}
 
 
 def _with_forward(model: transformers.PreTrainedModel, name: str) -> transformers.PreTrainedModel:
@@ -123,7 +138,8 @@ def _with_forward(model: transformers.PreTrainedModel, name: str) -> transformer
     return model
 
 
-def _head_config(labels: Sequence[str]) -> dict[str, Any]:
+def head_config(labels: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the keys of a model's configuration that describe its head."""
     # always stated: a saved configuration keeps the labels of the previous task
     labels = list(labels) or ["LABEL_0", "LABEL_1"]
     return {

@@ -23,6 +23,7 @@ from xstilts.analyses.answer import Answer, row
 from xstilts.costs import units
 from xstilts.grid.artefacts import Score
 from xstilts.languages.names import language
+from xstilts.recipe import trainings
 from xstilts.report import charts, disagreements, steps
 from xstilts.report.record import Record, compact
 from xstilts.report.view import StudyView, same_data
@@ -107,7 +108,8 @@ def _steps(
     cells: Mapping[str, list],
 ) -> dict[str, Any]:
     """Return the steps as columns, with their branches, costs, settings and curves."""
-    lengths = [len(view.grid.recipes[name].steps) for name in context.recipes]
+    recipes = [view.grid.recipes[name] for name in context.recipes]
+    lengths = [sum(len(trainings(step)) for step in recipe.steps) for recipe in recipes]
     return {
         "nodes": nodes,
         "branches": [[branch.name, branch.uses, branch.nodes] for branch in branches],

@@ -97,13 +97,17 @@ class Record:
     def nodes(self) -> dict[str, list]:
         """Return the columns of checkpoints and predictions, parents first.
 
-        `parent` is a row number; `numbers` of the record maps ids to rows.
+        `parent` is a row number, `merged` those of the trainings that a merge combines; `numbers`
+        of the record maps ids to rows.
         """
         rows: list[dict] = []
         numbers: dict[str, int] = {}
         for step in self.artefacts.checkpoints.values():
             numbers[step.id] = len(rows)
-            rows.append({"parent": step.parent and numbers[step.parent.id], **self._step(step)})
+            above = {"parent": step.parent and numbers[step.parent.id]}
+            if step.merged:
+                above["merged"] = [numbers[node.id] for node in step.merged]
+            rows.append({**above, **self._step(step)})
         for predictions in self.artefacts.predictions.values():
             numbers[predictions.id] = len(rows)
             rows.append(
@@ -222,6 +226,8 @@ def _settings(step: Checkpoint) -> dict:
     """Return the settings of a step, defaults included, and the data of each of its parts."""
     if step.parent is None:
         return {"origin": _values(step.origin), "data": [data.id for data in step.texts]}
+    if step.merged:
+        return {"merged": [node.chain for node in step.merged], "scale": step.scale or "mean"}
     return {
         "train": _values(step.settings),
         "parts": [

@@ -82,10 +82,11 @@ def uses(nodes: Columns, cells: Columns) -> list[Use]:
 
 
 def _lineage(nodes: Columns, node: int | None) -> list[int]:
-    """The steps from the initial model to this one."""
+    """All steps from the initial model to this one; a merge needs those that it combines."""
     steps = []
     while node is not None:
         steps.append(node)
+        steps += reversed((nodes["merged"][node] if "merged" in nodes else None) or [])
         node = nodes["parent"][node]
     return steps[::-1]
 
@@ -99,8 +100,10 @@ def _name(nodes: Columns, node: int, label: Callable[[str], str]) -> str:
         return ": ".join(dict.fromkeys([model, origin]))
     pretraining = chain.startswith(_PRETRAINING)
     step = chain.removeprefix(_PRETRAINING) if pretraining else chain.split("-")[-1]
-    parts = [re.sub(f"^{TASK}", lambda task: label(task[0]), part) for part in step.split("+")]
-    return f"{'pretraining: ' * pretraining}{' + '.join(parts)}"
+    pieces = re.split("([+|])", step)
+    parts = [re.sub(f"^{TASK}", lambda task: label(task[0]), piece) for piece in pieces]
+    kind = "pretraining: " if pretraining else "merge: " * (nodes["phase"][node] == "merge")
+    return kind + " ".join(parts)
 
 
 def _describe(

@@ -14,6 +14,7 @@ from xstilts.config.resources import Needs
 from xstilts.config.schema import ARM, Task
 from xstilts.config.settings import SETTINGS, Overrides
 from xstilts.grid.grid import Grid
+from xstilts.recipe import Merge, Step, trainings
 from xstilts.store import paths
 
 PACKAGE = Path(identity.__file__).parent
@@ -99,16 +100,22 @@ def labels(grid: Grid) -> dict[str, str]:
         model, _, arm = name.partition(ARM)
         named[name] = f"{named.get(model, model)}, {named[ARM + arm]}"
     for name, recipe in grid.recipes.items():
-        steps = [
-            " + ".join(
-                str(part).replace(part.task, named.get(part.task, part.task), 1)
-                for part in step.parts
-            )
-            for step in recipe.steps
-        ]
-        if steps and name == str(recipe):
-            named[name] = ", then ".join(steps)
+        if recipe.steps and name == str(recipe):
+            named[name] = ", then ".join(_step_label(step, named) for step in recipe.steps)
     return named
+
+
+def _step_label(step: Step | Merge, named: Mapping[str, str]) -> str:
+    """Return a step of a recipe with the labels of its tasks."""
+    labels = " | ".join(
+        " + ".join(
+            str(part).replace(part.task, named.get(part.task, part.task), 1)
+            for part in training.parts
+        )
+        for training in trainings(step)
+    )
+    scale = step.scale if isinstance(step, Merge) else None
+    return labels if scale is None else f"{labels} ~{scale}"
 
 
 def notes(grid: Grid) -> list[str]:

@@ -21,6 +21,7 @@ from xstilts.store.about import About
 _DIGEST = re.compile("[0-9a-f]{12}|[0-9a-f]{64}")
 _INPUTS = {  # key of an artefact's content -> what its digests stand for
     "parent": "parent checkpoint",
+    "merged": "merged checkpoint",
     "checkpoint": "checkpoint",
     "head": "checkpoint with the head",
     "predictions": "prediction",

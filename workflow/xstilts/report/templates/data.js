@@ -213,14 +213,16 @@ function examplesOf(t, over) {
 /* ------------------------------------------------------------------- steps and their costs */
 const N = D.nodes,
   nodeCount = N.id.length;
-const lineage = (node) => (node === null ? [] : [...lineage(N.parent[node]), node]);
+/** All steps before a step, and itself; a merge needs the steps that it combines. */
+const lineage = (node) =>
+  node === null ? [] : [...lineage(N.parent[node]), ...(N.merged?.[node] ?? []), node];
 const column = (name, node) => N[name]?.[node] ?? null;
 /** A cell's steps: those of its recipe, the target's training if any, and the prediction. */
 function stepsOf(cell) {
   const nodes = lineage(D.cells.predictions[cell]),
     trained = nodes.filter((n) => N.phase[n] === "train" && !N.chain[n].startsWith("pretrain-"));
   const written = D.written[D.recipes[D.cells.recipe[cell]]],
-    count = written === BASELINE ? 0 : written.split("-").length;
+    count = written === BASELINE ? 0 : written.split(/[-|]/).length;
   return {
     recipe: trained.slice(0, count),
     target: trained.slice(count),
