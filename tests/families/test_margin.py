@@ -51,15 +51,14 @@ def test_pairs_equal_a_brute_force_for_any_blocks(sizes, monkeypatch):
     foreign, english = (np.abs(unit(random, size)) for size in sizes)
     expected = brute_force(foreign, english, 4)
     for queries, index in ((1000, 1000), (7, 5), (1, 3)):
-        monkeypatch.setattr(mine, "_QUERIES", queries)
-        monkeypatch.setattr(mine, "_INDEX", index)
+        monkeypatch.setitem(mine._BLOCKS, "cpu", (queries, index))
         found = mine.margin_pairs(foreign, english, 4)
         assert [pair[:2] for pair in found] == [pair[:2] for pair in expected]
         assert [pair[2] for pair in found] == pytest.approx([pair[2] for pair in expected], 1e-5)
 
 
 def test_nearest_finds_the_best_in_every_block(monkeypatch):
-    monkeypatch.setattr(mine, "_INDEX", 4)
+    monkeypatch.setitem(mine._BLOCKS, "cpu", (2048, 4))
     random = np.random.default_rng(1)
     queries, index = unit(random, 11), unit(random, 23)
     scores, positions = mine.nearest(queries, index, 3)

@@ -1,7 +1,5 @@
 """mine: the nearest sentence is chosen; of equals, the first."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -55,17 +53,53 @@ def test_the_first_of_equals_is_chosen(tmp_path):
     assert {p["prediction"] for p in found} == {"f2"}, "the first of the foreign side"
 
 
-def test_embeddings_follow_layer_and_pooling(tokenizer):
-    hidden = [torch.full((2, 3, 4), float(layer)) for layer in range(3)]
-    hidden[1][0] = torch.arange(12.0).view(3, 4)
+def test_embeddings_follow_the_pooling():
+    output = {"hidden_state": torch.arange(24.0).view(2, 3, 4)}
     batch = {"attention_mask": torch.tensor([[1, 1, 0], [1, 1, 1]])}
-    output = SimpleNamespace(hidden_states=hidden)
-    first, second = mine.outputs(output, batch, Predict(layer=1))
-    assert first.tolist() == [2, 3, 4, 5]
-    assert second.tolist() == [1, 1, 1, 1]
-    assert mine.outputs(output, batch, Predict())[0].tolist() == [2] * 4
-    of_first = mine.outputs(output, batch, Predict(layer=1, pooling="first"))
-    assert [vector.tolist() for vector in of_first] == [[0, 1, 2, 3], [1, 1, 1, 1]]
+    mean = mine.outputs(output, batch, Predict())
+    assert [vector.tolist() for vector in mean] == [[2, 3, 4, 5], [16, 17, 18, 19]]
+    first = mine.outputs(output, batch, Predict(pooling="first"))
+    assert [vector.tolist() for vector in first] == [[0, 1, 2, 3], [12, 13, 14, 15]]
+
+
+def stable_order(values, count):
+    """Return the columns of the largest values per row, of equals the first."""
+    return np.argsort(-values, axis=1, kind="stable")[:, :count]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_of_equals_the_first_for_any_blocks(seed, monkeypatch):
+    random = np.random.default_rng(seed)
+    queries, index, size = random.integers(1, 40, 3)
+    # few whole numbers: products are exact, and most of them are equal
+    left, right = (
+        random.integers(-1, 2, (count, size)).astype(np.float32) for count in (queries, index)
+    )
+    count = int(random.integers(1, 8))
+    monkeypatch.setitem(mine._BLOCKS, "cpu", tuple(map(int, random.integers(1, 12, 2))))
+    (scores, columns), (back_scores, back) = mine.nearest_both(left, right, count)
+    products = left @ right.T
+    assert (columns == stable_order(products, count)).all()
+    assert (back == stable_order(products.T, count)).all()
+    assert (scores == np.take_along_axis(products, columns, 1)).all()
+    assert (back_scores == np.take_along_axis(products.T, back, 1)).all()
+    for found, expected in zip(mine.nearest(left, right, count), (scores, columns), strict=True):
+        assert (found == expected).all()
+
+
+def test_equal_vectors_of_real_size_are_ties():
+    random = np.random.default_rng(1)
+    index = mine.normalise(random.normal(size=(2500, 1024)).astype(np.float32))
+    queries = index[::9].copy()
+    index[2100:] = index[:400]  # repeated in another block
+    _, columns = mine.nearest(queries, index, 1)
+    assert columns[:, 0].tolist()[:200] == list(range(0, 1800, 9))
+
+
+def test_an_array_is_normalised_in_place():
+    vectors = np.array([[3, 4], [0, 2]], np.float32)
+    assert mine.normalise(vectors) is vectors
+    assert vectors == pytest.approx(np.array([[0.6, 0.8], [0, 1]]))
 
 
 def test_sentences_of_the_lab(tokenizer, rows):

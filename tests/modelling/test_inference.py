@@ -1,5 +1,6 @@
 """Prediction: independent of the single examples in the batch."""
 
+import numpy as np
 import pytest
 
 from tests.tiny_project import TASK_OF
@@ -39,7 +40,7 @@ def test_predictions_do_not_depend_on_the_batch(root, rows, bert, monkeypatch, m
         return inference.predict_rows(built, tokenizer, module, rows, labels, ENCODE, Predict())
 
     together = predict(data)
-    monkeypatch.setattr(inference, "TOKENS_PER_BATCH", 1)
+    monkeypatch.setitem(inference.TOKENS_PER_BATCH, "cpu", 1)
     alone = predict(data[::-1])
     expected = [row["id"] for row in data if row.get("side") != "foreign"]
     assert [prediction["id"] for prediction in together] == expected
@@ -53,15 +54,25 @@ def test_predictions_do_not_depend_on_the_batch(root, rows, bert, monkeypatch, m
     )
 
 
-def test_batches_are_bounded_and_complete(monkeypatch):
-    monkeypatch.setattr(inference, "TOKENS_PER_BATCH", 100)
+def test_batches_are_bounded_and_complete():
     features = [{"input_ids": [0] * (1 + number * 7 % 60)} for number in range(50)]
     features.append({"input_ids": [0] * 500})
-    batches = inference.batches_of(features)
+    batches = inference.batches_of(features, 100)
     assert sorted(number for batch in batches for number in batch) == list(range(51))
     for batch in batches:
-        longest = max(len(features[number]["input_ids"]) for number in batch)
-        assert len(batch) * longest <= 100 or len(batch) == 1
+        lengths = [len(features[number]["input_ids"]) for number in batch]
+        assert len(batch) * max(lengths) <= 100 or len(batch) == 1
+        assert min(lengths) >= 0.8 * max(lengths)
+
+
+def test_few_short_sentences_are_padded_little():
+    random = np.random.default_rng(1)
+    lengths = (3 + random.gamma(2, 10, 200)).astype(int)  # such as a treebank's
+    features = [{"input_ids": [0] * length} for length in lengths]
+    padded = sum(
+        max(lengths[batch]) * len(batch) for batch in inference.batches_of(features, 16384)
+    )
+    assert padded < 1.15 * lengths.sum()
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -10,7 +10,7 @@ from tests.real_classes import KINDS, TASK, grid, predictions_of, trained
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.families import family
-from xstilts.modelling import checkpoints
+from xstilts.modelling import checkpoints, inference
 from xstilts.recipe import Recipe, parse
 from xstilts.stages import predict, train
 
@@ -152,3 +152,26 @@ def test_an_encoder_unusable_alone_is_named(model_type):
     config = transformers.AutoConfig.for_model(model_type)
     with pytest.raises(InputError, match=f"model_type '{model_type}': transformers has no encoder"):
         checkpoints.model_class(config, "classify")
+
+
+@pytest.mark.parametrize("model", list(KINDS))
+def test_layers_above_the_wanted_one_are_not_computed(published, model):
+    folder = Path(published.root(model).path)
+    built = checkpoints.load_trained(folder, "mine")
+    ids = torch.tensor([[5, 6, 7, 8], [9, 8, 7, 6]])
+    batch = {"input_ids": ids, "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])}
+    with torch.inference_mode():
+        complete = built(**batch, output_hidden_states=True).hidden_states
+        calls = []
+        for layer in inference.layers_of(built):
+            layer.register_forward_hook(lambda *_: calls.append(1))
+        for number, expected in enumerate(complete):
+            calls.clear()
+            state = inference.hidden_state(built, number, **batch)["hidden_state"]
+            assert torch.equal(state, expected)
+            assert len(calls) == number
+            negative = inference.hidden_state(built, number - len(complete), **batch)
+            assert torch.equal(negative["hidden_state"], expected)
+    for layer in (len(complete), -len(complete) - 1):
+        with pytest.raises(InputError, match=f"predict.layer is {layer}, .* layers 0 to 2"):
+            inference.hidden_state(built, layer, **batch)

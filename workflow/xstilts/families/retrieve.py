@@ -8,7 +8,7 @@ answers in the batch. Rows with a question also hold its answer; rows without ar
 
 from xstilts import metrics
 from xstilts.families import Shown, features_of, mean_of_tokens, pad
-from xstilts.families.mine import nearest
+from xstilts.families.mine import Selected, nearest, normalise
 
 COLUMNS = {"id": str, "question": str, "text": str, "context": str, "matches": list[str]}
 MODEL = "AutoModel"
@@ -16,6 +16,7 @@ SETTINGS = frozenset({"max_question_length"})
 TOKENS = 200
 WHOLE_BATCH = True
 ALONE = True
+VECTORS = True
 CANDIDATES = True
 CATEGORY = "Answer retrieval"
 _SCALE = 20.0  # scales the cosines in the softmax, as in sentence-transformers' ranking loss
@@ -131,15 +132,10 @@ def outputs(output, batch, settings):
 
 def decode(rows, features, embeddings, labels, settings):
     """Return, per question, the ids of the best candidates by cosine, best first."""
-    import numpy as np
-
-    vectors = np.stack(embeddings)
-    vectors /= np.linalg.norm(
-        vectors, axis=1, keepdims=True
-    )  # in place: a million vectors take gigabytes
+    vectors = normalise(embeddings)
     questions = [number for number, row in enumerate(rows) if row["question"]]
     candidates = [number for number, row in enumerate(rows) if not row["question"]]
-    _, ranked = nearest(vectors[questions], vectors[candidates], _RANKED)
+    _, ranked = nearest(Selected(vectors, questions), Selected(vectors, candidates), _RANKED)
     return [
         {"id": rows[number]["id"], "prediction": [rows[candidates[n]]["id"] for n in best]}
         for number, best in zip(questions, ranked, strict=True)
