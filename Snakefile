@@ -29,6 +29,7 @@ include: "workflow/rules/fetch.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/predict.smk"
+include: "workflow/rules/together.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/study.smk"
 
@@ -58,7 +59,7 @@ onstart:
     if PROBLEMS:  # before the first job, instead of in the log of one of them
         raise WorkflowError("\n".join(PROBLEMS))
     if PLANNING:
-        this_run.start(VIEW, keep_snapshots=bool(RESOURCES.earlier))
+        this_run.start(VIEW, SHARED, keep_snapshots=bool(RESOURCES.earlier))
     if PLANNING and workflow.local_exec and not DEPLOYMENT:
         fork_server.start()
 

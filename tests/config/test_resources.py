@@ -116,3 +116,20 @@ def test_train_options_change_no_result():
         "--micro-batch 4 --processes 2 --nodes 1"
     )
     assert jobs.train_options(SimpleNamespace(node="b.x")) == ""
+
+
+def test_a_shared_job_asks_for_one_gpu():
+    needs = ModelNeeds(gpu=1, cells_per_gpu=4, mem_mb=1000, threads=2, runtime=60)
+    jobs = JobResources({"a": needs}, Site(), {"a.x": "7", "a.y": "5", "a.z": "9"})
+    asked = {
+        name: value(SimpleNamespace(), 2)
+        for name, value in jobs.shared(
+            "train", "train_together_1", "a", ["a.x", "a.y", "a.w"]
+        ).items()
+    }
+    assert (asked["gpu"], asked["mem_mb"], asked["runtime"]) == (1, 3 * 2 * 1000, 2 * 60)
+    assert jobs.threads_of("train", "a", 3) == 6
+    assert jobs.options("train", "a") == "--threads 2 "
+    first = jobs.shared("train", "train_together_1", "a", ["a.x", "a.y", "a.w"])["slurm_extra"]
+    assert first(SimpleNamespace(), 1).endswith(" --dependency=afterany:5:7")
+    assert "--dependency" not in first(SimpleNamespace(), 2)

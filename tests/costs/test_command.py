@@ -88,6 +88,13 @@ def test_plan_before_any_run(study, capsys):
     assert train.split()[1:4] == ["10", "0", "10"]
 
 
+def test_plan_says_what_it_does_not_price(study, capsys):
+    entries = dict(MODELS, xlmr=MODELS["xlmr"] | {"resources": {"gpu": 1, "cells_per_gpu": 2}})
+    Path("config/models/all.yaml").write_text(yaml.safe_dump(entries))
+    assert run(study) == 0
+    assert "cells_per_gpu is not priced for xlmr" in " ".join(capsys.readouterr().out.split())
+
+
 def test_plan_after_a_part_of_the_run(study, capsys):
     measure(study, "xlmr.none.nli")
     assert run(study, "--gpus", "2") == 0

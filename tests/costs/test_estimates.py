@@ -95,6 +95,19 @@ def test_gpu_jobs_are_not_scaled_from_cpu_jobs():
     assert faster < estimate(grid, gpu="v100")[on_gpu.id].seconds
 
 
+def test_sharing_a_gpu_is_priced_by_measurement():
+    models = {**GRID.project.models}
+    needs = ModelNeeds(gpu=1, cells_per_gpu=4)
+    models["xlmr"] = models["xlmr"].model_copy(update={"resources": needs})
+    grid = Grid(GRID.project.model_copy(update={"models": models}))
+    first, second = step("none"), step("none", seed=2)
+    alone = estimate(grid, {first.id: Cost(100, 1)})[second.id]
+    assert (alone.seconds, alone.cells) == (pytest.approx(100), 1)  # not priced
+    shared = estimate(grid, {first.id: Cost(40, 1, cells=4)})[second.id]
+    assert (shared.seconds, shared.cells) == (pytest.approx(40), 4)
+    assert estimate(GRID, {first.id: Cost(40, 0, cells=4)})[second.id].source == ESTIMATED
+
+
 def test_prepared_rows_override_stated_rows():
     [data] = step("none").parts[0].train
     estimator = Estimator(GRID.project, TABLE)

@@ -56,6 +56,19 @@ def test_lines_are_summed_and_gpus_counted():
     assert cost.source == measured.MEASURED
 
 
+def test_a_shared_gpu_is_counted_once():
+    step = first_step()
+    make(step)
+    benchmark = measured.Benchmark(1800, 4)
+    step.job.benchmark.parent.mkdir(parents=True)
+    step.job.benchmark.write_text(benchmark.text())
+    assert measured.Benchmark.read(step.job.benchmark) == benchmark
+    entry = GRID.project.models["xlmr"].model_copy(update={"resources": ModelNeeds(gpu=1)})
+    project = GRID.project.model_copy(update={"models": {**GRID.project.models, "xlmr": entry}})
+    cost = measured.read(project, [step]).costs[step.id]
+    assert (cost.gpu_hours, cost.cells) == (0.5, 4)
+
+
 def test_interrupted_attempts_of_a_training_count():
     step = first_step()
     make(step)

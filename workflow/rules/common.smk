@@ -5,6 +5,7 @@ determines its content, so an existing file is current and inputs are ancient();
 runs and retries the jobs of missing files. `{node}` is an artefact's id and has no other meaning.
 """
 
+import functools
 import gc
 import os
 import sys
@@ -12,11 +13,12 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from xstilts import fork_server, store
+from xstilts import devices, fork_server, store
 from xstilts.config.project import PACKAGE_CONFIG, read_site
 from xstilts.config.resources import JobResources
 from xstilts.errors import InputError
 from xstilts.grid.dag import GOALS, Requests
+from xstilts.grid.sharing import SharedJobs
 from xstilts.grid.state import open_rules, open_study, use_this_installation
 from xstilts.report.view import StudyView
 from xstilts.status import run as this_run
@@ -72,10 +74,17 @@ except InputError as error:
 VIEW = StudyView(GRID)
 SNAPSHOT = VIEW.snapshot if PLANNING else Path(RUN_SNAPSHOT or VIEW.snapshot)
 REQUESTS = Requests(GRID, PLANNING, everything)
+# Also of a run without jobs: a job's process has the rules of its run.
+SHARED_FILE = os.environ.get("XSTILTS_SHARED", "")
+SHARED = (
+    REQUESTS.shared_jobs()
+    if PLANNING
+    else SharedJobs.read(Path(SHARED_FILE)) if SHARED_FILE else SharedJobs()
+)
 RESOURCES = JobResources(
     {name: model.resources for name, model in GRID.project.models.items()},
     SITE,
-    queued_jobs(Path.cwd()) if PLANNING else {},
+    queued_jobs(Path.cwd(), SharedJobs.by_comment()) if PLANNING else {},
 )
 if PLANNING:
     this_run.quieten(logger)
@@ -89,9 +98,25 @@ def command(stage):
     return f"exec python -m xstilts {stage} --study {SNAPSHOT} --log {{log:q}} "
 
 
-def inputs(group):
-    """The input function of a rule whose `node` is an artefact of a group."""
-    return lambda wildcards: ancient(REQUESTS.inputs(group, wildcards.node))
+def inputs(group, ids=None):
+    """The input function of a rule that makes artefacts of a group: `ids`, else its `node`."""
+
+    def files(wildcards):
+        offer_gpus()
+        return ancient(REQUESTS.inputs(group, ids or [wildcards.node]))
+
+    return files
+
+
+@functools.cache
+def offer_gpus():
+    """Let the jobs of this machine share its GPUs out; at most as many as `--resources gpu=N` say.
+
+    The executor is known after parsing, and the scheduler copies the resources after the inputs.
+    """
+    if PLANNING and workflow.local_exec:
+        stated = workflow.global_resources.get("gpu")
+        workflow.register_resource("gpu", devices.offer(stated and stated.value))
 
 
 def labels(wildcards):

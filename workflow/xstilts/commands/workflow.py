@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xstilts import store
+from xstilts import devices, store
 from xstilts.commands import Command, log, open_grid, whole
+from xstilts.config.resources import Needs, Site, amount
 from xstilts.errors import InputError, Stopped
 from xstilts.modelling import distributed
 from xstilts.store import locks
@@ -51,13 +52,15 @@ def initialise(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace
 def train(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
     """Train the step, in several processes if the options ask for them."""
     if options.processes > 1 and not distributed.started():
-        distributed.launch(options.processes, options.nodes, sys.argv[1:])
+        with devices.taken(options.processes):
+            distributed.launch(options.processes, options.nodes, sys.argv[1:])
         return
-    _prepare_torch(options.threads)
-    _require_gpu(artefacts[0], grid)
-    from xstilts.stages import train
+    with devices.taken(_gpus(artefacts[0], grid)):
+        _prepare_torch(options.threads)
+        _require_gpu(artefacts[0], grid)
+        from xstilts.stages import train
 
-    train.run(artefacts[0], options.micro_batch, options.save_every)
+        train.run(artefacts[0], options.micro_batch, options.save_every)
 
 
 def merge(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
@@ -70,11 +73,12 @@ def merge(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> 
 
 def predict(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
     """Predict the target task in all languages."""
-    _prepare_torch(options.threads)
-    _require_gpu(artefacts[0], grid)
-    from xstilts.stages import predict
+    with devices.taken(_gpus(artefacts[0], grid)):
+        _prepare_torch(options.threads)
+        _require_gpu(artefacts[0], grid)
+        from xstilts.stages import predict
 
-    predict.run(artefacts[0])
+        predict.run(artefacts[0])
 
 
 def score(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
@@ -96,7 +100,7 @@ def add_ids(parser: ArgumentParser) -> None:
 
 def add_training(parser: ArgumentParser) -> None:
     """Add the options of `train`."""
-    add_id(parser)
+    add_ids(parser)
     add = partial(parser.add_argument, type=whole(), metavar="N")
     add("--micro-batch", help="examples in memory at a time (default: the whole batch)")
     add("--processes", default=1, help="processes, each with its own GPU (default: 1)")
@@ -107,7 +111,7 @@ def add_training(parser: ArgumentParser) -> None:
 
 def add_prediction(parser: ArgumentParser) -> None:
     """Add the options of `predict`."""
-    add_id(parser)
+    add_ids(parser)
     _add_threads(parser)
 
 
@@ -119,6 +123,20 @@ def _add_threads(parser: ArgumentParser) -> None:
         metavar="N",
         help="processor threads; results are bit-identical only with 1 (default: 1)",
     )
+
+
+def make_each(group: str, work: Work, options: Namespace) -> None:
+    """Make an artefact, or several at the same time by a process for each on one GPU."""
+    if len(options.id) == 1:
+        make(group, work, options)
+        return
+    from xstilts.commands import together
+
+    grid = open_grid(options)
+    artefacts = _artefacts(grid, group, options)
+    signal.signal(signal.SIGTERM, _stop)
+    with devices.taken(_gpus(artefacts[0], grid)):
+        together.run(artefacts, sys.argv[1:])
 
 
 def make(group: str, work: Work, options: Namespace) -> None:
@@ -217,6 +235,15 @@ def _prepare_torch(threads: int = 1) -> None:
     transformers.logging.disable_progress_bar()
 
 
+def _gpus(artefact: "Artefact", grid: "Grid") -> int:
+    """Return the GPUs that a job takes on a machine without SLURM; 1 if its model states none."""
+    from xstilts.grid.artefacts import model_of
+
+    default = Site(phases={"train": Needs(gpu=1), "predict": Needs(gpu=1)})
+    needs = grid.project.models[model_of(artefact)].resources
+    return amount("gpu", artefact.identity.phase, needs, default)
+
+
 def _require_gpu(artefact: "Artefact", grid: "Grid") -> None:
     """Raise InputError if torch cannot use this node's GPU: the job would take weeks without."""
     import torch
@@ -247,6 +274,11 @@ _PHASES = (  # work, kind of artefact, help, function that adds the options
     (score, "scores", "score the predictions of a cell", add_id),
 )
 COMMANDS = tuple(
-    Command(work.__name__, help, partial(make, kind, work), add_arguments)
+    Command(
+        work.__name__,
+        help,
+        partial(make_each if work in (train, predict) else make, kind, work),
+        add_arguments,
+    )
     for work, kind, help, add_arguments in _PHASES
 )

@@ -3,7 +3,7 @@
 They change no result, so they are not part of an artefact's identity.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -45,6 +45,12 @@ class ModelNeeds(Needs):
     nodes: int = Field(
         1, gt=0, description="Nodes of a cluster for the GPUs of a training, equally many on each."
     )
+    cells_per_gpu: int = Field(
+        1,
+        gt=0,
+        description="Trainings, or predictions, that one job runs at the same time on one GPU. "
+        "Memory and processors of the job are those of one, times their number.",
+    )
     predict: Needs = Field(Needs(), description="The same keys, for prediction jobs.")
 
     @model_validator(mode="after")
@@ -53,6 +59,14 @@ class ModelNeeds(Needs):
             raise ValueError(
                 f"gpu: {self.gpu or 0}, expected a multiple of nodes ({self.nodes}) with at least "
                 "two on each"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shared_gpu(self) -> "ModelNeeds":
+        if self.cells_per_gpu > 1 and self.gpu != 1:
+            raise ValueError(
+                f"cells_per_gpu: {self.cells_per_gpu} needs gpu: 1; expected it next to it"
             )
         return self
 
@@ -97,9 +111,14 @@ _DEFAULTS: dict[Phase, Needs] = {
 
 
 def amount(
-    resource: str, phase: Phase, model: ModelNeeds | None, site: Site, attempt: int = 1
+    resource: str,
+    phase: Phase,
+    model: ModelNeeds | None,
+    site: Site,
+    attempt: int = 1,
+    cells: int = 1,
 ) -> int:
-    """Return the amount of a resource for an attempt of a job.
+    """Return the amount of a resource for an attempt of a job, which runs `cells` processes.
 
     The model's resources for trainings and predictions take precedence over the site's resources
     for the phase, and these over the defaults.
@@ -114,6 +133,8 @@ def amount(
     )
     if (resource, phase) == ("gpu", "predict"):
         return min(found, 1)
+    if resource in ("mem_mb", "threads"):
+        found *= cells
     if resource not in Limits.model_fields:
         return found
     most = getattr(site.limits, resource)
@@ -121,7 +142,7 @@ def amount(
 
 
 def request(
-    phase: Phase, model: ModelNeeds | None, site: Site, attempt: int = 1
+    phase: Phase, model: ModelNeeds | None, site: Site, attempt: int = 1, cells: int = 1
 ) -> dict[str, int | str | None]:
     """Return a job's resources by the names of Snakemake's SLURM plugin; None leaves it to SLURM.
 
@@ -131,7 +152,7 @@ def request(
     gpus = amount("gpu", phase, model, site)
     nodes = model.nodes if model and phase == "train" else 1
     found: dict[str, int | str | None] = {
-        "mem_mb": amount("mem_mb", phase, model, site, attempt),
+        "mem_mb": amount("mem_mb", phase, model, site, attempt, cells),
         "runtime": amount("runtime", phase, model, site, attempt),
         "slurm_account": site.account,
         "slurm_partition": site.partitions.gpu if gpus else site.partitions.cpu,
@@ -160,7 +181,8 @@ def slurm_comment(rule: str, node: str) -> str:
 class JobResources:
     """Resources of the jobs of a study's models at a site.
 
-    `earlier` are jobs that SLURM still has of a run that ended without them: comment -> number.
+    `earlier` are jobs that SLURM still has of a run that ended without them: their numbers by
+    comment, and by the ids of what they make.
     """
 
     def __init__(
@@ -171,8 +193,10 @@ class JobResources:
         self.earlier = earlier or {}
         self.request = cache(self._request)
 
-    def _request(self, phase: Phase, model: str, attempt: int) -> dict[str, int | str | None]:
-        return request(phase, self.models.get(model), self.site, attempt)
+    def _request(
+        self, phase: Phase, model: str, attempt: int, cells: int = 1
+    ) -> dict[str, int | str | None]:
+        return request(phase, self.models.get(model), self.site, attempt, cells)
 
     def _model_of(self, wildcards: Any) -> str:
         """Name of the model of a job, from its wildcard `node`; empty for data."""
@@ -194,31 +218,62 @@ class JobResources:
         keywords["slurm_extra"] = self._sbatch_options(phase, rule or phase)
         return {name: value for name, value in keywords.items() if value is not None}
 
+    def shared(self, phase: Phase, rule: str, model: str, ids: Sequence[str]) -> dict[str, Any]:
+        """Return the resources of a rule whose job makes artefacts by a process each on one GPU."""
+
+        def asked(name: str) -> Callable[..., int | str | None]:
+            return lambda wildcards, attempt: self.request(phase, model, attempt, len(ids))[name]
+
+        def options(wildcards: Any, attempt: int) -> str:
+            stated = str(self.request(phase, model, attempt)["slurm_extra"])
+            return stated + self._after(attempt, [slurm_comment(rule, ""), *ids])
+
+        first = self.request(phase, model, 1, len(ids))
+        keywords = {name: asked(name) for name, value in first.items() if value is not None}
+        return keywords | {"slurm_extra": options}
+
     def _asked(self, phase: Phase, name: str) -> Callable[..., int | str | None]:
         return lambda wildcards, attempt: self.request(phase, self._model_of(wildcards), attempt)[
             name
         ]
 
     def _sbatch_options(self, phase: Phase, rule: str) -> Callable[..., str]:
-        """Options of sbatch; a first attempt waits for an earlier job that makes the same."""
+        """Options of sbatch."""
 
         def options(wildcards: Any, attempt: int) -> str:
-            comment = slurm_comment(rule, _node(wildcards))
-            stated = self.request(phase, self._model_of(wildcards), attempt)["slurm_extra"]
-            earlier = self.earlier.get(comment) if attempt == 1 else None
-            return f"{stated} --dependency=afterany:{earlier}" if earlier else str(stated)
+            node = _node(wildcards)
+            stated = str(self.request(phase, self._model_of(wildcards), attempt)["slurm_extra"])
+            return stated + self._after(attempt, [slurm_comment(rule, node), node])
 
         return options
 
+    def _after(self, attempt: int, names: Sequence[str]) -> str:
+        """Return the option by which a first attempt waits for earlier jobs that make the same."""
+        numbers = {self.earlier[name] for name in names if name in self.earlier}
+        if attempt > 1 or not numbers:
+            return ""
+        return f" --dependency=afterany:{':'.join(sorted(numbers))}"
+
     def threads(self, phase: Phase) -> Callable[[Any], int]:
         """Return the function for a job's processors; of each process, if several train."""
-        return lambda wildcards: amount(
-            "threads", phase, self.models.get(self._model_of(wildcards)), self.site
-        )
+        return lambda wildcards: self.threads_of(phase, self._model_of(wildcards))
+
+    def threads_of(self, phase: Phase, model: str, cells: int = 1) -> int:
+        """Return the processors of a job of a model that runs `cells` processes."""
+        return amount("threads", phase, self.models.get(model), self.site, cells=cells)
+
+    def options(self, phase: Phase, model: str) -> str:
+        """Return the options of each process of a shared job."""
+        threads = f"--threads {self.threads_of(phase, model)}"
+        return f"{threads} {self.train_options_of(model)}" if phase == "train" else threads
 
     def train_options(self, wildcards: Any) -> str:
         """Return the options of a training command that do not change its result."""
-        needs = self.models[self._model_of(wildcards)]
+        return self.train_options_of(self._model_of(wildcards))
+
+    def train_options_of(self, model: str) -> str:
+        """Return these options for a model."""
+        needs = self.models[model]
         options = {"micro-batch": needs.micro_batch}
         if (needs.gpu or 0) > 1:
             options |= {"processes": needs.gpu, "nodes": needs.nodes}

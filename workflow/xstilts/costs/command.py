@@ -39,7 +39,7 @@ from xstilts.costs.measured import Evidence
 from xstilts.costs.units import count, duration, hours, percent, size
 from xstilts.errors import InputError, spelled
 from xstilts.grid import state
-from xstilts.grid.artefacts import Artefact, Cell
+from xstilts.grid.artefacts import Artefact, Cell, cells_of, model_of
 from xstilts.grid.grid import Grid
 from xstilts.results.score_file import ScoreFile
 from xstilts.results.statistics import run_variance
@@ -257,6 +257,12 @@ def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console:
                 f"{hardware.peak[precision]:g} TFLOP/s. "
                 "All assumptions: xstilts/costs/hardware.yaml",
             )
+    if alone := shared_but_not_measured(plan):
+        _say(
+            console,
+            f"cells_per_gpu is not priced for {', '.join(alone)}: no job of theirs that shared a "
+            "GPU was measured; the times are those of jobs with a GPU of their own",
+        )
     used = {d.id: d for a in plan.to_do for d in _data(a)}.values()
     unknown = Counter(
         f"{data.task} {data.split}"
@@ -270,6 +276,14 @@ def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console:
         )
         rows = ", ".join(f"{n:,.0f} of {s}" for s, n in estimator.table.assumptions.rows.items())
         _say(console, f"Unknown numbers of rows, assumed to be {rows}: {names}")
+
+
+def shared_but_not_measured(plan: Plan) -> list[str]:
+    """Return the models whose missing jobs will share a GPU, but are priced as if they did not."""
+    computing = [a for a in plan.to_do if a.identity.phase in COMPUTING]
+    project = plan.grid.project
+    names = (model_of(a) for a in computing if plan.costs[a.id].cells != cells_of(a, project))
+    return list(dict.fromkeys(names))
 
 
 def _is_estimated(plan: Plan, artefact: Artefact) -> bool:

@@ -30,6 +30,7 @@ from xstilts.grid.artefacts import (
     Predictions,
     Score,
     TrainPart,
+    cells_of,
     gpus_of,
     model_of,
 )
@@ -104,7 +105,7 @@ class Estimator:
         for artefact in artefacts:
             if cost := evidence.costs.get(artefact.id):
                 work, rows = self.work(artefact, evidence), self.held(artefact, evidence)
-                references.add(_groups(artefact, cost.gpus), work, rows, cost)
+                references.add(_groups(artefact, cost.gpus, cost.cells), work, rows, cost)
         sharers = Counter(artefact.job.benchmark for artefact in artefacts)
         return {
             artefact.id: evidence.costs.get(artefact.id)
@@ -126,9 +127,13 @@ class Estimator:
         self, artefact: Artefact, evidence: Evidence, references: "_References", sharers: int
     ) -> Cost:
         asked = gpus_of(artefact, self.project)
-        groups = _groups(artefact, asked)
+        cells = cells_of(artefact, self.project)
+        groups = _groups(artefact, asked, cells)
         work, rows = self.work(artefact, evidence), self.held(artefact, evidence)
         group = references.nearest(groups)
+        if not group and cells > 1:  # what sharing a GPU saves is only known from a measurement
+            cells, groups = 1, _groups(artefact, asked)
+            group = references.nearest(groups)
         if group:
             key, source = group
             fixed, rate = references.line(key)
@@ -141,7 +146,7 @@ class Estimator:
         else:  # the size of a checkpoint is its own model's
             disk = self.disk(artefact, rows)
         download = disk if artefact.identity.phase == "fetch" else 0
-        return Cost(seconds, asked, disk, download, source)
+        return Cost(seconds, asked, disk, download, source, cells)
 
     def _compute(self, artefact: Artefact, work: float) -> float:
         """Return the seconds of the floating-point operations of a training or prediction."""
@@ -272,9 +277,12 @@ def _first(given: Mapping, names: Iterable[str], default: int) -> int:
     return next((given[name] for name in names if name in given), default)
 
 
-def _groups(artefact: Artefact, asked: int) -> list[tuple[tuple, str]]:
-    """Return reference groups for an artefact's cost, most similar first, with descriptions."""
-    phase = artefact.identity.phase
+def _groups(artefact: Artefact, gpus: int, cells: int = 1) -> list[tuple[tuple, str]]:
+    """Return reference groups for an artefact's cost, most similar first, with descriptions.
+
+    The jobs of a group have as many GPUs, and as many of them share a GPU.
+    """
+    phase, asked = artefact.identity.phase, (gpus, cells)
     match artefact:
         case Dataset() | Download():
             near = [((phase, artefact.task), f"scaled from {phase} jobs of the task")]

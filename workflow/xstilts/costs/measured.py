@@ -26,6 +26,7 @@ class Cost:
     disk: float = 0  # bytes of its files
     download: float = 0  # bytes
     source: str = MEASURED
+    cells: int = 1  # processes that shared its GPU; `seconds` is then its share of their time
 
     @property
     def gpu_hours(self) -> float:
@@ -43,25 +44,36 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark file of Snakemake: the wall time of a job's last attempt."""
+    """A benchmark file of Snakemake: the wall time of a job's last attempt.
+
+    A job that shared its GPU has a column more: the number of processes, of whose time `seconds` is
+    its share.
+    """
 
     seconds: float
+    cells: int = 1
+
+    def text(self) -> str:
+        """Return the content of the file."""
+        return f"s\tcells_per_gpu\n{self.seconds:.4f}\t{self.cells}\n"
 
     @classmethod
     def read(cls, path: Path) -> "Benchmark | None":
         """Return the sum of a file's lines; None without a file. Raise InputError if damaged."""
         try:
             with open(path, encoding="utf-8", newline="") as file:
-                seconds = [float(line["s"]) for line in csv.DictReader(file, delimiter="\t")]
+                lines = list(csv.DictReader(file, delimiter="\t"))
+                seconds = [float(line["s"]) for line in lines]
+                cells = max((int(line.get("cells_per_gpu") or 1) for line in lines), default=1)
         except FileNotFoundError:
             return None
         except (KeyError, TypeError, ValueError):  # a decoding error is a ValueError, too
-            seconds = []
-        if not seconds or not all(0 <= number < math.inf for number in seconds):
+            seconds, cells = [], 1
+        if cells < 1 or not seconds or not all(0 <= number < math.inf for number in seconds):
             raise InputError(
                 f"{path}: damaged, not a benchmark file of Snakemake; delete it to ignore its job"
             )
-        return cls(sum(seconds))
+        return cls(sum(seconds), cells)
 
 
 def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
@@ -82,9 +94,10 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
                 rows[artefact.id] = store.DatasetManifest.read(Path(artefact.path)).rows
             if benchmark:
                 costs[artefact.id] = Cost(
-                    max(benchmark.seconds / len(together), _all_attempts(artefact)),
+                    max(benchmark.seconds / len(together), _all_attempts(artefact, benchmark)),
                     gpus_of(artefact, project),
                     size(artefact),
+                    cells=benchmark.cells,
                 )
     return Evidence(costs, rows)
 
@@ -94,11 +107,11 @@ def is_complete(artefact: Artefact) -> bool:
     return (Path(artefact.path) / store.MANIFEST).exists()
 
 
-def _all_attempts(artefact: Artefact) -> float:
+def _all_attempts(artefact: Artefact, benchmark: Benchmark) -> float:
     """Return the seconds in a training's manifest, which include interrupted attempts; else 0."""
     if not (isinstance(artefact, Checkpoint) and artefact.parts and is_complete(artefact)):
         return 0
-    return store.Manifest.read(Path(artefact.path)).seconds
+    return store.Manifest.read(Path(artefact.path)).seconds / benchmark.cells
 
 
 def size(artefact: Artefact) -> int:

@@ -436,6 +436,12 @@ def gpus_of(artefact: Artefact, project: Project) -> int:
     return amount("gpu", phase, project.models[model_of(artefact)].resources, Site())
 
 
+def cells_of(artefact: Artefact, project: Project) -> int:
+    """Number of trainings, or of predictions, that share the GPU of the job of an artefact."""
+    shares = gpus_of(artefact, project) == 1
+    return project.models[model_of(artefact)].resources.cells_per_gpu if shares else 1
+
+
 @dataclass(frozen=True)
 class Artefacts:
     """Every artefact of a study by its id."""

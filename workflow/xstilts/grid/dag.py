@@ -12,6 +12,7 @@ from pathlib import Path
 
 from xstilts.grid.artefacts import Artefact, Dataset, Download
 from xstilts.grid.grid import Grid
+from xstilts.grid.sharing import SharedJobs, shared_jobs
 from xstilts.grid.state import loose_ends, missing
 
 # Named goal -> groups of `Artefacts` that it makes
@@ -65,9 +66,17 @@ class Requests:
         known = getattr(self.grid.artefacts(), group) if self.planning else {}
         return known.get(id) or self.grid.find(group, id)
 
-    def inputs(self, group: str, id: str) -> list[str]:
-        """Return the files that the job of an artefact waits for."""
-        return self.files(self.artefact(group, id).inputs)
+    def inputs(self, group: str, ids: Iterable[str]) -> list[str]:
+        """Return the files that the job of some artefacts waits for."""
+        needed = [input for id in ids for input in self.artefact(group, id).inputs]
+        return self.files(dict.fromkeys(needed))
+
+    def shared_jobs(self) -> SharedJobs:
+        """Return the jobs that share a GPU, of the artefacts that are missing now."""
+        project = self.grid.project
+        if all(model.resources.cells_per_gpu == 1 for model in project.models.values()):
+            return SharedJobs()
+        return shared_jobs(project, self.grid.artefacts(), self._missing)
 
     def downloads(self, datasets: Iterable[Dataset]) -> list[str]:
         """Return the downloads that the job preparing these data sets waits for."""

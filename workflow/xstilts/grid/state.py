@@ -222,6 +222,9 @@ def remove_old_snapshots(current: Path) -> None:
     for path in paths.snapshots(current.parent.name):
         if path != current and not is_in_use(path):
             path.unlink(missing_ok=True)
+    for path in paths.shared_files():
+        if time.time() - path.stat().st_mtime > _DAY:
+            path.unlink(missing_ok=True)
 
 
 def remove_litter() -> None:

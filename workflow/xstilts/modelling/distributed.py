@@ -43,7 +43,8 @@ def launch(processes: int, nodes: int, arguments: Sequence[str]) -> None:
     if processes % nodes:
         raise InputError(f"--processes {processes}: expected a multiple of the nodes, {nodes}")
     received: list[int] = []
-    running = subprocess.Popen(command_of(processes, nodes, arguments))
+    # the open files that processes inherit are the locks of their GPUs
+    running = subprocess.Popen(command_of(processes, nodes, arguments), close_fds=False)
 
     def pass_on(number, frame):
         received.append(number)

@@ -19,6 +19,7 @@ from xstilts.costs.estimates import Estimator, load_table
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Artefact, Cell, Job, Score
 from xstilts.grid.grid import Grid
+from xstilts.grid.sharing import SharedJobs
 from xstilts.grid.state import failure, is_done, missing
 from xstilts.status import slurm
 from xstilts.store import locks
@@ -123,6 +124,8 @@ def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
     by_comment = defaultdict(list)
     for artefact in known.values():
         by_comment[artefact.job.comment].append(artefact.id)
+    for comment, ids in SharedJobs.by_comment().items():
+        by_comment[comment] += [id for id in ids if id in known]
     running, queued = set(), {}
     for job in slurm.jobs(Path.cwd()):
         for id in by_comment[job.comment]:

@@ -13,6 +13,7 @@ from xstilts import store
 from xstilts.costs.units import count
 from xstilts.grid import state
 from xstilts.grid.grid import Grid
+from xstilts.grid.sharing import SharedJobs
 from xstilts.report.view import StudyView
 
 _TOUCH_SECONDS = 3600
@@ -24,25 +25,29 @@ _FAILED = re.compile(
 _AGAIN = "Finished results are kept: the same command makes what is missing and resumes trainings."
 
 
-def start(view: StudyView, keep_snapshots: bool) -> None:
-    """Write the run's snapshot for its jobs, and remove what earlier runs left behind.
+def start(view: StudyView, shared: SharedJobs, keep_snapshots: bool) -> None:
+    """Write the files that the run's jobs read, and remove what earlier runs left behind.
 
     `keep_snapshots`: jobs of an earlier run are still queued, and they read theirs.
     """
     view.write_snapshot()
+    shared.write()
     os.environ["XSTILTS_SNAPSHOT"] = str(view.snapshot)  # also of jobs on other hosts
-    threading.Thread(target=_touch, args=(view.snapshot,), daemon=True).start()
+    os.environ["XSTILTS_SHARED"] = str(shared.path) if shared.jobs else ""
+    used = [view.snapshot, shared.path]
+    threading.Thread(target=_touch, args=(used,), daemon=True).start()
     state.remove_litter()
     if not keep_snapshots:
         state.remove_old_snapshots(view.snapshot)
 
 
-def _touch(snapshot: Path) -> None:
-    """Show that a run uses the snapshot."""
+def _touch(used: Iterable[Path]) -> None:
+    """Show that a run uses these files."""
     while True:
         time.sleep(_TOUCH_SECONDS)
-        with suppress(OSError):
-            os.utime(snapshot)
+        for path in used:
+            with suppress(OSError):
+                os.utime(path)
 
 
 def quieten(logger: logging.Logger) -> None:

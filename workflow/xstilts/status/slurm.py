@@ -1,8 +1,10 @@
 """SLURM's jobs of a working directory."""
 
 import subprocess
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 _SECONDS = 60
 
@@ -32,6 +34,13 @@ def jobs(folder: Path) -> list[Job]:
     ]
 
 
-def queued_jobs(folder: Path) -> dict[str, str]:
-    """Return the numbers of these jobs by their comment."""
-    return {job.comment: job.number for job in jobs(folder)}
+def queued_jobs(folder: Path, shared: Mapping[str, Iterable[str]] = MappingProxyType({})) -> dict:
+    """Return the numbers of these jobs by their comment, and by the ids of what they make.
+
+    `shared` has the ids of jobs that make several artefacts, by comment.
+    """
+    numbers: dict[str, str] = {}
+    for job in jobs(folder):
+        ids = shared.get(job.comment, [job.comment.partition("_wildcards_")[2]])
+        numbers |= dict.fromkeys([job.comment, *filter(None, ids)], job.number)
+    return numbers

@@ -55,6 +55,16 @@ def snapshot_file(study: str, digest: str) -> Path:
     return study_folder(study) / f"study.{digest}.json"
 
 
+def shared_file(digest: str) -> Path:
+    """Path of the jobs of a run that share a GPU."""
+    return STUDIES / f"shared.{digest}.json"
+
+
+def shared_files() -> list[Path]:
+    """Return the existing files of this kind."""
+    return list(STUDIES.glob("shared.*.json"))
+
+
 def snapshots(study: str = "*") -> list[Path]:
     """Return the existing snapshots of a study, or of all studies, the newest last."""
     return sorted(STUDIES.glob(f"{study}/study.*.json"), key=lambda path: path.stat().st_mtime)

@@ -1,0 +1,96 @@
+"""Jobs that share a GPU: which artefacts each of them makes."""
+
+import pytest
+
+from tests.tiny_project import make_grid
+from xstilts.config.resources import ModelNeeds, Needs
+from xstilts.errors import InputError
+from xstilts.grid.artefacts import Checkpoint
+from xstilts.grid.grid import Grid
+from xstilts.grid.sharing import SharedJobs, shared_jobs
+
+GRID = make_grid(
+    models=["xlmr"],
+    recipes=["none", "entities", "entities-completion"],
+    targets=["nli", "tatoeba"],
+    seeds=[1, 2, 3],
+)
+
+
+def shared(number: int, is_missing=lambda artefact: True, **needs) -> tuple[Grid, SharedJobs]:
+    resources = ModelNeeds(gpu=1, cells_per_gpu=number, **needs)
+    models = {
+        name: model.model_copy(update={"resources": resources})
+        for name, model in GRID.project.models.items()
+    }
+    grid = Grid(GRID.project.model_copy(update={"models": models}))
+    return grid, shared_jobs(grid.project, grid.artefacts(), is_missing)
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_jobs_have_up_to_the_stated_number(number):
+    _, found = shared(number)
+    ids = [id for job in found.jobs for id in job.ids]
+    assert len(ids) == len(set(ids))
+    assert all(2 <= len(job.ids) <= number for job in found.jobs)
+    assert len({job.name for job in found.jobs}) == len(found.jobs)
+
+
+def test_artefacts_of_a_job_do_not_need_one_another():
+    grid, found = shared(4)
+    artefacts = grid.artefacts()
+    for job in found.jobs:
+        for id in job.ids:
+            artefact = getattr(artefacts, job.group)[id]
+            assert not artefact.ancestors().keys() & set(job.ids)
+
+
+def test_jobs_never_wait_for_each_other():
+    grid, found = shared(3)
+    job_of = {id: job.name for job in found.jobs for id in job.ids}
+    depth = {}
+    for id, node in grid.artefacts().checkpoints.items():
+        if id in job_of:
+            depth.setdefault(job_of[id], set()).add(len(node.lineage()))
+    assert all(len(depths) == 1 for depths in depth.values())
+
+
+def test_seeds_of_one_step_are_neighbours():
+    grid, found = shared(3)
+    trained = [job for job in found.jobs if job.phase == "train"]
+    checkpoints = grid.artefacts().checkpoints
+    for job in trained:
+        assert len({checkpoints[id].chain for id in job.ids}) == 1
+
+
+def test_complete_results_take_no_place():
+    grid, found = shared(2, lambda artefact: getattr(artefact, "seed", 0) == 2)
+    checkpoints = grid.artefacts().checkpoints
+    assert {checkpoints[id].seed for job in found.jobs for id in job.ids} == {2}
+    assert all(isinstance(checkpoints[id], Checkpoint) for job in found.jobs for id in job.ids)
+
+
+def test_a_gpu_is_not_shared_by_default():
+    assert shared(1)[1].jobs == []
+
+
+def test_predictions_without_a_gpu_are_jobs_of_their_own():
+    _, found = shared(2, predict=Needs(gpu=0))
+    assert {job.phase for job in found.jobs} == {"train"}
+
+
+def test_job_reads_what_its_run_wrote(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, found = shared(2)
+    found.path.parent.mkdir(parents=True)
+    found.write()
+    assert SharedJobs.read(found.path) == found
+    found.path.write_text("{")
+    with pytest.raises(InputError, match=r"damaged.*start Snakemake again"):
+        SharedJobs.read(found.path)
+
+
+@pytest.mark.parametrize("gpu", [None, 0, 2])
+def test_only_one_gpu_is_shared(gpu):
+    with pytest.raises(ValueError, match="cells_per_gpu: 2 needs gpu: 1"):
+        ModelNeeds(gpu=gpu, cells_per_gpu=2)

@@ -1,0 +1,95 @@
+"""Several trainings, or predictions, at the same time on one GPU: a process for each."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xstilts import store
+from xstilts.commands import log
+from xstilts.costs.measured import Benchmark
+from xstilts.errors import Stopped
+from xstilts.grid.state import is_done
+
+if TYPE_CHECKING:
+    from xstilts.grid.artefacts import Artefact
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
+
+
+def run(artefacts: Sequence["Artefact"], arguments: Sequence[str]) -> None:
+    """Run the command with `arguments` once for each artefact that is missing, and wait for all.
+
+    Each process has the artefact's own log and lock, and resumes its own training. One that fails
+    does not stop the others. Raise Stopped after a signal, SystemExit if a process failed; the
+    process has then reported the reason.
+    """
+    missing = [artefact for artefact in artefacts if not is_done(artefact)]
+    if not missing:
+        log.info(f"{artefacts[0].id} and {len(artefacts) - 1} more: already complete")
+        return
+    common = _without(arguments, {artefact.id for artefact in artefacts})
+    received: list[int] = []
+    started = time.monotonic()
+    processes = [_start(artefact, common) for artefact in missing]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: _stop(number, received, processes))
+    log.info(f"{len(missing)} processes: {', '.join(artefact.id for artefact in missing)}")
+    statuses = [process.wait() for process in processes]
+    _measure(missing, time.monotonic() - started)
+    failed = [a for a, status in zip(missing, statuses, strict=True) if status]
+    if failed and received:
+        raise Stopped(f"stopped by signal {received[0]}; the next run resumes")
+    for artefact in failed:
+        log.error(f"{artefact.id}: failed; its log is {artefact.job.log}")
+    if failed:
+        raise SystemExit(1)
+
+
+def _without(arguments: Sequence[str], ids: set[str]) -> list[str]:
+    """Return a command's arguments without the ids and the log of all."""
+    kept = [argument for argument in arguments if argument not in ids]
+    if "--log" in kept:
+        place = kept.index("--log")
+        del kept[place : place + 2]
+    return kept
+
+
+def _start(artefact: "Artefact", arguments: Sequence[str]) -> subprocess.Popen:
+    """Start the process of an artefact; it is told to stop if this process is killed."""
+    store.check_writable(artefact.job.log.parent)
+    command = [sys.executable, "-m", "xstilts", *arguments, artefact.id]
+    command += ["--log", str(artefact.job.log)]
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+    def stop_with_parent() -> None:
+        if libc:
+            libc.prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+
+    # the open files that processes inherit are the locks of the GPU
+    return subprocess.Popen(command, close_fds=False, preexec_fn=stop_with_parent)
+
+
+def _stop(number: int, received: list[int], processes: Sequence[subprocess.Popen]) -> None:
+    """Let the processes save and end; a terminal has sent them its SIGINT already."""
+    received.append(number)
+    for process in processes:
+        with suppress(OSError):
+            process.send_signal(signal.SIGTERM)
+
+
+def _measure(artefacts: Sequence["Artefact"], seconds: float) -> None:
+    """Record the share of each artefact in the time of the GPU, as Snakemake does for one."""
+    for artefact in artefacts:
+        if is_done(artefact):
+            share = Benchmark(seconds / len(artefacts), len(artefacts))
+            path = Path(artefact.job.benchmark)
+            with suppress(OSError):  # the result counts
+                os.makedirs(path.parent, exist_ok=True)
+                store.write_text(path, share.text())
