@@ -51,6 +51,10 @@ def project(**changes):
         ({"recipes": ["none", {"none": "lab_nli"}]}, "recipes: none is given twice"),
         ({"seeds": []}, "seeds: the list is empty; expected one or more"),
         ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
+        (
+            {"seeds": [1, 2, 3], "baseline_seeds": 10},
+            "baseline_seeds: 10 is no multiple of the 3 seeds; write 9",
+        ),
         ({"seeds": [-1]}, "seeds.0: -1 is not allowed; expected a number of at least 0"),
         ({"study": "../up"}, "study: '../up' is not allowed; expected a lower-case letter"),
         (

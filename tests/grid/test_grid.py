@@ -40,6 +40,16 @@ def test_cells_are_the_product_plus_controls():
     assert {cell.recipe for cell in cells if cell.model == "lab_random"} == {"none"}
 
 
+def test_extra_baseline_seeds_are_of_the_baseline():
+    more = grid(baseline_seeds=6)
+    new = set(more.cells()) - set(grid().cells())
+    assert {cell.recipe for cell in new} == {"none"}
+    assert {(cell.model, cell.seed) for cell in new} == {("lab_tiny", s) for s in (3, 4, 5, 6)}
+    assert ids(grid()) < ids(more)
+    score = more.score(new.pop())
+    assert more.find("scores", score.id) == score
+
+
 def test_only_keeps_the_digests():
     only = ["lab_tiny.lab_nli.*", "lab_random.none.lab_tatoeba.s2"]
     found = grid(only=only)

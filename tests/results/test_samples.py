@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.simulated import LANGUAGES, simulate
+from tests.simulated import LANGUAGES, from_points, simulate
 from xstilts.errors import InputError
+from xstilts.grid.artefacts import Cell
 from xstilts.results.samples import GAIN_COLUMNS, Samples, gains, read_examples
 from xstilts.results.scores import MEAN, summarise
 
@@ -111,3 +112,27 @@ def test_a_study_without_a_baseline_has_scores_but_no_gains(tmp_path):
     assert samples.score("xlmr", "nli", "qa").seeds == 3
     assert samples.gain("xlmr", "nli", "qa").seeds == 0
     assert not len(gains(samples))
+
+
+def with_extra_baselines(extra: list[float]) -> Samples:
+    scores = {"none": [50, 52, 54, *extra], "nli": [57, 55, 59]}
+    return from_points(
+        {Cell("m", r, "qa", s): x for r, xs in scores.items() for s, x in enumerate(xs, 1)}
+    )
+
+
+def test_extra_baseline_seeds_narrow_a_gain():
+    samples = with_extra_baselines([54, 52, 53, 55, 51, 50])
+    gain, own = samples.gain("m", "nli", "qa"), samples.score("m", "none", "qa")
+    assert samples.seeds == [1, 2, 3]
+    assert own.mean == pytest.approx(np.mean([50, 52, 54, 54, 52, 53, 55, 51, 50]))
+    assert gain.mean == pytest.approx(57 - own.mean)
+    run, baseline = gain.error.by_run.values()
+    assert own.error.variance == pytest.approx(baseline)
+    assert 0.1 < baseline / run < 0.5  # a third, from other degrees of freedom
+
+
+def test_missing_extra_baselines_lose_no_gain():
+    samples = with_extra_baselines([54])
+    assert samples.score("m", "none", "qa").mean == pytest.approx((52 + 52 + 54) / 3)
+    assert samples.gain("m", "nli", "qa").seeds == 3

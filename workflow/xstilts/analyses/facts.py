@@ -94,7 +94,7 @@ def _validation(results: Results) -> Mapping[tuple[str, str, str], list[float]]:
     seeds = results.context.seeds
     scores = defaultdict(lambda: [math.nan] * len(seeds))
     for cell, score in results.scores.items():
-        if score.validation:
+        if score.validation and cell.seed in seeds:
             value = score.validation.metrics[score.main_metric]
             scores[cell.model, cell.recipe, cell.target][seeds.index(cell.seed)] = value
     return dict(scores)

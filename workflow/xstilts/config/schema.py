@@ -293,6 +293,12 @@ class Study(Overrides):
     seeds: list[Seed] = Field(
         min_length=1, description="Seeds of data order, subsamples and new heads."
     )
+    baseline_seeds: int | None = Field(
+        None,
+        ge=1,
+        description="Number of seeds of `none`, a multiple of the number of `seeds`. All gains "
+        "share the baseline, so each of its runs narrows all of their intervals.",
+    )
     only: list[str] = Field(
         [],
         description="Cells to run, named as in `status`; `*` matches any text. Results are shared "
@@ -333,6 +339,22 @@ class Study(Overrides):
             if repeated:
                 raise ValueError(f"{name}: {repeated.pop()} is given twice")
         return self
+
+    @model_validator(mode="after")
+    def _baseline_seeds_are_a_multiple(self) -> "Study":
+        number, seeds = self.baseline_seeds, len(self.seeds)
+        if number and number % seeds:
+            nearest = max(1, round(number / seeds)) * seeds
+            raise ValueError(
+                f"baseline_seeds: {number} is no multiple of the {seeds} seeds; write {nearest}"
+            )
+        return self
+
+    @property
+    def extra_seeds(self) -> list[int]:
+        """Seeds that only the baseline has: the numbers after the largest of `seeds`."""
+        start, missing = max(self.seeds) + 1, (self.baseline_seeds or 0) - len(self.seeds)
+        return list(range(start, start + max(0, missing)))
 
     def variants(self) -> list[str]:
         """Return the names of models in cells: each model, or each model under each arm."""

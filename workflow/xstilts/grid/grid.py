@@ -125,17 +125,22 @@ class Grid:
         return spelled(text, self.recipes)
 
     def _all_cells(self) -> list[Cell]:
-        """Return models x recipes x targets x seeds; a control runs under recipe `none` only."""
+        """Return models x recipes x targets x seeds; a control runs under recipe `none` only.
+
+        `none` has the extra seeds of the baseline too, except for controls.
+        """
         study = self.study
+        more = study.extra_seeds
         none = [name for name, recipe in self.recipes.items() if not recipe.steps]
-        runs = [(model, list(self.recipes)) for model in study.variants()]
+        variants = study.variants()
+        runs = [(model, list(self.recipes)) for model in variants]
         runs += [(model, none) for model in study.controls]
         return [
             Cell(model, recipe, target, seed)
             for model, recipes in runs
             for recipe in recipes
             for target in study.targets
-            for seed in study.seeds
+            for seed in [*study.seeds, *(more if recipe in none and model in variants else [])]
         ]
 
     def scores(self) -> list[Score]:
@@ -529,7 +534,8 @@ class Grid:
         """Return the artefacts of the cells whose coordinates may occur in an id."""
         model, _, rest = id.partition(".")
         chain = re.split(r"\.(?![0-9])", rest, maxsplit=1)[0]  # may have a decimal point
-        seeds = {seed for seed in self.study.seeds if f"s{seed}" in rest.split(".")}
+        known = [*self.study.seeds, *self.study.extra_seeds]
+        seeds = {seed for seed in known if f"s{seed}" in rest.split(".")}
         recipes = {name for name, recipe in self.recipes.items() if _on_the_way(chain, recipe)}
 
         def suits(cell: Cell) -> bool:

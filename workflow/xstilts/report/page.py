@@ -164,7 +164,7 @@ def _names(view: StudyView, results: Results) -> dict[str, Any]:
         "controls": context.controls,
         "recipes": context.recipes,
         "targets": context.targets,
-        "seeds": context.seeds,
+        "seeds": [*context.seeds, *context.extra_seeds],
         "labels": {
             name: context.label(name)
             for name in {**dict.fromkeys(context.labels), **dict.fromkeys(shown)}
@@ -182,7 +182,7 @@ def _grid(view: StudyView, results: Results, record: Record) -> dict[str, Any]:
     """Return the cells as columns of numbers and, per target, their scores by language."""
     context = results.context
     axes = {"model": [*context.models, *context.controls], "recipe": context.recipes}
-    axes |= {"target": context.targets, "seed": context.seeds}
+    axes |= {"target": context.targets, "seed": [*context.seeds, *context.extra_seeds]}
     place = {axis: {name: n for n, name in enumerate(names)} for axis, names in axes.items()}
     cells = list(context.cells)
     numbers = {str(cell): number for number, cell in enumerate(cells)}

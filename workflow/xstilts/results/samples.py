@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache
-from itertools import product
+from itertools import product, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,10 @@ class Samples:
             return mean([self.score(model, recipe, target, name) for name in names])
         points = {
             other: np.array(
-                [self._points.get((model, other, target, s, language), np.nan) for s in self.seeds]
+                [
+                    [self._points.get((model, other, target, s, language), np.nan) for s in fold]
+                    for fold in self._folds(other)
+                ]
             )
             for other in (recipe, *self._recipes)
         }
@@ -111,13 +114,10 @@ class Samples:
         if points is None:
             return self._nothing()
         columns = self._columns(target)
-        at = {
-            r: [columns.get((model, r, seed)) for seed in self.seeds]
-            for r in (recipe, *self._recipes)
-        }
+        points = np.append(points, np.nan)  # of a missing column, -1
         values = {
-            other: np.array([np.nan if column is None else points[column] for column in cells])
-            for other, cells in at.items()
+            r: points[[[columns.get((model, r, s), -1) for s in fold] for fold in self._folds(r)]]
+            for r in (recipe, *self._recipes)
         }
         return self._sample(values, replicates, model, recipe, target)
 
@@ -137,6 +137,14 @@ class Samples:
     def _recipes(self) -> list[str]:
         return self.results.context.recipes
 
+    def _folds(self, recipe: str) -> list[tuple[int | None, ...]]:
+        """Return the seeds [folds, seeds] of a recipe; only the baseline has more than one fold.
+
+        A study that runs only some cells may have an incomplete fold, which is filled with None.
+        """
+        more = self.results.context.extra_seeds if recipe == BASELINE else []
+        return [tuple(self.seeds), *zip_longest(*[iter(more)] * len(self.seeds))]
+
     def _sample(
         self,
         by_recipe: Mapping[str, np.ndarray],
@@ -145,17 +153,22 @@ class Samples:
         recipe: str,
         target: str,
     ) -> Sample:
-        """Return the values of one recipe; the others of the model share its run variance."""
-        points = by_recipe[recipe]
-        others = [values for other, values in by_recipe.items() if other != recipe]
-        runs = {(model, recipe): np.stack([points, *others])}
+        """Return the values of one recipe; the others of the model share its run variance.
+
+        `by_recipe` has the values [folds, seeds] of each. The value of a seed is the mean over its
+        folds, whose variance is that of a run divided by their number.
+        """
+        points = _over_folds(by_recipe[recipe])
+        folds = np.maximum((~np.isnan(by_recipe[recipe])).sum(axis=0), 1)
+        others = [run for other, runs in by_recipe.items() if other != recipe for run in runs]
+        runs = {(model, recipe): np.stack([points, *(run / np.sqrt(folds) for run in others)])}
         if replicates is None:
             return Sample(points, None, runs)
         columns = self._columns(target)
-        at = [columns.get((model, recipe, seed)) for seed in self.seeds]
-        missing = np.full(len(replicates), np.nan, np.float32)
-        drawn = [missing if column is None else replicates[:, column] for column in at]
-        return Sample(points, np.stack(drawn, axis=1), runs)
+        at = [[columns.get((model, recipe, s), -1) for s in fold] for fold in self._folds(recipe)]
+        missing = np.full((len(replicates), 1), np.nan, np.float32)
+        drawn = np.hstack([replicates, missing])[:, at]
+        return Sample(points, _over_folds(drawn), runs)
 
     def _cells(self, target: str) -> list[Cell]:
         return [c for c in self.results.context.cells if c.target == target and c in self._scored]
@@ -212,6 +225,13 @@ class Samples:
         ]
         replicates = ratio_replicates(list(groups.values()), count=count)
         return dict(zip(groups, zip(points, replicates, strict=True), strict=True))
+
+
+def _over_folds(values: np.ndarray) -> np.ndarray:
+    """Return the mean of [..., folds, seeds] over the folds that exist; NaN without any."""
+    known, kind = ~np.isnan(values), np.result_type(values, np.float32)
+    total, count = np.where(known, values, 0).sum(axis=-2), known.sum(axis=-2)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(kind)
 
 
 def _align(parts: list[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -77,10 +77,16 @@ class Context:
         """The targets in study order."""
         return list(dict.fromkeys(cell.target for cell in self.cells))
 
-    @property
+    @cached_property
     def seeds(self) -> list[int]:
-        """The seeds in study order."""
-        return list(dict.fromkeys(cell.seed for cell in self.cells))
+        """The seeds of the recipes in study order; of the baseline, if nothing else runs."""
+        recipes = [cell for cell in self.cells if cell.recipe != BASELINE]
+        return list(dict.fromkeys(cell.seed for cell in recipes or self.cells))
+
+    @cached_property
+    def extra_seeds(self) -> list[int]:
+        """The seeds that only the baseline has."""
+        return [s for s in dict.fromkeys(cell.seed for cell in self.cells) if s not in self.seeds]
 
 
 @dataclass(frozen=True)
@@ -210,9 +216,10 @@ def scores_csv(results: Results) -> str:
 def summarise(results: Results, average: str) -> pd.DataFrame:
     """Return statistics of the headline over seeds, per (model, recipe, target), in study order.
 
-    `MEAN`, the mean over targets, uses only seeds for which every target is scored. A gain is the
-    mean over seeds of the score minus the baseline's with the same model and target (zero for the
-    baseline itself). Standard deviations divide by n − 1 and are NaN below two seeds.
+    `MEAN`, the mean over targets, uses only seeds for which every target is scored. A gain is
+    that of gains.csv, else the mean over seeds of the score minus the baseline's with the same
+    model and target (zero for the baseline itself). Standard deviations divide by n − 1 and are NaN
+    below two seeds.
 
     Columns: wanted (seeds in the study), seeds (scored), mean, sd, gains (pairs), gain, degenerate
     (runs), and the verdict of gains.csv: low, high, significant.
@@ -251,12 +258,14 @@ def summarise(results: Results, average: str) -> pd.DataFrame:
             "degenerate": over_seeds(degenerate, "sum").astype(int),
         }
     )
-    return summary.join(_verdicts(results, average)).fillna({"significant": False})
+    verdicts = _verdicts(results, average)
+    summary["gain"] = verdicts.pop("gain").reindex(summary.index).fillna(summary["gain"])
+    return summary.join(verdicts).fillna({"significant": False})
 
 
 def _verdicts(results: Results, average: str) -> pd.DataFrame:
-    """Return low, high and significant of an average's gains, by (model, recipe, target)."""
-    keys, columns = ["model", "recipe", "target"], ["low", "high", "significant"]
+    """Return an average's gains and their verdicts, by (model, recipe, target)."""
+    keys, columns = ["model", "recipe", "target"], ["gain", "low", "high", "significant"]
     if not len(results.gains):
         return pd.DataFrame(columns=columns, index=pd.MultiIndex.from_arrays([[]] * 3, names=keys))
     rows = results.gains[results.gains["language"] == average]

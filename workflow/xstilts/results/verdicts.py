@@ -130,32 +130,42 @@ def detectable(error: float, freedom: float, tests: int = 1, known: float = 0.0)
     return error * float(brentq(lambda shift: power(shift) - POWER, 0, 3 * limits[0] + 5))
 
 
-def gain_power(sd: float, seeds: int, recipes: int = 1, tests: int = 1) -> float:
-    """Smallest gain found in four of five studies; the run variance is pooled over all recipes."""
-    return detectable(sd * np.sqrt(2 / seeds), (recipes + 1) * (seeds - 1), tests)
+def gain_power(sd: float, seeds: int, recipes: int = 1, tests: int = 1, folds: int = 1) -> float:
+    """Smallest gain found in four of five studies; the run variance is pooled over all recipes.
+
+    The baseline has `folds` runs per seed.
+    """
+    error = sd * np.sqrt((1 + 1 / folds) / seeds)
+    return detectable(error, (recipes + folds) * (seeds - 1), tests)
 
 
-def seeds_for(effect: float, sd: float, recipes: int = 1, tests: int = 1) -> int | None:
+def seeds_for(
+    effect: float, sd: float, recipes: int = 1, tests: int = 1, folds: int = 1
+) -> int | None:
     """Smallest number of seeds that finds a gain of this size; None above MOST_SEEDS."""
-    return next(
-        (n for n in range(2, MOST_SEEDS + 1) if gain_power(sd, n, recipes, tests) <= effect), None
-    )
+    numbers = range(2, MOST_SEEDS + 1)
+    return next((n for n in numbers if gain_power(sd, n, recipes, tests, folds) <= effect), None)
 
 
 def stated_power(
-    seeds: int, recipes: int, tests: int, sd: float | None = None, name: str = "gain"
+    seeds: int,
+    recipes: int,
+    tests: int,
+    sd: float | None = None,
+    name: str = "gain",
+    folds: int = 1,
 ) -> str:
     """Return the smallest gain that a design finds, in words; without `sd`, for an assumed one."""
     seeds, recipes = max(2, seeds), max(1, recipes)
     measured = f"the run SD of {sd:.1f} points measured so far" if sd else None
     basis = measured or f"a run SD of {DEFAULT_SD} points (assumed, as none is measured)"
     known = sd or DEFAULT_SD
-    least = gain_power(known, seeds, recipes, tests)
+    least = gain_power(known, seeds, recipes, tests, folds)
     return power_sentence(
         seeds,
         basis,
         f"{name} of {least:.1f} points",
-        seeds_text(seeds_for(1, known, recipes, tests)),
+        seeds_text(seeds_for(1, known, recipes, tests, folds)),
     )
 
 

@@ -53,7 +53,7 @@ def _table(snapshot: Snapshot, model: str) -> Table:
         marks = []
         for target in study.targets:
             text = Text()
-            for seed in study.seeds:
+            for seed in [*study.seeds, *study.extra_seeds]:
                 state = snapshot.cells.get(Cell(model, recipe, target, seed))
                 text.append(MARKS.get(state, " "), STYLES.get(state, ""))
             marks.append(text)
