@@ -7,10 +7,17 @@ import signal
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis
 import pytest
 
 from tests import SMALL
 from tests.tiny_project import Workspace, architecture, fill, make_grid
+
+# the same examples on every machine, however slow it is
+hypothesis.settings.register_profile(
+    "xstilts", deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+)
+hypothesis.settings.load_profile("xstilts")
 
 
 @pytest.fixture

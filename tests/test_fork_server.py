@@ -6,14 +6,13 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests import ROOT, SMALL
+from tests import PATIENCE, ROOT, SMALL, eventually
 from xstilts import fork_server
 from xstilts.grid.state import open_study
 from xstilts.store import locks, read_json
@@ -100,21 +99,12 @@ def is_waiting(job: subprocess.Popen) -> bool:
 
 
 def outcome(job: subprocess.Popen) -> tuple[int, str, str]:
-    output, errors = job.communicate(timeout=60)
+    output, errors = job.communicate(timeout=PATIENCE)
     return job.returncode, output, errors
 
 
 def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def eventually(condition) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_fork_writes_the_same_bytes(run, data):
@@ -140,7 +130,7 @@ def test_signals_reach_the_fork(waiting, number, status):
     client, fork = waiting
     client.send_signal(number)
     assert outcome(client)[0] == status
-    assert not fork.is_running()
+    assert eventually(lambda: not fork.is_running())
 
 
 def test_killed_client_ends_its_fork(waiting):

@@ -6,15 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xstilts import metrics as m
 from xstilts.errors import InputError
 
 GOLDEN = Path(__file__).parent / "golden"
-
-no_deadline = settings(deadline=None)  # the first example imports sklearn or seqeval
 
 
 def golden(name):
@@ -42,7 +40,6 @@ def approx(value):
 # Labels
 
 
-@no_deadline
 @given(paired(st.sampled_from("abc")))
 def test_label_metrics_equal_sklearn(labels):
     from sklearn.metrics import accuracy_score, f1_score
@@ -55,7 +52,6 @@ def test_label_metrics_equal_sklearn(labels):
     assert m.mean_accuracy_f1(golds, predictions, "a") == approx((accuracy + f1) / 2)
 
 
-@no_deadline
 @given(st.lists(st.integers(0, 3), min_size=1))
 def test_majority_is_the_best_constant_prediction(golds):
     best = max(m.accuracy(golds, [label] * len(golds)) for label in set(golds))
@@ -83,7 +79,6 @@ UPOS = ["NOUN", "VERB", "SCONJ", "CCONJ", "SYM", "X", "INTJ"]
 def test_seqeval_metrics_equal_the_scores_of_seqeval(metric, tags):
     from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 
-    @no_deadline
     @given(tag_pairs(tags))
     def check(sentences):
         with warnings.catch_warnings():
@@ -103,7 +98,6 @@ def test_pos_f1_equals_seqeval_before_0_0_16(case):
     assert m.pos_f1(case["golds"], case["predictions"]) == approx(expected)
 
 
-@no_deadline
 @given(tag_pairs(["NOUN", "VERB", "ADJ", "X"]))
 def test_pos_f1_is_the_f1_of_spans_written_in_iob(sentences):
     """Runs of equal tags in IOB: B- where the tag changes, I- where it stays."""
@@ -272,7 +266,6 @@ WORDS = st.lists(st.sampled_from(["red", "house"]), max_size=3).map(" ".join)
 ANSWERS = st.lists(st.lists(st.sampled_from(["red", "house"]), min_size=1).map(" ".join))
 
 
-@no_deadline
 @given(st.lists(st.tuples(ANSWERS, WORDS, st.integers(-2, 2)), min_size=1, max_size=8))
 def test_squad2_threshold_is_the_best(rows):
     golds, predictions, null = ({str(i): row[c] for i, row in enumerate(rows)} for c in range(3))
@@ -303,7 +296,6 @@ def test_pair_threshold_equals_the_official_script(case):
 PAIRS = st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"))
 
 
-@no_deadline
 @given(st.sets(PAIRS, min_size=1), st.dictionaries(PAIRS, st.integers(1, 4)), st.randoms())
 def test_pair_threshold_is_the_best_in_any_order(golds, candidates, random):
     """With many ties, the threshold is the best of all in any order."""
@@ -330,7 +322,6 @@ def test_pairs_by_hand():
     assert m.pair_f1(golds, []) == {"precision": 0, "recall": 0, "f1": 0}
 
 
-@no_deadline
 @given(st.permutations(range(8)), st.sets(st.integers(0, 7), min_size=1))
 def test_map_of_a_full_ranking_equals_sklearn(ranking, right):
     from sklearn.metrics import average_precision_score

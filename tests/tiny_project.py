@@ -1,7 +1,5 @@
 """A project of tiny models and datasets that tests train and predict with."""
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,17 +157,13 @@ class Workspace:
         omitted = ("manifest.json", "training.jsonl")
         return {p.name: p.read_bytes() for p in Path(step.path).iterdir() if p.name not in omitted}
 
-    def command(self, stage: str, id: str, *options: str, **study) -> subprocess.Popen:
-        """Start a stage in its own process."""
+    def arguments(self, stage: str, id: str, *options: str, **study) -> list[str]:
+        """Write the study's snapshot, and return the arguments of a command that runs a stage."""
         from xstilts.report.view import StudyView
 
         view = StudyView(make_grid(**study))
         view.write_snapshot()
-        return subprocess.Popen(
-            [sys.executable, "-m", "xstilts", stage, "--study", str(view.snapshot), *options, id],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return [stage, "--study", str(view.snapshot), *options, id]
 
     def saves(self, step) -> list[int]:
         """Return the optimiser steps with a complete save."""

@@ -51,7 +51,7 @@ def best(problem: Problem, aim: str) -> float:
     return max(value(problem, chosen, aim) for chosen in choices if problem.fits(chosen))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(), st.sampled_from(sorted(AIMS)))
 def test_no_choice_is_better(problem, aim):
     assume(len(problem.needs) - len(problem.done) <= 10)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xstilts.config.settings import Encode, Predict
@@ -42,7 +42,7 @@ def test_answers_of_the_lab_come_back(tokenizers, rows, kind, encode):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(words=lists, data=st.data())
 def test_only_windows_with_the_answer_are_labelled(tokenizers, kind, words, data):
     context = " ".join(words)
@@ -109,7 +109,7 @@ def test_no_answer_points_to_the_classification_token(tokenizer):
     assert found["prediction"] == "b"
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(words=lists, seed=st.integers(0, 10**6), longest=st.integers(1, 8))
 def test_the_best_span_is_valid(tokenizer, words, seed, longest):
     context = " ".join(words)

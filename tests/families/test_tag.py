@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xstilts.config.settings import Encode, Predict
@@ -29,7 +29,7 @@ def tokens_of_words(words: list[str], tokenizer) -> dict[int, list[int]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40)
 @given(sentences=st.lists(words, min_size=1, max_size=4), max_length=st.sampled_from([8, 12, 30]))
 def test_every_word_is_in_one_feature(tokenizers, kind, sentences, max_length):
     tokenizer = tokenizers[kind]

@@ -1,17 +1,21 @@
 """Several processes share a model: equal weights as one process, also after an interruption."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
 
+from tests import PATIENCE, ROOT, eventually
+from tests.paused import add_pauses, ask_to_pause, is_told_to_end
 from tests.tiny_project import MODELS, STUDY, TASKS
 from xstilts import store
 from xstilts.config.project import Project
@@ -41,22 +45,27 @@ def grid(recipe: str, **train) -> Grid:
     return Grid(Project.model_validate({"study": study, "tasks": TASKS, "models": chosen}))
 
 
-def by_two(workspace, project: Grid, step, *options: str):
+def by_two(project: Grid, step, *options: str, package: Path = ROOT / "workflow"):
     """Start the training in two processes."""
-    import subprocess
-
     view = StudyView(project)
     view.write_snapshot()
     command = [sys.executable, "-m", "xstilts", "train", "--study", str(view.snapshot)]
     command += ["--log", "log", "--processes", "2", "--micro-batch", "4", *options, step.id]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHONPATH": str(package)}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process) -> str:
     """Wait for a training that must succeed, and return its output."""
-    _, output = process.communicate(timeout=240)
+    _, output = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     return output
+
+
+def paused(process) -> list[psutil.Process]:
+    """Return the processes of a training that have paused."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if child.status() == psutil.STATUS_STOPPED]
 
 
 def weights(step) -> dict[str, torch.Tensor]:
@@ -79,7 +88,7 @@ def test_two_processes_train_the_weights_of_one(workspace):
     train.run(step)
     expected, config = weights(step), (Path(step.path) / "config.json").read_text()
     os.rename(step.path, "one")
-    output = finish(by_two(workspace, project, step))
+    output = finish(by_two(project, step))
     assert output.count(" 6/6") <= 1, "one process reports"
     assert Path("log").exists()
     assert_close(expected, weights(step))
@@ -92,35 +101,38 @@ def test_two_processes_train_the_weights_of_one(workspace):
 
 
 @pytest.mark.slow
-def test_a_signal_reaches_all_processes_and_resumes(workspace):
-    project = grid("nli", max_steps=60)
+def test_a_signal_reaches_all_processes_and_resumes(workspace, tmp_path):
+    project = grid("nli", max_steps=12)
+    package = Path(shutil.copytree(ROOT / "workflow", tmp_path / "pausing"))
+    add_pauses(package)
     initialise.run(project.root("mt5"))
     step = project.step("mt5", parse("nli"), 1)
     train.run(step, micro_batch=4)
     expected = weights(step)
     os.rename(step.path, "one")
-    process = by_two(workspace, project, step, "--save-every", "5")
-    saved = store.SCRATCH / step.id / "sharded"
-    deadline = time.monotonic() + 240
-    while not list(saved.glob("checkpoint-*/trainer_state.json")):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    ask_to_pause(Path(), processes=2)
+    process = by_two(project, step, "--save-every", "5", package=package)
+    assert eventually(lambda: process.poll() is not None or len(paused(process)) == 2)
+    both = paused(process)
     process.send_signal(signal.SIGTERM)
-    _, output = process.communicate(timeout=240)
+    assert eventually(lambda: all(is_told_to_end(child.pid) for child in both))
+    for child in both:
+        child.resume()
+    _, output = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143, output
     assert f"{step.id}: stopped by signal 15 at step " in output
     stopped = int(output.split("stopped by signal 15 at step ")[1].split()[0])
-    assert 5 <= stopped < 60
+    assert stopped in (5, 6)
     assert not Path(step.path).exists()
     assert not store.failure_file(step.id).exists(), "no failure: the next run resumes"
+    saved = store.SCRATCH / step.id / "sharded"
     saves = sorted(str(p.relative_to(saved)) for p in saved.rglob("*") if p.is_file())
     shards = [name for name in saves if name.endswith(".distcp") and "model" in name]
     kept = Counter(name.split("/")[0] for name in shards)
     assert kept[f"checkpoint-{stopped}"] == 2, saves
     assert set(kept.values()) == {2}, saves
     assert len(kept) <= KEPT, saves
-    output = finish(by_two(workspace, project, step))
+    output = finish(by_two(project, step))
     assert f"resuming from step {stopped}" in output
     assert_close(expected, weights(step))
 

@@ -1,6 +1,8 @@
 """Prediction: a file per language, reproducible bits, only missing files."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet
@@ -36,9 +38,9 @@ def test_two_processes_train_and_predict_the_same(workspace):
     expected = files(chosen)
     assert sorted(name[:7] for name in expected) == ["en.test", "en.vali", "xa.test"]
     shutil.rmtree(chosen.path)
-    process = workspace.command("predict", chosen.id, **QUICK)
-    _, output = process.communicate(timeout=120)
-    assert process.returncode == 0, output
+    command = [sys.executable, "-m", "xstilts", *workspace.arguments("predict", chosen.id, **QUICK)]
+    process = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert process.returncode == 0, process.stderr
     assert files(chosen) == expected
     other = predictions(model="dropout", seed=2)
     workspace.train(other.checkpoint)

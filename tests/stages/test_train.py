@@ -3,7 +3,8 @@
 import json
 import shutil
 import signal
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,28 @@ import torch
 
 from tests.tiny_project import TASK_OF
 from xstilts import store
+from xstilts.cli import main
 from xstilts.errors import InputError
 from xstilts.modelling import callbacks
 from xstilts.stages import train
 
-LONG = {"train": {"max_steps": 200, "batch_size": 8, "learning_rate": 1e-3}}
 BEST = {
     "recipes": ["none", "nli+text"],
-    "multitask": {"select": "best", "evaluate_every": 10},
-    "train": {"max_steps": 300, "batch_size": 8, "learning_rate": 3e-3},
+    "multitask": {"select": "best", "evaluate_every": 4},
+    "train": {"max_steps": 30, "batch_size": 8, "learning_rate": 3e-3},
 }
+KILLED = """
+import os, signal, sys
+from xstilts import cli
+from xstilts.stages import train
+
+def die(self, args, state, control, **kwargs):
+    if state.global_step == 17:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train.Progress.on_step_end = die
+cli.main(sys.argv[1:])
+"""
 SHORT = {"max_steps": 30, "batch_size": 8, "learning_rate": 1e-3}
 
 
@@ -28,15 +41,24 @@ class Crash(Exception):
     """Exception that a test raises in the middle of a training."""
 
 
+def at_step(monkeypatch, number: int, act) -> None:
+    """Call a function after an optimiser step."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == number:
+            act()
+
+    monkeypatch.setattr(train.Progress, "on_step_end", on_step_end)
+
+
+def crashing(*args):
+    raise Crash
+
+
 def crash(workspace, monkeypatch, step, at: int, **options) -> None:
     """Run a training that dies after optimiser step `at`."""
-
-    def die(self, args, state, control, **kwargs):
-        if state.global_step == at:
-            raise Crash
-
     with monkeypatch.context() as patched:
-        patched.setattr(train.Progress, "on_step_end", die)
+        at_step(patched, at, crashing)
         with pytest.raises(Crash):
             workspace.train(step, **options)
 
@@ -48,52 +70,34 @@ def reference(workspace, step, **options) -> dict[str, bytes]:
     return files
 
 
-def signalled(workspace, step, number: int, *options: str, **study) -> tuple[int, str]:
-    """Send a signal to a training after its first save; return its exit status and output."""
-    process = workspace.command("train", step.id, *options, **study)
-    deadline = time.monotonic() + 120
-    while not workspace.saves(step) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(number)
-    _, output = process.communicate(timeout=120)
-    return process.returncode, output
-
-
 @pytest.mark.slow
-def test_a_killed_training_ends_with_equal_weights(workspace):
-    step = workspace.step("nli", "dropout", **LONG)
+def test_a_killed_training_ends_with_equal_weights(workspace, caplog):
+    step = workspace.step("nli", "dropout")
     expected = reference(workspace, step)
-    status, output = signalled(workspace, step, signal.SIGKILL, "--save-every", "5", **LONG)
-    assert status == -signal.SIGKILL, output
+    arguments = workspace.arguments("train", step.id, "--save-every", "7", "--threads", "1")
+    process = subprocess.run([sys.executable, "-c", KILLED, *arguments], stderr=subprocess.PIPE)
+    assert process.returncode == -signal.SIGKILL, process.stderr
     assert not Path(step.path).exists()
-    (saved, *_) = workspace.saves(step)
-    assert 0 < saved < 200
-    process = workspace.command("train", step.id, **LONG)
-    _, output = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    assert resumed_from(output) >= saved
-    assert workspace.files(step) == expected
+    assert workspace.saves(step) == [7, 14]
+    caplog.set_level("INFO", "xstilts")
+    assert workspace.train(step) == expected
+    assert "resuming from step 14" in caplog.text
     assert not (store.SCRATCH / step.id).exists()
 
 
-def resumed_from(output: str) -> int:
-    """Return the step from which a training reports to resume."""
-    return int(output.split("resuming from step ")[1].split()[0])
-
-
-@pytest.mark.slow
-def test_a_stopped_training_resumes_where_it_stopped(workspace):
+def test_a_stopped_training_resumes_where_it_stopped(workspace, monkeypatch, capsys):
     step = workspace.step("nli+text", "dropout", **BEST)
     expected = reference(workspace, step)
-    status, output = signalled(workspace, step, signal.SIGTERM, **BEST)
-    assert status == 143, output
-    stopped = int(output.split(f"{step.id}: stopped by signal 15 at step ")[1].split()[0])
-    assert stopped < 300
+    arguments = workspace.arguments("train", step.id, **BEST)
+    with monkeypatch.context() as patched:
+        at_step(patched, 17, lambda: signal.raise_signal(signal.SIGTERM))
+        assert main(arguments) == 143
+    assert f"{step.id}: stopped by signal 15 at step 17 of 30" in capsys.readouterr().err
     assert not Path(step.path).exists()
-    assert stopped in workspace.saves(step), "the state of the last step is kept, not of the best"
+    assert 17 in workspace.saves(step), "the state of the last step is kept, not of the best"
     assert workspace.train(step) == expected
     manifest = json.loads((Path(step.path) / "manifest.json").read_text())
-    assert manifest["best_step"] % 10 == 0
+    assert manifest["best_step"] % 4 == 0
 
 
 @pytest.mark.parametrize("recipe", [*TASK_OF.values(), "completion+entities+reading+text"])
@@ -126,10 +130,6 @@ def test_a_save_of_another_training_is_not_used(workspace, monkeypatch):
     crash(workspace, monkeypatch, step, at=15, save_every=10)
     other = workspace.step("nli", seed=2)
     assert workspace.train(other) == reference(workspace, other)
-
-
-def crashing(*args):
-    raise Crash
 
 
 @pytest.mark.parametrize("select", ["last", "best"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import PATIENCE
 from xstilts import status
 
 SBATCH = Path(status.__file__).parent / "bin" / "sbatch"
@@ -32,7 +33,7 @@ def submit(tmp_path):
             env=os.environ | environment | {"XSTILTS_TERMINAL": f"/proc/{os.getpid()}/fd/2"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         calls = (tmp_path / "calls").read_text().count("call")
         (tmp_path / "calls").unlink()

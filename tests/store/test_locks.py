@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests import PATIENCE, eventually
 from xstilts import store
 from xstilts.store import locks
 
@@ -19,7 +20,7 @@ import sys, time
 from xstilts.store import locks
 with locks.held(["x"]):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 COUNT = """
 import os, sys, time
@@ -63,7 +64,7 @@ def taken(caplog) -> str:
     with caplog.at_level("INFO", "xstilts"):
         thread = threading.Thread(target=lambda: locks.held(["x"]).__enter__(), daemon=True)
         thread.start()
-        thread.join(5)
+        thread.join(PATIENCE)
     assert not thread.is_alive(), caplog.text
     return caplog.text
 
@@ -79,11 +80,11 @@ def waits(caplog) -> str:
     with caplog.at_level("INFO", "xstilts"):
         thread = threading.Thread(target=hold, daemon=True)
         thread.start()
+        assert eventually(lambda: "waiting" in caplog.text)
         thread.join(0.3)
-        assert thread.is_alive()
         assert not got
     store.lock_file("x").unlink()
-    thread.join(5)
+    thread.join(PATIENCE)
     assert got
     return caplog.text
 
@@ -91,7 +92,7 @@ def waits(caplog) -> str:
 def test_processes_take_turns(tmp_path):
     (tmp_path / "count").write_text("0")
     crowd = [subprocess.Popen([sys.executable, "-c", COUNT]) for _ in range(3)]
-    assert [process.wait(60) for process in crowd] == [0, 0, 0]
+    assert [process.wait(PATIENCE) for process in crowd] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "60"
     assert list(store.SCRATCH.iterdir()) == []
 
@@ -155,10 +156,7 @@ def test_the_holder_touches_its_lock(monkeypatch):
     monkeypatch.setattr(locks, "_TOUCH_SECONDS", 0.02)
     with locks.held(["x"]):
         os.utime(store.lock_file("x"), (0, 0))
-        deadline = time.monotonic() + 5
-        while store.lock_file("x").stat().st_mtime == 0 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert store.lock_file("x").stat().st_mtime > 0
+        assert eventually(lambda: store.lock_file("x").stat().st_mtime > 0)
 
 
 def test_a_holder_that_lost_its_lock_ends(tmp_path):
@@ -168,7 +166,7 @@ def test_a_holder_that_lost_its_lock_ends(tmp_path):
     )
     assert process.stdout.readline() == "held\n"
     write("elsewhere", token="another")
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == locks.LOST
     assert "x.lock: lost to another process" in said
     assert json.loads(store.lock_file("x").read_text())["token"] == "another"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import ROOT, SMALL
+from tests import PATIENCE, ROOT, SMALL
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Checkout:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
         )
         return Run(process.returncode, process.stdout)
 
