@@ -93,8 +93,8 @@ class Family:
     outputs: Callable | None = None  # (output, batch, settings) -> an array or tuple per feature
     decode: Callable | None = None  # (rows, features, outputs, labels, settings) -> predictions
     ALONE: bool = False  # `decode` reads no features, so rows may be encoded in blocks
-    # `outputs` reads `hidden_state`, that of layer `predict.layer`, instead of the model's output
-    LAYER: bool = False
+    # (settings) -> number of the layer whose `hidden_state` `outputs` reads, instead of the output
+    layer: Callable | None = None
     VECTORS: bool = False  # `outputs` returns a vector per row; needs ALONE
     asked: Callable = _all_rows  # (rows, settings) -> the rows that get a prediction
     threshold: Callable | None = (

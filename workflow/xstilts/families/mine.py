@@ -19,7 +19,6 @@ TOKENS = 30
 HUB = HubColumns({"foreign", "english"}, {"pairs"})
 CATEGORY = "Sentence retrieval"
 ALONE = True
-LAYER = True
 VECTORS = True
 # Rows and columns of a block of similarities: on a CPU it fits in the cache, on a GPU it is large
 # enough to keep the device busy (256 MiB).
@@ -110,6 +109,11 @@ def encode(rows, tokenizer, settings, labels, train):
 def collate(features, pad_id):
     """Return input_ids and attention_mask [batch, tokens]."""
     return pad(features, pad_id)
+
+
+def layer(settings):
+    """Return the number of the layer that yields embeddings."""
+    return settings.layer
 
 
 def outputs(output, batch, settings):

@@ -249,7 +249,7 @@ def unused(grids: list[Grid]) -> list[Path]:
 
 def _is_needed(path: Path) -> bool:
     id = path.parent.name if path.suffix == ".jsonl" else path.name
-    for ending in (".json", ".parquet", ".lock", ".failed"):
+    for ending in (".json", ".parquet", ".lock", ".failed", ".verified"):
         id = id.removesuffix(ending)
     newest = max(p.lstat().st_mtime for p in [path, *path.rglob("*")])
     return time.time() - newest < _DAY or locks.is_live(id)
@@ -263,6 +263,7 @@ def unreferenced(grids: list[Grid]) -> list[Path]:
         for artefact in found.all():
             wanted |= {Path(artefact.path), store.SCRATCH / artefact.id}
             wanted |= {store.failure_file(artefact.id), store.lock_file(artefact.id)}
+            wanted.add(paths.verified_file(artefact.id))
         wanted |= {Path(path) for score in found.scores.values() for path in score.files}
         for predictions in found.predictions.values():
             wanted |= {Path(file) for file in predictions.files}

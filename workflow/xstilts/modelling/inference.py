@@ -63,7 +63,8 @@ def _outputs(
     device = next(model.parameters()).device
     training = model.training
     model.eval()
-    forward = partial(hidden_state, model, settings.layer) if family.LAYER else model
+    layer = family.layer and family.layer(settings)
+    forward = model if layer is None else partial(hidden_state, model, layer)
     with torch.inference_mode():
         for numbers in batches_of(features, TOKENS_PER_BATCH[device.type]):
             batch = family.collate([features[number] for number in numbers], pad_id)

@@ -16,6 +16,7 @@ from xstilts.identity import file_sha256
 from xstilts.store.files import sync, write_json
 from xstilts.store.paths import MANIFEST
 from xstilts.store.records import Record
+from xstilts.store.verified import check_once
 
 
 class Manifest(Record):
@@ -128,6 +129,16 @@ class CheckpointManifest(Manifest):
     best_step: int | None = None
     parameters: int | None = None
     vocabulary: int | None = None
+
+    @classmethod
+    def verify(cls, folder: Path) -> Self:
+        """Return the manifest of a folder after checking the files that changed since a check.
+
+        Raise InputError naming a missing or damaged file and the remedy.
+        """
+        manifest = cls.read(folder)
+        check_once(folder, manifest.files, lambda name: manifest.check(folder, name, again(folder)))
+        return manifest
 
 
 def _share(path: Path) -> None:

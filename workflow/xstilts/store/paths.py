@@ -45,6 +45,11 @@ def lock_file(id: str) -> Path:
     return SCRATCH / f"{id}.lock"
 
 
+def verified_file(id: str) -> Path:
+    """Path of the memory of an artefact's files that were checked."""
+    return SCRATCH / f"{id}.verified"
+
+
 def progress_file(id: str) -> Path:
     """Path of the file in which a training reports its progress."""
     return SCRATCH / id / "progress.json"
