@@ -20,7 +20,7 @@ from xstilts.report.view import StudyView
 from xstilts.store import locks
 
 COMMANDS = ["doctor", "status", "plan", "why", "gc", "list", "study", "pin", "export-xtreme"]
-COMMANDS += ["score-files", "schema"]
+COMMANDS += ["score-files", "schema", "compare", "import-scores", "card", "push"]
 COMMANDS += ["fetch", "prepare", "initialise", "train", "merge", "predict", "score"]
 STUDY = Path("config/config.yaml")
 
@@ -418,7 +418,7 @@ def test_help(capsys, command):
     description = shown.split("\n\n")[1]
     assert re.fullmatch(r"[A-Z][^.]{15,}\.", description.replace("\n", " ")), description
     assert "--log" in shown
-    assert ("--study" in shown) == (command not in ("schema", "score-files"))
+    assert ("--study" in shown) == (command not in ("schema", "score-files", "compare"))
 
 
 def test_help_lists_all_commands(capsys):

@@ -28,6 +28,10 @@ NEEDS = {  # commands that fail in a new checkout, and what they then say
     "export-xtreme": "no such file",  # predictions
     "doctor": "check",  # of this machine
     "score-files": "",
+    "import-scores": "no such folder",
+    "compare": "no results of study",
+    "card": "is missing",  # the score
+    "push": "is missing",
 }
 STUDY = "config/studies/phang2020.yaml"
 OWN = "config/studies/own.yaml"  # needs the reader's files: tests/workflow/test_own_example.py
@@ -134,3 +138,39 @@ def test_the_cell_of_the_help_exists(checkout, capsys, monkeypatch):
         main(["why", "--help"])
     cell = re.search(r"such as\s+([\w.-]+\.s1)", capsys.readouterr().out)[1]
     assert main(["why", cell, "--study", STUDY]) == 0
+
+
+LINKING = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")])
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", LINKING, ids=str)
+def test_links_lead_to_files_and_headings(page):
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:", link):
+            name, _, anchor = link.partition("#")
+            target = (ROOT / page).parent / name if name else ROOT / page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def tutorial(number: int) -> str:
+    """A study of the tutorial."""
+    text = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    return re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[number]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_studies_of_the_tutorial_can_be_planned(checkout, number):
+    from xstilts.grid.state import open_study
+
+    path = checkout / "config/studies/tutorial.yaml"
+    path.write_text(tutorial(number), encoding="utf-8")
+    cells = open_study(path)[0].shared()
+    assert any(node.merged for node in cells.checkpoints.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xstilts import cli, store
+from xstilts import cli, imported, store
 from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.families import mine
@@ -176,6 +176,10 @@ def test_exported_files_have_the_cells_scores(study, tmp_path, capsys):
     assert cli.main(["export-xtreme", "--study", snapshot, *arguments]) == 0
     assert "16 files" in capsys.readouterr().out
     assert {path.name for path in out.iterdir()} == FORMATS.keys() - {"mewslix"}
+    system = ["--system", "ours", "--predictions", str(out)]
+    assert cli.main(["import-scores", "--study", snapshot, *system]) == 0
+    found = {score.target: score for score in imported.read("small")}
+    assert found.keys() == FORMATS.keys() - {"mewslix"}
     for one in study.scores():
         target = one.cell.target
         if target == "nli":  # no task of XTREME
@@ -195,6 +199,11 @@ def test_exported_files_have_the_cells_scores(study, tmp_path, capsys):
             expected = scored[dataset.language]["metrics"]
             for metric, value in expected.items():
                 assert exported[NAMES.get(metric, metric)] == pytest.approx(value, abs=1e-9), target
+                same = found[target].languages[dataset.language].metrics[metric]
+                assert same == pytest.approx(value, abs=1e-9), target
+    (out / "xnli" / "test-xa.tsv").unlink()
+    assert cli.main(["import-scores", "--study", snapshot, *system]) == cli.BAD_INPUT
+    assert "test-xa.tsv: no such file; expected one for each language" in capsys.readouterr().err
 
 
 def test_excluded_rows_keep_their_lines():

@@ -2,8 +2,10 @@
 
 It implements what huggingface_hub and datasets call: information on a repository, its tree, sizes
 of files, and their content; large files by redirection to a separate store, complete or a range.
+For uploads, it creates repositories and takes commits, large files by the protocol of git LFS.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -18,6 +20,9 @@ API = re.compile(
     r"/api/(datasets|models)/([^/]+/[^/]+)/(revision|refs|tree|paths-info|auth-check)"
     rf"/?{REVISION}/?(.*)"
 )
+UPLOAD = re.compile(
+    r"/(?:api/models/)?([^/]+/[^/]+?)(?:\.git/info/lfs/objects/(batch)|/(preupload|commit)/[^/]*)"
+)
 RESOLVE = re.compile(rf"/(datasets/)?([^/]+/[^/]+)/resolve/{REVISION}/(.+)")
 
 
@@ -29,6 +34,9 @@ class Hub:
         self.branches: dict[str, dict[str, str]] = {}  # kind/owner/name -> branch -> commit
         self.others: dict[str, Mapping[str, bytes]] = {}  # files of commits that are not of main
         self.gated: set[str] = set()
+        self.token = ""  # that uploads need
+        self.private: set[str] = set()
+        self.uploaded: dict[str, bytes] = {}  # sha256 -> content of a large file
         self.requests: list[tuple[str, str]] = []
         self.dropped: dict[str, int] = {}  # sha256 -> bytes after which the connection is closed
         self.endpoint = ""
@@ -118,11 +126,22 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         self._answer()
 
+    def do_PUT(self):
+        self._answer()
+
     def _answer(self):
         length = int(self.headers.get("Content-Length") or 0)
-        body = parse_qs(self.rfile.read(length).decode())
+        content = self.rfile.read(length)
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path))
+        if self.command == "PUT":
+            self.hub.uploaded[sha256(content)] = content
+            return self._json({})
+        if path == "/api/validate-yaml":  # of a card
+            return self._json({"errors": [], "warnings": []})
+        if path == "/api/repos/create" or UPLOAD.fullmatch(path):
+            return self._upload(path, content)
+        body = parse_qs(content.decode())
         if path.startswith("/store/"):
             return self._content(self.hub.content()[path.removeprefix("/store/")])
         if found := RESOLVE.fullmatch(unquote(path)):
@@ -130,6 +149,44 @@ class _Handler(BaseHTTPRequestHandler):
         if found := API.fullmatch(path):
             return self._api(*found.groups(), body)
         return self._error(404, "EntryNotFound")
+
+    def _upload(self, path: str, content: bytes):
+        """Answer a step of an upload: create, which files are large, where to put them, commit."""
+        if self.headers.get("Authorization") != f"Bearer {self.hub.token}":
+            return self._error(401, "")
+        if path == "/api/repos/create":
+            made = json.loads(content)
+            name = f"{made['organization']}/{made['name']}"
+            if f"models/{name}" not in self.hub.repositories:
+                self.hub.add("models", name, {})
+                if made.get("private") or made.get("visibility") == "private":
+                    self.hub.private.add(name)
+            return self._json({"url": f"{self.hub.endpoint}/{name}"})
+        name, *what = UPLOAD.fullmatch(path).groups()
+        if "preupload" in what:
+            names = [file["path"] for file in json.loads(content)["files"]]
+            modes = {True: "lfs", False: "regular"}
+            files = [
+                {"path": n, "uploadMode": modes[is_large(n)], "shouldIgnore": False} for n in names
+            ]
+            return self._json({"files": files})
+        if "batch" in what:
+            upload = {"upload": {"href": f"{self.hub.endpoint}/store/upload"}}
+            objects = [{**o, "actions": upload} for o in json.loads(content)["objects"]]
+            return self._json({"objects": objects, "transfer": "basic"})
+        return self._commit(name, [json.loads(line) for line in content.splitlines()])
+
+    def _commit(self, name: str, lines: list[dict]):
+        files = dict(self.hub.repositories[f"models/{name}"][1])
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.hub.uploaded[value["oid"]]
+        commit = self.hub.add("models", name, files)
+        url = f"{self.hub.endpoint}/{name}/commit/{commit}"
+        return self._json({"commitUrl": url, "commitOid": commit, "success": True})
 
     def _repository(self, kind: str, name: str, revision: str):
         """Return (commit, files), or None after sending an error."""

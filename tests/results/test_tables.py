@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -14,7 +15,8 @@ from tests.results.test_scores import cells, lab, score, write
 from xstilts.grid.artefacts import Cell
 from xstilts.results import tables
 from xstilts.results.samples import judge
-from xstilts.results.scores import Context, collect
+from xstilts.results.score_file import ScoreFile
+from xstilts.results.scores import Context, collect, scores_csv
 from xstilts.results.tables import (
     escape,
     markdown,
@@ -40,6 +42,22 @@ def shown(results) -> str:
 
 def lines_of(text: str, start: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(start)]
+
+
+def test_scores_of_other_systems_are_marked(tmp_path):
+    results = collect(*lab(tmp_path))
+    other = Cell("other", "imported", "qa", 0)
+    write(tmp_path, score(other, {"en": 70.0, "xa": 50.0, "xb": 60.0}))
+    context = replace(results.context, imported=(ScoreFile.read(tmp_path / "0.json"),))
+    found = judge(replace(results, context=context))
+    rows = lines_of(markdown(found), "| other (imported) |")
+    assert rows == [
+        "| other (imported) | 60.0 | n/a | n/a |",
+        "| other (imported) | 55.0 | n/a | n/a |",
+    ]
+    assert "Rows marked (imported) are scored from predictions of other systems" in markdown(found)
+    lines = lines_of(scores_csv(found), "other,imported,qa,0,zero_shot")
+    assert [line.split(",")[6] for line in lines] == ["55.0000", "27.5000"]
 
 
 def test_markdown_shows_scores_gains_best_and_floor(tmp_path):

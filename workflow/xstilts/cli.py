@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from xstilts import __version__, store
-from xstilts.commands import Command, log, user, workflow
+from xstilts.commands import Command, log, results, user, workflow
 from xstilts.config import DEFAULT_STUDY
 from xstilts.errors import InputError, Stopped, nearest
 from xstilts.modelling import distributed
@@ -22,7 +22,7 @@ from xstilts.text import visible
 FAILED, BAD_INPUT = 1, 2
 INTERRUPTED, STOPPED = 130, 143  # as a shell reports a program ended by SIGINT, SIGTERM
 _GROUPS = {
-    "What you call": user.COMMANDS,
+    "What you call": (*user.COMMANDS, *results.COMMANDS),
     "What the workflow calls, with the ids of artefacts": workflow.COMMANDS,
 }
 

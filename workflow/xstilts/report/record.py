@@ -227,7 +227,8 @@ def _settings(step: Checkpoint) -> dict:
     if step.parent is None:
         return {"origin": _values(step.origin), "data": [data.id for data in step.texts]}
     if step.merged:
-        return {"merged": [node.chain for node in step.merged], "scale": step.scale or "mean"}
+        names = [node.chain for node in step.merged]
+        return {"merge": {"trainings": names, "scale": step.scale or "mean"}}
     return {
         "train": _values(step.settings),
         "parts": [

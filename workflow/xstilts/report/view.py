@@ -59,9 +59,14 @@ class StudyView:
         content = {
             "project": json.dumps(visible(self.grid.project)),  # in the given order: tables keep it
             "scores": [score.id for score in (*self.grid.scores(), *self.grid.aside())],
+            "imported": [path.read_text(encoding="utf-8") for path in self._imported()],
             "code": [identity.file_sha256(path) for path in drawing_files()],
         }
         return self.folder / f"made-of.{identity.digest(content)}.txt"
+
+    def _imported(self) -> list[Path]:
+        """Return the scores of other systems in the folder."""
+        return sorted((self.folder / "imported").glob("*.json"))
 
     def write_snapshot(self) -> None:
         """Write the snapshot; the stages of a run read this file and no other configuration."""

@@ -20,6 +20,7 @@ from xstilts.recipe import NONE
 from xstilts.results.score_file import ScoreFile
 
 BASELINE = NONE
+IMPORTED = "imported"  # takes the place of a recipe: the scores of another system
 MEAN = "mean"  # takes the place of a target: the mean over targets
 AVERAGES = {
     "avg": "Average over all languages",
@@ -44,6 +45,7 @@ class Context:
     notes: tuple[str, ...] = ()  # for the captions
     warnings: tuple[str, ...] = ()
     versions: str = ""  # a warning if library versions differ
+    imported: tuple[ScoreFile, ...] = ()  # scores of other systems
 
     def label(self, name: str) -> str:
         """Return the label of a name, as one line of printable characters."""
@@ -206,11 +208,15 @@ def collect(paths: Iterable[Path], context: Context) -> Results:
 def scores_csv(results: Results) -> str:
     """Return the text of `scores.csv`: a row per cell, language or average, and metric.
 
+    Rows of other systems come last; their recipe is `imported`.
+
     For an average, `n` is the sum over its languages; in `value` all languages weigh the same.
     """
-    return results.frame[CSV_COLUMNS].to_csv(
-        index=False, float_format=CSV_FLOAT, lineterminator="\n"
-    )
+    frame = results.frame[CSV_COLUMNS]
+    if others := [row for score in results.context.imported for row in _rows(score)]:
+        rows = pd.DataFrame([row[: len(CSV_COLUMNS)] for row in others], columns=CSV_COLUMNS)
+        frame = pd.concat([frame, rows]) if len(frame) else rows
+    return frame.to_csv(index=False, float_format=CSV_FLOAT, lineterminator="\n")
 
 
 def summarise(results: Results, average: str) -> pd.DataFrame:

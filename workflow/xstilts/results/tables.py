@@ -5,7 +5,7 @@ One block per model: a row per recipe, a column per target, and the mean over ta
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from xstilts.results.scores import (
     BASELINE,
     CSV_FLOAT,
     DECIMALS,
+    IMPORTED,
     MEAN,
     Results,
     majority,
@@ -147,7 +148,24 @@ def table_rows(results: Results, average: str, model: str) -> list[Row]:
         floors.append(Row("majority class", [Entry(text) for text in texts], floor=True))
     if floors:
         rows.append(Row(DOTS, [Entry(DOTS)] * len(targets), floor=True))
-    return rows + floors
+    return [*rows, *_imported_rows(results, average, targets), *floors]
+
+
+def _imported_rows(results: Results, average: str, targets: Sequence[str]) -> list[Row]:
+    """Return a row for each other system whose predictions were imported."""
+    systems: dict[str, dict[str, float]] = {}
+    for score in results.context.imported:
+        if average in score.averages:
+            value = score.averages[average][score.main_metric]
+            systems.setdefault(score.model, {})[score.target] = value
+    rows = []
+    for system, values in systems.items():
+        known = [values[t] for t in targets if t in values]
+        if len(known) == len(targets) - 1:  # all but the mean
+            values[MEAN] = sum(known) / len(known)
+        texts = [signed(values[t]) if t in values else ABSENT for t in targets]
+        rows.append(Row(f"{system} ({IMPORTED})", [Entry(text) for text in texts]))
+    return rows
 
 
 def caption(results: Results, best: str) -> list[str]:
@@ -175,6 +193,11 @@ def caption(results: Results, best: str) -> list[str]:
         )
     if context.controls or not results.frame["majority"].isna().all():
         lines.append("The rows below the dots are floors: a score that is no higher means nothing.")
+    if context.imported:
+        lines.append(
+            f"Rows marked ({IMPORTED}) are scored from predictions of other systems: one run each, "
+            "without gain and CI."
+        )
     return lines + [plain(note) for note in context.notes]
 
 

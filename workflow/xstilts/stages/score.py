@@ -38,7 +38,7 @@ def run(score: Score) -> None:
         main_metric=score.metrics[0],
         languages=languages,
         validation=_validation(score),
-        averages=_averages(languages, source),
+        averages=averages(languages, source),
         degenerate=_degenerate(languages, score),
         provenance={
             "id": score.id,
@@ -195,7 +195,7 @@ def _majority(rows: Sequence[Mapping], metric: str) -> dict[str, float] | None:
     return {metric: majority([row["label"] for row in rows])}
 
 
-def _averages(languages: Mapping[str, Language], source: str) -> dict[str, dict[str, float]]:
+def averages(languages: Mapping[str, Language], source: str) -> dict[str, dict[str, float]]:
     """Return unweighted means: over all languages, as XTREME does, and without the source."""
     groups = {"avg": list(languages), "zero_shot": [code for code in languages if code != source]}
     return {

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from xstilts import analyses, store
+from xstilts import analyses, imported, store
 from xstilts.analyses import facts
 from xstilts.costs.units import count
 from xstilts.grid import state
@@ -48,6 +48,7 @@ def _context(grid: Grid) -> Context:
         notes=tuple(notes(grid)),
         warnings=(warning,) if pairs else (),
         versions=state.mixed_versions(grid.artefacts().all()),
+        imported=imported.read(grid.study.study),
     )
 
 

@@ -35,7 +35,9 @@ function settingsOf(node) {
   ];
 }
 
-const command = (stage, id) => `python -m xstilts ${stage} --study ${D.snapshot} ${id}`;
+/** A word for a shell; the ids of merges have a `|`. */
+const quoted = (word) => (/[^\w.@%+=:,/~-]/.test(word) ? `'${word}'` : word);
+const command = (stage, id) => `python -m xstilts ${stage} --study ${D.snapshot} ${quoted(id)}`;
 function copied(text) {
   const click = (event) =>
     navigator.clipboard?.writeText(text).then(() => (event.target.textContent = "Copied"));
