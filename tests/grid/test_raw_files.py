@@ -78,3 +78,18 @@ def test_a_hash_that_was_wrong_is_forgotten(file):
         raw_files.check_unchanged([file], ["0" * 64], MEMORY)
     assert str(file) not in MEMORY.read_text()
     assert "data/test.tsv" in MEMORY.read_text()
+
+
+def test_file_of_two_languages_is_noticed(file):
+    for name in ("de", "fr", "it"):
+        Path(f"data/{name}.tsv").write_text(HEAD + ("b" if name == "it" else "a"))
+    split = {"source": "files", "format": "glue-mnli", "path": "{language}.tsv"}
+    shared = {"source": "files", "format": "glue-mnli", "path": "train.tsv"}
+    task = {**TASKS["nli"], "languages": ["de", "fr", "it"], "source_language": "de"}
+    tasks = {**TASKS, "nli": {**task, "splits": {"train": shared, "test": split}}}
+    values = {"study": {**STUDY, "data": "data"}, "tasks": tasks, "models": MODELS}
+    _, notices = raw_files.fingerprint(Project.model_validate(values), MEMORY)
+    assert notices == [
+        "task 'nli', splits.test: data/fr.tsv (fr) has the content of data/de.tsv (de); "
+        "is one of them a copy by mistake?"
+    ]

@@ -2,7 +2,11 @@
 
 import sys
 
-from xstilts import fork_server
+from xstilts import signals
+
+signals.end_immediately()
+
+from xstilts import fork_server  # noqa: E402 - a signal may come during any import
 
 fork_server.delegate(sys.argv[1:])
 

@@ -6,13 +6,14 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from xstilts import __version__, store
+from xstilts import __version__, signals, store
 from xstilts.commands import Command, log, results, user, workflow
 from xstilts.config import DEFAULT_STUDY
 from xstilts.errors import InputError, Stopped, nearest
@@ -20,7 +21,7 @@ from xstilts.modelling import distributed
 from xstilts.text import visible
 
 FAILED, BAD_INPUT = 1, 2
-INTERRUPTED, STOPPED = 130, 143  # as a shell reports a program ended by SIGINT, SIGTERM
+SIGNALLED = 128  # plus the signal's number, as a shell reports it
 _GROUPS = {
     "What you call": (*user.COMMANDS, *results.COMMANDS),
     "What the workflow calls, with the ids of artefacts": workflow.COMMANDS,
@@ -35,18 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("an argument has a zero byte, which no path has")
     options = parser.parse_args(arguments)
     try:
-        _start_logging(options.log)
-        status = options.run(options)
-        sys.stdout.flush()
+        with signals.as_exceptions():
+            _start_logging(options.log)
+            status = options.run(options)
+            sys.stdout.flush()
     except InputError as error:
         log.error(f"xstilts {options.command}: {error}")
         return BAD_INPUT
     except Stopped as stop:
-        log.warning(str(stop))
-        return STOPPED
+        log.warning(f"xstilts {options.command}: {stop}")
+        return SIGNALLED + stop.number
     except KeyboardInterrupt:
-        log.warning(f"xstilts {options.command}: interrupted")
-        return INTERRUPTED
+        log.warning(signals.line(options.command, signal.SIGINT))
+        return SIGNALLED + signal.SIGINT
     except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -57,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.debug("", exc_info=True)
         return BAD_INPUT
     except Exception:
+        if signals.received:  # a library has replaced the signal's exception by its own
+            log.warning(signals.line(options.command, signals.received[0]))
+            return SIGNALLED + signals.received[0]
         log.exception(f"xstilts {options.command}: internal error; please report this traceback")
         return FAILED
     return status or 0

@@ -30,8 +30,15 @@ class Diverged(InputError):
     """A loss, weights or a model's output that are not finite: no later step can repair that."""
 
 
-class Stopped(Exception):
-    """A job received a signal to stop; its state is saved, and the next run resumes from there."""
+class Stopped(BaseException):
+    """A job received a signal to stop; its state is saved, and the next run resumes from there.
+
+    No Exception, like KeyboardInterrupt: libraries catch those, also while they are imported.
+    """
+
+    def __init__(self, number: int, message: str):
+        super().__init__(message)
+        self.number = number
 
 
 @runtime_checkable

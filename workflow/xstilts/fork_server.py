@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
+from xstilts import signals
+
 ADDRESS = "XSTILTS_FORK_SERVER"  # environment variable: the server's socket, or `off`
 STAGES = ("prepare", "initialise", "train", "merge", "predict", "score")
 _ACCELERATORS = ("/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")  # CUDA and forks exclude each other
@@ -193,6 +195,8 @@ class Server:
         environment: dict[str, str],
     ) -> list[str]:
         """Make this process, a fork, equal to a new one with the request's arguments."""
+        sys.argv[1:] = arguments
+        signals.end_immediately()
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         for key in list(self.selector.get_map().values()):
             if isinstance(key.fileobj, socket.socket):

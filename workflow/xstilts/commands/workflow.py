@@ -1,7 +1,6 @@
 """The commands that the workflow calls, one per phase: each makes artefacts, given by their ids."""
 
 import os
-import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xstilts import devices, store
+from xstilts import devices, signals, store
 from xstilts.commands import Command, log, open_grid, whole
 from xstilts.config.resources import Needs, Site, amount
-from xstilts.errors import InputError, Stopped
+from xstilts.errors import InputError
 from xstilts.modelling import distributed
 from xstilts.store import locks
 
@@ -150,7 +149,6 @@ def make(group: str, work: Work, options: Namespace) -> None:
     artefacts = _artefacts(grid, group, options)
     for folder in (store.SCRATCH, Path(artefacts[0].path).parent):
         store.check_writable(folder)
-    signal.signal(signal.SIGTERM, _stop)
     launched = distributed.started()  # then the launching process holds the locks
     with nullcontext() if launched else locks.held(options.id):
         for id in [] if launched else options.id:
@@ -178,9 +176,9 @@ def _failure_kept(artefacts: Sequence["Artefact"]) -> Iterator[None]:
     """Write the message of an error to the artefacts' failure files, and raise the error."""
     try:
         yield
-    except Stopped:
-        raise  # not a failure: the next run resumes
     except Exception as error:
+        if signals.received:  # not a failure: the next run resumes
+            raise
         cause = _cause(error)
         message = str(cause) if isinstance(cause, InputError) else repr(cause)
         with suppress(OSError):
@@ -205,11 +203,6 @@ def _cause(error: Exception) -> Exception:
         if message := store.machine_error(error):
             return InputError(message)
     return error
-
-
-def _stop(number, frame) -> None:
-    """Leave in order at a scheduler's warning, so that locks are released."""
-    raise Stopped(f"stopped by signal {number}; the next run makes what is missing")
 
 
 def go_online() -> None:

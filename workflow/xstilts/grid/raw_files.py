@@ -5,7 +5,7 @@ Hashes are remembered by size, times and inode, so an unchanged file is read onc
 """
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,16 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     known = _remembered(memory)
     models = {name: _local_model(name, model, known) for name, model in local.items()}
     found: dict[str, list[str]] = {}
+    notices = []
     for place, split, languages in splits:
+        files: dict[str, list[Path]] = {}
         for language in dict.fromkeys(languages):
             paths = locate(split.path, root, language)
             if paths:
                 _check_columns(split, paths, language, place)
                 found[raw_key(split, language)] = [_sha256(path, known) for path in paths]
+                files[language] = paths
+        notices += _copies(place, files, known)
     for name, path in lists.items():
         if not (root / path).is_file():
             raise InputError(f"subsets.{name}: no file {root / path}")
@@ -63,8 +67,24 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     changes["models"] = project.models | {name: model for name, (model, _) in models.items()}
     project = project.model_copy(update=changes)
     if project.study.languages == "all":
-        return project, []
-    return _with_what_is_there(project)
+        return project, notices
+    project, left_out = _with_what_is_there(project)
+    return project, [*notices, *left_out]
+
+
+def _copies(
+    place: str, files: Mapping[str, list[Path]], known: Mapping[str, list]
+) -> Iterator[str]:
+    """Yield a notice for each file of a language with the content of another language's file."""
+    first: dict[str, tuple[str, Path]] = {}
+    for language, paths in files.items():
+        for path in paths:
+            other, original = first.setdefault(known[str(path)][-1], (language, path))
+            if other != language and original != path:
+                yield (
+                    f"{place}: {path} ({language}) has the content of {original} ({other}); "
+                    "is one of them a copy by mistake?"
+                )
 
 
 def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:

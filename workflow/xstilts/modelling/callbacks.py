@@ -81,8 +81,9 @@ class StopOnSignal(TrainerCallback):
         if self.agreed is not None and not control.should_training_stop:
             distributed.wait()  # for all saves: torchrun ends all processes when the first ends
             raise Stopped(
-                f"{self.id}: stopped by signal {self.agreed} at step {state.global_step} of "
-                f"{state.max_steps}; the next run resumes there"
+                self.agreed,
+                f"{self.id}: stopped at step {state.global_step} of {state.max_steps}; the next "
+                "run resumes there",
             )
 
 

@@ -54,7 +54,7 @@ def launch(processes: int, nodes: int, arguments: Sequence[str]) -> None:
         signal.signal(number, pass_on)
     if running.wait():
         if received:
-            raise Stopped(f"stopped by signal {received[0]}; the next run resumes")
+            raise Stopped(received[0], "stopped; the next run resumes")
         raise SystemExit(1)
 
 

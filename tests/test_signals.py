@@ -1,0 +1,58 @@
+"""A signal ends a command in one line, whatever the command does at that moment."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from xstilts.grid.state import open_study
+
+SENDS = "import os; os.kill(os.getpid(), {number})\n"
+WRAPS = "import os\ntry: os.kill(os.getpid(), {number})\nexcept BaseException: raise ImportError\n"
+NUMBERS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.fixture
+def id(small_folder) -> str:
+    """The id of the small study's initial model, which `initialise` makes with torch."""
+    grid, _ = open_study(Path("config/config.yaml"))
+    return grid.root("tiny").lineage()[0].id
+
+
+def outcome(module: str, code: str, *arguments: str) -> tuple[int, str]:
+    """Run a command that imports other code as `module`; return its status and its messages."""
+    Path("other").mkdir()
+    Path(f"other/{module}.py").write_text(code)
+    places = os.pathsep.join([str(Path("other").resolve()), str(ROOT / "workflow")])
+    environment = os.environ | {"PYTHONPATH": places, "XSTILTS_FORK_SERVER": "off"}
+    command = [sys.executable, "-m", "xstilts", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("module", ["ctypes", "pydantic"])  # of the first lines, of the commands
+def test_signal_during_imports_ends_in_one_line(id, module, number):
+    word = "interrupted" if number == signal.SIGINT else "stopped"
+    expected = (128 + number, f"xstilts initialise: {word}\n")
+    assert outcome(module, SENDS.format(number=number), "initialise", id) == expected
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("code", [SENDS, WRAPS])
+def test_signal_while_a_job_imports_releases_its_lock(id, code, number):
+    status, messages = outcome("torch", code.format(number=number), "initialise", id)
+    assert status == 128 + number
+    _, line = messages.splitlines()  # the first is of the study
+    assert line.startswith("xstilts initialise: ")
+    assert not list(Path("results/scratch").glob("*"))
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_signal_while_a_study_is_read_ends_in_one_line(id, number):
+    status, messages = outcome("yaml", SENDS.format(number=number), "status")
+    assert (status, messages.count("\n")) == (128 + number, 1)

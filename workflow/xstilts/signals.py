@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM end a command in one line, at any moment.
+
+Before a command works, nothing is unfinished: the process ends immediately, since an exception in
+the middle of an import would surface in a library. While it works, the first signal is an
+exception, so that locks are released; the second ends the process. This module is imported first,
+so it imports next to nothing.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+HANDLED = (signal.SIGINT, signal.SIGTERM)
+received: list[int] = []  # signals, the first one first
+
+
+def end_immediately() -> None:
+    """Let signals end this process with one line and the status that a shell reports."""
+    for number in HANDLED:
+        if signal.getsignal(number) != signal.SIG_IGN:  # a shell's job in the background
+            signal.signal(number, _end)
+
+
+@contextmanager
+def as_exceptions() -> Iterator[None]:
+    """Let the first signal raise KeyboardInterrupt or Stopped, and restore the handlers."""
+    before = {number: signal.getsignal(number) for number in HANDLED}
+    try:
+        for number, handler in before.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(number, _raise)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def line(command: str, number: int) -> str:
+    """Return the line of a command that a signal ends."""
+    return f"xstilts {command}: {'interrupted' if number == signal.SIGINT else 'stopped'}"
+
+
+def _end(number: int, frame: object) -> None:
+    command = sys.argv[1] if sys.argv[1:] and sys.argv[1].isidentifier() else ""
+    os.write(2, f"{line(command, number)}\n".replace(" :", ":").encode())
+    os._exit(128 + number)
+
+
+def _raise(number: int, frame: object) -> None:
+    received.append(number)
+    end_immediately()
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    from xstilts.errors import Stopped
+
+    raise Stopped(number, "stopped; the next run makes what is missing")
