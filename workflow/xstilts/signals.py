@@ -2,8 +2,8 @@
 
 Before a command works, nothing is unfinished: the process ends immediately, since an exception in
 the middle of an import would surface in a library. While it works, the first signal is an
-exception, so that locks are released; the second ends the process. This module is imported first,
-so it imports next to nothing.
+exception, so that locks are released; another Ctrl-C ends the process. This module is imported
+first, so it imports next to nothing.
 """
 
 import os
@@ -50,7 +50,8 @@ def _end(number: int, frame: object) -> None:
 
 def _raise(number: int, frame: object) -> None:
     received.append(number)
-    end_immediately()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it may follow Ctrl-C, sent by the parent
+    signal.signal(signal.SIGINT, _end)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     from xstilts.errors import Stopped

@@ -45,7 +45,7 @@ def run(artefacts: Sequence["Artefact"], arguments: Sequence[str]) -> None:
     _measure(missing, time.monotonic() - started)
     failed = [a for a, status in zip(missing, statuses, strict=True) if status]
     if failed and received:
-        raise Stopped(f"stopped by signal {received[0]}; the next run resumes")
+        raise Stopped(received[0], "stopped; the next run resumes")
     for artefact in failed:
         log.error(f"{artefact.id}: failed; its log is {artefact.job.log}")
     if failed:

@@ -133,7 +133,6 @@ def make_each(group: str, work: Work, options: Namespace) -> None:
 
     grid = open_grid(options)
     artefacts = _artefacts(grid, group, options)
-    signal.signal(signal.SIGTERM, _stop)
     with devices.taken(_gpus(artefacts[0], grid)):
         together.run(artefacts, sys.argv[1:])
 
