@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= config/config.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo studies report pin fetch test test-all test-slurm test-browser check-demo lint reference lock clean
+.PHONY: help install demo studies pocket report pin fetch test test-all test-slurm test-browser check-demo lint reference lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -27,6 +27,12 @@ STUDIES := config/config.yaml $(patsubst %,config/studies/lab_%.yaml,order scale
 
 studies: .venv/made ## run the five studies of the lab, one after the other
 	for study in $(STUDIES); do snakemake --configfile $$study || exit 1; done
+
+POCKET := config/studies/pocket.yaml $(if $(and $(XSTILTS_REAL_MODEL),$(XSTILTS_REAL_DATA)),config/local/pocket.yaml)
+
+pocket: .venv/made ## run a small study of real weights on this machine (see config/studies/pocket.yaml)
+	$(if $(word 2,$(POCKET)),,snakemake fetch_all --configfile $(POCKET))
+	snakemake --configfile $(POCKET)
 
 pin: .venv/made ## write the commits that STUDY needs of the Hub to config/hub.lock.yaml
 	xstilts pin --study $(STUDY)

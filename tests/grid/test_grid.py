@@ -392,3 +392,15 @@ def test_settings_of_the_study_do_not_reach_pretraining():
     assert pretrained(train={"learning_rate": 2e-5}, encode={"max_length": 32}) == before
     assert pretrained(tasks={"nli": {"train": {"learning_rate": 2e-5}}}) == before
     assert pretrained(tasks={"text": {"train": {"learning_rate": 2e-5}}}) != before
+
+
+def test_examples_shorten_scored_data_only():
+    study = {"recipes": ["none"], "targets": ["lab_reading", "xquad"], "source": "hub"}
+    whole = grid(**study, controls=[])
+    short = grid(**study, controls=[], tasks={"xquad": {"examples": 40}})
+    data = [d for d in short.artefacts().datasets.values() if d.task in ("xquad", "squad")]
+    limits = {(d.task, d.split): d.spec.limit for d in data}
+    assert limits == {("xquad", "test"): 40, ("squad", "validation"): 40, ("squad", "train"): None}
+    changed = kinds(ids(short), ids(whole))
+    assert {name.split(".")[0] for name in changed if "xquad" not in name} == {"squad"}
+    assert whole.artefacts().checkpoints.keys() == short.artefacts().checkpoints.keys()

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.tiny_project import TASK_OF
+from tests.tiny_project import TASK_OF, make_grid
 from xstilts import store
 from xstilts.cli import main
 from xstilts.errors import InputError
 from xstilts.modelling import callbacks
+from xstilts.modelling.checkpoints import load_weights
+from xstilts.recipe import parse
 from xstilts.stages import train
 
 BEST = {
@@ -362,3 +364,23 @@ def test_separate_languages_use_the_same_examples(workspace):
     assert workspace.train(pooled) != workspace.train(apart)
     manifests = [store.read_json(Path(step.path) / store.MANIFEST) for step in (pooled, apart)]
     assert manifests[0]["examples"] == manifests[1]["examples"]
+
+
+def test_targets_in_bf16_round_equal_weights(workspace):
+    study = {"train": {"max_steps": 3, "batch_size": 8}}
+    halved = {"train": {**study["train"], "save_precision": "bf16"}}
+    step = workspace.step("nli", **halved)
+    assert step.id == workspace.step("nli", **study).id  # other steps may start from it
+    target = make_grid(**halved).predictions("xlmr", parse("none"), "nli", 1).checkpoint
+    for checkpoint in (step, target):
+        workspace.train(checkpoint)
+    full, rounded = (load_weights(Path(checkpoint.path)) for checkpoint in (step, target))
+    assert {weight.dtype for weight in rounded.values()} == {torch.bfloat16}
+    assert all(torch.equal(full[name].bfloat16(), rounded[name]) for name in full)
+
+
+def test_tokenizer_is_the_linked_file_of_the_parent(workspace):
+    step = workspace.step("nli", train={"max_steps": 1, "batch_size": 8})
+    workspace.train(step)
+    parent = Path(step.parent.path) / "tokenizer.json"
+    assert (Path(step.path) / "tokenizer.json").samefile(parent)

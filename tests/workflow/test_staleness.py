@@ -335,3 +335,20 @@ def test_why_names_the_setting_that_differs(finished):
     run = finished.run("xstilts", "why", "tiny.none.paraphrase.s1")
     assert run.status == 0, run.output
     assert "settings.learning_rate is 0.0001 here, 0.001 in tiny.paraphrase.s1." in run.output
+
+
+def test_released_weights_are_trained_again_if_needed(finished):
+    def weights():
+        found = finished.folder.glob("results/checkpoints/*/model.safetensors")
+        return {path.parent.name.split(".")[1] for path in found}
+
+    pretrained = {chain for chain in weights() if chain.startswith(("init", "pretrain"))}
+    assert pretrained < weights()
+    finished.edit(CONFIG, "seeds: [1]", "seeds: [1]\nkeep: none")
+    assert finished.jobs() == [STUDY]
+    assert weights() == pretrained
+    assert finished.jobs() == []
+    finished.edit(CONFIG, "targets: [", "targets: [nli, ")
+    assert finished.jobs() == sorted([*CHANGES["another target"][1], "train tiny.nli.s1"])
+    assert weights() == pretrained
+    assert "released: 4 checkpoints" in finished.run("xstilts", "status").output

@@ -14,7 +14,7 @@ from pathlib import Path
 from snakemake.logging import logger
 
 from xstilts import devices, fork_server, store
-from xstilts.config.project import PACKAGE_CONFIG, read_site
+from xstilts.config.project import this_site
 from xstilts.config.resources import JobResources
 from xstilts.errors import InputError
 from xstilts.grid.dag import GOALS, Requests
@@ -38,20 +38,19 @@ DEPLOYMENT = workflow.deployment_settings.deployment_method  # jobs have another
 
 
 def everything():
-    """Whether Snakemake wants all jobs, also those of existing files.
+    """Why Snakemake wants all jobs, also those of existing files; None if it does not.
 
-    It does to force or touch them, and for --report, --dag, --summary and other runs without
-    jobs, which have no `execution_settings`. Snakemake documents none of these attributes, and
-    they are set after parsing; tests/workflow/test_flags.py runs each flag.
+    "forced": it makes them again. "shown": it touches them, or shows them (--report, --dag,
+    --summary and other runs without jobs, which have no `execution_settings`). Snakemake documents
+    none of these attributes, and they are set after parsing; tests/workflow/test_flags.py runs
+    each flag.
     """
     dag = workflow.dag_settings
-    forced = dag.forceall or dag.forcerun or dag.forcetargets
-    return bool(forced) or workflow.execution_settings is None or workflow.touch
+    if dag.forceall or dag.forcerun or dag.forcetargets:
+        return "forced"
+    return "shown" if workflow.execution_settings is None or workflow.touch else None
 
 
-SITE_FILES = [
-    folder / "profiles/slurm/site.yaml" for folder in (Path(), PACKAGE_CONFIG.parent)
-]
 use_this_installation()
 
 # The process of a job reads the snapshot of its run: the configuration may have changed since.
@@ -67,7 +66,7 @@ try:
             None if workflow.modifier.is_main_snakefile() else config,
         )
     GRID.shared()  # expands a few cells: a mistake is reported here, not by a rule
-    SITE = read_site(*SITE_FILES)
+    SITE = this_site()
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

@@ -18,6 +18,7 @@ rule score:
         paths.benchmark_file("score", "{node}")
     wildcard_constraints:
         node=ID,
+    priority: 2
     localrule: True
     conda:
         "../../envs/xstilts.yaml"

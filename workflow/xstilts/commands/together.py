@@ -15,7 +15,7 @@ from xstilts import store
 from xstilts.commands import log
 from xstilts.costs.measured import Benchmark
 from xstilts.errors import Stopped
-from xstilts.grid.state import is_done
+from xstilts.grid.state import missing as missing_file
 
 if TYPE_CHECKING:
     from xstilts.grid.artefacts import Artefact
@@ -30,7 +30,7 @@ def run(artefacts: Sequence["Artefact"], arguments: Sequence[str]) -> None:
     does not stop the others. Raise Stopped after a signal, SystemExit if a process failed; the
     process has then reported the reason.
     """
-    missing = [artefact for artefact in artefacts if not is_done(artefact)]
+    missing = [artefact for artefact in artefacts if missing_file(artefact)]
     if not missing:
         log.info(f"{artefacts[0].id} and {len(artefacts) - 1} more: already complete")
         return
@@ -87,7 +87,7 @@ def _stop(number: int, received: list[int], processes: Sequence[subprocess.Popen
 def _measure(artefacts: Sequence["Artefact"], seconds: float) -> None:
     """Record the share of each artefact in the time of the GPU, as Snakemake does for one."""
     for artefact in artefacts:
-        if is_done(artefact):
+        if not missing_file(artefact):
             share = Benchmark(seconds / len(artefacts), len(artefacts))
             path = Path(artefact.job.benchmark)
             with suppress(OSError):  # the result counts

@@ -5,10 +5,14 @@ import shutil
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xstilts.commands import Command, changes, choice, log, number, open_grid
 from xstilts.errors import InputError
 from xstilts.text import say
+
+if TYPE_CHECKING:
+    from xstilts.grid.grid import Grid
 
 KINDS = ("models", "tasks", "recipes", "studies")
 
@@ -116,37 +120,66 @@ def why(options: Namespace) -> None:
 
 def add_gc(parser: ArgumentParser) -> None:
     """Add the options of `gc`."""
+    parser.add_argument(
+        "--checkpoints",
+        type=choice("parents", "none"),
+        nargs="?",
+        const="none",
+        metavar="{parents,none}",
+        help="instead, the weights of trained checkpoints that no missing score needs: those of "
+        "which `keep: parents` or `none` (default: none) keeps only manifest and log",
+    )
     parser.add_argument("--delete", action="store_true", help="delete them, after a question")
     parser.add_argument("--yes", action="store_true", help="with --delete: do not ask")
 
 
 def gc(options: Namespace) -> None:
-    """Print, and with `--delete` remove, the results that no study uses."""
+    """Print, and with `--delete` remove, the results that no study uses, or weights."""
     from xstilts.costs.units import count, size
+
+    grid, command = open_grid(options), "xstilts gc"
+    if options.checkpoints:
+        from xstilts.grid import retention
+        from xstilts.store import CheckpointManifest
+
+        paths = retention.on_demand(grid, options.checkpoints)
+        remove, kind, what = CheckpointManifest.release, "checkpoint", "that no missing score needs"
+        command += f" --checkpoints {options.checkpoints}"
+    else:
+        paths, remove, kind, what = _unused(grid), _remove, "artefact", "not used by any study"
+    sizes = {path: _bytes(path) for path in paths}
+    for path, bytes in sizes.items():
+        say(f"{size(bytes) or '0 B':>10}  {path}")
+    total = f"{size(sum(sizes.values())) or '0 B':>10}  in {count(len(paths), kind)}"
+    if not (options.delete and paths):
+        hint = f"; `{command} --delete` deletes them" if paths else ""
+        say(f"{total} {what}{hint}")
+        return
+    if not (options.yes or _agreed(f"{total.strip()} {what}: delete? [y/N] ")):
+        say("nothing is deleted")
+        return
+    for path in paths:
+        remove(path)
+    say(f"{total} deleted")
+
+
+def _unused(grid: "Grid") -> list[Path]:
     from xstilts.grid import state
 
     others, notices = state.studies_in_use()
     for notice in notices:
         log.warning(notice)
-    unused = state.unused([open_grid(options), *others])
-    sizes = {path: _bytes(path) for path in unused}
-    for path, bytes in sizes.items():
-        say(f"{size(bytes) or '0 B':>10}  {path}")
-    total = f"{size(sum(sizes.values())) or '0 B':>10}  in {count(len(unused), 'artefact')}"
-    if not (options.delete and unused):
-        hint = "; `xstilts gc --delete` deletes them" if unused else ""
-        say(f"{total} not used by any study{hint}")
-        return
-    if not (options.yes or _agreed(f"{total.strip()} not used by any study: delete? [y/N] ")):
-        say("nothing is deleted")
-        return
-    for path in unused:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    say(f"{total} deleted")
+    return state.unused([grid, *others])
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
+    """Return the bytes on disk; of a hard-linked file, this path's share."""
+    stats = [file.stat() for file in [path, *path.rglob("*")] if file.is_file()]
+    return sum(stat.st_size // stat.st_nlink for stat in stats)
 
 
 def _agreed(question: str) -> bool:
@@ -273,7 +306,7 @@ COMMANDS = (
     ),
     Command("plan", "estimate costs, and choose what to run within a budget", plan, add_plan),
     Command("why", "explain why a cell is done or missing", why, add_why),
-    Command("gc", "list results that no study uses", gc, add_gc),
+    Command("gc", "list results that no study uses, or weights to delete", gc, add_gc),
     Command("list", "list the available models, tasks, recipes or studies", list_entries, add_list),
     Command("study", "write tables, figures and report of the existing scores", study),
     Command("pin", "write current commits of the Hub to the lock file", pin, add_pin),

@@ -81,10 +81,12 @@ def predict(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -
 
 
 def score(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
-    """Score the predictions."""
+    """Score the predictions, then release the weights that nothing needs any more."""
+    from xstilts.grid import retention
     from xstilts.stages import score
 
     score.run(artefacts[0])
+    retention.release(grid, artefacts[0])
 
 
 def add_id(parser: ArgumentParser) -> None:
@@ -142,7 +144,7 @@ def make(group: str, work: Work, options: Namespace) -> None:
 
     The message of a failure is kept for `status`.
     """
-    from xstilts.grid.state import is_done
+    from xstilts.grid.state import missing as missing_file
 
     grid = open_grid(options)
     artefacts = _artefacts(grid, group, options)
@@ -152,7 +154,7 @@ def make(group: str, work: Work, options: Namespace) -> None:
     with nullcontext() if launched else locks.held(options.id):
         for id in [] if launched else options.id:
             store.failure_file(id).unlink(missing_ok=True)
-        missing = [artefact for artefact in artefacts if not is_done(artefact)]
+        missing = [artefact for artefact in artefacts if missing_file(artefact)]
         for artefact in artefacts:
             if artefact not in missing and (Path(artefact.path) / store.MANIFEST).exists():
                 store.Manifest.read(Path(artefact.path))  # raises InputError if it is damaged

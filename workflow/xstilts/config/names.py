@@ -13,6 +13,7 @@ from xstilts.languages.names import by_code
 from xstilts.recipe import ALL, NONE, Merge, Part, Recipe, parse
 
 _STUDY = ("study",)
+_TOGETHER = ("mine", "retrieve")  # families whose examples are each other's candidates
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,9 @@ def _check_changes(study: Study, tasks: Mapping[str, Task]) -> None:
         languages = by_code(tasks[name].languages)
         for code in entry.languages or []:
             _in_study("tasks", name).check_known("language", code, languages)
+        if entry.examples and (kind := tasks[name].family) in _TOGETHER:
+            place = _in_study("tasks", name, "examples")
+            place.fail(f"not for family {kind}, whose examples belong together; delete the key")
 
 
 def _check_part(part: Part, role: str, tasks: Mapping[str, Task], place: _Place) -> None:

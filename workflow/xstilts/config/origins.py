@@ -236,7 +236,7 @@ class FilesSplit(Release, Columns):
             raise ValueError(str(error)) from None
         if self.format in OWN:
             self.check_columns(family_name)
-        elif stated := self.model_fields_set & Columns.model_fields.keys():
+        elif stated := self.model_fields_set & (Columns.model_fields.keys() - {"limit"}):
             raise ValueError(
                 f"{min(stated)}: format {self.format} has its own columns; only {', '.join(OWN)} "
                 "have this key"

@@ -222,6 +222,11 @@ def read_site(*paths: Path) -> Site:
     return validate(Site, read_yaml(path, "the keys of a cluster"), str(path)) if path else Site()
 
 
+def this_site() -> Site:
+    """Return the site of this installation, from the working directory or the checkout."""
+    return read_site(*(f / "profiles/slurm/site.yaml" for f in (Path(), PACKAGE_CONFIG.parent)))
+
+
 @dataclass(frozen=True)
 class Definitions:
     """Tasks, models and locked commits that a study may refer to."""

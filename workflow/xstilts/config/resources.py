@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from xstilts.config.origins import Strict
 
 Phase = Literal["prepare", "initialise", "train", "merge", "predict"]
+Keep = Literal["all", "parents", "none"]
 
 
 class Needs(Strict):
@@ -99,6 +100,9 @@ class Site(Strict):
         120, gt=0, description="Seconds before its time limit that a training saves."
     )
     sbatch: str = Field("", description="Further options of sbatch.")
+    keep: Keep | None = Field(
+        None, description="Weights that stay, for studies without a `keep` of their own."
+    )
 
 
 _DEFAULTS: dict[Phase, Needs] = {

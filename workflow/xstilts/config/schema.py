@@ -23,7 +23,7 @@ from xstilts.config.origins import (
     Split,
     Strict,
 )
-from xstilts.config.resources import ModelNeeds
+from xstilts.config.resources import Keep, ModelNeeds
 from xstilts.config.settings import Overrides, Train, layer
 from xstilts.config.subsets import Subset
 from xstilts.errors import nearest, spelled
@@ -248,6 +248,12 @@ class StudyTask(Overrides):
     languages: list[Language] | None = Field(
         None, description="Languages to score; by default, all of the task."
     )
+    examples: int | None = Field(
+        None,
+        gt=0,
+        description="Score only the first N examples of each language, and of the validation data "
+        "(not in families mine and retrieve, whose examples belong together).",
+    )
 
 
 class Arm(Overrides):
@@ -318,6 +324,13 @@ class Study(Overrides):
     )
     source: Literal["files", "hub"] = Field(
         "files", description="`hub`: prefer the splits on the Hub to local files."
+    )
+    keep: Keep | None = Field(
+        None,
+        description="Trained weights that stay when no missing score needs them. `parents`: those "
+        "that another step starts from. `none`: none, only pretrained models. Manifests and logs "
+        "always stay; weights that a new result needs are trained again. By default, that of the "
+        "site, or `all`.",
     )
     data: str = Field(
         "data", description="Folder of the original files; environment variables are expanded."

@@ -79,6 +79,11 @@ class Train(Strict):
         1.0, gt=0, description="Maximum norm of the gradients, which are clipped to it."
     )
     precision: Precision = Field("fp32", description=_PRECISIONS)
+    save_precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="Precision of the weights in a target's checkpoint, from which predictions are "
+        "made; `bf16` halves their space. Steps that other steps start from are saved in fp32.",
+    )
     select: Literal["last", "best"] = Field(
         "last", description="Weights to keep: the last, or the best on validation."
     )

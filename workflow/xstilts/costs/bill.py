@@ -167,16 +167,22 @@ class _Work:
 
     seconds: float = 0.0
     places: int = 0  # GPUs, 1 for a training without a GPU, 0 for other phases
+    trains: bool = False
     parents: set[str] = field(default_factory=set)
     children: set[str] = field(default_factory=set)
     longest: float = 0.0  # seconds from its start to the end of the longest chain of jobs
 
 
 def wall_seconds(plan: Plan, gpus: int | None = None) -> float:
-    """Return the wall time of all missing artefacts on `gpus` GPUs, by list scheduling.
+    """Return the wall time of all missing artefacts on `gpus` GPUs; without, the longest chain."""
+    return max((end for _, end in schedule(plan, gpus).values()), default=0.0)
 
-    Of the jobs that can start, the one with the longest chain of descendants starts first. Without
-    a number of GPUs, the result is the longest chain. Raise InputError if a job needs more GPUs.
+
+def schedule(plan: Plan, gpus: int | None = None) -> dict[str, tuple[float, float]]:
+    """Return start and end of the job of each missing artefact on `gpus` GPUs, by benchmark file.
+
+    Of the jobs that can start, predictions start first, as in the workflow, then the job with the
+    longest chain of descendants. Raise InputError if a job needs more GPUs.
     """
     jobs = _jobs(plan)
     most = max((job.places for job in jobs.values()), default=0)
@@ -184,15 +190,20 @@ def wall_seconds(plan: Plan, gpus: int | None = None) -> float:
         raise InputError(f"--gpus {gpus}: a job of the study needs {most}")
     free = math.inf if gpus is None else gpus
     unfinished = {name: len(job.parents) for name, job in jobs.items()}
-    ready: list[tuple[float, str]] = []  # minus the longest chain, and name
+    ready: list[tuple[bool, float, str]] = []  # whether it trains, minus the longest chain, name
     running: list[tuple[float, str]] = []  # end and name
+    times: dict[str, tuple[float, float]] = {}
     now = 0.0
+
+    def start(name: str) -> None:
+        times[name] = (now, now + jobs[name].seconds)
+        heapq.heappush(running, (now + jobs[name].seconds, name))
 
     def enqueue(name: str) -> None:
         if jobs[name].places:
-            heapq.heappush(ready, (-jobs[name].longest, name))
+            heapq.heappush(ready, (jobs[name].trains, -jobs[name].longest, name))
         else:  # starts immediately
-            heapq.heappush(running, (now + jobs[name].seconds, name))
+            start(name)
 
     for name, number in unfinished.items():
         if not number:
@@ -201,10 +212,10 @@ def wall_seconds(plan: Plan, gpus: int | None = None) -> float:
         waiting = []
         while ready and free:
             item = heapq.heappop(ready)
-            job = jobs[item[1]]
+            job = jobs[item[-1]]
             if job.places <= free:
                 free -= job.places
-                heapq.heappush(running, (now + job.seconds, item[1]))
+                start(item[-1])
             else:
                 waiting.append(item)
         for item in waiting:
@@ -215,7 +226,7 @@ def wall_seconds(plan: Plan, gpus: int | None = None) -> float:
             unfinished[child] -= 1
             if not unfinished[child]:
                 enqueue(child)
-    return now
+    return times
 
 
 def _jobs(plan: Plan) -> dict[str, _Work]:
@@ -227,7 +238,7 @@ def _jobs(plan: Plan) -> dict[str, _Work]:
         job = jobs.setdefault(name, _Work())
         job.seconds += cost.seconds
         if artefact.identity.phase in COMPUTING:
-            job.places = max(1, cost.gpus)
+            job.places, job.trains = max(1, cost.gpus), artefact.identity.phase == "train"
         job.parents |= {job_of[a.id] for a in artefact.inputs if a.id in job_of} - {name}
     for name, job in jobs.items():
         for parent in job.parents:

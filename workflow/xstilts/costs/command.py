@@ -36,10 +36,11 @@ from xstilts.costs.bill import problem as budget_problem
 from xstilts.costs.choice import AIMS, Choice, Problem, choose, half_width, value
 from xstilts.costs.estimates import ESTIMATED, Estimator, load_table
 from xstilts.costs.measured import Evidence
+from xstilts.costs.peak import peaks
 from xstilts.costs.units import count, duration, hours, percent, size
 from xstilts.errors import InputError, spelled
-from xstilts.grid import state
-from xstilts.grid.artefacts import Artefact, Cell, cells_of, model_of
+from xstilts.grid import retention, state
+from xstilts.grid.artefacts import Artefact, Cell, Checkpoint, cells_of, model_of
 from xstilts.grid.grid import Grid
 from xstilts.results.score_file import ScoreFile
 from xstilts.results.statistics import run_variance
@@ -70,10 +71,11 @@ def run(grid: Grid, options) -> None:
     if options.check:
         print_check(check(grid, estimator, evidence), console)
         return
-    done = [a.id for a in grid.artefacts().all() if state.is_done(a)]
+    done = state.done(grid.artefacts().all())
     plan = make(grid, estimator, evidence, done, past)
     print_bill(plan, console)
     print_time(plan, options.gpus, console)
+    print_peaks(plan, estimator, options.gpus, console)
     print_sources(plan, estimator, evidence, console)
     scores = _scores(grid)
     _say(console, power(grid, scores))
@@ -238,6 +240,16 @@ def print_time(plan: Plan, gpus: int, console: Console) -> None:
     if plan.scratch:
         room = size(plan.scratch)
         _say(console, f"Temporary disk space: up to {room} for each running training")
+
+
+def print_peaks(plan: Plan, estimator: Estimator, gpus: int, console: Console) -> None:
+    """Print the disk space of the results at its peak, for each `keep` of a study."""
+    if not any(isinstance(artefact, Checkpoint) for artefact in plan.to_do):
+        return
+    found = peaks(plan, estimator, gpus)
+    own = retention.keep_of(plan.grid)
+    listed = ", ".join(f"{size(bytes)} with `keep: {keep}`" for keep, bytes in found.items())
+    _say(console, f"Disk space at the peak: {listed} (this study: {own})")
 
 
 def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console: Console) -> None:

@@ -38,7 +38,7 @@ from xstilts.modelling.steps import shares, steps_of
 
 HARDWARE = Path(__file__).parent / "hardware.yaml"
 ESTIMATED = "FLOP estimate"
-_BYTES = 4  # of a weight: checkpoints are saved in fp32
+_BYTES = {"fp32": 4, "bf16": 2}  # of a weight in a checkpoint
 _STATE = 12  # bytes per weight of a resume state: the weight and AdamW's two moments
 
 
@@ -235,7 +235,8 @@ class Estimator:
     def disk(self, artefact: Artefact, rows: float) -> float:
         """Return the bytes of an artefact with `rows` rows, or of a checkpoint's weights."""
         if isinstance(artefact, Checkpoint):
-            return _BYTES * self.parameters(artefact.model)
+            saved = artefact.settings.save_precision if artefact.settings else "fp32"
+            return _BYTES[saved] * self.parameters(artefact.model)
         return self.table.assumptions.bytes_per_row[artefact.identity.phase] * rows
 
     def held(self, artefact: Artefact, evidence: Evidence) -> float:

@@ -103,15 +103,15 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
 
 
 def is_complete(artefact: Artefact) -> bool:
-    """Whether a folder artefact has its manifest."""
-    return (Path(artefact.path) / store.MANIFEST).exists()
+    """Whether a folder artefact has its manifest; also a released checkpoint."""
+    return store.record_of(Path(artefact.path)).exists()
 
 
 def _all_attempts(artefact: Artefact, benchmark: Benchmark) -> float:
     """Return the seconds in a training's manifest, which include interrupted attempts; else 0."""
     if not (isinstance(artefact, Checkpoint) and artefact.parts and is_complete(artefact)):
         return 0
-    return store.Manifest.read(Path(artefact.path)).seconds / benchmark.cells
+    return store.Manifest.recorded(Path(artefact.path)).seconds / benchmark.cells
 
 
 def size(artefact: Artefact) -> int:
@@ -119,4 +119,5 @@ def size(artefact: Artefact) -> int:
     if isinstance(artefact, Score):
         return sum(os.stat(path).st_size for path in artefact.files if os.path.exists(path))
     with os.scandir(artefact.path) as entries:
-        return sum(entry.stat().st_size for entry in entries if entry.is_file())
+        stats = [entry.stat() for entry in entries if entry.is_file()]
+    return sum(stat.st_size // stat.st_nlink for stat in stats)  # a linked file is shared

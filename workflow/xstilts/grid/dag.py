@@ -13,7 +13,7 @@ from pathlib import Path
 from xstilts.grid.artefacts import Artefact, Dataset, Download
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs, shared_jobs
-from xstilts.grid.state import loose_ends, missing
+from xstilts.grid.state import is_released, loose_ends, missing
 
 # Named goal -> groups of `Artefacts` that it makes
 GOALS = {
@@ -30,10 +30,11 @@ class Requests:
     """Files to request for a study's artefacts.
 
     `planning`: this process plans all jobs; the process of a single job must not expand all cells.
-    `everything`: whether existing files are requested too; called after Snakemake has parsed.
+    `everything`: why existing files are requested too, "forced" or "shown", or None if they are
+    not; called after Snakemake has parsed.
     """
 
-    def __init__(self, grid: Grid, planning: bool, everything: Callable[[], bool]):
+    def __init__(self, grid: Grid, planning: bool, everything: Callable[[], str | None]):
         self.grid = grid
         self.planning = planning
         self._everything = everything
@@ -42,14 +43,19 @@ class Requests:
     @property
     def everything(self) -> bool:
         """Whether existing files are requested too."""
-        return self.planning and self._everything()
+        return self.planning and self._everything() is not None
+
+    @property
+    def shown(self) -> bool:
+        """Whether files are requested to show them only: released weights are not made for that."""
+        return self.planning and self._everything() == "shown"
 
     def files(self, artefacts: Iterable[Artefact]) -> list[str]:
         """Return one file for each job that must make one of the artefacts: its last missing."""
         by_job = {}
         for artefact in artefacts:
             path = artefact.files[-1] if self.everything else self._missing(artefact)
-            if path:
+            if path and not (self.shown and is_released(artefact)):
                 by_job[artefact.job] = path
         return list(by_job.values())
 
@@ -76,7 +82,11 @@ class Requests:
         project = self.grid.project
         if all(model.resources.cells_per_gpu == 1 for model in project.models.values()):
             return SharedJobs()
-        return shared_jobs(project, self.grid.artefacts(), self._missing)
+        return shared_jobs(
+            project,
+            self.grid.artefacts(),
+            lambda artefact: self._missing(artefact) and not is_released(artefact),
+        )
 
     def downloads(self, datasets: Iterable[Dataset]) -> list[str]:
         """Return the downloads that the job preparing these data sets waits for."""

@@ -203,6 +203,20 @@ class Grid:
         They are its test data, the candidates that all languages rank, if these are a split of
         their own, and the validation data of the source language.
         """
+        entry = self.study.tasks.get(target)
+        examined = self._examined(target)
+        if not (entry and entry.examples):
+            return examined
+        return tuple(self.first(dataset, entry.examples) for dataset in examined)
+
+    @memoised
+    def first(self, dataset: Dataset, examples: int) -> Dataset:
+        """Return the first examples of a data set, as a data set of its own."""
+        key = "size" if isinstance(dataset.spec, LabSplit) else "limit"
+        least = min(getattr(dataset.spec, key) or examples, examples)
+        return replace(dataset, spec=dataset.spec.model_copy(update={key: least}))
+
+    def _examined(self, target: str) -> tuple[Dataset, ...]:
         task = self._task(target)
         if "test" not in task.splits:
             return (self.dataset(target, task.source_language, "validation"),)
@@ -420,6 +434,7 @@ class Grid:
         step: Step,
         seed: int,
         pretraining: bool = False,
+        is_last: bool = False,
     ) -> Checkpoint:
         if self._is_text_to_text(model) and len({part.task for part in step.parts}) > 1:
             raise InputError(
@@ -427,6 +442,8 @@ class Grid:
                 "expected one"
             )
         settings, parts = self._resolved(step, model, pretraining)
+        if not is_last:
+            settings = settings.model_copy(update={"save_precision": "fp32"})
         # not the arm's name: two arms with equal settings share the training
         return Checkpoint(model.partition(ARM)[0], chain, seed, parent, parts, settings)
 
@@ -473,7 +490,7 @@ class Grid:
         if "train" in task.splits:
             step = Step((Part(target),))
             chain = self._chain(model, [*recipe.steps, step])
-            checkpoint = self._trained(model, chain, checkpoint, step, seed)
+            checkpoint = self._trained(model, chain, checkpoint, step, seed, is_last=True)
         return Predictions(
             checkpoint=checkpoint,
             target=target,

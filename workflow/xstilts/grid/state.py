@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +129,36 @@ def missing(artefact: Artefact) -> str | None:
     return next((path for path in files if os.path.basename(path) not in present), None)
 
 
+def is_released(artefact: Artefact) -> bool:
+    """Whether an artefact is a checkpoint whose weights were deleted on purpose."""
+    return isinstance(artefact, Checkpoint) and store.is_released(Path(artefact.path))
+
+
 def is_done(artefact: Artefact) -> bool:
-    """Whether an artefact is complete, that is, its last file has been published."""
-    return missing(artefact) is None
+    """Whether an artefact is complete, that is, its last file was published; or released."""
+    return missing(artefact) is None or is_released(artefact)
+
+
+def done(artefacts: Iterable[Artefact], known: Collection[str] = ()) -> set[str]:
+    """Return the ids of the artefacts that no job has to make.
+
+    A released checkpoint is not among them if a missing artefact needs its weights. Artefacts
+    whose ids are in `known` are not checked again.
+    """
+    artefacts = list(artefacts)
+    complete = {a.id for a in artefacts if a.id in known or is_done(a)}
+    for artefact in artefacts:
+        if artefact.id not in complete:
+            complete -= {node.id for node in _released_above(artefact)}
+    return complete
+
+
+def _released_above(artefact: Artefact) -> Iterator[Artefact]:
+    """Yield the released checkpoints that must be trained again to make an artefact."""
+    for node in artefact.inputs:
+        if is_released(node):
+            yield node
+            yield from _released_above(node)
 
 
 def mixed_versions(artefacts: Iterable[Artefact]) -> str:
@@ -143,7 +170,7 @@ def mixed_versions(artefacts: Iterable[Artefact]) -> str:
     for artefact in artefacts:
         if isinstance(artefact, Checkpoint | Score):
             path = Path(artefact.path)
-            manifest = path if isinstance(artefact, Score) else path / store.MANIFEST
+            manifest = path if isinstance(artefact, Score) else store.record_of(path)
             for name, version in _libraries(manifest).items():
                 used[name][version] += 1
     mixed = [
@@ -190,7 +217,7 @@ def chain(grid: Grid, cell: Cell) -> list[Artefact]:
 def failure(artefact: Artefact) -> str | None:
     """Return the message of an artefact's last failed run, if it is still missing."""
     path = store.failure_file(artefact.id)
-    if is_done(artefact) or not path.exists():
+    if missing(artefact) is None or not path.exists():
         return None
     return path.read_text(encoding="utf-8").strip()
 
@@ -236,6 +263,9 @@ def remove_litter() -> None:
         is_complete = any(Path(path, store.MANIFEST).exists() for path in made)
         if is_complete and not locks.is_live(folder.name):
             shutil.rmtree(folder, ignore_errors=True)
+    for record in Path(paths.CHECKPOINT.format(id="")).glob(f"*/{paths.RELEASED}"):
+        if store.is_released(record.parent) and not locks.is_live(record.parent.name):
+            store.CheckpointManifest.remove_weights(record.parent)
 
 
 def unused(grids: list[Grid]) -> list[Path]:

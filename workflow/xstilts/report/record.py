@@ -17,7 +17,7 @@ from xstilts.costs import measured
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Artefact, Artefacts, Checkpoint, Dataset, Predictions
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import failure, is_done
+from xstilts.grid.state import failure, is_done, is_released
 from xstilts.identity import canonical
 
 LOG_LINES, LOG_BUDGET = 8, 1_000_000  # characters of all logs together
@@ -162,7 +162,7 @@ class Record:
         log, cost = artefact.job.log, self.costs.get(artefact.id)
         return {
             "id": artefact.id,
-            "state": "done" if is_done(artefact) else "failed" if failed else "missing",
+            "state": _state(artefact, failed),
             "failure": failed and _anonymous(failed),
             "log": self._tail(log),
             "seconds": round(cost.seconds) if cost else None,
@@ -205,13 +205,19 @@ class Record:
 
     def _manifest(self, kind: type[store.Manifest], folder: Path) -> dict:
         """Return a folder's manifest; empty without one, or if it is damaged."""
-        if not (folder / store.MANIFEST).exists():
+        if not store.record_of(folder).exists():
             return {}
         try:
-            return kind.read(folder).model_dump()
+            return kind.recorded(folder).model_dump()
         except InputError as error:
             self.notices.append(str(error))
             return {}
+
+
+def _state(artefact: Artefact, failed: str | None) -> str:
+    if is_released(artefact) and not failed:
+        return "released"
+    return "done" if is_done(artefact) else "failed" if failed else "missing"
 
 
 def _values(model: Any) -> dict:

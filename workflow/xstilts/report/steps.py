@@ -122,11 +122,13 @@ def _describe(
     branch.uses = use.text
     branch.facts = " · ".join(filter(None, facts))
     states = [nodes["state"][node] for node in branch.nodes]
-    done = states.count("done")
+    done = states.count("done") + states.count("released")
     if "failed" in states:
         branch.state = "failed"
     elif done < len(states):
         branch.state = f"{done} of {len(states)} done" if done else "missing"
+    elif "released" in states:
+        branch.state = "released: weights deleted, log kept"
     is_root = branch.parent is None or nodes["chain"][first].startswith(_PRETRAINING)
     branch.is_open = is_root and nodes["model"][first] == models[0].partition(ARM)[0]
 

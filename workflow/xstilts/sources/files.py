@@ -7,6 +7,7 @@ rows.
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from xstilts.errors import InputError, nearest
@@ -105,15 +106,22 @@ def _locate(template: str, root: Path, language: str) -> Iterator[Path]:
 
 
 def read(
-    format: str, paths: list[Path], language: str, *, number_ids: bool = False, **options
+    format: str,
+    paths: list[Path],
+    language: str,
+    *,
+    number_ids: bool = False,
+    limit: int | None = None,
+    **options,
 ) -> Table:
     """Return the rows of one language in `paths`, the files of a split in a format of FORMATS.
 
-    Rows keep the release's ids. Without ids, or with `number_ids` (for a release that repeats ids),
-    the id is the number of the row, from 0. Raise InputError, naming file and line, for a row that
-    cannot be used.
+    With `limit`, only that many rows are read. Rows keep the release's ids. Without ids, or with
+    `number_ids` (for a release that repeats ids), the id is the number of the row, from 0. Raise
+    InputError, naming file and line, for a row that cannot be used.
     """
     check_options(format, options)
     if not paths:
         raise InputError(f"format {format}: no file for language {language!r}")
-    return collect(FORMATS[format](paths, language, **options), str(paths[0]), number_ids)
+    items = islice(FORMATS[format](paths, language, **options), limit)
+    return collect(items, str(paths[0]), number_ids)

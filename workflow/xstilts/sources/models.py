@@ -41,13 +41,28 @@ def beside_weights(present: Collection[str], where: str, remedy: str) -> list[st
             f"{where}: no {WEIGHTS} ({others or 'no weights at all'}): other formats can run "
             f"code; {remedy}"
         )
-    vocabulary = [p for p in present if any(fnmatchcase(p, glob) for glob in VOCABULARY)]
+    vocabulary = [name for name in present if _is_vocabulary(name)]
     if not vocabulary:
         raise InputError(f"{where}: no tokenizer: none of {', '.join(VOCABULARY)}")
     if CONFIG not in present:
         raise InputError(f"{where}: no {CONFIG}")
     index = [INDEX] if WEIGHTS not in present else []
     return [CONFIG, *vocabulary, *(name for name in present if name in _BESIDE), *index]
+
+
+def _is_vocabulary(name: str) -> bool:
+    return any(fnmatchcase(name, glob) for glob in VOCABULARY)
+
+
+def tokenizer_files(present: Iterable[str]) -> list[str]:
+    """Return the names of the files of a tokenizer, out of those that are present."""
+    return sorted(name for name in present if _is_vocabulary(name) or name in _BESIDE)
+
+
+def share_tokenizer(parent: Path, made: Path) -> None:
+    """Link the tokenizer's files of a parent checkpoint, which no training changes."""
+    for name in tokenizer_files(path.name for path in parent.iterdir()):
+        store.link_or_copy(parent / name, made / name)
 
 
 def weights(present: Collection[str], folder: Path) -> list[str]:

@@ -1,6 +1,5 @@
 """initialise: a model with random weights and its own tokenizer, or a model of a local folder."""
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -63,20 +62,11 @@ def _taken(root: Checkpoint, folder: Path) -> dict[str, Any]:
         if not path.is_file() or file_sha256(path) != expected:
             raise InputError(f"{path}: changed since the study was planned; run again")
         # the tokenizer is written again below, so only weights may be the folder's own file
-        _take(path, folder / name, link=name.endswith(".safetensors"))
+        take = store.link_or_copy if name.endswith(".safetensors") else shutil.copyfile
+        take(path, folder / name)
     pieces = models.complete_tokenizer(folder, where, root.origin.tokenizer_class)
     return {
         "pretrained_pooler": models.has_pooler(folder),
         "vocabulary": pieces,
         "parameters": checkpoints.check_encoder(folder, where),
     }
-
-
-def _take(path: Path, copy: Path, link: bool) -> None:
-    """Make a hard link of a file where that is possible and wanted, else a copy."""
-    try:
-        if not link:
-            raise OSError
-        os.link(path, copy)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(path, copy)

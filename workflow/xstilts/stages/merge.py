@@ -26,6 +26,7 @@ from xstilts.modelling.checkpoints import (
     model_class,
     opened_weights,
 )
+from xstilts.sources.models import share_tokenizer
 from xstilts.store.provenance import provenance
 
 Weights = Mapping[str, Callable[[], torch.Tensor]]  # read when they are needed
@@ -53,7 +54,7 @@ def run(step: Checkpoint) -> None:
     folder = store.scratch(step.id)
     save_file(merged, folder / "model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(folder)
-    load_tokenizer(folders[0]).save_pretrained(folder)
+    share_tokenizer(folders[0], folder)
     store.CheckpointManifest.publish(
         folder,
         Path(step.path),

@@ -33,6 +33,8 @@ from xstilts.modelling.checkpoints import (
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.precision import prepare
 from xstilts.modelling.steps import head_seed
+from xstilts.sources.models import share_tokenizer
+from xstilts.store import paths
 from xstilts.store.provenance import computation
 
 log = logging.getLogger("xstilts")
@@ -178,7 +180,7 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
     weights = distributed.whole_state(trainer)
     if distributed.is_main():
         computed = computation(started, micro_batch, step.settings.precision)
-        publish(step, trainer, weights, tokenizer, materials, inherited, computed)
+        publish(step, trainer, weights, materials, inherited, computed)
     distributed.wait()
 
 
@@ -301,7 +303,7 @@ def _resume_point(folder: Path) -> str | None:
     return str(saves.save_of(folder, step))
 
 
-def publish(step, trainer, weights, tokenizer, materials, inherited, computed) -> None:
+def publish(step, trainer, weights, materials, inherited, computed) -> None:
     """Publish the encoder or model of a finished training, and delete its resume state."""
     folder = store.scratch(step.id, keep=True)
     made = folder / "made"
@@ -313,10 +315,12 @@ def publish(step, trainer, weights, tokenizer, materials, inherited, computed) -
     if step.settings.lora:
         weights = lora.merged(weights or model.state_dict(), step.settings.lora)
     check_finite(weights or model.state_dict(), f"{step.id}: after the last step")
+    if step.settings.save_precision == "bf16":
+        model, weights = _halved(model, weights)
     model.save_pretrained(made, state_dict=weights)
-    tokenizer.save_pretrained(made)
+    share_tokenizer(Path(step.parent.path), made)
     state = trainer.state
-    store.write_lines(made / "training.jsonl", _log(state.log_history))
+    store.write_lines(made / paths.LOG, _log(state.log_history))
     store.CheckpointManifest.publish(
         made,
         Path(step.path),
@@ -331,6 +335,14 @@ def publish(step, trainer, weights, tokenizer, materials, inherited, computed) -
         provenance=computed,
     )
     shutil.rmtree(folder)
+
+
+def _halved(model, weights):
+    """Return a model and its gathered weights, if there are any, in bf16."""
+    if weights is None:
+        return model.bfloat16(), None
+    floats = {name: weight.is_floating_point() for name, weight in weights.items()}
+    return model, {name: w.bfloat16() if floats[name] else w for name, w in weights.items()}
 
 
 def _log(history: Sequence[Mapping]) -> list[dict]:

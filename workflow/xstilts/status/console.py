@@ -29,6 +29,10 @@ def print_status(snapshot: Snapshot, failures: Sequence[Failure]) -> None:
     cells = count(len(snapshot.cells), "cell")
     console.print(Text(f"{legend}, of {cells}; one mark per seed"), soft_wrap=True)
     console.print(Text(cost_line(snapshot)), soft_wrap=True)
+    if snapshot.released:
+        released = count(snapshot.released, "checkpoint")
+        line = f"released: {released}; the weights are deleted, manifests and logs stay"
+        console.print(Text(line, "dim"), soft_wrap=True)
     if warning := mixed_versions(snapshot.grid.artefacts().all()):
         console.print(Text(f"Warning: {warning}", "yellow"), soft_wrap=True)
     for id, report in snapshot.running.items():

@@ -21,7 +21,7 @@ from xstilts.costs.units import count, size
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import gpus_of
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import is_done
+from xstilts.grid.state import done, is_done
 from xstilts.status.problems import settings_problems
 from xstilts.store import paths
 from xstilts.terminal import Console
@@ -126,8 +126,8 @@ def _disk(grid: Grid) -> Check:
     free = shutil.disk_usage(".").free
     try:
         evidence = measured.read(grid.project, grid.artefacts().all())
-        done = [artefact.id for artefact in grid.artefacts().all() if is_done(artefact)]
-        plan = bill.make(grid, Estimator(grid.project, load_table()), evidence, done)
+        complete = done(grid.artefacts().all())
+        plan = bill.make(grid, Estimator(grid.project, load_table()), evidence, complete)
     except InputError as error:
         return Check("disk", f"{size(free)} free; the study's need is unknown: {error}")
     total = plan.total()

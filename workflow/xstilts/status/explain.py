@@ -46,9 +46,13 @@ def find_cell(grid: Grid, name: str) -> Cell:
 
 def why(grid: Grid, cell: Cell, study: Path) -> Iterator[str]:
     """Yield lines that explain the state of a cell, from its data to its score, and what to run."""
-    missing = [artefact for artefact in state.chain(grid, cell) if not state.is_done(artefact)]
+    chain = state.chain(grid, cell)
+    done = state.done(chain)
+    missing = [artefact for artefact in chain if artefact.id not in done]
     if not missing:
         yield f"{cell}: done, {grid.score(cell).path}"
+        released = filter(state.is_released, chain)
+        yield from (f"  weights released, log kept: {node.path}" for node in released)
         return
     verb = "is" if len(missing) == 1 else "are"
     yield f"{cell}: to do, {count(len(missing), 'artefact')} {verb} missing"
@@ -63,6 +67,9 @@ def why(grid: Grid, cell: Cell, study: Path) -> Iterator[str]:
 
 def _causes(artefact: Artefact) -> Iterator[str]:
     """Yield why an artefact is missing: lost, changed by a setting, or not made yet."""
+    if state.is_released(artefact):
+        yield "released: its weights were deleted after prediction; they are trained again"
+        return
     if isinstance(artefact, Predictions) and Path(artefact.path).exists():
         for dataset in artefact.predicted:
             if not Path(artefact.file(dataset)).exists():

@@ -20,7 +20,8 @@ from xstilts.errors import InputError
 from xstilts.grid.artefacts import Artefact, Cell, Job, Score
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
-from xstilts.grid.state import failure, is_done, missing
+from xstilts.grid.state import done as done_of
+from xstilts.grid.state import failure, is_released, missing
 from xstilts.status import slurm
 from xstilts.store import locks
 from xstilts.store.progress import Progress
@@ -70,6 +71,12 @@ class Snapshot:
         return {phase: counts for phase, counts in phases.items() if counts}
 
     @cached_property
+    def released(self) -> int:
+        """Number of checkpoints whose weights were deleted and are not needed."""
+        nodes = self.grid.artefacts().checkpoints.values()
+        return sum(node.id in self.done and is_released(node) for node in nodes)
+
+    @cached_property
     def cells(self) -> dict[Cell, str]:
         """State of each cell: failed if an artefact that it needs failed, else of its own jobs."""
         return {score.cell: self._cell(score) for score in self.grid.scores()}
@@ -88,7 +95,7 @@ def take_snapshot(grid: Grid, before: Snapshot | None = None) -> Snapshot:
     """Take a snapshot of a study's state; artefacts done in `before` are not checked again."""
     known = {artefact.id: artefact for artefact in grid.artefacts().all()}
     past = before.done if before else frozenset()
-    done = past | {id for id, artefact in known.items() if id not in past and is_done(artefact)}
+    done = done_of(known.values(), past)
     for dataset in grid.artefacts().datasets.values():  # prepared data need no download any more
         if dataset.download and dataset.id in done:
             done |= {dataset.download.id}
@@ -102,7 +109,7 @@ def take_snapshot(grid: Grid, before: Snapshot | None = None) -> Snapshot:
     failed |= {id for id in known if store.lock_file(id).name in scratch}  # a killed job's lock
     failed -= done | running.keys() | queued.keys()
     recent = (*(before.recent if before else ()), frozenset(running))[-_RECENT:]
-    return Snapshot(grid, done, running, queued, frozenset(failed), recent)
+    return Snapshot(grid, frozenset(done), running, queued, frozenset(failed), recent)
 
 
 def _is_locked(id: str, scratch: set[str]) -> bool:

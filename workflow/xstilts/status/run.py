@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xstilts import store
 from xstilts.costs.units import count
-from xstilts.grid import state
+from xstilts.grid import retention, state
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
 from xstilts.report.view import StudyView
@@ -37,6 +37,7 @@ def start(view: StudyView, shared: SharedJobs, keep_snapshots: bool) -> None:
     used = [view.snapshot, shared.path]
     threading.Thread(target=_touch, args=(used,), daemon=True).start()
     state.remove_litter()
+    retention.release(view.grid)
     if not keep_snapshots:
         state.remove_old_snapshots(view.snapshot)
 

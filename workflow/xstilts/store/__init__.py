@@ -3,6 +3,7 @@
 from xstilts.store.files import (
     check_writable,
     json_lines,
+    link_or_copy,
     machine_error,
     problem,
     read_json,
@@ -18,6 +19,8 @@ from xstilts.store.manifest import (
     CheckpointManifest,
     DatasetManifest,
     Manifest,
+    is_released,
+    record_of,
 )
 from xstilts.store.paths import (
     ABOUT,
@@ -38,7 +41,9 @@ __all__ = [
     "Manifest",
     "check_writable",
     "failure_file",
+    "is_released",
     "json_lines",
+    "link_or_copy",
     "lock_file",
     "machine_error",
     "problem",
@@ -46,6 +51,7 @@ __all__ = [
     "read_json",
     "read_lines",
     "read_rows",
+    "record_of",
     "remove_temporaries",
     "scratch",
     "write_bytes",

@@ -90,6 +90,14 @@ def sync(path: Path) -> None:
         os.close(number)
 
 
+def link_or_copy(path: Path, copy: Path) -> None:
+    """Make a hard link of a file, or a copy where the file system has no link between them."""
+    try:
+        os.link(path, copy)
+    except OSError:
+        shutil.copyfile(path, copy)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     write_bytes(path, text.encode())

@@ -14,7 +14,7 @@ from pydantic import Field
 from xstilts.errors import InputError
 from xstilts.identity import file_sha256
 from xstilts.store.files import sync, write_json
-from xstilts.store.paths import MANIFEST
+from xstilts.store.paths import LOG, MANIFEST, RELEASED
 from xstilts.store.records import Record
 from xstilts.store.verified import check_once
 
@@ -42,6 +42,7 @@ class Manifest(Record):
             _share(made / name)
             os.replace(made / name, folder / name)
         manifest = cls._written(folder, hashes, fields)
+        (folder / RELEASED).unlink(missing_ok=True)
         made.rmdir()
         return manifest
 
@@ -67,13 +68,18 @@ class Manifest(Record):
         sync(folder.parent)
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path, name: str = MANIFEST) -> Self:
         """Return a folder's manifest. Raise InputError if it is damaged or of another folder."""
-        path, remedy = folder / MANIFEST, again(folder)
+        path, remedy = folder / name, again(folder)
         manifest = cls.load(path, remedy)
         if manifest.id != folder.name:
             raise InputError(f"{path}: damaged: it belongs to {manifest.id!r}; {remedy}")
         return manifest
+
+    @classmethod
+    def recorded(cls, folder: Path) -> Self:
+        """Return the manifest of a complete folder, or of one whose weights were released."""
+        return cls.read(folder, record_of(folder).name)
 
     @classmethod
     def verify(cls, folder: Path) -> Self:
@@ -93,6 +99,16 @@ class Manifest(Record):
             raise InputError(f"{path}: missing, but listed in {MANIFEST}; {remedy}")
         if file_sha256(path) != self.files.get(name):
             raise InputError(f"{path}: damaged: its sha256 differs from {MANIFEST}; {remedy}")
+
+
+def record_of(folder: Path) -> Path:
+    """Return the path of a folder's manifest, also if its weights were released."""
+    return folder / (MANIFEST if (folder / MANIFEST).exists() else RELEASED)
+
+
+def is_released(folder: Path) -> bool:
+    """Whether the weights of a complete checkpoint were deleted on purpose."""
+    return (folder / RELEASED).exists() and not (folder / MANIFEST).exists()
 
 
 def again(path: Path) -> str:
@@ -139,6 +155,27 @@ class CheckpointManifest(Manifest):
         manifest = cls.read(folder)
         check_once(folder, manifest.files, lambda name: manifest.check(folder, name, again(folder)))
         return manifest
+
+    @classmethod
+    def release(cls, folder: Path) -> int:
+        """Delete the weights of a checkpoint, and return their bytes; manifest and log stay.
+
+        The manifest is renamed first: then the folder is not complete, and no job reads weights
+        that are being deleted.
+        """
+        cls.read(folder)
+        os.replace(folder / MANIFEST, folder / RELEASED)
+        sync(folder)
+        return cls.remove_weights(folder)
+
+    @staticmethod
+    def remove_weights(folder: Path) -> int:
+        """Delete the files of a released checkpoint except manifest and log; return the bytes."""
+        freed = 0
+        for path in [path for path in folder.iterdir() if path.name not in (RELEASED, LOG)]:
+            freed += path.stat().st_size // path.stat().st_nlink
+            path.unlink(missing_ok=True)
+        return freed
 
 
 def _share(path: Path) -> None:

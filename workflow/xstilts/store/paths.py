@@ -13,6 +13,8 @@ STUDIES = RESULTS / "studies"
 RAW_MEMORY = SCRATCH / "raw.json"  # hashes of raw files that are already known
 
 MANIFEST = "manifest.json"  # of a folder artefact: written last, so the folder is complete
+RELEASED = "released.json"  # the manifest of a checkpoint whose weights were deleted
+LOG = "training.jsonl"  # of a training, in its checkpoint
 ABOUT = "about.json"  # next to predictions: what determined them
 
 # Kind of artefact -> pattern of its path

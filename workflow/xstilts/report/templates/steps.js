@@ -17,7 +17,7 @@ function openStep(branch) {
   openPanel(
     name,
     `${label(N.model[first])} · ${N.chain[first]} · ${N.phase[first]}`,
-    h("p", {}, `${of("done").length} of ${nodes.length} done · ${time(seconds(nodes))} in total · ${uses}`),
+    h("p", {}, `${of("done").length + of("released").length} of ${nodes.length} done · ${time(seconds(nodes))} in total · ${uses}`),
     of("failed").map((n) => h("p", { class: "warnings" }, `${N.id[n]} failed: ${column("failure", n)}`)),
     isTraining ? [h("h3", {}, "Learning curves"), chart, more] : null,
     h("h3", {}, "By seed"),
