@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -16,3 +17,11 @@ def eventually(condition: Callable[[], object]) -> object:
     while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(0.01)
     return value
+
+
+@cache
+def shipped():
+    """Return the tasks and models of config/, which are read once."""
+    from xstilts.config.project import read_definitions
+
+    return read_definitions([CONFIG])

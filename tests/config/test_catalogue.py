@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import CONFIG
+from tests import CONFIG, shipped
 from xstilts.cli import main
 from xstilts.config import origins
-from xstilts.config.project import assemble, load, read_definitions, read_entries
+from xstilts.config.project import assemble, load, read_entries
 from xstilts.config.schema import MODEL, Model, Task
 from xstilts.config.settings import SETTINGS
 from xstilts.config.yaml import read_yaml
@@ -35,7 +35,7 @@ STUDY = {
 
 
 def project(**changes):
-    return assemble({**STUDY, **changes}, read_definitions([CONFIG]))
+    return assemble({**STUDY, **changes}, shipped())
 
 
 def test_released_tasks_state_licence_and_citation():

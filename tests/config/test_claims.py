@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests import CONFIG
+from tests import shipped
 from xstilts.config.claims import ALL, EACH_OTHER, Comparison, Gain, parse
-from xstilts.config.project import assemble, read_definitions
+from xstilts.config.project import assemble
 from xstilts.errors import InputError, NotationError
 
 STUDY = {
@@ -17,7 +17,7 @@ STUDY = {
 
 
 def study(**changes):
-    return assemble({**STUDY, **changes}, read_definitions([CONFIG]))
+    return assemble({**STUDY, **changes}, shipped())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import CONFIG
+from tests import CONFIG, shipped
 from xstilts.config.project import (
     StudyValues,
     assemble,
@@ -28,7 +28,7 @@ STUDY = {
 
 
 def project(**changes):
-    return assemble({**STUDY, **changes}, read_definitions([CONFIG]))
+    return assemble({**STUDY, **changes}, shipped())
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_mistake_names_the_layer_that_states_it(tmp_path):
     values = read_study([first, second], {"targets": ["lab_nly"], "seeds": 3})
     study = StudyValues([("s.yaml", STUDY), *values.layers])
     with pytest.raises(InputError) as error:
-        assemble(study, read_definitions([CONFIG]))
+        assemble(study, shipped())
     assert sorted(str(error.value).splitlines()) == sorted(
         [
             f"{first}, train.epochs: 0 is not allowed; expected a number above 0",
@@ -229,6 +229,6 @@ def test_a_mistake_names_the_layer_that_states_it(tmp_path):
 
 def test_settings_that_do_not_fit_together_name_their_places():
     values = StudyValues([("s.yaml", STUDY), ("--config", {"train": {"select": "best"}})])
-    definitions = read_definitions([CONFIG])
+    definitions = shipped()
     with pytest.raises(InputError, match=r"^--config, train\.select: .*need `evaluate_every`"):
         assemble(values, definitions).check_settings(places(values, definitions))

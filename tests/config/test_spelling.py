@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests import CONFIG
-from xstilts.config.project import assemble, read_definitions
+from tests import shipped
+from xstilts.config.project import assemble
 from xstilts.config.spelling import respelled_recipe
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
 
-DEFINITIONS = read_definitions([CONFIG])
+DEFINITIONS = shipped()
 PLAIN = {
     "study": "s",
     "models": ["xlmr-large"],

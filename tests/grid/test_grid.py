@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests import CONFIG, tiny_project
-from xstilts.config.project import Project, assemble, read_definitions
+from tests import shipped, tiny_project
+from xstilts.config.project import Project, assemble
 from xstilts.config.resources import ModelNeeds
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
@@ -22,7 +22,7 @@ STUDY = {
 
 
 def grid(**changes) -> Grid:
-    return Grid(assemble({**STUDY, **changes}, read_definitions([CONFIG])))
+    return Grid(assemble({**STUDY, **changes}, shipped()))
 
 
 def ids(found: Grid) -> set[str]:

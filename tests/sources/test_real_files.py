@@ -6,6 +6,7 @@ The counts are in the table of the folder's README.md.
 import os
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,7 @@ SPLITS = [
 ]
 
 
+@cache  # one file has many languages
 def load(format: str, template: str, language: str, **options) -> Table:
     return read(format, locate(template, ROOT, language), language, **options)
 
@@ -193,6 +195,7 @@ def test_plain_text():
     assert not any(table.excluded for table in tables)
 
 
+@pytest.mark.slow
 def test_treebanks():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     counts = {
