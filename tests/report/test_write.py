@@ -13,7 +13,7 @@ from xstilts.report.write import terminal, write_study
 
 FILES = {
     *{"scores.csv", "table.md", "table.csv", "table.tex"},
-    *{"heatmap.png", "heatmap.svg", "languages.png", "languages.svg"},
+    *{f"{stem}.{x}" for stem in ("heatmap", "languages") for x in ("txt", "pdf", "svg", "png")},
 }
 
 
@@ -40,13 +40,16 @@ def test_a_bad_score_leaves_the_old_files_alone(tmp_path):
 
 def test_terminal_shows_table_and_folder(tmp_path):
     report = write_study(*lab(tmp_path, warnings=("one [bold]thing[/bold]",)), tmp_path / "out")
-    stream = io.StringIO()
-    terminal(report, Console(file=stream, width=80))
-    text = stream.getvalue()
-    assert "+3.5 [" in text
-    assert "Warning: one [bold]thing[/bold]" in text
+    short, long = io.StringIO(), io.StringIO()
+    terminal(report, console=Console(file=short, width=80))
+    terminal(report, verbose=True, console=Console(file=long, width=80))
+    assert "+3.5" in short.getvalue()
+    assert short.getvalue().splitlines()[-1] == f"{report.files[0]}  (+11 files)"
+    assert "+3.5 [" in long.getvalue()
+    for text in (short, long):
+        assert "Warning: one [bold]thing[/bold]" in text.getvalue()
     for path in report.files:
-        assert str(path) in text
+        assert str(path) in long.getvalue()
 
 
 def test_files_are_replaced_whole_or_not_at_all(tmp_path, monkeypatch):

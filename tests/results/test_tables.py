@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -19,9 +20,11 @@ from xstilts.results.score_file import ScoreFile
 from xstilts.results.scores import Context, collect, scores_csv
 from xstilts.results.tables import (
     escape,
+    latex_table,
     markdown,
     p_value,
     print_tables,
+    print_zero_shot,
     signed,
     table_csv,
     table_rows,
@@ -34,9 +37,9 @@ def html(text: str) -> str:
     return MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text)
 
 
-def shown(results) -> str:
+def shown(results, draw=print_tables, width: int = 80) -> str:
     stream = io.StringIO()
-    print_tables(results, Console(file=stream, width=80))
+    draw(results, Console(file=stream, width=width))
     return stream.getvalue()
 
 
@@ -52,24 +55,25 @@ def test_scores_of_other_systems_are_marked(tmp_path):
     found = judge(replace(results, context=context))
     rows = lines_of(markdown(found), "| other (imported) |")
     assert rows == [
-        "| other (imported) | 60.0 | n/a | n/a |",
-        "| other (imported) | 55.0 | n/a | n/a |",
+        "| other (imported) | n/a | 60.0 | n/a |",
+        "| other (imported) | n/a | 55.0 | n/a |",
     ]
     assert "Rows marked (imported) are scored from predictions of other systems" in markdown(found)
     lines = lines_of(scores_csv(found), "other,imported,qa,0,zero_shot")
     assert [line.split(",")[6] for line in lines] == ["55.0000", "27.5000"]
 
 
-def test_markdown_shows_scores_gains_best_and_floor(tmp_path):
+def test_markdown_shows_scores_gains_and_floor(tmp_path):
     results = judge(collect(*lab(tmp_path, labels={"random": "random weights", "nli": "NLI"})))
     text = markdown(results)
     average, zero_shot = lines_of(text, "| NLI |")
     row = results.gains.set_index(["recipe", "target", "language"]).loc[("nli", "qa", "zero_shot")]
     ci = f"(+3.5 [{signed(row['low'])}, {signed(row['high'])}])"  # not significant: no star
-    assert zero_shot.startswith(f"| NLI | **54.0 ± 1.4** {ci} | **64.0 ± 1.4** {ci}")
-    assert "**56.0 ± 1.4**" in average
-    assert lines_of(text, "| none |")[1] == "| none | 50.5 ± 0.7 | 60.5 ± 0.7 | 55.5 ± 0.7 |"
-    floor = text.index("| none (random weights) | 22.5")
+    assert zero_shot.startswith("| NLI | 59.0 (+3.5 ")  # the mean comes first
+    assert f"| 54.0 {ci} | 64.0 {ci} |" in zero_shot
+    assert "| 56.0 (" in average
+    assert lines_of(text, "| none |")[1] == "| none | 55.5 | 50.5 | 60.5 |"
+    floor = text.index("| none (random weights) | 27.5")
     assert text.index("| ⋯ |") < floor
     assert "qa: F1, 3 languages: en (source), xa, xb." in text
     assert "over 2 seeds" in text
@@ -83,8 +87,8 @@ def test_missing_cells_are_shown_and_counted(tmp_path):
     text = markdown(judge(collect(*lab(tmp_path, missing))))
     assert "9 of 12 runs are scored; 3 are missing" in text
     [average, _] = lines_of(text, "| nli |")  # one seed has no CI of its own: it is borrowed
-    assert average.startswith("| nli | – | **67.0‡** (+4.0 ")
-    assert "*)" not in average.replace("**", "")
+    assert average.startswith("| nli | – | – | 67.0 (+4.0‡ ")
+    assert "*" not in average
     for line in lines_of(text, "|"):
         assert all(part.strip() for part in line.strip("|").split("|"))
 
@@ -93,8 +97,8 @@ def test_degenerate_runs_are_marked_and_counted(tmp_path):
     study = cells(recipes="none nli", targets="qa")
     scores = [score(c, {"en": 50.0, "xa": 30.0}, degenerate=c.recipe == "nli") for c in study]
     text = markdown(judge(collect(write(tmp_path, *scores), Context("lab", study))))
-    assert r"| nli | **40.0 ± 0.0†** (+0.0 [0.0, 0.0])" in text  # a tie: both are the best
-    assert "| none | **40.0 ± 0.0** |" in text
+    assert "| nli | 40.0 (+0.0† [0.0, 0.0])" in text
+    assert "| none | 40.0 |" in text
     assert "2 of 4 scored runs" in text
 
 
@@ -102,7 +106,7 @@ def test_one_seed_has_no_deviation(tmp_path):
     study = cells(recipes="none", targets="qa", seeds=(1,))
     text = markdown(collect(write(tmp_path, score(study[0], {"xa": 50.0})), Context("lab", study)))
     assert "| none | 50.0 | 50.0 |" in text
-    assert "one seed" in text
+    assert "means over 1 seed" in text
     assert "\n- Scores" in text
 
 
@@ -165,17 +169,51 @@ def test_a_frame_is_a_table_of_two_formats():
     assert r"a|b \& c & $-1.50$ \\" in tables.latex_frame(frame)
 
 
-def test_terminal_fits_its_width_and_needs_no_colour(tmp_path):
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("draw", [print_tables, print_zero_shot])
+def test_terminal_fits_its_width_and_needs_no_colour(tmp_path, draw, width):
     targets = " ".join(f"target{i}" for i in range(9))
     study = cells(targets=targets)
-    scores = [score(c, {"en": 50.0, "xa": 45.0 + (c.recipe == "nli")}) for c in study]
+    scores = [
+        score(c, {"en": 50.0, "xa": 45.0 + 5 * (c.recipe == "nli") + c.seed / 9}) for c in study
+    ]
     results = judge(collect(write(tmp_path, *scores), Context("wide", study)))
-    text = shown(results)
-    assert max(map(len, text.splitlines())) <= 80
-    assert all(text.count(f"target{i}") == 2 for i in range(9))
-    assert "»48.0 ± 0.0" in text
-    assert "+0.5 [" in text
+    text = shown(results, draw, width)
+    assert max(map(len, text.splitlines())) <= width
+    tables = 2 if draw is print_tables else 1
+    assert all(text.count(f"target{i}") == tables for i in range(9))
+    assert ("+5.0*" in text) == (draw is print_zero_shot)
+    assert ("+5.0 [" in text) == (draw is print_tables)
     assert "\x1b" not in text
+
+
+def test_numbers_of_all_outputs_agree(tmp_path):
+    study = cells("none nli", "qa", (1, 2, 3))
+    values = {
+        c: 50 + 0.1 * c.seed + (1.24996 if c.recipe == "nli" else 0) for c in study
+    }  # a tie at four digits
+    scores = [score(c, {"en": 50.0, "xa": x}) for c, x in values.items()]
+    results = judge(collect(write(tmp_path, *scores), Context("lab", study)))
+    table = pd.read_csv(io.StringIO(table_csv(results)))
+    gain = table[(table["recipe"] == "nli") & (table["average"] == "zero_shot")]["gain"].iloc[0]
+    shown_gain = signed(gain, "+")
+    for text in (markdown(results), latex_table(results), shown(results, print_zero_shot)):
+        assert shown_gain in text
+
+
+def test_latex_table_has_caption_label_and_few_columns(tmp_path):
+    study = cells(targets=" ".join(f"t{i}" for i in range(25)))
+    scores = [
+        score(c, {"en": 50.0, "xa": 45.0 + 5 * (c.recipe == "nli") + c.seed / 9}) for c in study
+    ]
+    text = latex_table(judge(collect(write(tmp_path, *scores), Context("my_study", study))))
+    heads = [line for line in text.splitlines() if line.startswith("Recipe")]
+    assert [line.count("&") for line in heads] == [9, 8, 9] * 2
+    assert text.count(r"\begin{table*}") == text.count(r"\caption{") == 6
+    labels = re.findall(r"\\label\{(.*)\}", text)
+    assert labels[0] == "tab:my-study-zero-shot-xlmr"
+    assert len(set(labels)) == 6
+    assert re.search(r"\+5\.0\}?\$_\{\\pm \d+\.\d\}\$ ", text)
 
 
 def test_a_study_without_scores_still_has_its_tables():
@@ -183,6 +221,7 @@ def test_a_study_without_scores_still_has_its_tables():
     assert "0 of 8 runs are scored; 8 are missing" in markdown(results)
     assert "| nli | – | – | – |" in markdown(results)
     assert "0 of 8 runs" in shown(results)
+    assert "8 of 8 runs missing" in shown(results, print_zero_shot)
 
 
 def test_cells_outside_the_study_are_not_missing(tmp_path):
@@ -190,7 +229,7 @@ def test_cells_outside_the_study_are_not_missing(tmp_path):
     scores = [score(c, {"en": 50.0, "xa": 40.0}) for c in study]
     results = collect(write(tmp_path, *scores), Context("lab", study))
     row = table_rows(results, "avg", "xlmr")[1]
-    assert [entry.score for entry in row.entries][1:] == ["n/a", "–"]
+    assert [entry.score for entry in row.entries] == ["–", "45.0", "n/a"]
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ class Answer(_Frozen):
     caveats: list[str] = []
     estimates: list[Estimate] = []
     claims: list[Verdict] = []
-    figures: list[str] = Field([], description="Stems of files; each exists as .svg and .png.")
+    figures: list[str] = Field(
+        [], description="Stems of files; each exists as .pdf, .svg, .png and, its caption, .txt."
+    )
     tables: list[str] = Field([], description="Stems of files; each exists as .csv, .md and .tex.")
 
 

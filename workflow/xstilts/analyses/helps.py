@@ -12,6 +12,7 @@ from xstilts.analyses import (
     bars,
     chosen,
     estimate,
+    groups,
     interval_columns,
     listed,
     nothing_learned,
@@ -25,14 +26,13 @@ from xstilts.analyses import (
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.costs.units import count
-from xstilts.languages.names import language as about
+from xstilts.results.drawing import Drawing
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.samples import judged as judged_gains
 from xstilts.results.scores import BASELINE, MEAN
-from xstilts.results.statistics import LEVEL, Interval, Sample, mean, ranking
+from xstilts.results.statistics import LEVEL, Interval, Sample, ranking
 from xstilts.results.tables import signed
 
-GROUPINGS = ("category", "family", "script")
 NAMED = 4  # pairs in the finding, of those that improve and of those that get worse
 RANKED = 5  # seeds from which ranks have a range
 
@@ -50,13 +50,13 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     choices = pd.DataFrame(
         [row for m in recipes for row in chosen.choices(samples, facts, m, recipes[m], fitted[m])]
     )
-    groups = _groups_table(samples, facts, recipes)
+    grouped = groups.table(samples, facts, recipes)
     tables = {
         "ranking": pd.DataFrame(
             [row for m in recipes for row in _ranks(samples, facts, m, gains[m])]
         ),
         "chosen": choices,
-        "groups": groups,
+        "groups": grouped,
         "published": pd.DataFrame(
             [row for m in recipes for row in _published(samples, facts, choices, m)]
         ),
@@ -64,7 +64,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     }
     figures = {
         "answer": lambda results: _gains_figure(samples, facts, recipes),
-        "answer_groups": lambda results: _groups_figure(samples, groups),
+        "answer_groups": lambda results: groups.figure(samples, grouped),
     }
     estimates = [
         *(e for m in recipes for e in gains[m].values()),
@@ -257,55 +257,6 @@ def _columns(interval: Interval, seeds: int, name: str = "gain") -> dict[str, fl
     return {**interval_columns(interval, name), "seeds": seeds}
 
 
-def _groups_table(samples: Samples, facts: Facts, recipes: dict[str, list[str]]) -> pd.DataFrame:
-    """Return the gains of groups of targets and languages, which are one family."""
-    rows = [row for m in recipes for row in _groups(samples, facts, m, recipes[m])]
-    keys = [(row["model"], row["recipe"], row["grouping"], row["group"]) for row, _ in rows]
-    gains = judged_gains(samples, dict(zip(keys, [gain for _, gain in rows], strict=True)))
-    return pd.DataFrame(
-        [
-            {**row, **_columns(interval, gain.seeds), "significant": interval.significant}
-            for (row, gain), interval in zip(rows, gains, strict=True)
-        ]
-    )
-
-
-def _groups(
-    samples: Samples, facts: Facts, model: str, recipes: list[str]
-) -> Iterable[tuple[dict, Sample]]:
-    """Yield gains by category of the target, and by family and script of the zero-shot languages.
-
-    A group's gain is the mean over targets of the mean over the target's languages in the group.
-    """
-    targets = samples.results.targets(ZERO_SHOT)
-    members: dict[tuple[str, str], dict[str, list[str]]] = {}
-    for target in targets:
-        names = samples.languages(target, ZERO_SHOT)
-        members.setdefault(("category", facts.categories.get(target, target)), {})[target] = names
-        for name in names:
-            for grouping in GROUPINGS[1:]:
-                group = (grouping, getattr(about(name), grouping))
-                members.setdefault(group, {}).setdefault(target, []).append(name)
-    for recipe in recipes:
-        for (grouping, group), inside in members.items():
-            parts = {
-                target: [samples.gain(model, recipe, target, name) for name in names]
-                for target, names in inside.items()
-            }
-            parts = {t: mean(gains) for t, gains in parts.items() if mean(gains).seeds}
-            if not parts or not (gain := mean(list(parts.values()))).seeds:
-                continue
-            row = {
-                "model": model,
-                "recipe": recipe,
-                "grouping": grouping,
-                "group": group,
-                "targets": len(parts),
-                "languages": len({name for t in parts for name in inside[t]}),
-            }
-            yield row, gain
-
-
 def _xtreme_averages(samples: Samples, recipes: dict[str, list[str]]) -> pd.DataFrame:
     """Return score and gain of each recipe as XTREME's leaderboard averages; CIs over seeds only.
 
@@ -384,52 +335,19 @@ def _prediction(score: Sample, run: tuple[str, str]) -> tuple[float, float]:
     return score.mean - half, score.mean + half
 
 
-def _gains_figure(samples: Samples, facts: Facts, recipes: dict[str, list[str]]):
+def _gains_figure(samples: Samples, facts: Facts, recipes: dict[str, list[str]]) -> Drawing:
+    """Draw the mean gain of each recipe; the heat map has the gains on each target."""
     context = samples.results.context
-    targets = samples.results.targets(ZERO_SHOT)
     panels = []
     for model, own in recipes.items():
-        prefix = f"{context.label(model)} · " if len(recipes) > 1 else ""
-        order = sorted(
-            own, key=lambda r: -np.nan_to_num(samples.gain(model, r, MEAN).mean, nan=-1e9)
-        )
-        for target in [MEAN, *targets] if len(targets) > 1 else targets:
-            title = "Mean over targets" if target == MEAN else context.label(target)
-            keys = {r: (model, r, target, ZERO_SHOT) for r in order}
-            known = {r: key for r, key in keys.items() if key in facts.intervals}
-            shown = [(context.label(r), facts.intervals[key]) for r, key in known.items()]
-            panels.append(Panel(prefix + title, shown))
-    title = f"Zero-shot gain over {context.label(BASELINE)}"
-    return intervals(title, f"{bars(samples)} {FILLED}", panels, "gain (points)")
-
-
-def _groups_figure(samples: Samples, groups: pd.DataFrame):
-    """Draw the first model's two recipes with the largest absolute gains; more are unreadable."""
-    context = samples.results.context
-    if not len(groups):
-        return intervals("", "", [], "")
-    model = groups["model"].iloc[0]
-    own = groups[(groups["model"] == model)]
-    size = own.groupby("recipe", sort=False)["gain"].apply(lambda g: g.abs().mean())
-    shown = list(size.sort_values(ascending=False).index[:2])
-    panels = []
-    for recipe in shown:
-        for grouping in GROUPINGS:
-            rows = own[(own["recipe"] == recipe) & (own["grouping"] == grouping)]
-            if len(rows) < 2:
-                continue
-            gains = [
-                (
-                    f"{r.group} ({r.languages})",
-                    Interval(r.gain, r.low, r.high, p_adjusted=0.0 if r.significant else 1.0),
-                )
-                for r in rows.itertuples(index=False)
-            ]
-            panels.append(Panel(f"{context.label(recipe)} · by {grouping}", gains))
-    names = listed([context.label(recipe) for recipe in shown])
-    return intervals(
-        "Gain by category, language family and script",
-        f"{names}; number of languages in brackets. {bars(samples)} {FILLED}",
-        panels,
-        "gain (points)",
+        keys = {r: (model, r, MEAN, ZERO_SHOT) for r in own}
+        shown = [
+            (context.label(r), facts.intervals[k]) for r, k in keys.items() if k in facts.intervals
+        ]
+        shown.sort(key=lambda row: -row[1].value)
+        panels.append(Panel(context.label(model) if len(recipes) > 1 else "", shown))
+    caption = (
+        f"Zero-shot gain over {context.label(BASELINE)}, mean over "
+        f"{count(len(samples.results.targets(ZERO_SHOT)), 'target')}. {bars(samples)} {FILLED}"
     )
+    return intervals(caption, panels, "mean zero-shot gain (points)")

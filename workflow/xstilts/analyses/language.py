@@ -269,8 +269,11 @@ def _figure(samples: Samples, facts: Facts, by_model: Mapping[str, Recipes]):
     for model, recipes in by_model.items():
         keys = {_data(x): (model, recipe, MEAN, ZERO_SHOT) for x, recipe in recipes.items()}
         shown = [(x, facts.intervals[key]) for x, key in keys.items() if key in facts.intervals]
+        shown.sort(key=lambda row: -row[1].value)
         panels.append(Panel(context.label(model), shown))
     on = listed([context.label(t) for t in samples.results.targets(ZERO_SHOT)])
-    subtitle = f"Mean zero-shot gain on {on}. {bars(samples)} {FILLED}"
-    title = "Gain by the language of the intermediate data"
-    return intervals(title, subtitle, panels, "gain (points)")
+    caption = (
+        f"Zero-shot gain by the language of the intermediate data, mean of {on}. {bars(samples)} "
+        f"{FILLED}"
+    )
+    return intervals(caption, panels, "zero-shot gain (points)")

@@ -295,17 +295,28 @@ def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[st
         rows = [(name, x) for (name, _), x in zip(rows, judgements, strict=True)]
         title = "Mean over targets" if target == MEAN else context.label(target)
         panels.append(Panel(title, rows))
-    subtitle = f"Difference from the mean of all orders. {bars(samples)} {FILLED}"
-    return intervals("Zero-shot score by order", subtitle, panels, "points")
+    order = _by_value(panels[0])
+    panels = [Panel(panel.title, [panel.rows[n] for n in order]) for panel in panels]
+    caption = f"Zero-shot score of each order, minus the mean of all. {bars(samples)} {FILLED}"
+    return intervals(caption, panels, "difference (points)")
+
+
+def _by_value(panel: Panel) -> list[int]:
+    """Return the places of a panel's rows, the largest value first."""
+    return sorted(range(len(panel.rows)), key=lambda n: -np.nan_to_num(panel.rows[n][1].value))
 
 
 def _forgetting_figure(results: Results, forgotten: Forgotten):
     tasks: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
     judgements = family([random_mean(lost) for lost in forgotten.values()])
     for (task, later), interval in zip(forgotten, judgements, strict=True):
-        tasks[task].append((f"after {count(later, 'later step')}", interval))
+        change = replace(
+            interval, value=-interval.value, low=-interval.high, high=-interval.low
+        )  # a loss has the side and the colour of a loss
+        tasks[task].append((f"after {count(later, 'later step')}", change))
     panels = [Panel(results.context.label(task), rows) for task, rows in tasks.items()]
-    subtitle = (
-        f"Points lost on a task after later steps. Bars: 95 % CIs over chains and seeds. {FILLED}"
+    caption = (
+        "Change of the score on an intermediate task after later steps. Bars: 95 % CIs over chains "
+        f"and seeds. {FILLED}"
     )
-    return intervals("Forgetting along the chain", subtitle, panels, "points lost")
+    return intervals(caption, panels, "change (points)")

@@ -1,7 +1,6 @@
 """The two kinds of figures of an answer: intervals in rows, and values along an axis."""
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,13 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from xstilts.results.colours import OKABE_ITO
-from xstilts.results.figures import DARK, GREY, MARKERS, SLATE, note, wrap
+from xstilts.results.colours import GAIN, GREY, LOSS, RULE, SERIES
+from xstilts.results.drawing import COLUMN, LINE, PAGE, TEXT, Canvas, Drawing, note, width, wrap
 from xstilts.results.statistics import Interval
 
-FILLED = "Filled dot: significant, as the simultaneous CI excludes zero."
-_ROW, _HEAD, _FOOT = 0.3, 1.0, 0.65  # inches
-_ACROSS = 3  # panels side by side
+FILLED = "Filled: significant, as the simultaneous CI excludes zero."
+NOTHING = "Nothing to show yet."
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p"]
+_ROW, _HEAD, _FOOT, _EDGE = 0.155, 0.22, 0.42, 0.06  # inches
+_LONGEST_NAME, _ACROSS = 1.5, 5  # inches; panels of rows side by side
+_BESIDE = 3  # panels of values along an axis side by side
 
 
 @dataclass(frozen=True)
@@ -26,140 +28,168 @@ class Panel:
     rows: Sequence[tuple[str, Interval]] = ()
     series: Mapping[str, Sequence[tuple[float, Interval]]] = field(default_factory=dict)
 
+    @property
+    def labels(self) -> list[str]:
+        """Labels of the rows."""
+        return [label for label, _ in self.rows]
 
-def intervals(title: str, subtitle: str, panels: Sequence[Panel], unit: str) -> Figure:
-    """Draw a dot with its interval per row, in panels below each other, with a line at zero.
 
-    A dot is filled and coloured by its sign if it is significant; others are grey.
+def intervals(caption: str, panels: Sequence[Panel], unit: str) -> Drawing:
+    """Draw a dot with its interval per row, with a line at zero, on one axis for all panels.
+
+    Panels are below each other in a column; where that is longer than a page and they have the
+    same rows, they are side by side. A dot is filled if it is significant; its colour is its sign.
     """
     panels = [panel for panel in panels if panel.rows]
     if not panels:
-        return note("Nothing to show yet.")
-    counts = [len(panel.rows) for panel in panels]
-    height = _HEAD + _FOOT + sum(counts) * _ROW + 0.35 * len(panels)
-    figure = Figure(figsize=(7.2, height), facecolor="white", layout="constrained")
-    grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=counts)[:, 0]
-    for axes, panel in zip(grid, panels, strict=True):
-        by_colour = defaultdict(list)  # colour -> places: errorbar is slow, row by row
-        for place, (_, interval) in enumerate(panel.rows):
-            colour = OKABE_ITO[interval.value < 0] if interval.significant else GREY
-            by_colour[colour].append(place)
-        for colour, places in by_colour.items():
-            rows = [panel.rows[place][1] for place in places]
-            ends = [[_gap(x.value, x.low) for x in rows], [_gap(x.high, x.value) for x in rows]]
-            face = "white" if colour == GREY else colour
-            style = {"fmt": "o", "ms": 5.5, "color": colour, "capsize": 2.5, "lw": 1.4}
-            values = [x.value for x in rows]
-            axes.errorbar(values, places, xerr=ends, markerfacecolor=face, **style)
-        axes.axvline(0, color=DARK, lw=0.8, zorder=0)
-        axes.set_yticks(range(len(panel.rows)), [wrap(label, 34) for label, _ in panel.rows])
-        axes.set_ylim(len(panel.rows) - 0.4, -0.6)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color="#E4E4E4", lw=0.6)
-        axes.set_axisbelow(True)
-        axes.spines["left"].set_visible(False)
-        axes.set_title(wrap(panel.title, 80, 1), loc="left", fontsize=9.5, weight="bold")
-    grid[-1].set_xlabel(unit)
-    _heading(figure, title, subtitle)
-    return figure
+        return note(NOTHING)
+    across = 1
+    if all(panel.labels == panels[0].labels for panel in panels):
+        fitting = (n for n in range(1, _ACROSS) if _height(panels, n) <= PAGE)
+        across = min(next(fitting, _ACROSS), len(panels))
+    names = [wrap(label, _LONGEST_NAME) for panel in panels for label in panel.labels]
+    left = _EDGE + max(map(width, names)) + 0.08
+    canvas = Canvas(COLUMN if across == 1 else TEXT, _height(panels, across))
+    size = (canvas.width - left - _EDGE) / across
+    reach, clipped = _reach([interval for panel in panels for _, interval in panel.rows])
+    head = _HEAD * any(panel.title for panel in panels)
+    top = _EDGE
+    for start in range(0, len(panels), across):
+        beside = panels[start : start + across]
+        height = len(beside[0].rows) * _row(panels)
+        for place, panel in enumerate(beside):
+            axes = canvas.axes(left + place * size, top + head, size - 0.08 * (across > 1), height)
+            _rows(axes, panel, reach, is_first=place == 0)
+            axes.set_title(wrap(panel.title, size, 1), loc="left", weight="bold", pad=3)
+            is_last = across > 1 or start + 1 == len(panels)
+            axes.tick_params(axis="x", labelbottom=is_last)
+            axes.set_xlabel(unit if is_last else "", labelpad=2)
+        top += head + height + (_FOOT if across > 1 else 0.06)
+    arrows = " Arrowheads: the CI goes beyond the axis." * clipped
+    return Drawing(canvas.figure, caption + arrows)
+
+
+def _height(panels: Sequence[Panel], across: int) -> float:
+    rows = [len(panel.rows) for panel in panels[::across]]
+    between = _FOOT if across > 1 else 0.06
+    head = _HEAD * any(panel.title for panel in panels)
+    return _EDGE + sum(rows) * _row(panels) + len(rows) * (head + between) + _FOOT - between
+
+
+def _row(panels: Sequence[Panel]) -> float:
+    """Height of a row; taller if a label needs two lines."""
+    labels = (label for panel in panels for label in panel.labels)
+    return _ROW + LINE * any(width(label) > _LONGEST_NAME for label in labels)
+
+
+def _reach(intervals: Sequence[Interval]) -> tuple[tuple[float, float], bool]:
+    """Return the ends of the axis, and whether an interval goes beyond them.
+
+    All values are shown, but an interval that is far wider than most is cut: it would flatten them.
+    """
+    values = [abs(x.value) for x in intervals if math.isfinite(x.value)]
+    ends = [end for x in intervals for end in (x.low, x.high) if math.isfinite(end)]
+    typical = sorted(abs(end) for end in ends)[int(len(ends) * 0.75)] if ends else 1.0
+    most = max(1.15 * max(values, default=1.0), 1.7 * typical, 0.5)
+    low, high = (min([0, *ends, *map(_value, intervals)]), max([0, *ends, *map(_value, intervals)]))
+    margin = 0.04 * (min(high, most) - max(low, -most)) + 0.05
+    return (max(low, -most) - margin, min(high, most) + margin), low < -most or high > most
+
+
+def _value(interval: Interval) -> float:
+    return interval.value if math.isfinite(interval.value) else 0.0
+
+
+def _rows(axes: Axes, panel: Panel, reach: tuple[float, float], is_first: bool) -> None:
+    """Draw the rows of a panel; their labels are at the first of those beside each other."""
+    low, high = reach
+    for place, (_, interval) in enumerate(panel.rows):
+        colour = GAIN if interval.value >= 0 else LOSS
+        face = colour if interval.significant else "white"
+        if math.isfinite(interval.low):
+            axes.hlines(place, max(interval.low, low), min(interval.high, high), colour, lw=1)
+            cut = {"<": (low, interval.low < low), ">": (high, interval.high > high)}
+            for marker, (end, is_cut) in cut.items():
+                if is_cut:
+                    axes.plot(end, place, marker, color=colour, ms=3, clip_on=False)
+        axes.plot(interval.value, place, "o", color=colour, markerfacecolor=face, ms=3.6, mew=0.9)
+    axes.axvline(0, color=GREY, lw=0.7, zorder=0)
+    labels = [wrap(label, _LONGEST_NAME) for label in panel.labels] if is_first else []
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlim=reach, ylim=(len(panel.rows) - 0.4, -0.6), axisbelow=True)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=RULE, lw=0.5)
+    axes.spines["left"].set_visible(False)
 
 
 def along(
-    title: str,
-    subtitle: str,
-    panels: Sequence[Panel],
-    labels: tuple[str, str],
-    ticks: Mapping[float, str],
-    notes: Mapping[tuple[str, float], str] | None = None,
-) -> Figure:
+    caption: str, panels: Sequence[Panel], labels: tuple[str, str], ticks: Mapping[float, str]
+) -> Drawing:
     """Draw values with intervals along a logarithmic x, a colour and marker per series.
 
-    A marker is filled if the value is significant.
-
-    Panels are side by side; `notes` are short texts next to the point of a series at x.
+    A marker is filled if the value is significant. Points are not joined: nothing is known between
+    them. Panels are side by side.
     """
     panels = [panel for panel in panels if any(panel.series.values())]
     if not panels:
-        return note("Nothing to show yet.")
-    across = min(_ACROSS, len(panels))
-    down = math.ceil(len(panels) / across)
-    height = _HEAD + 0.5 + 2.6 * down
-    width = max(6.4, 3.4 * across)
-    figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
-    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+        return note(NOTHING)
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
+    across = min(_BESIDE, len(panels))
+    down = math.ceil(len(panels) / across)
+    size = (COLUMN if across == 1 else TEXT, 1.55 * down + 0.3 + LINE * math.ceil(len(names) / 3))
+    figure = Figure(figsize=size, facecolor="white", layout="constrained")
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, panel in zip(grid, panels, strict=False):
         for name, points in panel.series.items():
             _series(axes, points, names.index(name), name, len(names))
-            for x, interval in points:
-                if text := (notes or {}).get((name, x)):
-                    _note_beside(axes, panel, x, interval.value, text)
-        axes.axhline(0, color=DARK, lw=0.8, zorder=0)
+        axes.axhline(0, color=GREY, lw=0.7, zorder=0)
         axes.set_xscale("log")
-        axes.margins(x=0.12)  # for the notes
-        axes.set_xticks(list(ticks), list(ticks.values()))
+        axes.margins(x=0.12)
+        axes.set_xticks(list(ticks), _spaced(ticks))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
-        axes.set_xlabel(labels[0])
-        axes.grid(color="#E9E9E9", lw=0.6)
+        axes.grid(axis="y", color=RULE, lw=0.5)
         axes.set_axisbelow(True)
-        axes.set_title(wrap(panel.title, 36, 1), loc="left", fontsize=9.5, weight="bold")
+        axes.set_title(wrap(panel.title, size[0] / across, 1), loc="left", weight="bold")
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
-    for axes in grid[::across]:
-        axes.set_ylabel(labels[1])
+    for place, axes in enumerate(grid[: len(panels)]):
+        axes.set_xlabel(labels[0] if place + across >= len(panels) else "")
+        axes.set_ylabel("" if place % across else labels[1])
     if len(names) > 1:
         handles, shown = grid[0].get_legend_handles_labels()
-        figure.legend(handles, shown, loc="outside lower center", ncols=4, frameon=False)
-    _heading(figure, title, subtitle)
-    return figure
+        columns = 3 if across > 1 else 2
+        figure.legend(handles, shown, loc="outside lower center", ncols=columns, frameon=False)
+    return Drawing(figure, caption)
+
+
+def _spaced(ticks: Mapping[float, str]) -> list[str]:
+    """Return the labels of ticks; those too near the last one shown are left out."""
+    ends = [math.log10(x) for x in ticks]
+    least, shown, last = (max(ends) - min(ends)) / 7, [], -math.inf
+    for place, label in zip(ends, ticks.values(), strict=True):
+        shown.append(label if place - last >= least else "")
+        last = place if shown[-1] else last
+    return shown
 
 
 def _series(
-    axes: Axes,
-    points: Sequence[tuple[float, Interval]],
-    number: int,
-    name: str,
-    count: int,
+    axes: Axes, points: Sequence[tuple[float, Interval]], number: int, name: str, count: int
 ) -> None:
     """Draw a series, shifted a little, so that the bars of several do not cover each other."""
-    shift = number - (count - 1) / 2
-    xs = [x * 1.04**shift for x, _ in points]
-    ends = [[_gap(p.value, p.low) for _, p in points], [_gap(p.high, p.value) for _, p in points]]
-    colour, marker = OKABE_ITO[number % len(OKABE_ITO)], MARKERS[number % len(MARKERS)]
-    style = {"color": colour, "marker": marker, "ms": 5, "lw": 1.3, "capsize": 2.5}
-    axes.errorbar(xs, [p.value for _, p in points], yerr=ends, label=wrap(name, 28, 1), **style)
-    open_ = [(x, p.value) for x, (_, p) in zip(xs, points, strict=True) if not p.significant]
-    if open_:
-        style |= {"lw": 0, "markerfacecolor": "white", "zorder": 3}
-        axes.plot(*zip(*open_, strict=True), **{k: v for k, v in style.items() if k != "capsize"})
-
-
-def _note_beside(axes: Axes, panel: Panel, x: float, value: float, text: str) -> None:
-    """Write a text right of a point, above or below it, so that texts of two series do not meet."""
-    here = [p.value for points in panel.series.values() for at, p in points if at == x]
-    axes.annotate(
-        text,
-        (x, value),
-        xytext=(7, -12 if value < sum(here) / len(here) else 5),
-        textcoords="offset points",
-        size=7,
-        color=SLATE,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-    )
-
-
-def _gap(upper: float, lower: float) -> float:
-    """Length of an error bar; 0 without an interval."""
-    return max(0.0, upper - lower) if math.isfinite(upper - lower) else 0.0
-
-
-def _heading(figure: Figure, title: str, subtitle: str) -> None:
-    """Write title and subtitle above the panels, at the left."""
-    width, height = figure.get_size_inches()
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.72 / height), h_pad=0.08)
-    style = {"ha": "left", "va": "top", "x": 0.02}
-    figure.text(y=1 - 0.14 / height, s=title, fontsize=12.5, weight="bold", color=DARK, **style)
-    figure.text(
-        y=1 - 0.42 / height, s=wrap(subtitle, int(width * 14.5)), fontsize=8.5, color=SLATE, **style
-    )
+    xs = [x * 1.05 ** (number - (count - 1) / 2) for x, _ in points]
+    colour, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
+    bars = [(x, p) for x, (_, p) in zip(xs, points, strict=True) if math.isfinite(p.low)]
+    if bars:
+        at, known = zip(*bars, strict=True)
+        axes.vlines(at, [p.low for p in known], [p.high for p in known], colors=colour, lw=0.9)
+    for significant in (True, False):
+        own = [
+            (x, p.value)
+            for x, (_, p) in zip(xs, points, strict=True)
+            if p.significant == significant
+        ]
+        face = {"markerfacecolor": colour if significant else "white"}
+        style = {"color": colour, "marker": marker, "ms": 3.8, "mew": 0.9, "lw": 0}
+        axes.plot(*(zip(*own, strict=True) if own else ([], [])), **style, **face, label=None)
+    axes.plot([], [], marker, color=colour, ms=3.8, label=wrap(name, TEXT / _BESIDE - 0.4, 1))

@@ -319,16 +319,9 @@ def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]):
             Panel("Mean over targets" if target == MEAN else context.label(target), (), series)
         )
     sizes = sorted({facts.parameters[m] for m in context.models if m in facts.parameters})
-    notes = {
-        (name(m, recipe), facts.parameters[m]): f"{hours:.2g} h"
-        for (m, recipe), hours in facts.gpu_hours.items()
-        if m in facts.parameters
-    }
-    hours = " Next to the points: hours of training." if notes else ""
-    subtitle = f"{bars(samples)} {FILLED}{hours}"
-    labels = ("model parameters", "zero-shot gain (points)")
-    ticks = {size: _short(size) for size in sizes}
-    return along("Gain by model size", subtitle, panels, labels, ticks, notes)
+    caption = f"Zero-shot gain by the number of weights of the model. {bars(samples)} {FILLED}"
+    labels = ("weights of the model", "zero-shot gain (points)")
+    return along(caption, panels, labels, {size: _short(size) for size in sizes})
 
 
 def _short(count: int) -> str:

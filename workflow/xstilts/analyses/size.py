@@ -291,6 +291,5 @@ def _figure(samples: Samples, points: pd.DataFrame, sized: Sized):
         size: f"{size / 1000:g}k" if size >= 1000 else str(size)
         for size in sorted(points["examples"].unique())
     }
-    labels = ("intermediate examples", "points")
-    subtitle = f"{bars(samples)} {FILLED}"
-    return along("Gain by size of the intermediate data", subtitle, panels, labels, ticks)
+    caption = f"Gain by the number of intermediate examples. {bars(samples)} {FILLED}"
+    return along(caption, panels, ("intermediate examples", "points (more is better)"), ticks)

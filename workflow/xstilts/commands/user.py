@@ -203,13 +203,20 @@ def list_entries(options: Namespace) -> None:
     print_entries(options.kind, options.study, changes(options))
 
 
+def add_study(parser: ArgumentParser) -> None:
+    """Add the amount of output."""
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="print scores, CIs, caveats and all files, too"
+    )
+
+
 def study(options: Namespace) -> None:
-    """Write the study's tables, figures and page, and print the tables."""
+    """Write the study's tables, figures and page, and print the answer."""
     from xstilts.report.view import StudyView
     from xstilts.report.write import terminal
     from xstilts.stages import summarise
 
-    terminal(summarise.run(StudyView(open_grid(options))))
+    terminal(summarise.run(StudyView(open_grid(options))), options.verbose)
 
 
 def add_pin(parser: ArgumentParser) -> None:
@@ -308,7 +315,7 @@ COMMANDS = (
     Command("why", "explain why a cell is done or missing", why, add_why),
     Command("gc", "list results that no study uses, or weights to delete", gc, add_gc),
     Command("list", "list the available models, tasks, recipes or studies", list_entries, add_list),
-    Command("study", "write tables, figures and report of the existing scores", study),
+    Command("study", "write tables, figures and report of the existing scores", study, add_study),
     Command("pin", "write current commits of the Hub to the lock file", pin, add_pin),
     Command("export-xtreme", "write predictions as XTREME's files", export, add_export),
     Command(

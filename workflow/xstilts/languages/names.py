@@ -1,5 +1,6 @@
 """Name, family and script of each language code, for tables and reports."""
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -47,3 +48,15 @@ def language(code: str) -> Language:
 def by_code(codes: Iterable[str]) -> dict[str, Language]:
     """Return languages by their codes."""
     return {code: language(code) for code in codes}
+
+
+def labels(codes: Iterable[str]) -> dict[str, str]:
+    """Return the names of languages by code; with the code where two have one name."""
+    known = by_code(codes)
+    counts = Counter(entry.name for entry in known.values())
+    return {
+        code: entry.name
+        if counts[entry.name] == 1 or entry.name == code
+        else f"{entry.name} ({code})"
+        for code, entry in known.items()
+    }

@@ -4,16 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-from rich.padding import Padding
 from rich.text import Text
 
 from xstilts import store
 from xstilts.analyses import Outcome, answer
 from xstilts.analyses.answer import Answer
-from xstilts.results import figures, tables
+from xstilts.results import drawing, figures, tables
 from xstilts.results.samples import Examples, judge
-from xstilts.results.scores import CSV_FLOAT, Context, Results, collect, plain, scores_csv
+from xstilts.results.scores import CSV, Context, Results, collect, plain, scores_csv
 from xstilts.terminal import Console
 
 
@@ -34,20 +32,15 @@ def write_answer(outcome: Outcome, report: Report, out: Path) -> Report:
     frames = {**outcome.tables, "gains": report.results.gains}
     contents = {"answer.md": answer.markdown(outcome.answer).encode()}
     for stem, frame in frames.items():
-        contents[f"{stem}.csv"] = _csv(frame)
+        contents[f"{stem}.csv"] = frame.to_csv(**CSV).encode()
         contents[f"{stem}.md"] = tables.markdown_frame(frame).encode()
         contents[f"{stem}.tex"] = tables.latex_frame(frame).encode()
     for stem, draw in outcome.figures.items():
-        for kind, content in figures.render(draw, report.results):
+        for kind, content in drawing.render(draw, report.results):
             contents[f"{stem}.{kind}"] = content
     contents["answer.json"] = (outcome.answer.model_dump_json(indent=1) + "\n").encode()
     files = (*report.files, *_write(contents, out))
     return Report(report.results, files, outcome.answer)
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    text = frame.to_csv(index=False, float_format=CSV_FLOAT, na_rep="NA", lineterminator="\n")
-    return text.encode()
 
 
 def write_study(
@@ -69,7 +62,7 @@ def write_study(
         "scores.csv": scores_csv(results).encode(),
     }
     for stem, draw in {"heatmap": figures.heatmap, "languages": figures.languages}.items():
-        for kind, content in figures.render(draw, results):
+        for kind, content in drawing.render(draw, results):
             contents[f"{stem}.{kind}"] = content
     return Report(results, _write(contents, out))
 
@@ -81,16 +74,26 @@ def _write(contents: Mapping[str, bytes], out: Path) -> tuple[Path, ...]:
     return tuple(out / name for name in contents)
 
 
-def terminal(report: Report, console: Console | None = None) -> None:
-    """Print the tables and the answer of a study, and the paths of its files."""
+def terminal(report: Report, verbose: bool = False, console: Console | None = None) -> None:
+    """Print question, verdict and zero-shot gains of a study, and the path of its page.
+
+    `verbose` adds the tables with scores and CIs, power, caveats and all files.
+    """
     console = console or Console()
-    tables.print_tables(report.results, console)
-    if report.answer:
-        console.print(Text(f"\n{plain(report.answer.question)}", style="bold"))
-        texts = [*report.answer.finding.splitlines(), *report.answer.power.splitlines()]
-        known = set(report.results.warnings)  # printed above
-        for text in [*texts, *(x for x in report.answer.caveats if x not in known)]:
-            console.print(Padding(Text(plain(text)), (0, 0, 0, 2)))
-    console.print(Text("\nFiles", style="bold"))
-    for path in report.files:
-        console.print(Text(f"  {path}"), soft_wrap=True)
+    results, answer = report.results, report.answer
+    if answer:
+        console.print(Text(plain(answer.question), "bold"))
+        lines = [*answer.finding.splitlines(), *(answer.power.splitlines() if verbose else [])]
+        for line in lines:
+            console.print(Text(plain(line)))
+        console.print()
+    tables.print_tables(results, console) if verbose else tables.print_zero_shot(results, console)
+    caveats = answer.caveats if answer and verbose else []
+    for text in [*(f"Warning: {text}" for text in results.warnings), *caveats]:
+        console.print(Text(plain(text), "yellow" if text.startswith("Warning") else ""))
+    page, *others = report.files
+    for path in [page, *(others if verbose else [])]:
+        console.print(
+            Text(f"{path}" + f"  (+{len(others)} files)" * (path == page and not verbose)),
+            soft_wrap=True,
+        )

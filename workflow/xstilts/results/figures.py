@@ -1,446 +1,335 @@
-"""The figures of a study: a heat map of gains, and the scores of each language.
+"""Maps of gains, by target and by language: a row per recipe, a panel per model."""
 
-All places are in inches from the top left, so that a figure grows with its content and text keeps
-its size.
-"""
-
-import io
-import math
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from xstilts.results.colours import GAIN, LOSS, OKABE_ITO, ZERO
-from xstilts.results.scores import BASELINE, MEAN, Results, plain, summarise
-from xstilts.results.tables import MISSING, STAR, ends, marks, metric_label, signed, target_label
+from xstilts.costs.units import count
+from xstilts.languages import names
+from xstilts.results.colours import GAIN, LOSS, PALE, ZERO
+from xstilts.results.drawing import COLUMN, LINE, TEXT, Canvas, Drawing, ink, note, width, wrap
+from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results, ranked, summarise
+from xstilts.results.tables import STAR, half_width, marks, signed, target_label
 
-STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
-    "font.size": 9,
-    "text.parse_math": False,  # a label may hold a dollar sign
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "svg.hashsalt": "xstilts",
-    "hatch.linewidth": 0.6,
-}
-DPI, LONGEST = 160, 20_000  # of a PNG: dots per inch, and the most dots along a side
-METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 GAINS = LinearSegmentedColormap.from_list("gains", [LOSS, ZERO, GAIN])
-MARKERS = ["s", "^", "D", "v", "P", "X", "p"]
-LINES = ["-", "--", ":", "-."]
-GREY, SLATE, PALE, DARK = "#8A8A8A", "#5A5A5A", "#F1F1F1", "#222222"
-CHARACTER = 0.078  # inches, of the base font, generous
-
-
-def render(draw: Callable[[Results], Figure], results: Results) -> Iterator[tuple[str, bytes]]:
-    """Yield (format, file content) of the figure that `draw` returns; equal for equal results."""
-    with style.context(["default", STYLE]):
-        figure = draw(results)
-        dpi = min(DPI, LONGEST / max(figure.get_size_inches()))
-        for kind, metadata in METADATA.items():
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
-            figure.set_layout_engine("none")  # once is enough, and takes long
-            yield kind, buffer.getvalue()
-
-
-class Canvas:
-    """A figure measured in inches from its top left corner."""
-
-    def __init__(self, width: float, height: float) -> None:
-        self.figure = Figure(figsize=(width, height), facecolor="white")
-        self.width, self.height = width, height
-
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """New axes; the box holds the plotting area alone, without tick labels."""
-        bottom = self.height - top - height
-        return self.figure.add_axes(
-            (left / self.width, bottom / self.height, width / self.width, height / self.height)
-        )
-
-    def text(self, left: float, top: float, text: str, **style: object) -> None:
-        """Text whose top left corner is given."""
-        self.figure.text(left / self.width, 1 - top / self.height, text, va="top", **style)
-
-
-def wrap(label: str, width: int, lines: int = 2) -> str:
-    """A label in at most `lines` lines of at most `width` characters."""
-    return "\n".join(textwrap.wrap(label, width, max_lines=lines, placeholder=" …"))
-
-
-def note(text: str) -> Figure:
-    """Return the figure of a study that has nothing to draw: the reason in words."""
-    canvas = Canvas(7, 1.2)
-    canvas.text(0.3, 0.45, text, fontsize=11, color=DARK)
-    return canvas.figure
-
-
-# ------------------------------------------------------------------------------------- heat map
-
-# inches; the gap sets the baseline and the mean apart
-CELL_WIDTH, CELL_HEIGHT, GAP = 1.02, 0.5, 0.14
-
-
-def heatmap(results: Results) -> Figure:
-    """Draw the zero-shot gain of each recipe (rows) on each target (columns), a panel per model.
-
-    The first row has the baseline's scores. Colours are symmetric about zero and saturate at the
-    95th percentile of the absolute gains, so that one outlier does not pale the others.
-    """
-    context = results.context
-    stats = summarise(results, "zero_shot")
-    panels = [m for m in context.models if len(stats.loc[m].index.unique("recipe")) > 1]
-    targets = [*results.targets("zero_shot"), MEAN]
-    if not panels or len(targets) == 1:
-        return note("No gains to show: only the baseline, or only the source language.")
-    gains = stats["gain"].drop(BASELINE, level="recipe", errors="ignore").abs().dropna()
-    limit = max(1.0, float(gains.quantile(0.95))) if len(gains) else 1.0
-    scale = ScalarMappable(Normalize(-limit, limit), GAINS)
-
-    labels = {r: wrap(context.label(r), 28) for r in context.recipes}
-    longest = max(len(line) for label in labels.values() for line in label.splitlines())
-    left, top = 0.35 + longest * CHARACTER, 0.75
-    head = 0.6 + 0.5 * (len(panels) > 1)
-    wide = len(targets) * CELL_WIDTH + GAP
-    heights = [CELL_HEIGHT * len(stats.loc[m].index.unique("recipe")) + GAP for m in panels]
-    canvas = Canvas(max(left + wide + 1.2, 7.4), top + sum(heights) + head * len(panels) + 0.45)
-    baseline = wrap(context.label(BASELINE), 30, 1)
-    canvas.text(
-        0.2, 0.15, f"Zero-shot gain over {baseline}", fontsize=13, weight="bold", color=DARK
-    )
-    canvas.text(0.2, 0.45, _subtitle(results), fontsize=8.5, color=SLATE)
-    for model, height in zip(panels, heights, strict=True):
-        if len(panels) > 1:
-            title = wrap(context.label(model), 50, 1)
-            canvas.text(0.2, top + 0.22, title, fontsize=11, weight="bold", color=DARK)
-        axes = canvas.axes(left, top + head, wide, height)
-        _heatmap_panel(axes, results, stats.loc[model], targets, labels, scale)
-        top += head + height
-    bar = canvas.axes(left + wide + 0.25, top - heights[-1], 0.16, min(heights[-1], 3.0))
-    clipped = "both" if len(gains) and gains.max() > limit else "neither"
-    canvas.figure.colorbar(scale, cax=bar, extend=clipped, label="gain (points)")
-    bar.spines["outline"].set_visible(False)
-    canvas.text(left, top + 0.12, _heatmap_key(stats), fontsize=8, color=GREY)
-    return canvas.figure
-
-
-def _subtitle(results: Results) -> str:
-    seeds = len(results.context.seeds)
-    over = f"{seeds} seeds, 95 % CIs in brackets" if seeds > 1 else "one seed"
-    first = "first row: the baseline's scores" + " ± SD" * (seeds > 1)
-    study = wrap(plain(results.context.study), 30, 1)
-    return f"Study {study} · points · {over} · {first}"
-
-
-def _heatmap_key(stats: pd.DataFrame) -> str:
-    keys = {
-        f"{STAR} and bold: significant": stats["significant"],
-        "hatched: no gain yet": stats["gains"] == 0,
-        "‡ some seeds missing": stats["gains"].between(1, stats["wanted"] - 1),
-        "† some runs degenerate": stats["degenerate"] > 0,
-    }
-    return " · ".join(key for key, applies in keys.items() if applies.any())
-
-
-def _heatmap_panel(
-    axes: Axes,
-    results: Results,
-    stats: pd.DataFrame,
-    targets: list[str],
-    labels: dict[str, str],
-    scale: ScalarMappable,
-) -> None:
-    """Draw one model; `stats` is indexed by (recipe, target). One unit of the axes is one inch."""
-    recipes = [r for r in labels if r in stats.index.unique("recipe")]
-    recipes.sort(key=lambda recipe: recipe != BASELINE)
-    lefts = [i * CELL_WIDTH + GAP * (t == MEAN) for i, t in enumerate(targets)]
-    tops = [i * CELL_HEIGHT + GAP * (r != BASELINE) for i, r in enumerate(recipes)]
-    cells = stats.to_dict("index")
-    for recipe, top in zip(recipes, tops, strict=True):
-        for target, left in zip(targets, lefts, strict=True):
-            _heatmap_cell(axes, left, top, cells[recipe, target], recipe, scale)
-    axes.set_xlim(0, len(targets) * CELL_WIDTH + GAP)
-    axes.set_ylim(len(recipes) * CELL_HEIGHT + GAP, 0)
-    axes.set_yticks([top + CELL_HEIGHT / 2 for top in tops], [labels[r] for r in recipes])
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    for target, left in zip(targets, lefts, strict=True):
-        middle, style = left + CELL_WIDTH / 2, {"ha": "center", "va": "bottom"}
-        head = wrap(target_label(results, target), 12)
-        axes.text(middle, -0.24, head, weight="bold", color=DARK, **style)
-        under = "over targets" if target == MEAN else metric_label(results.metrics.get(target, ""))
-        axes.text(middle, -0.07, wrap(under, 16, 1), fontsize=7.5, color=GREY, **style)
-
-
-def _heatmap_cell(
-    axes: Axes, left: float, top: float, stats: Mapping, recipe: str, scale: ScalarMappable
-) -> None:
-    is_baseline = recipe == BASELINE
-    value, count = (stats[x] for x in (["mean", "seeds"] if is_baseline else ["gain", "gains"]))
-    box = {
-        "xy": (left + 0.015, top + 0.015),
-        "width": CELL_WIDTH - 0.03,
-        "height": CELL_HEIGHT - 0.03,
-    }
-    middle, centre = left + CELL_WIDTH / 2, top + CELL_HEIGHT / 2
-    if np.isnan(value):
-        axes.add_patch(Rectangle(**box, facecolor="white", edgecolor="#C4C4C4", hatch="////", lw=0))
-        axes.text(middle, centre, MISSING, ha="center", va="center", color=GREY)
-        return
-    face = PALE if is_baseline else scale.to_rgba(value)
-    axes.add_patch(Rectangle(**box, facecolor=face, lw=0))
-    luminance = np.dot(scale.to_rgba(value)[:3], (0.299, 0.587, 0.114))
-    ink = "white" if luminance < 0.5 and not is_baseline else DARK
-    under = ends(stats["low"], stats["high"])
-    if is_baseline:
-        under = "" if np.isnan(stats["sd"]) else f"± {stats['sd']:.1f}"
-    star = STAR * bool(stats["significant"])
-    number = signed(value, "" if is_baseline else "+") + star + marks(stats, count)
-    style = {"ha": "center", "va": "center", "color": ink}
-    weight = "bold" if star else "normal"
-    axes.text(middle, centre - 0.06 * bool(under), number, fontsize=10.5, weight=weight, **style)
-    axes.text(middle, centre + 0.12, under, fontsize=7, **style)
-
-
-# ------------------------------------------------------------------------------------ languages
-
-PAGE, MARGIN, GUTTER = 11.0, 0.75, 0.75  # inches: width of the figure, left of a panel, between two
-FOOT = 0.45  # below a panel
-ROOM = PAGE - MARGIN - 0.25  # for panels, in width
-
-
-@dataclass(frozen=True)
-class Series:
-    """A series with one look in all panels: a recipe of the panel's model, or a control."""
-
-    label: str
-    recipe: str
-    control: str | None  # the control model
-    colour: str
-    shape: str  # marker; of a control, line style
+MARGIN, GAP, ROW = 0.05, 0.06, 0.145  # around a figure; between groups of columns; of a row
+NARROWEST, WIDEST = 0.118, 0.9  # column; with an upright name above it it may be narrow
+LONGEST_NAME, LONGEST_HEAD = 1.5, 1.0  # of a recipe, above a column
+ONLY_BASELINE = "No gains to show: only the baseline, or only the source language."
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One target of one model; `stats` has `mean` and `std` over seeds of each language."""
+    """The gains of one model.
+
+    `gains` has the columns gain, low, high, significant and marks, by (row, column); a row without
+    an entry is missing. `scores` are the baseline's, by column.
+    """
 
     title: str
-    metric: str
-    source: str | None
-    languages: list[str]
-    stats: dict[Series, pd.DataFrame]
+    rows: Mapping[str, str]  # name -> label
+    gains: pd.DataFrame
+    scores: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def is_dense(self) -> bool:
-        """Whether the languages do not fit on the x axis, which makes a dot plot."""
-        return len(self.languages) > 40 or len(self.languages) * len(self.stats) > 200
-
-    @property
-    def is_half(self) -> bool:
-        """Whether two panels of this size fit side by side."""
-        return len(self.languages) <= 16 and len(self.languages) * len(self.stats) <= 50
-
-    @property
-    def height(self) -> float:
-        """Inches of the plotting area; a dot plot has two columns."""
-        if not self.is_dense:
-            return 2.2
-        return max(0.2, 0.035 * len(self.stats)) * math.ceil(len(self.languages) / 2)
-
-    @property
-    def head(self) -> float:
-        """Inches above the plotting area: the title, and in a dot plot also tick labels."""
-        return 0.7 if self.is_dense else 0.5
-
-    @property
-    def scale(self) -> tuple[float, float]:
-        """Ends of the axis of scores; a dot plot ignores controls, which are often far below."""
-        shown = pd.concat(
-            stats for s, stats in self.stats.items() if not (s.control and self.is_dense)
-        )
-        low, high = (shown["mean"] + sign * shown["std"].fillna(0) for sign in (-1, 1))
-        margin = max(0.05 * (high.max() - low.min()), 0.5)
-        return low.min() - margin, high.max() + margin
+    def texts(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """Return (row, column) -> gain and half-width of its CI."""
+        return {
+            key: (
+                signed(cell["gain"], "+") + cell["marks"] + STAR * bool(cell["significant"]),
+                half_width(cell["low"], cell["high"]),
+            )
+            for key, cell in self.gains.to_dict("index").items()
+        }
 
 
-def languages(results: Results) -> Figure:
-    """Draw the score of each language, a panel per model and target, a marker per recipe.
+@dataclass(frozen=True)
+class Columns:
+    """Columns that are set apart from the others; with a title above them if it is not empty."""
 
-    A few languages are on the x axis; many make a dot plot that grows with them.
-    """
-    context = results.context
-    series = _series(results)
-    panels = [
-        p for m in context.models for t in context.targets if (p := _panel(results, series, m, t))
-    ]
-    if not panels:
-        return note("No scores yet.")
-    rows: list[list[Panel]] = []
-    for panel in panels:
-        if panel.is_half and rows and len(rows[-1]) == 1 and rows[-1][0].is_half:
-            rows[-1].append(panel)
+    labels: Mapping[str, str]  # name -> label
+    title: str = ""
+
+
+class _Layout:
+    """Sizes of a map. Numbers are drawn if all of them fit in their columns."""
+
+    def __init__(self, panels: Sequence[Panel], groups: Sequence[Columns], count: int) -> None:
+        names = [label for panel in panels for label in panel.rows.values()]
+        texts = [text for panel in panels for pair in panel.texts().values() for text in pair]
+        number = max(map(_bold, texts), default=0.0) + 0.05
+        gaps = GAP * (len(groups) - 1)
+        self.left = MARGIN + min(max(map(width, names)), LONGEST_NAME) + 0.08
+        narrow = self.left + count * max(number, 0.36) + gaps + MARGIN <= COLUMN
+        self.width = COLUMN if narrow else TEXT
+        self.column = min((self.width - self.left - MARGIN - gaps) / count, WIDEST)
+        self.numbered = self.column >= number
+        self.two_lines = self.numbered and any(not p.gains["low"].isna().all() for p in panels)
+        self.row = ROW + 0.1 * self.two_lines
+        self.above = (LINE + 0.05) * any(group.title for group in groups)
+        self._set_heads([label for group in groups for label in group.labels.values()])
+        self.places, place = {}, -GAP  # left ends of the columns
+        for group in groups:
+            place += GAP
+            for name in group.labels:
+                self.places[name], place = place, place + self.column
+        self.across = place
+
+    def _set_heads(self, heads: Sequence[str]) -> None:
+        """Set the texts above the columns and their height; upright if they do not fit else."""
+        texts = {head: wrap(head, self.column - 0.04) for head in heads}
+        self.upright = any(text.replace("\n", " ") != head for head, text in texts.items())
+        if self.upright:
+            lines = 1 + (self.column > 2.2 * LINE)
+            texts = {head: wrap(head, LONGEST_HEAD, lines) for head in heads}
+            self.head = 0.06 + max(map(width, texts.values()))
         else:
-            rows.append([panel])
-    drawn = [s for s in series if any(s in panel.stats for panel in panels)]
-    across = max(1, int((PAGE - 0.4) / (0.55 + CHARACTER * max(len(s.label) for s in drawn))))
-    top = 0.65 + 0.21 * math.ceil(len(drawn) / across)
-    canvas = Canvas(PAGE, top + sum(row[0].head + row[0].height + FOOT for row in rows))
-    canvas.text(0.2, 0.15, "Score of each language", fontsize=13, weight="bold", color=DARK)
-    below = any(p.is_dense and any(s.control for s in p.stats) for p in panels)
-    canvas.text(0.2, 0.45, _languages_subtitle(results, below), fontsize=8.5, color=SLATE)
-    _legend(canvas, drawn, across)
-    half = (ROOM - GUTTER) / 2
-    for row in rows:
-        head = row[0].head
-        for place, panel in enumerate(row):
-            left, width = MARGIN + place * (half + GUTTER), half if panel.is_half else ROOM
-            title = wrap(panel.title, int(width / 0.11), 1)
-            canvas.text(left, top + 0.2, title, fontsize=10.5, weight="bold", color=DARK)
-            if panel.is_dense:
-                _dot_plot(canvas, panel, top + head)
-            else:
-                _on_x(canvas.axes(left, top + head, width, panel.height), panel)
-        top += head + row[0].height + FOOT
+            self.head = 0.06 + LINE * max(text.count("\n") + 1 for text in texts.values())
+        self.heads = texts
+
+    def height(self, panel: Panel) -> float:
+        """Height of a panel with its heads."""
+        title = (LINE + 0.05) * bool(panel.title)
+        return title + self.above + self.head + self.first(panel) + len(panel.rows) * self.row
+
+    def first(self, panel: Panel) -> float:
+        """Height of the row of the baseline's scores."""
+        return (ROW + GAP) * bool(panel.scores and self.numbered)
+
+
+def _bold(text: str) -> float:
+    return width(text, "bold")
+
+
+def gain_maps(panels: Sequence[Panel], groups: Sequence[Columns], baseline: str) -> Figure:
+    """Draw gains as coloured cells, panels below each other.
+
+    Colours are symmetric about zero and saturate at the 95th percentile of the absolute gains, so
+    that one outlier does not pale the others. Numbers are left out where they do not fit; then a
+    dot marks what is significant, and a colour bar is below the map.
+    """
+    values = pd.concat([panel.gains["gain"] for panel in panels]).abs().dropna()
+    limit = max(1.0, float(values.quantile(0.95))) if len(values) else 1.0
+    scale = ScalarMappable(Normalize(-limit, limit), GAINS)
+    parts = _parts(groups)
+    most = sum(len(group.labels) for group in parts[0])
+    drawn = [(panel, part, _Layout(panels, part, most)) for panel in panels for part in parts]
+    layout = drawn[0][2]
+    foot = 0.0 if layout.numbered else 0.35
+    height = sum(own.height(panel) + 0.1 for panel, _, own in drawn)
+    canvas, top = Canvas(layout.width, MARGIN + height + foot), MARGIN
+    for panel, part, own in drawn:
+        _draw_panel(canvas, top, panel, part, own, scale, baseline)
+        top += own.height(panel) + 0.1
+    if foot:
+        bar = canvas.axes(layout.left, top, 1.5, 0.07)
+        clipped = "both" if values.max() > limit else "neither"
+        canvas.figure.colorbar(scale, cax=bar, orientation="horizontal", extend=clipped)
+        bar.spines["outline"].set_visible(False)
+        canvas.text(layout.left + 1.65, top - 0.02, "gain (points)   ● significant")
     return canvas.figure
 
 
-def _languages_subtitle(results: Results, below: bool) -> str:
-    seeds = len(results.context.seeds)
-    bars = f"bars: ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    end = " · ◂ grey: control below the axis" if below else ""
-    study = wrap(plain(results.context.study), 40, 1)
-    return f"Study {study} · {bars} · shaded: the source language{end}"
-
-
-def _series(results: Results) -> list[Series]:
-    context = results.context
-    others = [recipe for recipe in context.recipes if recipe != BASELINE]
-    series = [Series(wrap(context.label(BASELINE), 40, 1), BASELINE, None, "black", "o")]
-    for i, recipe in enumerate(others):
-        colour, shape = OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)]
-        series.append(Series(wrap(context.label(recipe), 40, 1), recipe, None, colour, shape))
-    for i, model in enumerate(context.controls):
-        label = wrap(f"{context.label(BASELINE)} ({context.label(model)})", 40, 1)
-        series.append(Series(label, BASELINE, model, GREY, LINES[i % len(LINES)]))
-    return series
-
-
-def _panel(results: Results, series: list[Series], model: str, target: str) -> Panel | None:
-    rows = results.headline()
-    rows = rows[rows["target"] == target]
-    stats = rows.groupby(["model", "recipe", "language"])["value"].agg(["mean", "std"])
-    drawn = {s: (s.control or model, s.recipe) for s in series}
-    drawn = {s: stats.loc[key] for s, key in drawn.items() if key in stats.index.droplevel(2)}
-    if all(s.control for s in drawn):
-        return None
-    context, metric = results.context, metric_label(results.metrics[target])
-    names = [target] if len(context.models) == 1 else [target, model]
-    title = " · ".join(map(context.label, names))
-    scored = set().union(*(stats.index for stats in drawn.values()))
-    order = [name for name in results.languages(target) if name in scored]
-    return Panel(title, metric, results.sources[target], order, drawn)
-
-
-def _legend(canvas: Canvas, series: list[Series], across: int) -> None:
-    handles = [
-        Line2D([], [], color=s.colour, linestyle=s.shape, lw=1.6)
-        if s.control
-        else Line2D([], [], color=s.colour, marker=s.shape, markersize=5.5, linestyle="")
-        for s in series
+def _parts(groups: Sequence[Columns]) -> list[list[Columns]]:
+    """Split columns that are too many for the width of the text."""
+    most = int((TEXT - LONGEST_NAME - 0.25) / NARROWEST)
+    names = [(group, name) for group in groups for name in group.labels]
+    chunks = [names[start : start + most] for start in range(0, len(names), most)]
+    return [
+        [Columns(labels, group.title) for group in groups if (labels := _labels(group, chunk))]
+        for chunk in chunks
     ]
-    canvas.figure.legend(
-        handles,
-        [s.label for s in series],
-        loc="upper left",
-        bbox_to_anchor=(0.12 / canvas.width, 1 - 0.66 / canvas.height),
-        ncols=across,
-        frameon=False,
-        borderaxespad=0,
-        handletextpad=0.4,
-        columnspacing=1.4,
+
+
+def _labels(group: Columns, chunk: list[tuple[Columns, str]]) -> dict[str, str]:
+    return {name: group.labels[name] for other, name in chunk if other is group}
+
+
+def _draw_panel(
+    canvas: Canvas,
+    top: float,
+    panel: Panel,
+    groups: Sequence[Columns],
+    layout: _Layout,
+    scale: ScalarMappable,
+    baseline: str,
+) -> None:
+    """Draw one model. One unit of the axes is one inch."""
+    if panel.title:
+        title = wrap(panel.title, layout.width - 2 * MARGIN, 1)
+        canvas.text(MARGIN, top, title, weight="bold")
+        top += LINE + 0.05
+    body = layout.first(panel) + len(panel.rows) * layout.row
+    axes = canvas.axes(layout.left, top + layout.above + layout.head, layout.across, body)
+    axes.set(xlim=(0, layout.across), ylim=(body, 0), xticks=[])
+    axes.tick_params(length=0, pad=3)
+    axes.spines[:].set_visible(False)
+    for group in groups:
+        _heads(axes, group, layout)
+    first = layout.first(panel)
+    rows = {layout.row * n + first: name for n, name in enumerate(panel.rows)}
+    ticks = {place + layout.row / 2: panel.rows[name] for place, name in rows.items()}
+    if first:
+        ticks = {ROW / 2: baseline} | ticks
+        for column, score in panel.scores.items():
+            left = layout.places.get(column)
+            if left is not None:
+                _box(axes, left, 0, layout.column, ROW, PALE)
+                _write(axes, left + layout.column / 2, ROW / 2, signed(score), "black")
+    lines = 1 + layout.two_lines
+    axes.set_yticks(list(ticks), [wrap(label, LONGEST_NAME, lines) for label in ticks.values()])
+    cells, texts = panel.gains.to_dict("index"), panel.texts()
+    for place, row in rows.items():
+        for column, left in layout.places.items():
+            _cell(
+                axes, left, place, layout, cells.get((row, column)), scale, texts.get((row, column))
+            )
+
+
+def _heads(axes: Axes, group: Columns, layout: _Layout) -> None:
+    for name, label in group.labels.items():
+        middle = layout.places[name] + layout.column / 2
+        turned = {"rotation": 90, "va": "bottom"} if layout.upright else {"va": "bottom"}
+        axes.text(middle, -0.04, layout.heads[label], ha="center", linespacing=1, **turned)
+    if group.title:
+        left = layout.places[next(iter(group.labels))]
+        axes.text(left, -layout.head - 0.04, group.title, weight="bold", va="bottom")
+
+
+def _box(axes: Axes, left: float, top: float, width: float, height: float, colour, **style) -> None:
+    box = Rectangle((left, top), width, height, facecolor=colour, edgecolor="white", lw=0.5)
+    axes.add_patch(box)
+    box.set(**style)
+
+
+def _write(axes: Axes, middle: float, centre: float, text: str, colour: str, **style) -> None:
+    axes.text(middle, centre, text, ha="center", va="center_baseline", color=colour, **style)
+
+
+def _cell(
+    axes: Axes,
+    left: float,
+    top: float,
+    layout: _Layout,
+    gain: Mapping | None,
+    scale: ScalarMappable,
+    texts: tuple[str, str] | None,
+) -> None:
+    """Draw a gain: its colour, and its number or a dot; hatched without a gain."""
+    size, middle, centre = (
+        (layout.column, layout.row),
+        left + layout.column / 2,
+        top + layout.row / 2,
     )
+    if gain is None or texts is None or np.isnan(gain["gain"]):
+        _box(axes, left, top, *size, "white", edgecolor="#C4C4C4", hatch="/////", lw=0)
+        return
+    face = scale.to_rgba(gain["gain"])
+    _box(axes, left, top, *size, face)
+    colour = ink(face)
+    if not layout.numbered:
+        if gain["significant"]:
+            axes.plot(middle, centre, "o", color=colour, markersize=2.6, markeredgewidth=0)
+        return
+    weight = "bold" if gain["significant"] else "normal"
+    apart = 0.052 * bool(texts[1])
+    _write(axes, middle, centre + 0.005 - apart, texts[0], colour, weight=weight)
+    _write(axes, middle, centre + 0.005 + apart, texts[1], colour)
 
 
-def _on_x(axes: Axes, panel: Panel) -> None:
-    """Draw languages on the x axis, scores on the y axis."""
-    _points(axes, panel, panel.languages, upright=True)
-    long = max(map(len, panel.languages)) * len(panel.languages) * CHARACTER
-    crowded = long > axes.get_position().width * PAGE * 0.9
-    axes.set_xticks(range(len(panel.languages)), panel.languages, rotation=90 if crowded else 0)
-    axes.set_ylabel(f"{panel.metric} (%)")
-    axes.grid(axis="y", color="#E4E4E4", lw=0.7)
+# ------------------------------------------------------------------------- by target, by language
 
 
-def _dot_plot(canvas: Canvas, panel: Panel, top: float) -> None:
-    """Draw languages in two columns on one scale, the best baseline first."""
-    means = next(iter(panel.stats.values()))["mean"]
-    order = sorted(
-        panel.languages, key=lambda name: (name != panel.source, -means.get(name, -np.inf), name)
+def heatmap(results: Results) -> Drawing:
+    """Draw the zero-shot gain of each recipe on each target, and the mean over targets first."""
+    targets = results.targets("zero_shot")
+    stats = summarise(results, "zero_shot")
+    if not targets or all(
+        len(stats.loc[m].index.unique("recipe")) < 2 for m in results.context.models
+    ):
+        return note(ONLY_BASELINE)
+    stats["marks"] = [marks(row, row["gains"]) for row in stats.to_dict("records")]
+    panels = []
+    for model in results.context.models:
+        own = stats.loc[model]
+        scores = own.loc[BASELINE]["mean"].dropna() if BASELINE in own.index else {}
+        panels += model_panels(results, model, own, dict(scores))
+    groups = [Columns({t: target_label(results, t) for t in targets})]
+    if len(targets) > 1:
+        groups.insert(0, Columns({MEAN: target_label(results, MEAN)}))
+    baseline = results.context.label(BASELINE)
+    figure = gain_maps(panels, groups, baseline)
+    first = "; first row: its scores" if any(panel.scores for panel in panels) else ""
+    gaps = {
+        "Hatched: no gain yet.": stats["gains"] == 0,
+        "‡: some seeds are missing.": stats["marks"].str.contains("‡"),
+        "†: some runs are degenerate.": stats["marks"].str.contains("†"),
+    }
+    caption = [
+        f"Zero-shot gain over {baseline} in points{first}.",
+        legend(results, stats),
+        "Rows are sorted by mean gain.",
+        *(text for text, applies in gaps.items() if applies.any()),
+    ]
+    return Drawing(figure, " ".join(caption))
+
+
+def legend(results: Results, gains: pd.DataFrame) -> str:
+    """Return the sentence of a caption on intervals and marks of a map."""
+    seeds = len(results.context.seeds)
+    if not gains["low"].notna().any():
+        return f"{count(seeds, 'seed')}, no CI."
+    verdict = (
+        f"{STAR} and bold, or a dot: significant, as the CI excludes zero."
+        if seeds > 1
+        else "One seed: no verdict."
     )
-    size, width = math.ceil(len(order) / 2), (ROOM - GUTTER) / 2
-    for i, part in enumerate([order[:size], order[size:]]):
-        left = MARGIN + i * (width + GUTTER)
-        axes = canvas.axes(left, top, width, panel.height * len(part) / size)
-        _points(axes, panel, part, upright=False)
-        axes.set_yticks(range(len(part)), part, fontsize=8)
-        axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(f"{panel.metric} (%)", fontsize=8, labelpad=1)
-        axes.tick_params(axis="x", labelsize=8, pad=2, labeltop=True)
-        axes.grid(axis="x", color="#E4E4E4", lw=0.7)
+    over = f"simultaneous over the figure ({count(seeds, 'seed')})"
+    return f"±: half-width of the 95 % CI, {over}. {verdict}"
 
 
-def _points(axes: Axes, panel: Panel, order: list[str], upright: bool) -> None:
-    """Draw some languages of a panel, one unit each, on the scale of all of them."""
-    spans, lines, bars = (
-        (axes.axvspan, axes.hlines, axes.vlines)
-        if upright
-        else (axes.axhspan, axes.vlines, axes.hlines)
+def model_panels(
+    results: Results, model: str, gains: pd.DataFrame, scores: Mapping[str, float] | None = None
+) -> list[Panel]:
+    """Return the panel of a model, if it has gains; rows are sorted by the mean gain."""
+    context = results.context
+    known = set(gains.index.unique("recipe")) - {BASELINE}
+    rows = {r: context.label(r) for r in ranked(results, model) if r in known}
+    title = context.label(model) if len(context.models) > 1 else ""
+    return [Panel(title, rows, gains, scores or {})] if rows else []
+
+
+def languages(results: Results) -> Drawing:
+    """Draw the gain of each recipe in each language, as the mean over the language's targets."""
+    context, gains = results.context, results.gains
+    if len(gains):
+        gains = gains[(gains["target"] == MEAN) & ~gains["language"].isin(list(AVERAGES))]
+    if not len(gains):
+        return note(ONLY_BASELINE)
+    gains = gains.assign(marks="").set_index(["model", "recipe", "language"])
+    panels = [
+        panel
+        for model in context.models
+        if model in gains.index
+        for panel in model_panels(results, model, gains.loc[model])
+    ]
+    order = list(gains.groupby("language")["gain"].mean().sort_values(ascending=False).index)
+    sources = {source for source in results.sources.values() if source in order}
+    labels = names.labels(order)
+    groups = [
+        Columns({x: labels[x] for x in order if (x in sources) == first}) for first in (True, False)
+    ]
+    figure = gain_maps(panels, [group for group in groups if group.labels], "")
+    over = "" if len(results.metrics) == 1 else ", mean over the targets that have it"
+    caption = (
+        f"Gain over {context.label(BASELINE)} in each language, in points{over}. "
+        f"{legend(results, gains)} Rows and columns are sorted by mean gain"
+        f"{'; the source language is first' if groups[0].labels else ''}."
     )
-    for i, name in enumerate(order):
-        if name == panel.source:
-            spans(i - 0.5, i + 0.5, color="#FFF3D6", lw=0)
-        elif not upright and i % 2:
-            spans(i - 0.5, i + 0.5, color="#F6F6F6", lw=0)
-    low, high = panel.scale
-    recipes = [s for s in panel.stats if not s.control]
-    places = np.arange(len(order))
-    sds = []  # (place, low, high, colour) of each bar; drawing them one by one takes minutes
-    for series, stats in panel.stats.items():
-        mean, sd = stats["mean"].reindex(order), stats["std"].reindex(order)
-        if series.control:
-            lines(mean, places - 0.42, places + 0.42, color=GREY, linestyles=series.shape, lw=1.6)
-            below = places[mean < low]  # in a dot plot alone
-            if len(below):
-                axes.plot([low] * len(below), below, "<", color=GREY, markersize=4, clip_on=False)
-            continue
-        if upright and series.recipe == BASELINE:
-            lines(mean, places - 0.42, places + 0.42, color=series.colour, lw=0.6)
-        shift = (recipes.index(series) - (len(recipes) - 1) / 2) * 0.72 / len(recipes)
-        axes.plot(
-            *((places + shift, mean) if upright else (mean, places + shift)),
-            series.shape,
-            color=series.colour,
-            markersize=5 if upright else 4,
-            markeredgewidth=0,
-        )
-        ends = zip(places + shift, mean - sd, mean + sd, strict=True)
-        sds += [(*end, series.colour) for end in ends if not np.isnan(end[1])]
-    if sds:
-        at, ends_low, ends_high, colours = zip(*sds, strict=True)
-        bars(at, ends_low, ends_high, colors=colours, lw=1.1 if upright else 0.7)
-    axes.set_axisbelow(True)
-    scores, names = (axes.set_ylim, axes.set_xlim) if upright else (axes.set_xlim, axes.set_ylim)
-    scores(low, high)
-    ends = (-0.5, len(order) - 0.5)
-    names(*(ends if upright else reversed(ends)))
+    return Drawing(figure, caption)

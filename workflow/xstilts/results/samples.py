@@ -262,7 +262,7 @@ def gains(samples: Samples) -> pd.DataFrame:
     """Return all gains over the baseline, with the columns of `gains.csv`.
 
     A family is what is shown together: the gains of one average on all targets, the means over
-    targets of one average, or all gains in single languages.
+    targets of one average, all gains in single languages, or their means over targets.
     """
     context = samples.results.context
     families: dict[tuple, dict[tuple, Sample]] = {}
@@ -317,8 +317,13 @@ def _gain_row(
 
 
 def _shown(samples: Samples, target: str) -> list[str]:
-    """Return the averages and languages for which a target's gains are listed."""
+    """Return the averages and languages for which a target's gains are listed.
+
+    The mean in a language is over the targets that have it.
+    """
     if target == MEAN:
-        return [average for average in AVERAGES if samples.results.targets(average)]
+        results = samples.results
+        languages = dict.fromkeys(x for t in results.context.targets for x in results.languages(t))
+        return [*(average for average in AVERAGES if results.targets(average)), *languages]
     averages = [average for average in AVERAGES if samples.languages(target, average)]
     return [*averages, *samples.results.languages(target)]

@@ -27,8 +27,8 @@ AVERAGES = {
     "zero_shot": "Zero-shot: average over all languages except the source",
 }
 DECIMALS = 4  # of the numbers in CSV files; texts and drawings show those, rounded
-CSV_FLOAT = f"%.{DECIMALS}f"
 CSV_COLUMNS = ["model", "recipe", "target", "seed", "language", "metric", "value", "n", "cell"]
+CSV = {"index": False, "float_format": f"%.{DECIMALS}f", "na_rep": "NA", "lineterminator": "\n"}
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,23 @@ class Context:
             recipes.setdefault(cell.model, set()).add(cell.recipe)
         return recipes
 
-    @property
+    @cached_property
     def controls(self) -> list[str]:
         """Models that run only the baseline while others run more: a floor for the others."""
         only = [m for m, recipes in self._recipes_of.items() if recipes == {BASELINE}]
         return only if len(only) < len(self._recipes_of) else []
 
-    @property
+    @cached_property
     def models(self) -> list[str]:
         """The models in study order, without controls."""
         return [model for model in self._recipes_of if model not in self.controls]
 
-    @property
+    @cached_property
     def recipes(self) -> list[str]:
         """The recipes in study order."""
         return list(dict.fromkeys(cell.recipe for cell in self.cells))
 
-    @property
+    @cached_property
     def targets(self) -> list[str]:
         """The targets in study order."""
         return list(dict.fromkeys(cell.target for cell in self.cells))
@@ -130,11 +130,15 @@ class Results:
         return sorted(names, key=lambda name: (name != self.sources.get(target), name))
 
     def targets(self, average: str) -> list[str]:
-        """Return the targets for which an average exists or is still possible."""
+        """Return the targets for which an average exists or is still possible.
+
+        Of a language, they are the targets that have it.
+        """
         return [
             target
             for target in self.context.targets
-            if average in self._languages.get(target, ()) or target not in self.metrics
+            if average in self._languages.get(target, ())
+            or (average in AVERAGES and target not in self.metrics)
         ]
 
     @cached_property
@@ -216,7 +220,7 @@ def scores_csv(results: Results) -> str:
     if others := [row for score in results.context.imported for row in _rows(score)]:
         rows = pd.DataFrame([row[: len(CSV_COLUMNS)] for row in others], columns=CSV_COLUMNS)
         frame = pd.concat([frame, rows]) if len(frame) else rows
-    return frame.to_csv(index=False, float_format=CSV_FLOAT, lineterminator="\n")
+    return frame.to_csv(**CSV)
 
 
 def summarise(results: Results, average: str) -> pd.DataFrame:
@@ -276,6 +280,24 @@ def _verdicts(results: Results, average: str) -> pd.DataFrame:
         return pd.DataFrame(columns=columns, index=pd.MultiIndex.from_arrays([[]] * 3, names=keys))
     rows = results.gains[results.gains["language"] == average]
     return rows.set_index(keys)[columns]
+
+
+def ranked(results: Results, model: str) -> list[str]:
+    """Return a model's recipes: the baseline first, then by mean zero-shot gain.
+
+    Without gains, they are in study order.
+    """
+    context, gains = results.context, results.gains
+    own = {cell.recipe for cell in context.cells if cell.model == model}
+    known = {}
+    if len(gains):
+        rows = gains[(gains["model"] == model) & (gains["language"] == "zero_shot")]
+        by_recipe = rows[rows["target"] == MEAN].set_index("recipe")["gain"]
+        known = by_recipe.to_dict()
+    return sorted(
+        [recipe for recipe in context.recipes if recipe in own],
+        key=lambda recipe: (recipe != BASELINE, -known.get(recipe, -np.inf)),
+    )
 
 
 def majority(results: Results, average: str) -> dict[str, float]:

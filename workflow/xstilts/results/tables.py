@@ -7,23 +7,25 @@ One block per model: a row per recipe, a column per target, and the mean over ta
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from xstilts.costs.units import count
 from xstilts.results.scores import (
     AVERAGES,
     BASELINE,
-    CSV_FLOAT,
+    CSV,
     DECIMALS,
     IMPORTED,
     MEAN,
     Results,
     majority,
     plain,
+    ranked,
     summarise,
 )
 from xstilts.terminal import Console
@@ -38,6 +40,7 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "‡": r"$^\ddagger$",
     "⋯": r"$\cdots$",
     "–": "--",
+    "→": r"$\rightarrow$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
@@ -45,6 +48,7 @@ MISSING, ABSENT, DOTS = "–", "n/a", "⋯"
 # of a data frame
 HEADS = {"p_adjusted": "p (adjusted)", "low": "95 % CI, low", "high": "95 % CI, high"}
 STAR = "*"  # marks a significant gain
+LATEX_COLUMNS = 11  # in the width of a page
 CSV_COLUMNS = [
     *["average", "model", "recipe", "target", "metric", "wanted", "seeds", "mean", "sd"],
     *["gains", "gain", "low", "high", "significant", "degenerate"],
@@ -53,11 +57,23 @@ CSV_COLUMNS = [
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a table: score and gain as text, and whether it is the best of its column."""
+    """One entry of a table as texts: score and gain, the gain's CI, and whether it is significant.
+
+    A baseline or a floor has a score alone.
+    """
 
     score: str
     gain: str = ""
-    best: bool = False
+    ci: str = ""
+    half: str = ""  # half-width of the CI
+    significant: bool = False
+
+    @property
+    def shown(self) -> str:
+        """`71.2 (+2.9 [2.4, 3.4]*)`."""
+        star = STAR * self.significant
+        gain = " ".join(filter(None, [self.gain, self.ci])) + star
+        return f"{self.score} ({gain})" if self.gain else self.score
 
 
 @dataclass(frozen=True)
@@ -94,20 +110,14 @@ def p_value(p: float | None) -> str:
     return "< .001" if p < 0.001 else f"{p:#.2g}".removeprefix("0")
 
 
-def mean_sd(mean: float, sd: float) -> str:
-    """`71.2 ± 0.4`; without the standard deviation if there is only one seed."""
-    return signed(mean) + ("" if pd.isna(sd) else f" ± {signed(sd)}")
-
-
 def ends(low: float, high: float) -> str:
     """`[2.4, 3.4]`: a 95 % CI; empty if unknown."""
     return "" if pd.isna(low) else f"[{signed(low)}, {signed(high)}]"
 
 
-def gain_text(stats: Mapping) -> str:
-    """`+2.9 [2.4, 3.4]*`: a gain with its CI, and a star if it is significant."""
-    text = f"{signed(stats['gain'], '+')} {ends(stats['low'], stats['high'])}".strip()
-    return text + STAR * bool(stats["significant"])
+def half_width(low: float, high: float) -> str:
+    """`±0.5`: half the width of a 95 % CI; empty if unknown."""
+    return "" if pd.isna(low) else f"±{signed((high - low) / 2)}"
 
 
 def marks(stats: Mapping, count: int) -> str:
@@ -116,27 +126,15 @@ def marks(stats: Mapping, count: int) -> str:
 
 
 def table_rows(results: Results, average: str, model: str) -> list[Row]:
-    """Return the rows of one model's block."""
-    context, targets = results.context, [*results.targets(average), MEAN]
+    """Return the rows of one model's block: recipes by mean gain, then floors."""
+    context, targets = results.context, columns(results, average)
     summary = summarise(results, average)
-    means = summary.loc[model]["mean"].groupby("target")
-    best = means.max().where(means.count() > 1)
-
-    def entry(stats: pd.Series, recipe: str, target: str, contest: bool) -> Entry:
-        if not stats["seeds"]:
-            return Entry(MISSING if stats["wanted"] else ABSENT)
-        gain = "" if recipe == BASELINE else MISSING
-        if recipe != BASELINE and stats["gains"]:
-            gain = gain_text(stats)
-        score = mean_sd(stats["mean"], stats["sd"]) + marks(stats, stats["seeds"])
-        return Entry(score, gain, contest and round(stats["mean"], 1) == round(best[target], 1))
 
     def row(model: str, recipe: str, label: str, floor: bool = False) -> Row:
         line = summary.loc[(model, recipe)]
-        entries = [entry(line.loc[t], recipe, t, contest=not floor) for t in targets]
-        return Row(label, entries, floor)
+        return Row(label, [_entry(line.loc[t], recipe) for t in targets], floor)
 
-    recipes = [r for r in context.recipes if (model, r) in summary.index.droplevel("target")]
+    recipes = [r for r in ranked(results, model) if (model, r) in summary.index.droplevel("target")]
     baseline = context.label(BASELINE)
     rows = [row(model, recipe, context.label(recipe)) for recipe in recipes]
     floors = [row(c, BASELINE, f"{baseline} ({context.label(c)})", True) for c in context.controls]
@@ -168,21 +166,35 @@ def _imported_rows(results: Results, average: str, targets: Sequence[str]) -> li
     return rows
 
 
-def caption(results: Results, best: str) -> list[str]:
-    """Return the caption in plain text: one line each for content, gaps and caveats.
+def columns(results: Results, average: str) -> list[str]:
+    """Return the columns of a table: the mean over targets, then the targets."""
+    return [MEAN, *results.targets(average)]
 
-    `best` explains how the best recipe is marked.
-    """
+
+def _entry(stats: pd.Series, recipe: str) -> Entry:
+    if not stats["seeds"]:
+        return Entry(MISSING if stats["wanted"] else ABSENT)
+    score = signed(stats["mean"])
+    if recipe == BASELINE:
+        return Entry(score + marks(stats, stats["seeds"]))
+    if not stats["gains"]:
+        return Entry(score + marks(stats, stats["seeds"]), MISSING)
+    gain = signed(stats["gain"], "+") + marks(stats, stats["gains"])
+    low, high = stats["low"], stats["high"]
+    return Entry(score, gain, ends(low, high), half_width(low, high), bool(stats["significant"]))
+
+
+def caption(results: Results) -> list[str]:
+    """Return the caption in plain text: one line each for content, gaps and caveats."""
     context = results.context
-    baseline, seeds = context.label(BASELINE), len(context.seeds)
-    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    baseline, seeds = context.label(BASELINE), count(len(context.seeds), "seed")
     total, scored = len(context.cells), len(results.scored)
     degenerate = int(results.scored["degenerate"].sum())
     gaps = f"; {total - scored:,} are missing ({MISSING} all seeds, ‡ some seeds)"
     lines = [
-        f"Scores are percentages ({over}). The signed number is the gain over {baseline}, in "
-        f"brackets its 95 % CI, simultaneous over the table; {STAR} marks a significant gain: the "
-        f"CI excludes zero. {best}",
+        f"Scores are percentages, means over {seeds}. The signed number is the gain over "
+        f"{baseline}, in brackets its 95 % CI, simultaneous over the table; {STAR} marks a "
+        "significant gain: the CI excludes zero. Recipes are sorted by mean gain.",
         "Mean: over targets, using only the seeds for which every target is scored.",
         f"{scored:,} of {total:,} runs are scored{gaps if scored < total else ''}.",
     ]
@@ -227,9 +239,7 @@ def markdown(results: Results) -> str:
     context = results.context
     lines = [f"# {escape(context.study)}", ""]
     lines += [f"> **Warning:** {escape(text)}\n" for text in results.warnings]
-    lines += [
-        f"- {escape(text)}" for text in caption(results, "The best recipe per target is bold.")
-    ]
+    lines += [f"- {escape(text)}" for text in caption(results)]
     lines += ["", "Metric and languages of each target:", ""]
     lines += [f"- {escape(text)}" for text in target_lines(results)]
     lines += _legend(results)
@@ -261,7 +271,7 @@ def _not_shown(results: Results, average: str) -> list[str]:
 
 
 def _markdown_table(results: Results, average: str, model: str) -> list[str]:
-    heads = [escape(target_label(results, t)) for t in [*results.targets(average), MEAN]]
+    heads = [escape(target_label(results, t)) for t in columns(results, average)]
     rows = table_rows(results, average, model)
     return markdown_lines(
         ["Recipe", *heads],
@@ -276,9 +286,8 @@ def markdown_lines(heads: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _markdown_entry(entry: Entry) -> str:
-    score = f"**{entry.score}**" if entry.best else entry.score
-    gain = entry.gain.replace(STAR, "\\" + STAR)
-    return f"{score} ({gain})" if gain else score
+    shown = entry.shown.replace(STAR, "\\" + STAR)
+    return f"**{shown}**" if entry.significant else shown
 
 
 def table_csv(results: Results) -> str:
@@ -287,65 +296,143 @@ def table_csv(results: Results) -> str:
     table = pd.concat(frames)
     table = table[table["wanted"] > 0]
     table["metric"] = table["target"].map(results.metrics)
-    return table[CSV_COLUMNS].to_csv(
-        index=False, float_format=CSV_FLOAT, na_rep="NA", lineterminator="\n"
+    return table[CSV_COLUMNS].to_csv(**CSV)
+
+
+def print_zero_shot(results: Results, console: Console) -> None:
+    """Print the zero-shot gains; rows without gains have scores."""
+    baseline = results.context.label(BASELINE)
+    title = f"Zero-shot gain over {baseline}, points"
+    _print(
+        results, "zero_shot", title, lambda e: (e.gain or e.score) + STAR * e.significant, console
     )
+    console.print(Text(_key(results)))
 
 
 def print_tables(results: Results, console: Console) -> None:
-    """Print the tables, as many targets side by side as fit, and their caption."""
-    context = results.context
+    """Print the tables with scores, gains, CIs and floors, and their caption."""
     for average, title in AVERAGES.items():
-        for model in context.models:
-            console.print(Text(f"\n{title} · {context.label(model)}", style="bold"))
-            rows = table_rows(results, average, model)
-            heads = [target_label(results, t) for t in [*results.targets(average), MEAN]]
-            first = max(len(row.label) for row in rows)
-            across = max(1, (console.width - first - 4) // 22)
-            for start in range(0, len(heads), across):
-                part = slice(start, start + across)
-                console.print(_terminal_table(rows, heads[part], part), Text())
-    for text in caption(results, "» marks the best recipe per target."):
-        console.print(Padding(Text(text), (0, 0, 0, 2)))
-    for text in results.warnings:
-        console.print(Text(f"Warning: {plain(text)}", style="bold yellow"))
+        _print(results, average, title, lambda e: e.shown.replace(" (", "\n(", 1), console)
+        console.print()
+    for text in caption(results):
+        console.print(Text(text))
 
 
-def _terminal_table(rows: list[Row], heads: list[str], part: slice) -> Table:
+def _print(
+    results: Results, average: str, title: str, text: Callable[[Entry], str], console: Console
+) -> None:
+    """Print a table per model, as many targets side by side as fit."""
+    context, targets = results.context, columns(results, average)
+    heads = [_two_lines(target_label(results, target)) for target in targets]
+    for model in context.models:
+        several = f" · {context.label(model)}" * (len(context.models) > 1)
+        console.print(Text(title + several, "bold"))
+        rows = table_rows(results, average, model)
+        texts = [[text(entry) for entry in row.entries] for row in rows]
+        lines = [
+            [line for cell in (head, *column) for line in cell.split("\n")]
+            for head, column in zip(heads, zip(*texts, strict=True), strict=True)
+        ]
+        first = min(max(len(row.label) for row in rows), console.width // 2)
+        widths = [max(map(len, column)) for column in lines]
+        for part in _side_by_side(widths, console.width - first - 2):
+            console.print(_terminal_table(rows, texts, heads, part, first))
+
+
+def _key(results: Results) -> str:
+    """Return the line below the terminal's table."""
+    scored, total = len(results.scored), len(results.context.cells)
+    gaps = f"; {total - scored:,} of {count(total, 'run')} missing" if scored < total else ""
+    return (
+        f"{STAR} and bold: significant. {results.context.label(BASELINE)} and floors: scores{gaps}."
+    )
+
+
+def _two_lines(head: str) -> str:
+    """A head in at most two lines, broken at the space that makes it narrowest."""
+    places = [n for n, c in enumerate(head) if c == " "]
+    best = min(places, key=lambda n: max(n, len(head) - n - 1), default=None)
+    return head if best is None else f"{head[:best]}\n{head[best + 1 :]}"
+
+
+def _side_by_side(widths: list[int], room: int) -> list[slice]:
+    """Return the columns that fit beside each other, at least one; two spaces are between them."""
+    parts, start = [], 0
+    for end in range(1, len(widths) + 1):
+        if end == len(widths) or sum(widths[start : end + 1]) + 2 * (end + 1 - start) > room:
+            parts.append(slice(start, end))
+            start = end
+    return parts
+
+
+def _terminal_table(
+    rows: list[Row], texts: list[list[str]], heads: list[str], part: slice, first: int
+) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("Recipe")
-    for head in heads:
-        table.add_column(Text(head), justify="right", min_width=12, overflow="fold")
-    for row in rows:
-        texts = []
-        for entry in row.entries[part]:
-            text = Text(("»" if entry.best else "") + entry.score, "bold" if entry.best else "")
-            if entry.gain:
-                text.append(f"\n{entry.gain}", style="not bold")
-            texts.append(text)
-        table.add_row(Text(row.label), *texts, style="dim" if row.floor else "")
+    table.add_column("", width=first, overflow="fold")
+    for head in heads[part]:
+        table.add_column(Text(head), justify="right", vertical="bottom", no_wrap=True)
+    for row, shown in zip(rows, texts, strict=True):
+        cells = [
+            Text(text, "bold" if entry.significant else "")
+            for entry, text in zip(row.entries[part], shown[part], strict=True)
+        ]
+        table.add_row(Text(row.label), *cells, style="dim" if row.floor else "")
     return table
 
 
 def latex_table(results: Results) -> str:
-    """Return the text of `table.tex`: the tables of `table.md`, with booktabs."""
-    parts = []
-    for average, title in AVERAGES.items():
-        for model in results.context.models:
-            heads = [target_label(results, t) for t in [*results.targets(average), MEAN]]
-            rows = [
-                [latex_escape(row.label), *map(_latex_entry, row.entries)]
-                for row in table_rows(results, average, model)
-            ]
-            parts.append(f"% {title}: {plain(results.context.label(model))}")
-            parts.append(_tabular(["Recipe", *map(latex_escape, heads)], rows))
-    return "\n".join(parts)
+    """Return the text of `table.tex`: the gains of an average and model, in tables of one page.
+
+    They need the packages booktabs and graphicx.
+    """
+    return "\n".join(
+        _latex_block(results, average, model, part)
+        for average in reversed(AVERAGES)
+        for model in results.context.models
+        for part in _latex_parts(columns(results, average))
+    )
+
+
+def _latex_parts(columns: list[str]) -> list[slice]:
+    """Split the columns into tables of almost equal size that are as wide as a page at most."""
+    tables = -(-len(columns) // LATEX_COLUMNS)
+    ends = [round(len(columns) * n / tables) for n in range(tables + 1)]
+    return [slice(*pair) for pair in pairwise(ends)]
+
+
+def _latex_block(results: Results, average: str, model: str, part: slice) -> str:
+    context = results.context
+    heads = [target_label(results, target) for target in columns(results, average)[part]]
+    rows = table_rows(results, average, model)
+    body = [[latex_escape(r.label), *map(_latex_entry, r.entries[part])] for r in rows]
+    seeds = count(len(context.seeds), "seed")
+    title = f"{AVERAGES[average]}; {context.label(model)}"
+    explained = (
+        f"{title}. Gain over {context.label(BASELINE)} in points ± half-width of the 95 % CI, "
+        f"simultaneous over the table; bold: significant; {context.label(BASELINE)} and the rows "
+        f"below the dots: scores in percent; {seeds}."
+    )
+    label = "-".join(filter(None, [context.study, average, model, str(part.start or "")]))
+    return "\n".join(
+        [
+            r"\begin{table*}",
+            r"\centering\small\setlength{\tabcolsep}{3pt}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            _tabular(["Recipe", *map(latex_escape, heads)], body).rstrip("\n") + "}",
+            rf"\caption{{{latex_escape(explained)}}}",
+            rf"\label{{tab:{re.sub('[^A-Za-z0-9.-]', '-', label)}}}",
+            r"\end{table*}",
+        ]
+    )
 
 
 def _latex_entry(entry: Entry) -> str:
-    score = latex_escape(entry.score)
-    score = rf"\textbf{{{score}}}" if entry.best else score
-    return f"{score} ({latex_escape(entry.gain)})" if entry.gain else score
+    gain = latex_escape(entry.gain)
+    if not gain:
+        return latex_escape(entry.score)
+    gain = rf"\textbf{{{gain}}}" if entry.significant else gain
+    return gain + (rf"$_{{\pm {entry.half.removeprefix('±')}}}$" if entry.half else "")
 
 
 def latex_frame(frame: pd.DataFrame) -> str:
