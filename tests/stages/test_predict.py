@@ -161,7 +161,7 @@ def test_changed_predictions_are_not_scored(workspace):
     file = wanted.predictions.file(wanted.predictions.scored[0])
     label = store.read_lines(Path(file))[0]["prediction"]
     changed(file, f'"prediction": "{label}"', '"prediction": "zzz"')
-    with pytest.raises(InputError, match=r"jsonl: damaged.*delete the file and run again"):
+    with pytest.raises(InputError, match=r"jsonl: damaged.*delete it and run again"):
         score.run(wanted)
     assert not Path(wanted.path).exists()
     Path(file).unlink()

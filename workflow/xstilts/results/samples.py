@@ -11,6 +11,8 @@ import pandas as pd
 
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
+from xstilts.identity import file_sha256
+from xstilts.results.score_file import ScoreFile
 from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results
 from xstilts.results.statistics import Interval, Sample, cohen_h, mean, ratio_replicates
 from xstilts.results.verdicts import family
@@ -35,15 +37,25 @@ def read_examples(path: Path) -> pd.DataFrame | None:
     None if the metric is not a ratio of sums over examples. Raises InputError that names the file
     if it is missing or damaged.
     """
-    import pyarrow as pa
     import pyarrow.parquet
 
+    again = "run the workflow to score the cell again"
+    if not path.exists():
+        raise InputError(f"{path}: missing; {again}")
     try:
-        examples = pa.parquet.ParquetFile(path).read().to_pandas()
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        state = "missing" if isinstance(error, FileNotFoundError) else "damaged, not Parquet"
-        raise InputError(f"{path}: {state}; run the workflow to score the cell again") from None
+        _check_examples(path)
+        examples = pyarrow.parquet.ParquetFile(path).read().to_pandas()
+    except (OSError, ValueError):  # pyarrow raises either
+        raise InputError(f"{path}: damaged; delete it and {again}") from None
     return examples if len(examples) else None
+
+
+def _check_examples(path: Path) -> None:
+    """Raise ValueError if the file is not the one that its score was written with."""
+    score = path.with_suffix(".json")
+    stated = ScoreFile.read(score).provenance.get("examples") if score.exists() else None
+    if stated not in (None, file_sha256(path)):
+        raise ValueError
 
 
 class Samples:

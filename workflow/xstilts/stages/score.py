@@ -45,6 +45,7 @@ def run(score: Score) -> None:
             "content": score.identity.content,
             "predictions": predictions.id,
             "files": _hashes(predictions),
+            "examples": file_sha256(Path(score.examples_path)),
             "lineage": [node.id for node in predictions.checkpoint.lineage()],
             "data": {dataset.language: dataset.id for dataset in predictions.scored},
             "versions": VERSIONS,
@@ -156,10 +157,12 @@ def _check_file(path: Path) -> list[str]:
     """Return the labels of the model. Raise InputError if its predictions were changed."""
     about = About.read(path.parent)
     stated = about.files.get(path.name)
-    if not stated or stated.sha256 != file_sha256(path):
+    if not path.exists():
+        raise InputError(f"{path}: no such file; run again to predict it")
+    if not stated or not path.is_file() or stated.sha256 != file_sha256(path):
         raise InputError(
-            f"{path}: damaged: its sha256 differs from {path.with_name(store.ABOUT)}; delete the "
-            "file and run again to predict it"
+            f"{path}: damaged: its sha256 differs from {path.with_name(store.ABOUT)}; delete it "
+            "and run again"
         )
     return about.labels
 
