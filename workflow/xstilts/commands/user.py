@@ -81,8 +81,9 @@ def add_plan(parser: ArgumentParser) -> None:
     add(
         "--hardware",
         default="a100",
-        metavar="NAME",
-        help="GPU of estimates without a measurement (default: a100)",
+        metavar="NAME|FILE",
+        help="GPU of estimates without a measured job, or the JSON file of benchmarks/gpu.py "
+        "(default: a100)",
     )
     add("--hardware-table", type=Path, metavar="FILE", help="replaces costs/hardware.yaml")
     add("--check", action="store_true", help="compare estimates with measured costs")

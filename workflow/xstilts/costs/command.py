@@ -111,6 +111,8 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
     table = load_table(*[options.hardware_table] if options.hardware_table else [])
     reused = [past[id] for id in past if id in evidence.costs]
     hardware = spelled(options.hardware, table.hardware) or options.hardware
+    if hardware.endswith(".json"):
+        table = table.with_measured(Path(hardware))
     return Estimator(project, table, hardware), evidence, reused
 
 
@@ -266,8 +268,7 @@ def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console:
             _say(
                 console,
                 f"FLOP estimate: 6 per weight and token in training, 2 in prediction; "
-                f"{hardware.label}, {precision}: {percent(hardware.utilisation[precision])} of "
-                f"{hardware.peak[precision]:g} TFLOP/s. "
+                f"{hardware.basis(precision)}. "
                 "All assumptions: xstilts/costs/hardware.yaml",
             )
     if alone := shared_but_not_measured(plan):

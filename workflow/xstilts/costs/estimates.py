@@ -6,11 +6,12 @@ that file.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from statistics import harmonic_mean
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
@@ -20,6 +21,7 @@ from xstilts.config.schema import Model
 from xstilts.config.settings import Precision
 from xstilts.config.yaml import read_yaml
 from xstilts.costs.measured import Cost, Evidence
+from xstilts.costs.units import percent
 from xstilts.errors import InputError, nearest
 from xstilts.families import family
 from xstilts.grid.artefacts import (
@@ -35,6 +37,7 @@ from xstilts.grid.artefacts import (
     model_of,
 )
 from xstilts.modelling.steps import shares, steps_of
+from xstilts.store import read_json
 
 HARDWARE = Path(__file__).parent / "hardware.yaml"
 ESTIMATED = "FLOP estimate"
@@ -55,9 +58,47 @@ class Hardware(Strict):
         """Return other names of the processor."""
         return [self.label, self.label.removeprefix("NVIDIA ")]
 
-    def flops(self, precision: Precision) -> float:
-        """Return the operations per second that a training reaches."""
+    def flops(self, precision: Precision, phase: str, families: Collection[str]) -> float:
+        """Return the operations per second that a job reaches, the same for all phases."""
         return self.peak[precision] * self.utilisation[precision] * 1e12
+
+    def basis(self, precision: Precision) -> str:
+        """Return how the rate is known, in words."""
+        share = percent(self.utilisation[precision])
+        return f"{self.label}, {precision}: {share} of {self.peak[precision]:g} TFLOP/s (assumed)"
+
+
+class MeasuredHardware(Strict):
+    """A GPU that `benchmarks/gpu.py` has measured."""
+
+    label: str
+    path: Path
+    # phase -> precision -> family -> FLOP/s
+    rates: dict[Literal["train", "predict"], dict[Precision, dict[str, PositiveFloat]]]
+
+    def flops(self, precision: Precision, phase: str, families: Collection[str]) -> float:
+        """Return the operations per second of the families, or of all if none was measured.
+
+        Raise InputError if the precision was not measured in the phase.
+        """
+        by_family = self.rates.get(phase, {}).get(precision, {})
+        if not by_family:
+            known = ", ".join(self.rates.get(phase, {})) or "none"
+            raise InputError(
+                f"--hardware {self.path}: no rate of phase {phase} in {precision} (measured: "
+                f"{known}); state a name of costs/hardware.yaml, such as `--hardware a100`"
+            )
+        known = [by_family[name] for name in families if name in by_family]
+        return harmonic_mean(known or by_family.values())
+
+    def basis(self, precision: Precision) -> str:
+        """Return how the rate is known, in words."""
+        rates = (
+            f"{phase} {family} {flops / 1e12:.3g}"
+            for phase, by_precision in self.rates.items()
+            for family, flops in by_precision.get(precision, {}).items()
+        )
+        return f"{self.label}, {precision}: TFLOP/s measured in {self.path}: {', '.join(rates)}"
 
 
 class Assumptions(Strict):
@@ -73,6 +114,19 @@ class Table(Strict):
 
     hardware: dict[str, Hardware]
     assumptions: Assumptions
+
+    def with_measured(self, path: Path) -> "Table":
+        """Return the table with the GPU of a file of `benchmarks/gpu.py`, under the file's name.
+
+        Raise InputError naming file and key if the file is not as expected.
+        """
+        remedy = "expected a file that benchmarks/gpu.py has written"
+        values = read_json(path, remedy)
+        if not isinstance(values, dict) or not {"device", "rates"} <= values.keys():
+            raise InputError(f"{path}: no keys `device` and `rates`; {remedy}")
+        stated = {"label": values["device"], "path": path, "rates": values["rates"]}
+        gpu = validate(MeasuredHardware, stated, str(path))
+        return self.model_copy(update={"hardware": {**self.hardware, str(path): gpu}})
 
 
 def load_table(path: Path = HARDWARE) -> Table:
@@ -154,7 +208,11 @@ class Estimator:
             return 0
         name = self.gpu if gpus_of(artefact, self.project) else "cpu"
         hardware = self.table.hardware[name]
-        rate = hardware.flops(artefact.settings.precision)
+        if isinstance(artefact, Predictions):
+            families = [artefact.family]
+        else:
+            families = [part.family for part in artefact.parts]
+        rate = hardware.flops(artefact.settings.precision, artefact.identity.phase, families)
         return work / (rate * max(1, gpus_of(artefact, self.project)))
 
     def work(self, artefact: Artefact, evidence: Evidence) -> float:

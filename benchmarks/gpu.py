@@ -1,0 +1,350 @@
+"""Measure a GPU: XLM-R Large with random weights, and texts with the lengths of real data.
+
+    python benchmarks/gpu.py --out h100.json           at most 6 minutes
+    python benchmarks/gpu.py --tiny --out tiny.json    a tiny model on the CPU: does it run?
+
+Needs torch and transformers only. `xstilts plan --hardware h100.json` reads the rates. A row states
+a configuration and its speed in real tokens a second, without padding. `share` is the share of the
+card's bf16 peak: 6 FLOPs per weight and token in training and 2 in prediction, as `plan` counts.
+"""
+
+import argparse
+import gc
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from transformers.masking_utils import AttentionMaskInterface
+
+STARTED = time.monotonic()
+PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16 FLOP/s, from data sheets
+PAD, FIRST = 1, 2  # id of padding; RoBERTa's positions start after it
+NAMES = "vocab_size hidden_size num_hidden_layers num_attention_heads intermediate_size".split()
+SIZES = dict(zip(NAMES, (250002, 1024, 24, 16, 4096), strict=True))  # XLM-R Large
+TINY = dict(zip(NAMES, (2000, 64, 2, 4, 128), strict=True))
+FAMILIES = {"mnli": "classify", "ud": "tag", "squad": "answer"}
+BATCH = {"mnli": 32, "ud": 32, "squad": 16}
+SCRIPT = {"mnli": 128, "ud": 128, "squad": 384}  # length to which usual scripts pad
+# Tokens of an example at 21 evenly spaced quantiles: MNLI, English UD, SQuAD with XLM-R's pieces.
+LENGTHS = {
+    "mnli": "9 19 23 27 30 33 36 39 41 44 48 51 53 56 59 63 67 73 80 94 206",
+    "ud": "3 4 6 8 9 10 11 13 14 16 18 20 22 24 27 30 34 40 48 66 117",
+    "squad": "67 106 122 136 153 170 182 193 201 209 218 229 240 260 273 286 304 323 352 384 384",
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A configuration of training or prediction."""
+
+    phase: str  # train or predict
+    task: str
+    batches: str = "grouped"  # fixed, random, grouped (similar lengths) or packed
+    precision: str = "bf16"
+    micro: int = 1  # micro-batches of a step
+    vocabulary: int = 0  # pieces in the embedding table; by default all
+    processes: int = 1  # trainings that share the GPU
+
+    @property
+    def name(self) -> str:
+        """The configuration in words."""
+        extra = [f"{self.micro} micro-batches"] * (self.micro > 1)
+        extra += [f"table of {self.vocabulary:,}"] * bool(self.vocabulary)
+        extra += [f"{self.processes} processes"] * (self.processes > 1)
+        return ", ".join([self.phase, self.task, self.batches, self.precision, *extra])
+
+
+SETUPS = [
+    *(Setup(phase, task) for phase in ("train", "predict") for task in FAMILIES),
+    Setup("train", "mnli", "fixed", "fp32"),
+    *(Setup("train", "mnli", "grouped", precision) for precision in ("fp32", "tf32")),
+    Setup("train", "mnli", processes=4),
+    *(Setup("train", task, "packed") for task in ("mnli", "squad")),
+    Setup("train", "squad", processes=2),
+    *(Setup("predict", "mnli", batches, "fp32") for batches in ("fixed", "grouped")),
+    *(Setup("train", task, "fixed") for task in FAMILIES),
+    Setup("train", "mnli", micro=2),
+    Setup("train", "mnli", vocabulary=30000),
+    *(Setup("train", task, "random") for task in ("mnli", "ud")),
+    Setup("predict", "ud", "fixed"),
+]
+
+
+def lengths(task: str, count: int) -> np.ndarray:
+    """Return token counts drawn from a task's quantiles."""
+    quantiles = np.array(LENGTHS[task].split(), float)
+    drawn = np.random.default_rng(1).random(count) * (len(quantiles) - 1)
+    return np.interp(drawn, np.arange(len(quantiles)), quantiles).round().astype(int)
+
+
+def batches_of(setup: Setup, size: np.ndarray) -> list[np.ndarray]:
+    """Return the examples of each batch, as the product or a usual script would form them."""
+    random, count = np.random.default_rng(2), BATCH[setup.task]
+    if setup.phase == "predict" and setup.batches == "grouped":
+        batches = by_tokens(size, 16384)
+    else:
+        order = random.permutation(len(size))
+        if setup.batches in ("grouped", "packed"):
+            pools = np.split(order, range(50 * count, len(order), 50 * count))
+            order = np.concatenate([pool[np.argsort(size[pool])] for pool in pools])
+        batches = np.split(order, range(count, len(order), count))
+    return [batches[number] for number in random.permutation(len(batches))]
+
+
+def by_tokens(size: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Return batches of similar lengths with at most `tokens` tokens, padding included."""
+    batches: list[list[int]] = [[]]
+    for number in np.argsort(size, kind="stable"):
+        last, longest = batches[-1], size[number]
+        if last and (longest * (len(last) + 1) > tokens or size[last[0]] < 0.8 * longest):
+            batches.append([])
+        batches[-1].append(number)
+    return [np.array(batch) for batch in batches]
+
+
+class Texts:
+    """Random token ids of given lengths, as tensors on a device."""
+
+    def __init__(self, size: np.ndarray, vocabulary: int, device: torch.device):
+        random = np.random.default_rng(3)
+        self.ids = [random.integers(5, vocabulary, length) for length in size]
+        self.device = device
+
+    def padded(self, numbers: np.ndarray, longest: int = 0) -> dict:
+        """Return a batch with padding, to `longest` tokens or to the longest text."""
+        longest = longest or max(len(self.ids[number]) for number in numbers)
+        ids = np.full((len(numbers), longest), PAD)
+        for row, number in zip(ids, numbers, strict=True):
+            row[: len(self.ids[number])] = self.ids[number][:longest]
+        batch = {"input_ids": ids, "attention_mask": (ids != PAD).astype(int)}
+        return self._moved(batch | {"labels": numbers % 3})
+
+    def packed(self, numbers: np.ndarray) -> dict:
+        """Return a batch as one long sequence, with the bounds of its texts."""
+        texts = [self.ids[number] for number in numbers]
+        size = [len(text) for text in texts]
+        batch = {
+            "input_ids": np.concatenate(texts)[None],
+            "position_ids": np.concatenate([np.arange(length) for length in size])[None] + FIRST,
+            "bounds": np.cumsum([0, *size], dtype=np.int32),
+            "labels": numbers % 3,
+        }
+        return self._moved(batch) | {"longest": max(size)}
+
+    def _moved(self, batch: dict) -> dict:
+        tensors = {key: torch.from_numpy(value) for key, value in batch.items()}
+        if self.device.type == "cuda":
+            tensors = {key: tensor.pin_memory() for key, tensor in tensors.items()}
+        return {key: tensor.to(self.device, non_blocking=True) for key, tensor in tensors.items()}
+
+
+PACKED: dict = {}  # bounds and longest text of the batch that is computed
+
+
+def packed_attention(module, query, key, value, mask, dropout=0.0, scaling=None, **kwargs):
+    """Let each text of a packed batch attend to itself, with dropout; on a CPU by a mask."""
+    bounds, longest = PACKED["bounds"], PACKED["longest"]
+    if not query.is_cuda:
+        text = torch.bucketize(torch.arange(query.shape[2]), bounds[1:], right=True)
+        own = (text[:, None] == text[None])[None, None]
+        output = scaled_dot_product_attention(query, key, value, own, dropout, scale=scaling)
+        return output.transpose(1, 2), None
+    q, k, v = (tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value))
+    limits = (bounds, bounds, longest, longest)
+    output = torch.ops.aten._flash_attention_forward(
+        q, k, v, *limits, dropout, False, False, scale=scaling
+    )[0]
+    return output[None], None
+
+
+def make_model(setup: Setup, sizes: dict, device: torch.device) -> torch.nn.Module:
+    """Return a model for three classes; the head of another family takes as little time."""
+    transformers.AttentionInterface.register("packed", packed_attention)
+    AttentionMaskInterface.register("packed", lambda *args, **kwargs: None)
+    sizes = sizes | ({"vocab_size": setup.vocabulary} if setup.vocabulary else {})
+    config = transformers.XLMRobertaConfig(
+        **sizes, max_position_embeddings=514, type_vocab_size=1, pad_token_id=PAD, num_labels=3
+    )
+    kind = transformers.XLMRobertaForSequenceClassification
+    attention = "packed" if setup.batches == "packed" else "sdpa"
+    torch.manual_seed(1)
+    with device:
+        return kind._from_config(config, attn_implementation=attention)
+
+
+def loss_of(model: torch.nn.Module, batch: dict) -> torch.Tensor:
+    """Return the loss of a padded or packed batch."""
+    if "bounds" not in batch:
+        return model(**batch).loss
+    PACKED.update(bounds=batch["bounds"], longest=batch["longest"])
+    inputs = {key: batch[key] for key in ("input_ids", "position_ids")}
+    hidden = model.base_model(**inputs).last_hidden_state
+    logits = model.classifier(hidden[0, batch["bounds"][:-1].long()][:, None])
+    return cross_entropy(logits.float(), batch["labels"])
+
+
+class Run:
+    """A model, its batches and its optimiser."""
+
+    def __init__(self, setup: Setup, tiny: bool, device: torch.device):
+        self.setup, self.device = setup, device
+        sizes = TINY if tiny else SIZES
+        self.size = lengths(setup.task, 200 if tiny else 6400)
+        self.texts = Texts(self.size, setup.vocabulary or sizes["vocab_size"], device)
+        self.model = make_model(setup, sizes, device)
+        self.batches = batches_of(setup, self.size)
+        table = self.model.get_input_embeddings().weight.numel()
+        self.weights = self.model.base_model.num_parameters() - table
+        torch.set_float32_matmul_precision("high" if setup.precision == "tf32" else "highest")
+        self.training = setup.phase == "train"
+        self.model.train(self.training)
+        fused = device.type == "cuda"
+        self.adam = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=fused)
+
+    def step(self, number: int) -> int:
+        """Compute a batch and return its real tokens."""
+        chosen = self.batches[number % len(self.batches)]
+        for part in range(self.setup.micro):
+            self._compute(chosen[part :: self.setup.micro])
+        if self.training:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.adam.step()
+            self.adam.zero_grad()
+        return int(self.size[chosen].sum())
+
+    def _compute(self, numbers: np.ndarray) -> None:
+        setup = self.setup
+        if setup.batches == "packed":
+            batch = self.texts.packed(numbers)
+        else:
+            batch = self.texts.padded(numbers, SCRIPT[setup.task] * (setup.batches == "fixed"))
+        mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=setup.precision == "bf16")
+        with torch.inference_mode(not self.training), mixed:
+            loss = loss_of(self.model, batch)
+        if self.training:
+            (loss / setup.micro).backward()
+
+    def measure(self, seconds: float) -> dict:
+        """Return the speed over `seconds`, after a warm-up."""
+        together = 5 if self.device.type == "cuda" else 1  # an empty queue would slow the GPU
+        for number in range(together):
+            self.step(number)
+        wait_for(self.device)
+        tokens, number, started = 0, together, time.monotonic()
+        while time.monotonic() - started < seconds:
+            for _ in range(together):
+                tokens += self.step(number)
+                number += 1
+            wait_for(self.device)
+        took = time.monotonic() - started
+        flops = (6 if self.training else 2) * self.weights * tokens / took
+        speed = {"tokens_per_second": tokens / took, "flops_per_second": flops}
+        return speed | {"seconds_per_step": took / (number - together)}
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when the device has computed everything."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def measure(setup: Setup, options, device: torch.device) -> dict:
+    """Return the speed of a configuration; of several processes the sum."""
+    if setup.processes == 1:
+        return Run(setup, options.tiny, device).measure(options.seconds)
+    alone = json.dumps(asdict(setup) | {"processes": 1})
+    command = [sys.executable, __file__, "--one", alone, "--seconds", str(3 * options.seconds)]
+    command += ["--tiny"] * options.tiny
+    copies = range(setup.processes)
+    jobs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in copies]
+    results = [json.loads(job.communicate()[0]) for job in jobs]
+    total = {key: sum(r[key] for r in results) for key in ("tokens_per_second", "flops_per_second")}
+    steps = sum(result["seconds_per_step"] for result in results) / len(results)
+    return total | {"seconds_per_step": steps}
+
+
+def measure_files(tiny: bool, device: torch.device) -> dict[str, float]:
+    """Return the seconds of saving, loading and hashing the weights."""
+    from safetensors.torch import load_file, save_file
+
+    model = make_model(Setup("predict", "mnli"), TINY if tiny else SIZES, device)
+    weights, seconds = {k: w.contiguous() for k, w in model.state_dict().items()}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        for name, work in (
+            ("save", lambda: save_file(weights, path)),
+            ("load", lambda: load_file(path, device=str(device))),
+            ("hash", lambda: hashlib.sha256(path.read_bytes())),
+        ):
+            started = time.monotonic()
+            work()
+            wait_for(device)
+            seconds[name] = time.monotonic() - started
+    return seconds
+
+
+def rates(rows: list[dict]) -> dict:
+    """Return FLOP/s by phase, precision and family, of the batches that the product forms."""
+    table: dict = {}
+    for row in rows:
+        plain = Setup(row["phase"], row["task"], precision=row["precision"])
+        if row.get("flops_per_second") and row["name"] == plain.name:
+            by_precision = table.setdefault(row["phase"], {}).setdefault(row["precision"], {})
+            by_precision[FAMILIES[row["task"]]] = row["flops_per_second"]
+    return table
+
+
+def main() -> None:
+    """Measure the configurations, most important first; write the file after each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("gpu.json"))
+    parser.add_argument("--tiny", action="store_true", help="a tiny model on the CPU")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each configuration")
+    parser.add_argument("--limit", type=float, default=330.0, help="seconds of the whole benchmark")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if not options.tiny and not torch.cuda.is_available():
+        sys.exit("gpu.py: torch sees no GPU; install a build for the driver, or use --tiny")
+    device = torch.device("cpu" if options.tiny else "cuda")
+    transformers.logging.set_verbosity_error()
+    if options.one:
+        run = Run(Setup(**json.loads(options.one)), options.tiny, device)
+        return print(json.dumps(run.measure(options.seconds)))
+    card = "CPU, tiny model" if options.tiny else torch.cuda.get_device_name()
+    result = {"device": card, "torch": torch.__version__, "transformers": transformers.__version__}
+    result |= {"files": measure_files(options.tiny, device)}
+    peak = next((value for name, value in PEAK.items() if name in card), None)
+    rows: list[dict] = []
+    for setup in SETUPS:
+        rows.append(row_of(setup, options, device, peak))
+        shown = {key: rows[-1].get(key) for key in ("tokens_per_second", "share", "error")}
+        print(f"{setup.name:50}", shown, flush=True)
+        options.out.write_text(json.dumps(result | {"rates": rates(rows), "rows": rows}, indent=1))
+
+
+def row_of(setup: Setup, options, device: torch.device, peak: float | None) -> dict:
+    """Return a configuration with its speed, or with the reason why it has none."""
+    row = asdict(setup) | {"name": setup.name}
+    if time.monotonic() - STARTED > options.limit - 10 * setup.processes:
+        return row | {"error": "left out: no time"}
+    try:
+        row |= measure(setup, options, device)
+    except Exception as error:  # one configuration must not end the others
+        return row | {"error": f"{type(error).__name__}: {error}"}
+    finally:
+        gc.collect()
+        torch.cuda.empty_cache()
+    return row | ({"share": row["flops_per_second"] / peak} if peak else {})
+
+
+if __name__ == "__main__":
+    main()

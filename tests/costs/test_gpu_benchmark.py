@@ -1,0 +1,112 @@
+"""benchmarks/gpu.py: its configurations compute the same, and `plan` reads its rates."""
+
+import json
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_project import make_grid
+from xstilts.config.resources import ModelNeeds
+from xstilts.costs.estimates import Estimator, load_table
+from xstilts.costs.measured import Evidence
+from xstilts.errors import InputError
+from xstilts.grid.grid import Grid
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def gpu():
+    """The benchmark as a module."""
+    import sys
+
+    spec = spec_from_file_location("gpu_benchmark", ROOT / "benchmarks" / "gpu.py")
+    sys.modules[spec.name] = module = module_from_spec(spec)  # dataclasses look it up
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows(gpu) -> list[dict]:
+    """Return rows as the benchmark writes them, with a rate for each configuration."""
+    return [
+        {"name": s.name, "phase": s.phase, "task": s.task, "precision": s.precision}
+        | {"flops_per_second": 1e12 * number}
+        for number, s in enumerate(gpu.SETUPS, 1)
+    ]
+
+
+def test_packed_and_padded_batches_have_one_loss(gpu):
+    losses = {}
+    for batches in ("grouped", "packed", "fixed"):
+        setup = gpu.Setup("train", "ud", batches, "fp32")
+        run = gpu.Run(setup, True, CPU)
+        run.model.eval()
+        numbers = np.arange(8)
+        longest = gpu.SCRIPT["ud"] * (batches == "fixed")
+        packed = batches == "packed"
+        batch = run.texts.packed(numbers) if packed else run.texts.padded(numbers, longest)
+        losses[batches] = gpu.loss_of(run.model, batch).item()
+    assert losses["packed"] == pytest.approx(losses["grouped"], abs=5e-7)
+    assert losses["fixed"] == pytest.approx(losses["grouped"], abs=5e-7)
+
+
+@pytest.mark.parametrize("phase", ["train", "predict"])
+def test_batches_hold_each_text_once(gpu, phase):
+    size = gpu.lengths("mnli", 300)
+    batches = gpu.batches_of(gpu.Setup(phase, "mnli"), size)
+    assert sorted(np.concatenate(batches)) == list(range(300))
+    padded = sum(size[batch].max() * len(batch) for batch in batches)
+    assert padded < 1.3 * size.sum()
+
+
+def test_plan_uses_the_measured_rates(gpu, tmp_path):
+    path = tmp_path / "h100.json"
+    path.write_text(json.dumps({"device": "NVIDIA H100", "rates": gpu.rates(rows(gpu)), "x": 1}))
+    table = load_table().with_measured(path)
+    card = table.hardware[str(path)]
+    assert card.flops("bf16", "train", ["classify"]) == 1e12
+    assert card.flops("bf16", "train", ["answer"]) == 3e12
+    assert card.flops("bf16", "predict", ["classify"]) == 4e12
+    assert card.flops("bf16", "train", ["classify", "answer"]) == 1.5e12  # half of the work each
+    others = card.flops("bf16", "train", ["choose"])
+    assert others == pytest.approx(3e12 / (1 + 1 / 2 + 1 / 3)), "the mean of those measured"
+    assert "NVIDIA H100, bf16: TFLOP/s measured in" in card.basis("bf16")
+    assert "train classify 1, train tag 2, train answer 3" in card.basis("bf16")
+    with pytest.raises(InputError, match=r"no rate of phase train in fp16 \(measured: bf16, fp32"):
+        card.flops("fp16", "train", ["tag"])
+
+
+def test_measured_rates_determine_the_time(gpu, tmp_path):
+    path = tmp_path / "slow.json"
+    rates = {"train": {"fp32": {"classify": 1e6}}, "predict": {"fp32": {"classify": 1e6}}}
+    path.write_text(json.dumps({"device": "slow", "rates": rates}))
+    project = make_grid(models=["xlmr"], recipes=["none"], targets=["nli"], seeds=[1]).project
+    on_gpu = project.models["xlmr"].model_copy(update={"resources": ModelNeeds(gpu=1)})
+    grid = Grid(project.model_copy(update={"models": project.models | {"xlmr": on_gpu}}))
+    estimator = Estimator(grid.project, load_table().with_measured(path), str(path))
+    [score] = grid.scores()
+    step = score.predictions.checkpoint
+    cost = estimator.estimate(grid.artefacts().all(), Evidence())[step.id]
+    start = estimator.table.assumptions.seconds["train"]
+    assert cost.seconds == pytest.approx(start + estimator.work(step, Evidence()) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1]", "no keys `device` and `rates`; expected a file that benchmarks/gpu.py"),
+        ('{"device": "x"}', "no keys `device` and `rates`"),
+        ('{"device": "x", "rates": {"train": {"fp32": {"tag": 0}}}}', "above 0"),
+        ("{", "damaged"),
+    ],
+)
+def test_other_files_are_named(tmp_path, content, message):
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message) as error:
+        load_table().with_measured(path)
+    assert str(path) in str(error.value)
