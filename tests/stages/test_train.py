@@ -384,3 +384,11 @@ def test_tokenizer_is_the_linked_file_of_the_parent(workspace):
     workspace.train(step)
     parent = Path(step.parent.path) / "tokenizer.json"
     assert (Path(step.path) / "tokenizer.json").samefile(parent)
+
+
+def test_state_is_saved_by_time(workspace, monkeypatch):
+    step = workspace.step("nli", "dropout")
+    crash(workspace, monkeypatch, step, at=9, save_minutes=1e-9)
+    assert workspace.saves(step) == [7, 8]  # the last two
+    crash(workspace, monkeypatch, workspace.step("nli", seed=2), at=9)
+    assert workspace.saves(workspace.step("nli", seed=2)) == []

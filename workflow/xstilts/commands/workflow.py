@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xstilts import devices, signals, store
-from xstilts.commands import Command, log, open_grid, whole
-from xstilts.config.resources import Needs, Site, amount
+from xstilts.commands import Command, log, number, open_grid, whole
+from xstilts.config.resources import SAVE_MINUTES, Needs, Site, amount
 from xstilts.errors import InputError
 from xstilts.modelling import distributed
 from xstilts.store import locks
@@ -59,7 +59,7 @@ def train(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> 
         _require_gpu(artefacts[0], grid)
         from xstilts.stages import train
 
-        train.run(artefacts[0], options.micro_batch, options.save_every)
+        train.run(artefacts[0], options.micro_batch, options.save_every, options.save_minutes)
 
 
 def merge(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
@@ -106,7 +106,14 @@ def add_training(parser: ArgumentParser) -> None:
     add("--micro-batch", help="examples in memory at a time (default: the whole batch)")
     add("--processes", default=1, help="processes, each with its own GPU (default: 1)")
     add("--nodes", default=1, help="SLURM nodes of these processes (default: 1)")
-    add("--save-every", default=500, help="steps between two saves of the state (default: 500)")
+    add("--save-every", help="also save the state every N steps")
+    parser.add_argument(
+        "--save-minutes",
+        type=number(0.01),
+        default=SAVE_MINUTES,
+        metavar="N",
+        help=f"minutes between two saves of the state (default: {SAVE_MINUTES:g})",
+    )
     _add_threads(parser)
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from xstilts.config.origins import Strict
 
 Phase = Literal["prepare", "initialise", "train", "merge", "predict"]
+SAVE_MINUTES = 15.0  # between two saves of a training's state
 Keep = Literal["all", "parents", "none"]
 
 
@@ -45,6 +46,11 @@ class ModelNeeds(Needs):
     )
     nodes: int = Field(
         1, gt=0, description="Nodes of a cluster for the GPUs of a training, equally many on each."
+    )
+    save_minutes: float = Field(
+        SAVE_MINUTES,
+        gt=0,
+        description="Minutes between two saves of a training's state, from which it resumes.",
     )
     cells_per_gpu: int = Field(
         1,
@@ -279,6 +285,8 @@ class JobResources:
         """Return these options for a model."""
         needs = self.models[model]
         options = {"micro-batch": needs.micro_batch}
+        if needs.save_minutes != SAVE_MINUTES:
+            options["save-minutes"] = f"{needs.save_minutes:g}"
         if (needs.gpu or 0) > 1:
             options |= {"processes": needs.gpu, "nodes": needs.nodes}
         return " ".join(f"--{name} {value}" for name, value in options.items() if value)

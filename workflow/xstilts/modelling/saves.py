@@ -8,6 +8,7 @@ weights of one step and a fresh optimiser.
 import logging
 import re
 import shutil
+import time
 from pathlib import Path
 
 from transformers import TrainerCallback
@@ -30,6 +31,24 @@ class SealSaves(TrainerCallback):
         if state.is_world_process_zero:
             store.Manifest.seal(save_of(Path(args.output_dir), state.global_step), content={})
         distributed.wait()
+
+
+class SaveByTime(TrainerCallback):
+    """Save the state every `minutes`, at the end of a step."""
+
+    def __init__(self, minutes: float):
+        self.seconds = 60 * minutes
+
+    def on_train_begin(self, args, state, control, **kwargs):  # noqa: D102
+        self.last = time.monotonic()
+
+    def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
+        is_due = time.monotonic() - self.last >= self.seconds
+        if distributed.agree(int(is_due) or None) and state.global_step < state.max_steps:
+            control.should_save = True
+
+    def on_save(self, args, state, control, **kwargs):  # noqa: D102
+        self.last = time.monotonic()
 
 
 def save_of(folder: Path, step: int) -> Path:

@@ -16,6 +16,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from xstilts import store
+from xstilts.config.resources import SAVE_MINUTES
 from xstilts.config.settings import Predict, Train
 from xstilts.errors import Diverged, InputError
 from xstilts.families import family
@@ -122,11 +123,17 @@ class StepTrainer(Trainer):
         return module.METRICS[part.metrics[0]](material.validation, predictions, language)
 
 
-def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500) -> None:
+def run(
+    step: Checkpoint,
+    micro_batch: int | None = None,
+    save_every: int | None = None,
+    save_minutes: float = SAVE_MINUTES,
+) -> None:
     """Train one step and publish its checkpoint.
 
     `micro_batch` examples are in memory together (default: the batch size); the state is saved
-    every `save_every` optimiser steps. Neither is part of the result's identity.
+    every `save_minutes`, and every `save_every` optimiser steps if stated. None of these is part of
+    the result's identity.
 
     Raise InputError for damaged or unsuitable inputs, Diverged for a loss that is not finite,
     Stopped after a signal.
@@ -163,7 +170,13 @@ def run(step: Checkpoint, micro_batch: int | None = None, save_every: int = 500)
         eval_dataset=[material.validation for material in materials.values()],
         data_collator=_only,
         processing_class=tokenizer,
-        callbacks=[Progress(step, started), saves.SealSaves(), stop, *_patience(step.settings)],
+        callbacks=[
+            Progress(step, started),
+            saves.SealSaves(),
+            saves.SaveByTime(save_minutes),
+            stop,
+            *_patience(step.settings),
+        ],
         step=step,
         materials=materials,
     )
@@ -234,7 +247,7 @@ def _validation(part: TrainPart, settings: Train) -> list[dict]:
     return store.read_rows(Path(part.validation.path))[: settings.validation_examples]
 
 
-def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int, model):
+def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int | None, model):
     settings = step.settings
     evaluate = {}
     if settings.evaluate_every:
@@ -273,8 +286,9 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
         bf16=settings.precision == "bf16",
         fp16=settings.precision == "fp16",
         seed=step.seed,
-        save_strategy="steps",
-        save_steps=save_every,
+        # "no": at the times of SaveByTime only, and not once more after the last step
+        save_strategy="steps" if save_every else "no",
+        save_steps=save_every or 1,
         save_total_limit=saves.KEPT,
         logging_steps=max(1, batches.steps // 50),
         logging_nan_inf_filter=False,
