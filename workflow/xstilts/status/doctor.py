@@ -75,7 +75,7 @@ def show(checks: Iterator[Check], console: Console | None = None) -> bool:
 
 
 def _python() -> Check:
-    needed = _pyproject()["requires-python"].removeprefix(">=")
+    needed = re.search(r">=\s*([0-9.]+)", _pyproject()["requires-python"])[1]
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] < tuple(map(int, needed.split("."))):
         remedy = f"expected {needed} or later: `make PYTHON=python{needed}`"
