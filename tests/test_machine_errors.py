@@ -1,0 +1,88 @@
+"""A full disk, a read-only folder, too many open files: one message, and the next run resumes."""
+
+import errno
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from xstilts.cli import main
+from xstilts.grid.state import is_done, open_study
+
+NUMBERS = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.EIO]
+CASES = [(errno.ENOSPC, name) for name in ("fsync", "open")] + [(n, "replace") for n in NUMBERS]
+
+
+@contextmanager
+def failing(number: int, place=os, name: str = "replace") -> Iterator[None]:
+    """Let a call to the system fail."""
+
+    def call(path, *others, **options):
+        raise OSError(number, os.strerror(number), str(path))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, name, call)
+        yield
+
+
+def grid():
+    return open_study(Path("config/config.yaml"))[0]
+
+
+@pytest.fixture
+def rejected(capsys):
+    """Function that runs a command that must fail with one message: its cause and a remedy."""
+
+    def run(number: int, *arguments: str) -> None:
+        capsys.readouterr()
+        assert main([*arguments]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        [message] = [line for line in lines if line.startswith(f"xstilts {arguments[0]}: ")]
+        assert lines[-1] == message  # no traceback
+        assert os.strerror(number) in message
+        assert message.endswith("run again; finished results are kept")
+
+    return run
+
+
+@pytest.mark.parametrize(("number", "name"), CASES)
+def test_failed_system_calls_have_a_message(small_folder, rejected, number, name):
+    data = grid().dataset("nli", "en", "train")
+    with failing(number, os, name):
+        rejected(number, "prepare", data.id)
+    assert not is_done(data)
+    assert main(["prepare", data.id]) == 0
+
+
+@pytest.mark.slow
+def test_every_phase_resumes_after_a_full_disk(small_folder, rejected):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    study = grid()
+    score = next(s for s in study.scores() if s.cell.recipe == "none")
+    artefacts = [*score.ancestors().values(), score]
+    for artefact in artefacts:
+        command = (artefact.identity.phase, artefact.id)
+        with failing(errno.ENOSPC):
+            rejected(errno.ENOSPC, *command)
+        assert not is_done(artefact)
+        assert main([*command]) == 0
+        assert is_done(artefact)
+    with failing(errno.ENOSPC):
+        rejected(errno.ENOSPC, "study")
+    assert main(["study"]) == 0
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_gc_in_a_read_only_folder_has_a_message(small_folder, rejected):
+    stray = Path("results/data/stray.000000000000")
+    stray.mkdir(parents=True)
+    for path in (stray, stray.parent):
+        os.utime(path, (0, 0))
+    with failing(errno.EROFS, shutil, "rmtree"):
+        rejected(errno.EROFS, "gc", "--delete", "--yes")
+    assert stray.exists()
