@@ -60,6 +60,8 @@ onstart:
         raise WorkflowError("\n".join(PROBLEMS))
     if PLANNING:
         this_run.start(VIEW, SHARED, keep_snapshots=bool(RESOURCES.earlier))
+    if PLANNING and not workflow.local_exec:
+        this_run.start_on_slurm()
     if PLANNING and workflow.local_exec and not DEPLOYMENT:
         fork_server.start()
 

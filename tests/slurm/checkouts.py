@@ -24,7 +24,7 @@ SITE = {
     "phases": {"prepare": {"mem_mb": 1000}, "initialise": {"mem_mb": 1000}},
     "limits": {"runtime": 60, "mem_mb": 6000},
 }
-STEPS = 1200  # some seconds; the state is saved after 500
+STEPS = 800  # some seconds; the state is saved after 500
 FAULTS = {
     "study": "faults",
     "models": ["tiny"],
@@ -43,6 +43,7 @@ class Checkout:
     folder: Path
     cluster: Cluster
     started: list[subprocess.Popen] = field(default_factory=list, kw_only=True)
+    environment: dict[str, str] = field(default_factory=dict, kw_only=True)  # of Snakemake, more
 
     def stop(self) -> None:
         """End what a failed test has left running: its Snakemakes and their jobs."""
@@ -64,7 +65,9 @@ class Checkout:
             process = subprocess.Popen(
                 [sys.executable, quick, *profile, *waits, *options],
                 cwd=self.folder,
-                env=self.cluster.environment | {"PYTHONPATH": str(self.folder / "workflow")},
+                env=self.cluster.environment
+                | {"PYTHONPATH": str(self.folder / "workflow")}
+                | self.environment,
                 stdout=log,
                 stderr=log,
             )

@@ -25,7 +25,8 @@ def printed(id: str, needs: list[str]):
     start = time.time()
     yield
     line = {"id": id, "start": start, "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
-    line |= {"node": os.environ.get("SLURMD_NODENAME"), "end": time.time()}
+    line |= {"node": os.environ.get("SLURMD_NODENAME"), "job": os.environ.get("SLURM_JOB_ID")}
+    line["end"] = time.time()
     with open("trace.jsonl", "a") as file:  # one write, at the end: atomic
         file.write(json.dumps(line) + "\n")
 

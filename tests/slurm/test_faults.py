@@ -63,6 +63,7 @@ def test_cancelled(training):
     assert "resuming from step" in training.log()
     assert (first["TimeLimit"], training.job["TimeLimit"]) == ("00:05:00", "00:10:00")
     assert f"'{first['JobId']}' failed, SLURM status is: 'CANCELLED'" in training.said()
+    assert f"train tiny.nli.s1: SLURM job {first['JobId']} was cancelled" in training.said()
 
 
 def test_too_little_memory(cluster, undisturbed, tmp_path):
@@ -103,6 +104,7 @@ def test_node_set_down(training):
     assert (job["JobId"], job["Restarts"]) == (first["JobId"], "1")
     assert job["NodeList"] != node
     assert "resuming from step" in training.log()
+    assert f"SLURM job {job['JobId']} is in the queue again" in training.said()
 
 
 def test_node_lost_while_its_training_lives_on(training):
@@ -131,11 +133,14 @@ def test_controller_restarted(training):
     cluster.kill("slurmctld")
     assert not cluster.answers()
     resume(pid)
+    process.send_signal(signal.SIGHUP)  # the terminal closes; Snakemake continues
     until(lambda: training.trains() is None, "the training ends without the controller")
     cluster.start("slurmctld")
     until(cluster.answers, "the controller is back")
     training.finish(process)
     assert [job["JobState"] for job in training.jobs()] == ["COMPLETED"]
+    assert training.said().count("squeue does not answer") == 1
+    assert "squeue answers again" in training.said()
 
 
 def test_accounting_database_down(training):

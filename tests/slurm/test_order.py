@@ -1,13 +1,16 @@
 """A study on the cluster: order, GPUs, reuse. Training and prediction are stand-ins of no cost."""
 
 import json
+import os
+import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.slurm.checkouts import Checkout, new_checkout, without_digests
-from tests.tiny_project import TASKS
+from tests.tiny_project import MODELS, TASKS
 from xstilts.grid.state import open_study
 
 STUDY = {
@@ -18,6 +21,12 @@ STUDY = {
     "seeds": [1, 2],
 }
 CELLS = 3 * 3 * 2
+REFUSING = """#!/bin/sh
+echo call >> {folder}/calls
+[ $(($(wc -l < {folder}/calls) % 3)) = 0 ] || exec {sbatch} "$@"
+echo "sbatch: error: AssocMaxSubmitJobLimit" >&2
+exit 1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +40,12 @@ def finished(cluster, tmp_path_factory) -> tuple[Checkout, list[str]]:
     for stage in ("train", "predict"):
         text = f'"""{stage}: a stand-in."""\nfrom xstilts.stand_ins import {stage} as run\n'
         (folder / f"workflow/xstilts/stages/{stage}.py").write_text(text)
+    refuse = folder / "refuse"  # one submission in three, before SLURM's own sbatch
+    refuse.mkdir()
+    (refuse / "sbatch").write_text(REFUSING.format(sbatch=shutil.which("sbatch"), folder=folder))
+    (refuse / "sbatch").chmod(0o755)
+    path = os.pathsep.join([str(refuse), cluster.environment["PATH"]])
+    checkout.environment.update(PATH=path, XSTILTS_SUBMIT_SECONDS="0.2")
     return checkout, checkout.run()
 
 
@@ -61,6 +76,12 @@ def test_every_artefact_is_one_job_and_scores_are_none(finished, artefacts):
     assert len(set(submitted)) == len(submitted)
     assert len(list(checkout.folder.glob("results/scores/*.json"))) == CELLS
     assert list(checkout.folder.glob("results/studies/grid/table.md"))
+    refused = re.findall(r"^(\S+ \S*): sbatch refused it \(.*Limit\)", checkout.said(), re.M)
+    assert len(refused) == (len(submitted) - 1) // 2  # every third call; none twice in a row
+    jobs = [job for job in checkout.cluster.records() if job["WorkDir"] == str(checkout.folder)]
+    assert len(jobs) == len(submitted), "none is submitted twice"
+    limits = {job["TimeLimit"] for job in jobs if job["Comment"].startswith("rule_train")}
+    assert limits == {"00:05:00"}, "a refusal is no attempt"
 
 
 def test_no_step_starts_before_its_parent_has_ended(trace, artefacts):
@@ -103,14 +124,20 @@ def test_another_target_submits_its_jobs_alone(finished):
     checkout.configure("config/tasks/other.yaml", {"other": other})
     study = STUDY | {"targets": [*STUDY["targets"], "other"]}
     checkout.configure("config/config.yaml", study)
+    needs = {"gpu": 1, "mem_mb": 1000, "runtime": 5, "cells_per_gpu": 2}
+    checkout.configure("config/models/tiny.yaml", {"tiny": MODELS["xlmr"] | {"resources": needs}})
+    shared = "predict"  # two predictions on one GPU
     assert without_digests(checkout.run()) == [
-        "predict tiny.init.other",
-        *(
-            f"predict tiny.{step}.s{seed}.other"
-            for step in ("nli", "paraphrase")
-            for seed in (1, 2)
-        ),
+        "predict tiny.paraphrase.s2.other",
+        *[shared] * 2,
         "prepare",
     ]
+    lines = (checkout.folder / "trace.jsonl").read_text().splitlines()[-5:]
+    places = Counter((line["node"], line["gpu"], line["job"]) for line in map(json.loads, lines))
+    assert sorted(places.values()) == [1, 2, 2]
+    assert all(gpu for _, gpu, _ in places)
+    jobs = [job for job in checkout.cluster.records() if "together" in job["Comment"]]
+    assert {job["MinMemoryNode"] for job in jobs} == {"2000M"}
+    assert all("gres/gpu=1" in job["TRES"] for job in jobs)
     checkout.configure("config/config.yaml", STUDY)
     assert checkout.run() == []

@@ -1,6 +1,10 @@
 """The last words of a run name cause and cells; what killed jobs left is removed."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -31,7 +35,7 @@ def test_last_words_name_cause_and_cells():
     step = grid.scores()[0].predictions.checkpoint
     Path("log").write_text(BLOCK.format(id=step.id) * 2)
     words = run.last_words([Path("log")], grid)
-    assert words.startswith("1 job failed:\n  train xlmr.nli.s1: SLURM-job '7' failed")
+    assert words.startswith("1 job failed:\n  train xlmr.nli.s1: too little main memory")
     assert "needed by 1 cell, such as xlmr.none.nli.s1" in words
     assert f"    results/logs/train/{step.id}.log\n" in words
     store.write_text(store.failure_file(step.id), "the loss is nan\n")
@@ -66,3 +70,49 @@ def test_resume_states_of_complete_artefacts_are_removed():
     store.Manifest(id=step.id, content={}, files={}).write(Path(step.path))
     state.remove_litter()
     assert not list(store.SCRATCH.iterdir())
+
+
+SIGNALLED = """
+import os, signal, sys, time
+from xstilts.status import run
+signal.signal(signal.SIGTERM, lambda *_: print("finishing", flush=True))
+run.start_on_slurm()
+print(os.environ["XSTILTS_SUBMITS"], flush=True)
+while True:
+    time.sleep(0.02)
+    print("continues", flush=True)
+"""
+
+
+@pytest.fixture
+def on_slurm(tmp_path):
+    """A run on SLURM in a terminal; the terminal's lines, and whether it still submits jobs."""
+    master, terminal = os.openpty()
+    process = subprocess.Popen([sys.executable, "-c", SIGNALLED], stdout=terminal, cwd=tmp_path)
+    os.close(terminal)
+    lines = open(master)  # noqa: SIM115
+    yield process, lines, Path(lines.readline().strip())
+    process.kill()
+    process.wait()
+    lines.close()
+
+
+def test_run_survives_its_terminal(on_slurm, tmp_path):
+    process, _, submits = on_slurm
+    log = tmp_path / "results/logs/snakemake.log"
+    process.send_signal(signal.SIGHUP)
+    while not (log.exists() and "continues" in log.read_text()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    assert f"`kill {process.pid}` ends the run" in log.read_text()
+    assert os.path.lexists(submits)
+
+
+def test_stopped_run_submits_no_more(on_slurm):
+    process, lines, submits = on_slurm
+    assert os.path.lexists(submits)
+    for _ in range(2):  # the second one finds nothing to close
+        process.send_signal(signal.SIGTERM)
+        while lines.readline().strip() != "finishing":
+            assert process.poll() is None
+    assert not os.path.lexists(submits)

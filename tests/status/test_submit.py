@@ -22,11 +22,11 @@ exit 1
 def submit(tmp_path):
     """Function that submits a job to a SLURM that refuses the first submissions, for one reason."""
 
-    def run(reason: str, refusals: int = 2) -> tuple[int, str, str, int]:
+    def run(reason: str, refusals: int = 2, **more: str) -> tuple[int, str, str, int]:
         (tmp_path / "sbatch").write_text(STAND_IN.format(reason=reason, refusals=refusals))
         (tmp_path / "sbatch").chmod(0o755)
         path = os.pathsep.join([str(SBATCH.parent), str(tmp_path), os.environ["PATH"]])
-        environment = {"PATH": path, "XSTILTS_SUBMIT_SECONDS": "0.05"}
+        environment = {"PATH": path, "XSTILTS_SUBMIT_SECONDS": "0.05"} | more
         process = subprocess.run(
             ["sbatch", "--parsable", "--comment", "rule_train"],
             cwd=tmp_path,
@@ -59,3 +59,9 @@ def test_a_lasting_error_is_passed_on_at_once(submit):
     code, _, message, calls = submit("invalid partition specified: x", 99)
     assert (code, calls) == (1, 1)
     assert "invalid partition specified: x" in message
+
+
+def test_a_stopped_run_submits_nothing(submit):
+    code, _, message, calls = submit("AssocMaxSubmitJobLimit", 99, XSTILTS_SUBMITS="/proc/none")
+    assert (code, calls) == (1, 1)
+    assert "not submitted: Snakemake stops" in message

@@ -112,9 +112,9 @@ def use_this_installation() -> None:
         others = os.environ.get(name, "").split(os.pathsep)
         kept = [path for path in others if path and path != str(first)]
         os.environ[name] = os.pathsep.join([str(first), *kept])
-    submit = str(package / "status" / "bin")  # an sbatch that waits where SLURM's own gives up
-    if shutil.which("sbatch") and submit not in os.environ["PATH"].split(os.pathsep):
-        os.environ["PATH"] = os.pathsep.join([submit, os.environ["PATH"]])
+    patient = str(package / "status" / "bin")  # commands that wait where SLURM's own give up
+    if shutil.which("sbatch") and patient not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([patient, os.environ["PATH"]])
 
 
 def missing(artefact: Artefact) -> str | None:
@@ -258,6 +258,8 @@ def remove_litter() -> None:
     """Remove what killed jobs left behind: temporary files, resume states of complete artefacts."""
     for folder in (paths.SCRATCH, *paths.FOLDERS):
         store.remove_temporaries(folder)
+    for path in paths.SCRATCH.glob("*.queue.json"):  # of status/bin/squeue
+        path.unlink(missing_ok=True)
     for folder in [path for path in paths.SCRATCH.glob("*") if path.is_dir()]:
         made = (place.format(id=folder.name) for place in (paths.HUB, paths.DATA, paths.CHECKPOINT))
         is_complete = any(Path(path, store.MANIFEST).exists() for path in made)

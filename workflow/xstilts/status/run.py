@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from xstilts.grid import retention, state
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
 from xstilts.report.view import StudyView
+from xstilts.store import paths
 
 _TOUCH_SECONDS = 3600
 _SHOWN = 5  # failed jobs
@@ -22,6 +24,11 @@ _FAILED = re.compile(
     r"^Error in (?:rule|group) ([^\s:,]+)[^\n]*\n(    .*?\n    output: [^\n]+\n(?:    [^\n]*\n)*)",
     re.M | re.S,
 )
+_ENDED = {  # by state of SLURM
+    "OUT_OF_MEMORY": "too little main memory: state a larger `mem_mb` in the model's resources",
+    "TIMEOUT": "it reached its time limit: state a longer `runtime`, or allow more --retries",
+    "CANCELLED": "it was cancelled, by `scancel` or for a more important job",
+}
 _AGAIN = "Finished results are kept: the same command makes what is missing and resumes trainings."
 
 
@@ -49,6 +56,39 @@ def _touch(used: Iterable[Path]) -> None:
         for path in used:
             with suppress(OSError):
                 os.utime(path)
+
+
+def start_on_slurm() -> None:
+    """Handle the signals that would leave jobs of SLURM behind.
+
+    After SIGTERM, refused jobs are no longer submitted again; otherwise Snakemake, which waits for
+    their submission, would not end while SLURM refuses them. When the terminal closes (SIGHUP),
+    the run continues, and its output goes to a file.
+    """
+    submits = os.dup(2)
+    os.environ["XSTILTS_SUBMITS"] = f"/proc/{os.getpid()}/fd/{submits}"
+    finish = signal.getsignal(signal.SIGTERM)  # Snakemake's handler
+
+    def stop_submitting(number, frame):
+        with suppress(OSError):  # the second signal
+            os.close(submits)
+        if callable(finish):
+            finish(number, frame)
+
+    signal.signal(signal.SIGTERM, stop_submitting)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        terminals = [stream for stream in (1, 2) if os.isatty(stream)]
+        signal.signal(signal.SIGHUP, lambda *_: _leave_terminal(terminals))
+
+
+def _leave_terminal(streams: Iterable[int]) -> None:
+    """Write to a file what went to a terminal that has been closed."""
+    paths.LOGS.mkdir(parents=True, exist_ok=True)
+    file = os.open(paths.HANGUP_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    for stream in streams:
+        os.dup2(file, stream)
+    os.write(file, f"terminal closed; `kill {os.getpid()}` ends the run\n".encode())
+    os.close(file)
 
 
 def quieten(logger: logging.Logger) -> None:
@@ -96,6 +136,9 @@ def _cause(ids: list[str], block: str) -> str:
         with suppress(OSError):
             return store.failure_file(id).read_text(encoding="utf-8").strip()
     message = _value(block, "message")
+    for end, words in _ENDED.items():
+        if f"status is: '{end}'" in message:
+            return words
     if message and message != "None":
         return message
     return "it ended without a message: killed, perhaps for too little memory"

@@ -8,6 +8,7 @@ from pathlib import Path
 RESULTS = Path("results")
 SCRATCH = RESULTS / "scratch"  # unfinished artefacts, locks, messages of failed jobs
 LOGS = RESULTS / "logs"
+HANGUP_LOG = LOGS / "snakemake.log"  # output of a run whose terminal was closed
 BENCHMARKS = RESULTS / "benchmarks"
 STUDIES = RESULTS / "studies"
 RAW_MEMORY = SCRATCH / "raw.json"  # hashes of raw files that are already known
