@@ -95,6 +95,16 @@ def test_plan_says_what_it_does_not_price(study, capsys):
     assert "cells_per_gpu is not priced for xlmr" in " ".join(capsys.readouterr().out.split())
 
 
+def test_plan_counts_done_cells_as_status_does(study, capsys):
+    measure(study, "xlmr.none.nli")
+    for about in Path("results/predictions").glob("xlmr.nli.s1.nli.*/*.jsonl"):
+        about.unlink()
+    assert run(study) == 0
+    shown = capsys.readouterr().out
+    assert "8 cells, 2 done, 6 to do" in shown
+    assert "1 of the done lack an earlier result" in shown
+
+
 def test_plan_after_a_part_of_the_run(study, capsys):
     measure(study, "xlmr.none.nli")
     assert run(study, "--gpus", "2") == 0

@@ -195,9 +195,12 @@ def _table(*columns: str) -> Table:
 
 def print_bill(plan: Plan, console: Console) -> None:
     """Print the number of artefacts by phase, model and recipe, and the costs of the missing."""
-    cells, done = len(plan.needs), sum(not needs for needs in plan.needs.values())
+    scores = plan.grid.scores()
+    cells, done = len(scores), sum(score.id in plan.done for score in scores)  # as in `status`
     name = plan.grid.study.study
     _say(console, f"{name}: {count(cells, 'cell')}, {done} done, {cells - done} to do", "bold")
+    if lost := done - sum(not needs for needs in plan.needs.values()):
+        _say(console, f"{lost} of the done lack an earlier result, which is made again", "dim")
     for title, lines in (
         ("By phase", plan.by_phase()),
         ("By model", plan.by_model()),
