@@ -88,3 +88,12 @@ def test_decode_returns_a_label_and_a_distribution(rows):
 
 def test_labels_are_sorted():
     assert classify.labels([row("a", label=x) for x in "cabca"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"), [("both", ["the dog", "cat"]), ("second", ["the cat"])]
+)
+def test_prefix_is_before_the_first_text(tokenizers, seen, expected):
+    tokenizer, settings = tokenizers["sentencepiece"], Encode(texts=seen, prefix="the ")
+    (feature,) = classify.encode([row("dog", "cat")], tokenizer, settings, LABELS, False)
+    assert texts(feature, tokenizer) == expected

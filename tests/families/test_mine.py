@@ -109,3 +109,11 @@ def test_sentences_of_the_lab(tokenizer, rows):
     for feature, row in zip(features, given, strict=True):
         whole = tokenizer(row["text"])["input_ids"]
         assert feature["input_ids"] == (whole if len(whole) <= 16 else [*whole[:15], whole[-1]])
+
+
+def test_prefix_is_before_every_sentence(tokenizers):
+    tokenizer = tokenizers["sentencepiece"]
+    sentences = [{"text": "dog"}, {"text": "the cat"}]
+    prefixed = mine.encode(sentences, tokenizer, Encode(prefix="the "), [], False)
+    written = [{"text": f"the {row['text']}"} for row in sentences]
+    assert prefixed == mine.encode(written, tokenizer, Encode(), [], False)

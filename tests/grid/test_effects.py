@@ -44,7 +44,7 @@ def steps(**train):
         {"tasks": {"nli": {"train": {"mask_rate": 0.3}}}},
         {"tasks": {"nli": {"train": {"language_temperature": 2}}}},
         {"tasks": {"nli": {"encode": {"stride": 7, "max_question_length": 9}}}},
-        {"tasks": {"entities": {"encode": {"stride": 7}}}},
+        {"tasks": {"entities": {"encode": {"stride": 7, "prefix": "query: "}}}},
         {"tasks": {"reading": {"encode": {"texts": "second"}}}},
         {
             "tasks": {
@@ -70,6 +70,7 @@ def test_settings_without_effect_change_no_path(change):
         {"tasks": {"text": {"train": {"language_temperature": 2}}}},
         {"tasks": {"nli": {"encode": {"texts": "second"}}}},
         {"tasks": {"reading": {"encode": {"stride": 7}}}},
+        {"tasks": {"tatoeba": {"encode": {"prefix": "query: "}}}},
         {"tasks": {"reading": {"predict": {"best_spans": 3}}}},
         {"tasks": {"tatoeba": {"predict": {"pooling": "first"}}}},
         {"recipe": "text~10"},

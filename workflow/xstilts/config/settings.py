@@ -28,6 +28,12 @@ class Encode(Strict):
     max_question_length: int = Field(
         64, ge=4, description="Maximum question length in tokens (families answer and retrieve)."
     )
+    prefix: str = Field(
+        "",
+        max_length=100,
+        description="Text before the first text of each example (families classify and mine), such "
+        "as `query: ` of E5. A model states the prefix that it was trained with.",
+    )
     texts: Literal["both", "first", "second"] = Field(
         "both",
         description="Texts of a pair that the model sees (family classify). `second`, such as the "

@@ -13,7 +13,7 @@ from xstilts.sources.hub import each
 
 COLUMNS = {"id": str, "text_a": str, "text_b": str, "label": str}
 MODEL = "AutoModelForSequenceClassification"
-SETTINGS = frozenset({"texts"})
+SETTINGS = frozenset({"prefix", "texts"})
 TOKENS = 45  # MNLI's pairs have about 40
 TEXT_TO_TEXT = "classify_text"
 HUB = HubColumns({"text_a", "label"}, {"id", "text_b"}, worded=True)
@@ -64,7 +64,8 @@ def labels(rows):
 
 def encode(rows, tokenizer, settings, labels, train):
     """Return one feature per row; the longer text of a pair is truncated first."""
-    first = [row["text_b" if settings.texts == "second" else "text_a"] for row in rows]
+    seen = "text_b" if settings.texts == "second" else "text_a"
+    first = [settings.prefix + row[seen] for row in rows]
     second = [row["text_b"] if settings.texts == "both" else "" for row in rows]
     encoding = tokenizer(
         first,

@@ -8,7 +8,7 @@ from xstilts.families import IGNORED, class_index, classify, pad, pad_lists
 
 COLUMNS = classify.COLUMNS
 MODEL = "AutoModelForSeq2SeqLM"
-SETTINGS = frozenset({"texts"})
+SETTINGS = classify.SETTINGS
 TOKENS = classify.TOKENS
 METRICS = classify.METRICS
 EXAMPLES = classify.EXAMPLES

@@ -14,7 +14,7 @@ from xstilts.sources.sentences import pools
 
 COLUMNS = {"id": str, "side": str, "text": str, "match": str}
 MODEL = "AutoModel"
-SETTINGS = frozenset({"layer", "pooling", "retrieval", "neighbours"})
+SETTINGS = frozenset({"prefix", "layer", "pooling", "retrieval", "neighbours"})
 TOKENS = 30
 HUB = HubColumns({"foreign", "english"}, {"pairs"})
 CATEGORY = "Sentence retrieval"
@@ -100,9 +100,8 @@ def above(predictions, threshold):
 
 def encode(rows, tokenizer, settings, labels, train):
     """Return one feature per sentence."""
-    encoding = tokenizer(
-        [row["text"] for row in rows], truncation=True, max_length=settings.max_length
-    )
+    texts = [settings.prefix + row["text"] for row in rows]
+    encoding = tokenizer(texts, truncation=True, max_length=settings.max_length)
     return features_of(encoding, tokenizer.model_input_names)
 
 
