@@ -14,7 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from tests import ROOT
+from tests import PATIENCE, ROOT
+from tests.paused import add_pauses, ask_to_pause
 from tests.slurm.cluster import Cluster, until
 from tests.tiny_project import MODELS, TASKS
 
@@ -82,7 +83,7 @@ class Checkout:
         """Run Snakemake; what it submitted to SLURM: the jobs' rules and wildcards, sorted."""
         before = set(self.cluster.jobs("ALL"))
         process = self.start(*options)
-        assert process.wait(900) == 0, self.said()
+        assert process.wait(3 * PATIENCE) == 0, self.said()
         after = self.cluster.jobs("ALL")
         return sorted(after[number] for number in after.keys() - before)
 
@@ -141,8 +142,10 @@ class Training(Checkout):
 
     expected: Undisturbed
 
-    def start(self, *options: str) -> subprocess.Popen:
-        """Start Snakemake for the training alone."""
+    def start(self, *options: str, pause: bool = False) -> subprocess.Popen:
+        """Start Snakemake for the training alone, which may pause at its first save."""
+        if pause:
+            ask_to_pause(self.folder)
         return super().start(*options, f"results/checkpoints/{self.expected.step}/manifest.json")
 
     @property
@@ -169,13 +172,17 @@ class Training(Checkout):
         pattern = f"results/scratch/{self.expected.step}/trainer/checkpoint-*/trainer_state.json"
         return sorted(self.folder.glob(pattern))
 
-    def freeze(self) -> int:
-        """Wait until the training has saved its state, and stop its process, which it returns."""
-        until(self.saves, f"a save of the training\n{self.said()}", 300)
+    def is_paused(self) -> bool:
+        """Whether the training's process stands still."""
         pid = self.trains()
-        assert pid, "the training has ended too soon"
-        os.kill(pid, signal.SIGSTOP)
-        return pid
+        stat = Path(f"/proc/{pid}/stat")
+        return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "T"
+
+    def freeze(self) -> int:
+        """Wait until the training has saved its state and paused; return its process."""
+        until(self.is_paused, f"the training pauses\n{self.said()}")
+        assert self.saves()
+        return self.trains()
 
     @contextlib.contextmanager
     def frozen(self):
@@ -191,7 +198,7 @@ class Training(Checkout):
 
     def finish(self, process: subprocess.Popen) -> None:
         """Wait for Snakemake; the result is that of the undisturbed training."""
-        assert process.wait(600) == 0, self.said()
+        assert process.wait(2 * PATIENCE) == 0, self.said()
         folder = self.folder / "results/checkpoints" / self.expected.step
         manifest = json.loads((folder / "manifest.json").read_text())
         weights = (folder / "model.safetensors").read_bytes()
@@ -233,5 +240,6 @@ def train_here(folder: Path, study: dict, micro_batch: int | None = None) -> Und
 def new_training(folder: Path, cluster: Cluster, expected: Undisturbed, needs=NEEDS) -> Training:
     """A checkout of the study of one training."""
     checkout = new_checkout(folder, cluster, expected.study, {"resources": needs})
+    add_pauses(folder / "workflow")
     shutil.copytree(expected.folder, folder / "results")
     return Training(checkout.folder, cluster, expected)

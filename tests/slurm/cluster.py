@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import PATIENCE
+
 PACKAGES = {
     "slurmctld": "slurm-wlm",
     "slurmd": "slurm-wlm",
@@ -36,7 +38,7 @@ def missing_packages() -> list[str]:
     return sorted({PACKAGES[name] for name in absent})
 
 
-def until(condition: Callable, what: str, seconds: float = 60):
+def until(condition: Callable, what: str, seconds: float = PATIENCE):
     """Wait for a condition, and return its value; fails naming what did not happen."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

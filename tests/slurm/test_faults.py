@@ -1,20 +1,19 @@
 """Faults of a cluster during a training: the weights equal those of an undisturbed training.
 
-A training is stopped (SIGSTOP) as soon as its state is saved, so that the fault meets it half done.
+A training pauses as soon as its state is saved, so that the fault meets it half done.
 """
 
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
+from tests import PATIENCE
+from tests.paused import is_told_to_end
 from tests.slurm.checkouts import SITE, new_training
 from tests.slurm.cluster import Cluster, until
-
-TERM_PENDING = 1 << (signal.SIGTERM - 1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,11 +23,11 @@ def time_limited(cluster, undisturbed, tmp_path_factory):
     training = new_training(folder, cluster, undisturbed, {"gpu": 1, "mem_mb": 2000, "runtime": 3})
     site = SITE | {"partitions": {"cpu": "cpu", "gpu": "other"}, "save_seconds": 60}
     training.configure("profiles/slurm/site.yaml", site)
-    process = training.start()
+    process = training.start(pause=True)
 
     def until_warned() -> None:
         pid = training.freeze()
-        until(lambda: _was_told_to_end(pid), "SLURM warns of the time limit", 300)
+        until(lambda: is_told_to_end(pid), "SLURM warns of the time limit")
         with suppress(ProcessLookupError):  # SLURM has sent SIGCONT itself
             resume(pid)
 
@@ -37,23 +36,13 @@ def time_limited(cluster, undisturbed, tmp_path_factory):
         training.stop()
 
 
-def _was_told_to_end(pid: int) -> bool:
-    """Whether a SIGTERM waits for a stopped process, or has ended it."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    pending = [line.split()[1] for line in status.splitlines() if "Pnd:" in line]
-    return any(int(mask, 16) & TERM_PENDING for mask in pending)
-
-
 def resume(pid: int) -> None:
     """Let a stopped process go on."""
     os.kill(pid, signal.SIGCONT)
 
 
 def test_cancelled(training):
-    process = training.start()
+    process = training.start(pause=True)
     training.freeze()
     first = training.job
     training.cluster.command("scancel", first["JobId"])
@@ -77,7 +66,7 @@ def test_too_little_memory(cluster, undisturbed, tmp_path):
 
 
 def test_preempted(training):
-    process = training.start()
+    process = training.start(pause=True)
     training.freeze()
     first = training.job
     more_important = ["--partition=first", "--nodes=2", "--gpus-per-node=1", "--output=/dev/null"]
@@ -91,7 +80,7 @@ def test_preempted(training):
 
 def test_node_set_down(training):
     cluster = training.cluster
-    process = training.start()
+    process = training.start(pause=True)
     training.freeze()
     first = training.job
     node = first["NodeList"]
@@ -109,13 +98,13 @@ def test_node_set_down(training):
 
 def test_node_lost_while_its_training_lives_on(training):
     cluster = training.cluster
-    process = training.start()
+    process = training.start(pause=True)
     survivor = training.freeze()
     node = training.job["NodeList"]
     cluster.kill(node)
     try:
-        until(lambda: training.job["Restarts"] == "1", "SLURM starts the job elsewhere", 120)
-        until(lambda: "is making it; waiting" in training.log(), "the second waits", 120)
+        until(lambda: training.job["Restarts"] == "1", "SLURM starts the job elsewhere")
+        until(lambda: "is making it; waiting" in training.log(), "the second waits")
         assert f"process {survivor} on " in training.log()
         assert training.trains() == survivor
         resume(survivor)
@@ -128,7 +117,7 @@ def test_node_lost_while_its_training_lives_on(training):
 
 def test_controller_restarted(training):
     cluster = training.cluster
-    process = training.start()
+    process = training.start(pause=True)
     pid = training.freeze()
     cluster.kill("slurmctld")
     assert not cluster.answers()
@@ -145,7 +134,7 @@ def test_controller_restarted(training):
 
 def test_accounting_database_down(training):
     cluster = training.cluster
-    process = training.start()
+    process = training.start(pause=True)
     pid = training.freeze()
     cluster.kill("slurmdbd")
     resume(pid)
@@ -163,17 +152,17 @@ def test_without_accounting(undisturbed, tmp_path, tmp_path_factory):
 
 
 def test_snakemake_killed(training):
-    killed = training.start()
+    killed = training.start(pause=True)
     pid = training.freeze()
     killed.kill()
     killed.wait()
     again = training.start()
-    assert again.wait(120) != 0
+    assert again.wait(PATIENCE) != 0
     assert "snakemake --unlock" in training.said() or "--unlock" in training.said()
     unlocked = training.start("--unlock")
-    assert unlocked.wait(120) == 0, training.said()
+    assert unlocked.wait(PATIENCE) == 0, training.said()
     process = training.start()
-    until(lambda: len(training.jobs()) == 2, "the second run submits", 120)
+    until(lambda: len(training.jobs()) == 2, "the second run submits")
     first, second = training.jobs()
     assert (first["JobState"], second["JobState"]) == ("RUNNING", "PENDING")
     assert second["Dependency"].startswith(f"afterany:{first['JobId']}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import PATIENCE
 from tests.slurm.checkouts import SITE
 from tests.slurm.cluster import until
 
@@ -37,11 +38,11 @@ def fill(path: Path) -> None:
 
 def test_a_full_disk_loses_nothing_and_is_named(small_disk):
     training = small_disk
-    process = training.start("--retries", "0")
+    process = training.start("--retries", "0", pause=True)
     with training.frozen():
         filler = training.folder / "results/filler"
         fill(filler)
-    assert process.wait(300) != 0
+    assert process.wait(PATIENCE) != 0
     assert "results: cannot write here: No space left on device" in training.said()
     assert "Traceback" not in training.said()
     assert not list(training.folder.glob(f"results/checkpoints/{training.expected.step}/*.json"))
@@ -56,7 +57,7 @@ def test_read_only_folder_is_named_before_submission(small_disk):
     results = training.folder / "results"
     subprocess.run(["mount", "-o", "remount,ro", results], check=True)
     process = training.start()
-    assert process.wait(300) != 0
+    assert process.wait(PATIENCE) != 0
     assert "results: cannot write here: Read-only file system" in training.said()
     assert "Traceback" not in training.said()
     assert training.jobs() == []
@@ -84,10 +85,10 @@ def test_files_that_show_late_are_waited_for(training, tmp_path):
         until(lambda: newest(snapshots) >= started, "the run writes its snapshot")
         shutil.copytree(here / "studies", server / "studies", dirs_exist_ok=True)
         states = ("COMPLETED", "FAILED")
-        until(lambda: training.jobs() and training.job["JobState"] in states, "the job ends", 300)
+        until(lambda: training.jobs() and training.job["JobState"] in states, "the job ends")
         made = Path("checkpoints") / training.expected.step / "manifest.json"
         assert (server / made).exists()
-        until(lambda: "missing files" in training.said(), "Snakemake waits for the file", 60)
+        until(lambda: "missing files" in training.said(), "Snakemake waits for the file")
         assert not (here / made).exists()
         shutil.copytree(server, here, dirs_exist_ok=True)
         training.finish(process)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
+from tests import PATIENCE
 from tests.slurm.checkouts import FAULTS, SITE, new_training, train_here
 
 RATE = 1e-3
@@ -28,7 +29,7 @@ def test_several_gpus_give_the_weights_of_one(cluster, by_one, tmp_path, nodes):
     site = SITE | {"partitions": {"cpu": "cpu", "gpu": "pairs"}}
     training.configure("profiles/slurm/site.yaml", site)
     try:
-        assert training.start().wait(600) == 0, training.said() + training.log()
+        assert training.start().wait(2 * PATIENCE) == 0, training.said() + training.log()
     finally:
         training.stop()
     (job,) = training.jobs()
