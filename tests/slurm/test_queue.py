@@ -11,14 +11,13 @@ from tests.slurm.cluster import until
 from xstilts import status
 
 BIN = Path(status.__file__).parent / "bin"
-RUN = "xstilts_1"
 
 
 @pytest.fixture
 def queue(cluster, tmp_path):
     """Function that submits a job, function that returns states, and the lines for the user."""
     (tmp_path / "results/scratch").mkdir(parents=True)
-    terminal = tmp_path / "terminal"
+    run, terminal = f"xstilts_{tmp_path.name}", tmp_path / "terminal"
     terminal.touch()
     path = os.pathsep.join([str(BIN), cluster.environment["PATH"]])
     more = {"PATH": path, "XSTILTS_TERMINAL": str(terminal), "XSTILTS_LASTING_SECONDS": "1"}
@@ -33,14 +32,14 @@ def queue(cluster, tmp_path):
     def submit(node: str, *options: str) -> str:
         options = ("--partition=gpu", "--output=/dev/null", *options, "--wrap", "sleep 300")
         comment = f"rule_train_wildcards_{node}.0123456789ab"
-        return command("sbatch", "--parsable", "--job-name", RUN, "--comment", comment, *options)
+        return command("sbatch", "--parsable", "--job-name", run, "--comment", comment, *options)
 
     def states() -> dict[str, str]:
-        answer = command(*"squeue --format=%i|%T --states=all --noheader --name".split(), RUN)
+        answer = command(*"squeue --format=%i|%T --states=all --noheader --name".split(), run)
         return dict(line.split("|") for line in answer.splitlines())
 
     yield submit, states, terminal
-    cluster.command("scancel", "--name", RUN)
+    cluster.command("scancel", "--name", run)
 
 
 def test_held_job_and_one_that_never_starts_are_named(cluster, queue):
