@@ -95,6 +95,21 @@ def test_plan_says_what_it_does_not_price(study, capsys):
     assert "cells_per_gpu is not priced for xlmr" in " ".join(capsys.readouterr().out.split())
 
 
+def test_plan_says_whose_rows_it_counts(study, capsys):
+    Path("data").mkdir()
+    Path("data/own.tsv").write_text("text\tlabel\na\t0\nb\t1\n")
+    split = {"source": "files", "format": "tsv", "path": "own.tsv", "rows": 9000}
+    split["columns"] = {"text_a": "text", "label": "label"}
+    own = {**TASKS["nli"], "languages": ["en"], "splits": {"train": split, "test": split}}
+    Path("config/tasks/own.yaml").write_text(yaml.safe_dump({"own": own}))
+    changes = {"targets": ["own"], "recipes": ["none"]}
+    for rows, warns in (("any", True), ("stated", False)):
+        assert run(write_study({**VALUES, **changes, "rows": rows}, rows)) == 0
+        assert (
+            "`snakemake prepare_all` has counted these: own" in capsys.readouterr().out
+        ) is warns
+
+
 def test_plan_counts_done_cells_as_status_does(study, capsys):
     measure(study, "xlmr.none.nli")
     for about in Path("results/predictions").glob("xlmr.nli.s1.nli.*/*.jsonl"):

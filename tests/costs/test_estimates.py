@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny_project import make_grid
+from xstilts.config.origins import FilesSplit
 from xstilts.config.project import Project
 from xstilts.config.resources import ModelNeeds
 from xstilts.costs.estimates import ESTIMATED, Estimator, line, load_table
 from xstilts.costs.measured import MEASURED, Cost, Evidence
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Download
+from xstilts.grid.artefacts import Dataset, Download
 from xstilts.grid.grid import Grid
 from xstilts.modelling.batches import Supply, plan
 
@@ -113,6 +114,13 @@ def test_prepared_rows_override_stated_rows():
     estimator = Estimator(GRID.project, TABLE)
     assert estimator.rows(data, Evidence()) == 48
     assert estimator.rows(data, Evidence(rows={data.id: 20})) == 20
+
+
+@pytest.mark.parametrize(("rows", "limit", "expected"), [(9, 4, 4), (3, 4, 3), (None, 4, 4)])
+def test_first_examples_are_counted(rows, limit, expected):
+    split = {"source": "files", "format": "panx", "path": "x", "rows": rows, "limit": limit}
+    data = Dataset("panx", "en", "test", FilesSplit.model_validate(split))
+    assert Estimator(GRID.project, TABLE).stated_rows(data, Evidence()) == expected
 
 
 def test_mixture_runs_the_sum_of_its_steps():

@@ -76,7 +76,8 @@ def run(grid: Grid, options) -> None:
     print_bill(plan, console)
     print_time(plan, options.gpus, console)
     print_peaks(plan, estimator, options.gpus, console)
-    print_sources(plan, estimator, evidence, console)
+    print_sources(plan, estimator, console)
+    print_rows(plan, estimator, evidence, console)
     scores = _scores(grid)
     _say(console, power(grid, scores))
     if not limited:
@@ -257,7 +258,7 @@ def print_peaks(plan: Plan, estimator: Estimator, gpus: int, console: Console) -
     _say(console, f"Disk space at the peak: {listed} (this study: {own})")
 
 
-def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console: Console) -> None:
+def print_sources(plan: Plan, estimator: Estimator, console: Console) -> None:
     """Print how the costs of trainings and predictions are known, and the assumptions."""
     sources = plan.sources()
     if sources:
@@ -280,12 +281,27 @@ def print_sources(plan: Plan, estimator: Estimator, evidence: Evidence, console:
             f"cells_per_gpu is not priced for {', '.join(alone)}: no job of theirs that shared a "
             "GPU was measured; the times are those of jobs with a GPU of their own",
         )
+
+
+def print_rows(plan: Plan, estimator: Estimator, evidence: Evidence, console: Console) -> None:
+    """Print the data sets whose numbers of rows are not known, or not those of the user's files."""
     used = {d.id: d for a in plan.to_do for d in _data(a)}.values()
     unknown = Counter(
         f"{data.task} {data.split}"
         for data in used
         if estimator.stated_rows(data, evidence) is None
     )
+    unprepared = {
+        data.task: None
+        for data in used
+        if data.raw and data.id not in evidence.rows and plan.grid.study.rows == "any"
+    }
+    if unprepared:
+        _say(
+            console,
+            "Numbers of rows of the releases, not of your files, until `snakemake prepare_all` has "
+            f"counted these: {', '.join(unprepared)}",
+        )
     if unknown:
         names = ", ".join(
             f"{name} ({number} languages)" if number > 1 else name

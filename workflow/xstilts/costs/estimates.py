@@ -266,7 +266,8 @@ class Estimator:
             return evidence.rows[dataset.id]
         if isinstance(dataset.spec, LabSplit):
             return dataset.spec.size
-        return dataset.spec.expected("rows", dataset.language)
+        stated, limit = dataset.spec.expected("rows", dataset.language), dataset.spec.limit
+        return min(stated, limit) if stated and limit else stated or limit
 
     def rows(self, dataset: Dataset, evidence: Evidence) -> float:
         """Return the rows of a data set, assumed if they are unknown."""
