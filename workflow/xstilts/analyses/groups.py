@@ -104,6 +104,8 @@ def figure(samples: Samples, groups: pd.DataFrame) -> Drawing:
         for g in GROUPINGS
         if len(sizes.get(g, ())) > 1
     ]
+    if not columns:  # one group of each kind: nothing to compare
+        return note(NOTHING)
     panels = [
         p for m in gains.index.unique("model") for p in model_panels(results, m, gains.loc[m])
     ]
