@@ -225,7 +225,8 @@ class JobResources:
         for name, value in first.items():
             is_constant = all(other[name] == value for other in others)
             keywords[name] = value if is_constant else self._asked(phase, name)
-        keywords["slurm_extra"] = self._sbatch_options(phase, rule or phase)
+        if self.earlier:
+            keywords["slurm_extra"] = self._sbatch_options(phase, rule or phase)
         return {name: value for name, value in keywords.items() if value is not None}
 
     def shared(self, phase: Phase, rule: str, model: str, ids: Sequence[str]) -> dict[str, Any]:
@@ -264,8 +265,14 @@ class JobResources:
             return ""
         return f" --dependency=afterany:{':'.join(sorted(numbers))}"
 
-    def threads(self, phase: Phase) -> Callable[[Any], int]:
-        """Return the function for a job's processors; of each process, if several train."""
+    def threads(self, phase: Phase) -> int | Callable[[Any], int]:
+        """Return a job's processors; of each process, if several train.
+
+        As in `keywords`, it is a function only if the models differ.
+        """
+        numbers = {self.threads_of(phase, model) for model in self.models}
+        if len(numbers) == 1:
+            return numbers.pop()
         return lambda wildcards: self.threads_of(phase, self._model_of(wildcards))
 
     def threads_of(self, phase: Phase, model: str, cells: int = 1) -> int:
