@@ -42,6 +42,18 @@ def test_last_words_name_cause_and_cells():
     assert "  train xlmr.nli.s1: the loss is nan\n" in run.last_words([Path("log")], grid)
 
 
+def test_a_stopped_job_is_not_called_killed():
+    step = make_grid(models=["xlmr"]).scores()[0].predictions.checkpoint
+    block = BLOCK.format(id=step.id).splitlines(keepends=True)
+    Path("log").write_text("".join([block[0], "    message: None\n", *block[3:]]))
+    log = paths.log_file("train", step.id)
+    log.parent.mkdir(parents=True)
+    log.write_text("2026-11-27 14:00:00 stopped by signal 15; the next run resumes\n")
+    assert "it was stopped by a signal; the next run resumes" in run.last_words(
+        [Path("log")], make_grid(models=["xlmr"])
+    )
+
+
 def test_a_stopped_run_says_how_to_continue():
     Path("log").write_text("Terminating processes on user request\n")
     assert run.last_words([Path("log")], make_grid()).startswith("Stopped. Finished results are")

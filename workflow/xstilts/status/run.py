@@ -141,6 +141,9 @@ def _cause(ids: list[str], block: str) -> str:
             return words
     if message and message != "None":
         return message
+    with suppress(OSError):
+        if "stopped by signal" in Path(_value(block, "log")).read_text(encoding="utf-8")[-400:]:
+            return "it was stopped by a signal; the next run resumes"
     return "it ended without a message: killed, perhaps for too little memory"
 
 
