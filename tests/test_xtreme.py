@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from xstilts import cli, imported, store
+from xstilts import cli, store
 from xstilts.config.project import Project
 from xstilts.errors import InputError
+from xstilts.exchange import imported
 from xstilts.families import mine
 from xstilts.grid.grid import Grid
 from xstilts.grid.raw_files import fingerprint

@@ -9,8 +9,8 @@ from huggingface_hub import constants
 from tests.hub.server import Hub
 from tests.tiny_project import make_grid
 from xstilts import store
-from xstilts.card import card
 from xstilts.errors import InputError
+from xstilts.exchange.card import card
 from xstilts.grid.artefacts import Cell
 from xstilts.results.score_file import ScoreFile
 from xstilts.stages import merge, predict, push, score, train

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xstilts.studies import StudyResults
+    from xstilts.exchange.studies import StudyResults
 
 __version__ = "0.1.0"
 
@@ -19,6 +19,6 @@ def study(name: "str | Path", folder: "str | Path" = ".") -> "StudyResults":
         >>> from xstilts import study
         >>> study("lab").gains.query("significant and language == 'zero_shot'")
     """
-    from xstilts.studies import open_results
+    from xstilts.exchange.studies import open_results
 
     return open_results(name, folder)

@@ -18,8 +18,9 @@ def add_compare(parser: ArgumentParser) -> None:
 
 def compare(options: Namespace) -> None:
     """Print the differences of two studies in the cells that both have."""
-    from xstilts import comparison, store
-    from xstilts.studies import open_results
+    from xstilts import store
+    from xstilts.exchange import comparison
+    from xstilts.exchange.studies import open_results
 
     found = comparison.compare(open_results(options.a), open_results(options.b))
     for notice in found.notices:
@@ -42,7 +43,7 @@ def add_import(parser: ArgumentParser) -> None:
 
 def import_scores(options: Namespace) -> None:
     """Score the predictions of another system, and print what shows them."""
-    from xstilts import imported
+    from xstilts.exchange import imported
 
     grid = open_grid(options)
     for path in imported.run(grid, options.system, options.predictions):
@@ -62,7 +63,8 @@ def _add_cell(parser: ArgumentParser) -> None:
 
 def card(options: Namespace) -> None:
     """Print or write the model card of a cell."""
-    from xstilts import card, store
+    from xstilts import store
+    from xstilts.exchange import card
     from xstilts.status.explain import find_cell
 
     grid = open_grid(options)

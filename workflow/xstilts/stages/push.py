@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xstilts import store
-from xstilts.card import card
 from xstilts.errors import InputError
+from xstilts.exchange.card import card
 from xstilts.grid.artefacts import Cell
 from xstilts.grid.grid import Grid
 

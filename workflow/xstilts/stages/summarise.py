@@ -3,9 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from xstilts import analyses, imported, store
+from xstilts import analyses, store
 from xstilts.analyses import facts
 from xstilts.costs.units import count
+from xstilts.exchange import imported
 from xstilts.grid import state
 from xstilts.grid.grid import Grid
 from xstilts.report import page

@@ -10,12 +10,12 @@ import pandas as pd
 
 from xstilts.costs.units import count
 from xstilts.errors import InputError
+from xstilts.exchange.studies import StudyResults
 from xstilts.grid.artefacts import Cell, Score
 from xstilts.results.samples import Samples
 from xstilts.results.scores import AVERAGES, Context, Results
 from xstilts.results.tables import STAR, ends, signed
 from xstilts.results.verdicts import family
-from xstilts.studies import StudyResults
 
 SIDES = ("A", "B")
 COLUMNS = [

@@ -1,0 +1,1 @@
+"""Results that leave their folder or come into it: notebooks, comparisons, cards, other systems."""
