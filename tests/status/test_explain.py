@@ -44,7 +44,9 @@ def test_an_unknown_cell_gets_the_nearest():
 
 def test_the_first_job_and_the_command_are_printed():
     lines = list(why(grid(), find_cell(grid(), "tiny.none.tatoeba.s1"), Path("x.yaml")))
+    assert lines[1].startswith("  not made yet: prepare text.en.train, ")
     assert lines[-2] == "first: prepare text.en.train"
+    assert len(lines) == 4
     assert lines[-1].startswith("run: snakemake results/scores/tiny.none.tatoeba.s1.")
     assert lines[-1].endswith(".json --configfile x.yaml")
 

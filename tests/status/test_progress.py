@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -160,6 +161,27 @@ def test_time_left_ignores_a_moments_empty_place(grid):
     assert bills[0].seconds_left == bills[1].seconds_left < bills[2].seconds_left
 
 
+def test_names_and_words_are_whole_at_any_width(grid, capsys, monkeypatch):
+    make(named(grid, "tiny.nli.s1"))
+    for width in (60, 80, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("TTY_COMPATIBLE", "1")
+        lines = re.sub(r"\x1b\[[\d;]*m", "", status(capsys)).splitlines()
+        assert max(map(len, lines)) <= width
+        assert set(grid.recipes) <= {line.split()[0] for line in lines if line}
+        assert all(f" {word}" in " " + " ".join(lines) for word in ("trained", "predictions:"))
+
+
+def test_trained_steps_are_counted_by_recipe(grid, capsys):
+    before = progress.take_snapshot(grid).trained("tiny")
+    make(named(grid, "tiny.nli.s1"))
+    after = progress.take_snapshot(grid).trained("tiny")
+    changed = {recipe for recipe in after if after[recipe] != before[recipe]}
+    assert "nli" in changed
+    assert "none" not in changed
+    assert after["nli"].startswith("1/")
+
+
 def test_watch_without_a_terminal_prints_lines(grid, capsys):
     make(*grid.scores())
     text = status(capsys, "--watch")
@@ -180,4 +202,7 @@ def test_panel_counts_by_phase(grid):
     assert rows["train"] == ["1", "1", "1"]  # running, failed, to do
     assert rows["cells"] == ["1", "1", "2"]  # done, running, to do
     assert "3 finished in 60 s, 180 per hour" in text
+    assert re.search(r"━ +1 of \d+ artefacts, \d+ %", text)
+    assert "cells done (25 %)" in text
+    assert "queued" not in text
     assert "[bold]no" in text

@@ -1,9 +1,10 @@
 """The terminal: everything that a command draws goes through `visible`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import rich.console
+from rich.text import Text
 
 from xstilts.text import visible
 
@@ -15,3 +16,17 @@ class Console(rich.console.Console):
         """Yield the segments of a renderable; those of rich itself stay as they are."""
         for segment in super().render(*arguments, **options):
             yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a paragraph, wrapped between words; without a terminal, it is one line."""
+        self.print(Text(text, style), soft_wrap=not self.is_terminal)
+
+
+def side_by_side(widths: Sequence[int], room: int) -> list[slice]:
+    """Return the columns that fit beside each other, at least one; two spaces are between them."""
+    parts, start = [], 0
+    for end in range(1, len(widths) + 1):
+        if end == len(widths) or sum(widths[start : end + 1]) + 2 * (end + 1 - start) > room:
+            parts.append(slice(start, end))
+            start = end
+    return parts

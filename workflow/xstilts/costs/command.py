@@ -51,6 +51,7 @@ from xstilts.terminal import Console
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
 _COLUMNS = ("total", "done", "to do", "time", "GPU time", "disk", "download")
 _WIDTH = 110  # without a terminal
+_ALIKE = 4  # rows of a table from which equal ones are one
 
 
 def run(grid: Grid, options) -> None:
@@ -79,7 +80,7 @@ def run(grid: Grid, options) -> None:
     print_sources(plan, estimator, console)
     print_rows(plan, estimator, evidence, console)
     scores = _scores(grid)
-    _say(console, power(grid, scores))
+    console.say(power(grid, scores))
     if not limited:
         return
     limit = math.inf if gpu_hours is None else gpu_hours
@@ -89,7 +90,7 @@ def run(grid: Grid, options) -> None:
     if options.write:
         only = patterns(plan.needs, {*choice.cells} | problem.done)
         _write(options.write, values, only, options)
-        _say(console, f"\nWritten: {options.write}, with the cells that are already done")
+        console.say(f"\nWritten: {options.write}, with the cells that are already done")
 
 
 def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidence, list[Artefact]]:
@@ -102,7 +103,7 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
         try:
             other, _ = state.open_study(path)
         except InputError as error:  # e.g. of an older version; only its measurements are lost
-            _say(console, f"{path.parent}: its measurements are ignored: {error}", "dim")
+            console.say(f"{path.parent}: its measurements are ignored: {error}", "dim")
             continue
         models = other.project.models | models
         past |= {artefact.id: artefact for artefact in other.artefacts().all()}
@@ -182,11 +183,6 @@ def _write(path: Path, values: Mapping, only: list[str], options) -> None:
     store.write_text(path, head + text)
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
-    """Print a paragraph; without a terminal, it is one line."""
-    console.print(Text(text, style), soft_wrap=not console.is_terminal)
-
-
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for number, name in enumerate(columns):
@@ -199,26 +195,45 @@ def print_bill(plan: Plan, console: Console) -> None:
     scores = plan.grid.scores()
     cells, done = len(scores), sum(score.id in plan.done for score in scores)  # as in `status`
     name = plan.grid.study.study
-    _say(console, f"{name}: {count(cells, 'cell')}, {done} done, {cells - done} to do", "bold")
+    console.say(f"{name}: {count(cells, 'cell')}, {done} done, {cells - done} to do", "bold")
     if lost := done - sum(not needs for needs in plan.needs.values()):
-        _say(console, f"{lost} of the done lack an earlier result, which is made again", "dim")
+        console.say(f"{lost} of the done lack an earlier result, which is made again", "dim")
     for title, lines in (
         ("By phase", plan.by_phase()),
         ("By model", plan.by_model()),
         ("By recipe", plan.by_recipe()),
     ):
-        table = _table(title, *_COLUMNS)
-        for name, line in lines.items():
-            table.add_row(Text(name), *_row(line))
+        rows = {name: _row(line) for name, line in lines.items()}
         if title == "By phase":
-            table.add_row(Text("all", "bold"), *_row(plan.total()))
-        table.columns = [c for c in table.columns if any(map(str, c.cells))]
+            rows["all"] = _row(plan.total())
         console.print()
-        console.print(table)
+        console.print(_bill_table(title, rows))
     if SHARED in plan.by_recipe():
-        _say(console, f"{SHARED}: needed by several, counted once", "dim")
+        console.say(f"{SHARED}: needed by several, counted once", "dim")
     if ASIDE in plan.by_recipe():
-        _say(console, f"{ASIDE}: needed by the analysis only, not part of a budget", "dim")
+        console.say(f"{ASIDE}: needed by the analysis only, not part of a budget", "dim")
+
+
+def _bill_table(title: str, rows: Mapping[str, list[str]]) -> Table:
+    """Return a table without empty columns and columns that a later one repeats.
+
+    Four or more equal rows are one.
+    """
+    texts = list(zip(*rows.values(), strict=True))
+    kept = [
+        n
+        for n, column in enumerate(texts)
+        if not {*column} <= {"", "0"} and column not in texts[n + 1 :]
+    ]
+    table = _table(title, *(_COLUMNS[n] for n in kept))
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, row in rows.items():
+        groups.setdefault(tuple(row[n] for n in kept), []).append(name)
+    for row, names in groups.items():
+        shown = names if len(names) < _ALIKE else [f"{len(names)} others, each"]
+        for name in shown:
+            table.add_row(Text(name, "bold" if name == "all" else ""), *row)
+    return table
 
 
 def _row(line: Line) -> list[str]:
@@ -238,14 +253,13 @@ def print_time(plan: Plan, gpus: int, console: Console) -> None:
     if not plan.to_do:
         return
     places = count(gpus, "GPU" if plan.on_gpus else "parallel job")
-    _say(
-        console,
+    console.say(
         f"\nWall time: {duration(wall_seconds(plan, gpus))} with {places}; "
         f"at least {duration(wall_seconds(plan))} (longest chain)",
     )
     if plan.scratch:
         room = size(plan.scratch)
-        _say(console, f"Temporary disk space: up to {room} for each running training")
+        console.say(f"Temporary disk space: up to {room} for each running training")
 
 
 def print_peaks(plan: Plan, estimator: Estimator, gpus: int, console: Console) -> None:
@@ -255,7 +269,7 @@ def print_peaks(plan: Plan, estimator: Estimator, gpus: int, console: Console) -
     found = peaks(plan, estimator, gpus)
     own = retention.keep_of(plan.grid)
     listed = ", ".join(f"{size(bytes)} with `keep: {keep}`" for keep, bytes in found.items())
-    _say(console, f"Disk space at the peak: {listed} (this study: {own})")
+    console.say(f"Disk space at the peak: {listed} (this study: {own})")
 
 
 def print_sources(plan: Plan, estimator: Estimator, console: Console) -> None:
@@ -263,21 +277,19 @@ def print_sources(plan: Plan, estimator: Estimator, console: Console) -> None:
     sources = plan.sources()
     if sources:
         listed = ", ".join(f"{number:,} {source}" for source, number in sources.most_common())
-        _say(console, f"Times of trainings and predictions: {listed}")
+        console.say(f"Times of trainings and predictions: {listed}")
     if ESTIMATED in sources:
         estimated = [a for a in plan.to_do if _is_estimated(plan, a)]
         rates = {(plan.costs[a.id].gpus > 0, a.settings.precision) for a in estimated}
         for on_gpu, precision in sorted(rates):
             hardware = estimator.table.hardware[estimator.gpu if on_gpu else "cpu"]
-            _say(
-                console,
+            console.say(
                 f"FLOP estimate: 6 per weight and token in training, 2 in prediction; "
                 f"{hardware.basis(precision)}. "
                 "All assumptions: xstilts/costs/hardware.yaml",
             )
     if alone := shared_but_not_measured(plan):
-        _say(
-            console,
+        console.say(
             f"cells_per_gpu is not priced for {', '.join(alone)}: no job of theirs that shared a "
             "GPU was measured; the times are those of jobs with a GPU of their own",
         )
@@ -297,8 +309,7 @@ def print_rows(plan: Plan, estimator: Estimator, evidence: Evidence, console: Co
         if data.raw and data.id not in evidence.rows and plan.grid.study.rows == "any"
     }
     if unprepared:
-        _say(
-            console,
+        console.say(
             "Numbers of rows of the releases, not of your files, until `snakemake prepare_all` has "
             f"counted these: {', '.join(unprepared)}",
         )
@@ -308,7 +319,7 @@ def print_rows(plan: Plan, estimator: Estimator, evidence: Evidence, console: Co
             for name, number in unknown.items()
         )
         rows = ", ".join(f"{n:,.0f} of {s}" for s, n in estimator.table.assumptions.rows.items())
-        _say(console, f"Unknown numbers of rows, assumed to be {rows}: {names}")
+        console.say(f"Unknown numbers of rows, assumed to be {rows}: {names}")
 
 
 def shared_but_not_measured(plan: Plan) -> list[str]:
@@ -340,19 +351,17 @@ def print_choice(plan: Plan, problem: Problem, choice: Choice, aim: str, console
         if budget < math.inf
     ]
     to_do = len(plan.needs) - len(problem.done)
-    _say(console, f"\nWithin the budget: {', '.join(limits)}", "bold")
+    console.say(f"\nWithin the budget: {', '.join(limits)}", "bold")
     shown, is_best = AIMS[aim].shown, choice.bound <= choice.value * 1.0001
     search = f"the search ended first: at most {shown.format(choice.bound)} (--seconds)"
-    _say(
-        console,
+    console.say(
         f"Aim: {AIMS[aim].label}: {shown.format(choice.value)}, including done cells; "
         f"{'no choice is better' if is_best else search}; "
         f"{len(choice.cells)} of {to_do} cells to do chosen",
     )
     if aim == "intervals":
         widths = ", ".join(f"{half_width(n):.2f}" for n in (2, 3, 5))
-        _say(
-            console,
+        console.say(
             f"Half-width of a 95 % interval with 2, 3, 5 seeds: {widths} standard deviations of a "
             f"run (Welch's t); without two seeds it counts as {half_width(0):.1f}",
         )
@@ -425,8 +434,7 @@ def print_check(comparisons: Mapping[str, Comparison], console: Console) -> None
             size(comparison.disk_before),
         )
     console.print(table)
-    _say(
-        console,
+    console.say(
         "FLOPs, and the estimate of disk: as before any run.\nOthers: each tenth of the jobs, "
         "scaled from the other nine; error: its median over jobs.\nThe actual time includes "
         "interrupted attempts of trainings.",

@@ -1,5 +1,7 @@
 """Sizes, durations, rates and counts as people read them: one number format for all outputs."""
 
+from datetime import datetime, timedelta
+
 
 def size(count: float) -> str:
     """Number of bytes, such as `2.2 GB`; empty for 0."""
@@ -14,6 +16,12 @@ def size(count: float) -> str:
 def duration(seconds: float) -> str:
     """Clock time, such as `45 s`, `12 min`, `3.5 h` or `12 d`."""
     return f"{_number(seconds / 86400)} d" if seconds >= 2 * 86400 else hours(seconds / 3600)
+
+
+def clock_time(seconds: float) -> str:
+    """Time of day in `seconds` from now, such as `04:12`; later than today with its date."""
+    end = datetime.now() + timedelta(seconds=seconds)
+    return f"{end:%H:%M}" if end.date() == datetime.now().date() else f"{end:%d %b %H:%M}"
 
 
 def hours(amount: float) -> str:

@@ -28,7 +28,7 @@ from xstilts.results.scores import (
     ranked,
     summarise,
 )
-from xstilts.terminal import Console
+from xstilts.terminal import Console, side_by_side
 
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -335,7 +335,7 @@ def _print(
         ]
         first = min(max(len(row.label) for row in rows), console.width // 2)
         widths = [max(map(len, column)) for column in lines]
-        for part in _side_by_side(widths, console.width - first - 2):
+        for part in side_by_side(widths, console.width - first - 2):
             console.print(_terminal_table(rows, texts, heads, part, first))
 
 
@@ -353,16 +353,6 @@ def _two_lines(head: str) -> str:
     places = [n for n, c in enumerate(head) if c == " "]
     best = min(places, key=lambda n: max(n, len(head) - n - 1), default=None)
     return head if best is None else f"{head[:best]}\n{head[best + 1 :]}"
-
-
-def _side_by_side(widths: list[int], room: int) -> list[slice]:
-    """Return the columns that fit beside each other, at least one; two spaces are between them."""
-    parts, start = [], 0
-    for end in range(1, len(widths) + 1):
-        if end == len(widths) or sum(widths[start : end + 1]) + 2 * (end + 1 - start) > room:
-            parts.append(slice(start, end))
-            start = end
-    return parts
 
 
 def _terminal_table(

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.costs.units import count, duration, hours, rate
+from xstilts.costs.units import clock_time, count, duration, hours, percent, rate
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.grid.state import mixed_versions
 from xstilts.status.progress import STATES, Failure, Snapshot, costs_of
 from xstilts.store.progress import Progress
-from xstilts.terminal import Console
+from xstilts.terminal import Console, side_by_side
 
 MARKS = {"done": "✓", "running": "▸", "queued": "…", "failed": "✗", "to do": "·"}
 STYLES = dict(zip(STATES, ("green", "cyan", "yellow", "bold red", "dim"), strict=True))
@@ -21,48 +21,67 @@ STYLES = dict(zip(STATES, ("green", "cyan", "yellow", "bold red", "dim"), strict
 def print_status(snapshot: Snapshot, failures: Sequence[Failure]) -> None:
     """Print a table per model with a mark per seed, then the running, queued and failed jobs."""
     console = Console()
+    console.say(title(snapshot), "bold")
     for model in dict.fromkeys(cell.model for cell in snapshot.cells):
-        console.print(_table(snapshot, model))
+        _print_marks(snapshot, model, console)
         console.print()
     counts = Counter(snapshot.cells.values())
     legend = ", ".join(f"{MARKS[state]} {state} {counts[state]}" for state in STATES)
     cells = count(len(snapshot.cells), "cell")
-    console.print(Text(f"{legend}, of {cells}; one mark per seed"), soft_wrap=True)
-    console.print(Text(cost_line(snapshot)), soft_wrap=True)
-    if snapshot.released:
-        released = count(snapshot.released, "checkpoint")
-        line = f"released: {released}; the weights are deleted, manifests and logs stay"
-        console.print(Text(line, "dim"), soft_wrap=True)
+    console.say(f"{legend}, of {cells}; one mark per seed; trained: steps of all seeds")
+    console.say(cost_line(snapshot))
     if warning := mixed_versions(snapshot.grid.artefacts().all()):
-        console.print(Text(f"Warning: {warning}", "yellow"), soft_wrap=True)
+        console.say(f"Warning: {warning}", "yellow")
     for id, report in snapshot.running.items():
-        console.print(Text(f"▸ {id}{training_line(report)}", "cyan"), soft_wrap=True)
+        console.say(f"▸ {id}{training_line(report)}", "cyan")
     for id, reason in snapshot.queued.items():
-        console.print(Text(f"… {id}: {reason}", "yellow"), soft_wrap=True)
+        console.say(f"… {id}: {reason}", "yellow")
     for failure in failures:
-        console.print(Text(f"✗ {failure.id}: {failure.message}", "red"), soft_wrap=True)
+        console.say(f"✗ {failure.id}: {failure.message}", "red")
         lines = [f"{failure.log}:", *(f"  {line}" for line in failure.last_lines)]
         for line in [*(lines if failure.last_lines else []), f"again: {failure.command}"]:
-            console.print(Text(f"    {line}"), soft_wrap=True)
+            console.print(Text(f"    {line}"), soft_wrap=True)  # to be copied
 
 
-def _table(snapshot: Snapshot, model: str) -> Table:
-    """Return the marks of a model's cells: a row per recipe, a column per target."""
-    study = snapshot.grid.study
-    table = Table(title=Text(model), title_justify="left", show_edge=False, pad_edge=False)
-    table.add_column("recipe")
-    for target in study.targets:
-        table.add_column(target, justify="center")
-    for recipe in dict.fromkeys(cell.recipe for cell in snapshot.cells if cell.model == model):
-        marks = []
-        for target in study.targets:
-            text = Text()
-            for seed in [*study.seeds, *study.extra_seeds]:
-                state = snapshot.cells.get(Cell(model, recipe, target, seed))
-                text.append(MARKS.get(state, " "), STYLES.get(state, ""))
-            marks.append(text)
-        table.add_row(Text(recipe), *marks)
-    return table
+def title(snapshot: Snapshot) -> str:
+    """Return `lab: 8 of 56 cells done (14 %)`."""
+    done, cells = snapshot.done_cells, len(snapshot.cells)
+    share = percent(done / cells) if cells else "nothing to do"
+    return f"{snapshot.grid.study.study}: {done:,} of {count(cells, 'cell')} done ({share})"
+
+
+def _print_marks(snapshot: Snapshot, model: str, console: Console) -> None:
+    """Print the marks of a model's cells: a row per recipe, a column per target.
+
+    No name is cut: targets that do not fit are in a second table.
+    """
+    study, trained = snapshot.grid.study, snapshot.trained(model)
+    names = [max(name, "trained", key=len) for name in trained.values()]
+    first = max(map(len, [model, *trained])) + max(map(len, names)) + 4
+    widths = [max(len(target), len(_seeds(snapshot))) for target in study.targets]
+    for part in side_by_side(widths, console.width - first):
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        table.add_column(Text(model), no_wrap=True)
+        table.add_column("trained", justify="right", no_wrap=True)
+        for target in study.targets[part]:
+            table.add_column(Text(target), justify="center", no_wrap=True)
+        for recipe, steps in trained.items():
+            cells = [_marks(snapshot, model, recipe, t) for t in study.targets[part]]
+            table.add_row(Text(recipe), steps, *cells)
+        console.print(table)
+
+
+def _seeds(snapshot: Snapshot) -> list[int]:
+    """Seeds of any recipe: the baseline may have more than the others."""
+    return list(dict.fromkeys(cell.seed for cell in snapshot.cells))
+
+
+def _marks(snapshot: Snapshot, model: str, recipe: str, target: str) -> Text:
+    text = Text()
+    for seed in _seeds(snapshot):
+        state = snapshot.cells.get(Cell(model, recipe, target, seed))
+        text.append(MARKS.get(state, " "), STYLES.get(state, ""))
+    return text
 
 
 def training_line(report: Progress | None) -> str:
@@ -86,5 +105,8 @@ def cost_line(snapshot: Snapshot) -> str:
     places = count(bill.places, "GPU" if bill.on_gpus else "parallel job")
     left = "nothing left"
     if bill.seconds_left:
-        left = f"about {hours(bill.left)} left, {duration(bill.seconds_left)} with {places}"
+        left = (
+            f"about {hours(bill.left)} left, {duration(bill.seconds_left)} with {places}, "
+            f"until about {clock_time(bill.seconds_left)}"
+        )
     return f"{unit}: {hours(bill.spent)} spent, {left}"

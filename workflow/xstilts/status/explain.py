@@ -19,6 +19,7 @@ from xstilts.store import paths
 from xstilts.store.about import About
 
 _DIGEST = re.compile("[0-9a-f]{12}|[0-9a-f]{64}")
+_NEW = "not made yet"
 _INPUTS = {  # key of an artefact's content -> what its digests stand for
     "parent": "parent checkpoint",
     "merged": "merged checkpoint",
@@ -56,11 +57,18 @@ def why(grid: Grid, cell: Cell, study: Path) -> Iterator[str]:
         return
     verb = "is" if len(missing) == 1 else "are"
     yield f"{cell}: to do, {count(len(missing), 'artefact')} {verb} missing"
+    new = []
     for artefact in missing:
+        message, causes = state.failure(artefact), list(_causes(artefact))
+        if not message and causes == [_NEW]:
+            new.append(f"{artefact.identity.phase} {artefact.identity.name}")
+            continue
         yield f"  {artefact.path}"
-        if message := state.failure(artefact):
+        if message:
             yield f"    failed: {message}"
-        yield from (f"    {line}" for line in _causes(artefact))
+        yield from (f"    {line}" for line in causes)
+    if new:
+        yield f"  {_NEW}: {', '.join(new)}"
     yield f"first: {missing[0].identity.phase} {missing[0].identity.name}"
     yield f"run: {command(missing[-1], study)}"
 
@@ -80,7 +88,7 @@ def _causes(artefact: Artefact) -> Iterator[str]:
         return
     others = list(_others(artefact))
     if not others:
-        yield "not made yet"
+        yield _NEW
     for name, content in others:
         lines = list(_differences(content, artefact.identity.content, name))
         yield from lines or [f"{name} was made by another version of this phase"]

@@ -17,7 +17,7 @@ from xstilts.config.yaml import read_yaml
 from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefact, Cell, Job, Score
+from xstilts.grid.artefacts import Artefact, Cell, Checkpoint, Job, Score
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
 from xstilts.grid.state import done as done_of
@@ -80,6 +80,21 @@ class Snapshot:
     def cells(self) -> dict[Cell, str]:
         """State of each cell: failed if an artefact that it needs failed, else of its own jobs."""
         return {score.cell: self._cell(score) for score in self.grid.scores()}
+
+    @property
+    def done_cells(self) -> int:
+        """Number of cells that have a score."""
+        return sum(state == "done" for state in self.cells.values())
+
+    def trained(self, model: str) -> dict[str, str]:
+        """Return recipe -> `5/12`: training steps that are done, of those its cells need."""
+        needed, made = defaultdict(set), defaultdict(set)
+        for score in self.grid.scores():
+            if score.cell.model == model:
+                steps = {i for i, a in score.ancestors().items() if isinstance(a, Checkpoint)}
+                needed[score.cell.recipe] |= steps
+                made[score.cell.recipe] |= steps if score.id in self.done else steps & self.done
+        return {recipe: f"{len(made[recipe])}/{len(steps)}" for recipe, steps in needed.items()}
 
     def _cell(self, score: Score) -> str:
         if score.id in self.done:

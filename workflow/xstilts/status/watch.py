@@ -8,12 +8,13 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.costs.units import duration
+from xstilts.costs.units import count, duration, percent
 from xstilts.grid.grid import Grid
-from xstilts.status.console import STYLES, cost_line, training_line
+from xstilts.status.console import STYLES, cost_line, title, training_line
 from xstilts.status.progress import STATES, Snapshot, failures, take_snapshot
 from xstilts.terminal import Console
 
@@ -43,26 +44,57 @@ def watch(grid: Grid, study: Path, every: float, console: Console | None = None)
 
 
 def panel(snapshot: Snapshot, study: Path, finished: int, elapsed: float) -> RenderableType:
-    """Return a panel: counts by phase, rate and costs, then running and failed jobs."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("phase")
-    for state in STATES:
-        table.add_column(state, justify="right")
-    rows = {**snapshot.phases, "cells": Counter(snapshot.cells.values())}
-    for name, counts in rows.items():
-        shown = [Text(str(counts[s]) if counts[s] else "", STYLES[s]) for s in STATES]
-        table.add_row(name, *shown, style="bold" if name == "cells" else "")
-    lines = [Text(""), Text(_speed(finished, elapsed)), Text(cost_line(snapshot))]
-    running = [Text(f"▸ {id}{training_line(r)}", "cyan") for id, r in snapshot.running.items()]
+    """Return a panel: a bar, counts by phase, rate and costs, then running and failed jobs."""
+    made = sum(counts["done"] for counts in snapshot.phases.values())
+    total = sum(counts.total() for counts in snapshot.phases.values())
+    bar = Table.grid(padding=(0, 1), expand=True)
+    bar.add_column(ratio=1)
+    bar.add_column(no_wrap=True)
+    bar.add_row(
+        ProgressBar(total=max(total, 1), completed=made),
+        f"{made:,} of {count(total, 'artefact')}, {percent(made / max(total, 1))}",
+    )
+    lines = [Text(_speed(finished, elapsed)), Text(cost_line(snapshot)), _running(snapshot)]
+    if len(snapshot.running) > _SHOWN:
+        lines.append(Text(f"and {len(snapshot.running) - _SHOWN} more running", "dim"))
     failed = [
         Text(f"✗ {f.id}: {f.message}\n    {f.log}\n    again: {f.command}", "red")
         for f in failures(snapshot, study)
     ]
-    for group, state in ((running, "running"), (failed, "failed")):
-        lines += group[:_SHOWN]
-        if len(group) > _SHOWN:
-            lines.append(Text(f"and {len(group) - _SHOWN} more {state}", "dim"))
-    return Panel(Group(table, *lines), title=Text(snapshot.grid.study.study), title_align="left")
+    lines += failed[:_SHOWN]
+    if len(failed) > _SHOWN:
+        lines.append(Text(f"and {len(failed) - _SHOWN} more failed", "dim"))
+    return Panel(
+        Group(bar, _phases(snapshot), *lines),
+        title=Text(title(snapshot)),
+        title_align="left",
+        subtitle="Ctrl-C leaves the jobs alone",
+    )
+
+
+def _phases(snapshot: Snapshot) -> Table:
+    """Return the counts by phase, without states that no artefact has."""
+    rows = {**snapshot.phases, "cells": Counter(snapshot.cells.values())}
+    states = [state for state in STATES if any(counts[state] for counts in rows.values())]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("phase")
+    for state in states:
+        table.add_column(state, justify="right")
+    for name, counts in rows.items():
+        shown = [Text(f"{counts[s]:,}" if counts[s] else "", STYLES[s]) for s in states]
+        table.add_row(name, *shown, style="bold" if name == "cells" else "")
+    return table
+
+
+def _running(snapshot: Snapshot) -> Table:
+    """Return a line for each running job, with a bar if it reports its steps."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(overflow="fold")
+    table.add_column(width=12)
+    for id, report in list(snapshot.running.items())[:_SHOWN]:
+        bar = ProgressBar(total=report.steps, completed=report.step) if report else ""
+        table.add_row(Text(f"▸ {id}{training_line(report)}", "cyan"), bar)
+    return table
 
 
 def line(snapshot: Snapshot) -> str:
