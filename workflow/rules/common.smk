@@ -98,7 +98,7 @@ def command(stage):
 
 
 def inputs(group, ids=None):
-    """The input function of a rule that makes artefacts of a group: `ids`, else its `node`."""
+    """The input function of jobs that make artefacts of a group: `ids`, else the job's `node`."""
 
     def files(wildcards):
         offer_gpus()
