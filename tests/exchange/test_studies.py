@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from xstilts.comparison import compare
 
 from tests import ROOT
 from tests.results.test_scores import score as content
 from xstilts import study
 from xstilts.cli import main
 from xstilts.errors import InputError
+from xstilts.exchange.comparison import compare
 from xstilts.grid.state import open_study
 from xstilts.report.view import StudyView
 from xstilts.results.scores import CSV_COLUMNS
