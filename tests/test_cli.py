@@ -241,6 +241,15 @@ def test_unwritable_results_are_named(small_folder, rejection, blocked):
     assert f"{blocked}" in rejection("prepare", ids("datasets")["nli.en.train"])
 
 
+def test_home_folder_is_expanded(small_folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(small_folder))
+    assert (
+        main(["status", "--study=~/config/config.yaml", "--log=~/log", "--config", "data=~"]) == 0
+    )
+    assert Path("log").exists()
+    assert state.open_study(STUDY, {"data": "~"})[0].project.data_folder() == small_folder
+
+
 def test_unwritable_log_is_named(small_folder, rejection):
     Path("logs").write_text("")
     id = ids("datasets")["nli.en.train"]

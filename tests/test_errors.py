@@ -25,3 +25,8 @@ def test_nearest(name, choices, hint):
 
 def test_long_lists_of_choices_are_truncated():
     assert nearest("", [f"{number:02}" for number in range(20)]).endswith("10, 11, …")
+
+
+def test_letters_of_another_script_are_named():
+    hint = "did you mean 'tiny'? ('\u0456' is cyrillic small letter byelorussian-ukrainian i)"
+    assert nearest("t\u0456ny", ["tiny", "base"]) == hint

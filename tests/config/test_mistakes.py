@@ -35,6 +35,15 @@ def mistakes(model, values) -> list[str]:
             {"targets": []},
             "targets: the list is empty; expected one or more, such as [xnli, udpos]",
         ),
+        ({"seeds": "1-5"}, "seeds: '1-5' is not allowed; expected a list, such as [1, 2, 3]"),
+        (
+            {"epochs": 3},
+            "f.yaml: unknown key 'epochs': it is a setting of train, `train: {epochs: …}`",
+        ),
+        (
+            {"train": {"max_length": 3}},
+            "train: unknown key 'max_length': it is a setting of encode, `encode: {max_length: …}`",
+        ),
         ({"seeds": [1, "a"]}, "seeds.1: 'a' is not allowed; expected a whole number"),
         ({"seeds": [1.5]}, "seeds.0: 1.5 is not allowed; expected a whole number"),
         ({"analysis": "Help"}, "analysis: 'Help' is not allowed; did you mean 'helps'?"),

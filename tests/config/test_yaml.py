@@ -76,3 +76,10 @@ def test_study_in_the_folder_studies_is_a_hint(tmp_path):
     (tmp_path / "studies" / "phang2020.yaml").write_text("study: phang2020")
     with pytest.raises(InputError, match=r"did you mean .*/studies/phang2020\.yaml"):
         read_yaml(tmp_path / "Phang2020.yaml")
+
+
+def test_link_to_nothing_is_named(tmp_path):
+    link = tmp_path / "study.yaml"
+    link.symlink_to("other.yaml")
+    with pytest.raises(InputError, match=r"a link to other\.yaml, which does not exist"):
+        read_yaml(link)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from xstilts import __version__, signals, store
-from xstilts.commands import Command, log, results, user, workflow
+from xstilts.commands import Command, file, log, results, user, workflow
 from xstilts.config import DEFAULT_STUDY
 from xstilts.errors import InputError, Stopped, nearest
 from xstilts.modelling import distributed
@@ -140,7 +140,7 @@ def _add(command: Command, commands) -> None:
     if command.needs_study:
         parser.add_argument(
             "--study",
-            type=Path,
+            type=file,
             default=DEFAULT_STUDY,
             metavar="FILE",
             help="study, or a run's results/studies/NAME/study.DIGEST.json (default: %(default)s)",
@@ -155,7 +155,7 @@ def _add(command: Command, commands) -> None:
         )
     command.add_arguments(parser)
     parser.add_argument(
-        "--log", type=Path, metavar="FILE", help="also write the messages to this file"
+        "--log", type=file, metavar="FILE", help="also write the messages to this file"
     )
 
 

@@ -1,6 +1,7 @@
 """The exceptions that end a command, and the hint that an error message ends with."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +19,7 @@ class NotationError(InputError):
     """A mistake in a notation; the message states its position (from 1) and what was expected."""
 
     def __init__(self, kind: str, text: str, position: int, expected: str, given: str):
-        found = repr(given) if given else "the end"
+        found = f"{given!r}{foreign(given)}" if given else "the end"
         super().__init__(
             f"{kind} {text!r}, position {position + 1}: expected {expected}, found {found}\n"
             f"  {text}\n  {' ' * position}^"
@@ -93,13 +94,19 @@ def _others(choices: Choices, choice: str) -> list[str]:
     return entry.spellings() if isinstance(entry, Spelled) else []
 
 
+def foreign(name: str) -> str:
+    """Return which character of a name is not ASCII, since it may look like another; or ''."""
+    other = next((char for char in name if not char.isascii()), "")
+    return f" ({other!r} is {unicodedata.name(other, 'no letter').lower()})" if other else ""
+
+
 def nearest(name: str, choices: Choices) -> str:
     """Return `did you mean 'x'?` for a near miss, else the valid choices.
 
     Error messages about names end in it. A long list begins with the most similar choices.
     """
     if similar := closest(name, choices):
-        return f"did you mean {similar!r}?"
+        return f"did you mean {similar!r}?{foreign(name)}"
     match = difflib.SequenceMatcher(None, "", _letters(name))
 
     def distance(choice: str) -> float:

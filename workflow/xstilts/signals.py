@@ -26,6 +26,7 @@ def end_immediately() -> None:
 @contextmanager
 def as_exceptions() -> Iterator[None]:
     """Let the first signal raise KeyboardInterrupt or Stopped, and restore the handlers."""
+    received.clear()
     before = {number: signal.getsignal(number) for number in HANDLED}
     try:
         for number, handler in before.items():

@@ -5,11 +5,13 @@ is cheap; each command imports what it needs when it runs: `xstilts why` must no
 """
 
 import logging
+import os
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite, nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xstilts.config.yaml import parse_yaml
@@ -76,6 +78,11 @@ def whole(least: int = 1) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def file(text: str) -> Path:
+    """Return a path; `~` is the home folder, also after `=`, where shells do not expand it."""
+    return Path(os.path.expanduser(text))
 
 
 def changes(options: Namespace) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """The commands that carry results to others, or take results of others."""
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from xstilts.commands import Command, log, open_grid
+from xstilts.commands import Command, file, log, open_grid
 from xstilts.commands.workflow import go_online
 from xstilts.text import say
 
@@ -13,7 +12,7 @@ def add_compare(parser: ArgumentParser) -> None:
     about = "name of a study, its file, a run's snapshot, or a copy of results/studies/NAME"
     for name in ("a", "b"):
         parser.add_argument(name, metavar=name.upper(), help=about)
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the table")
+    parser.add_argument("--csv", type=file, metavar="FILE", help="also write the table")
 
 
 def compare(options: Namespace) -> None:
@@ -38,7 +37,7 @@ def add_import(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--system", required=True, metavar="NAME", help="name of the row in the tables")
     layout = "TARGET/test-LANGUAGE.EXTENSION, as `export-xtreme` writes them"
-    add("--predictions", type=Path, required=True, metavar="FOLDER", help=layout)
+    add("--predictions", type=file, required=True, metavar="FOLDER", help=layout)
 
 
 def import_scores(options: Namespace) -> None:
@@ -54,7 +53,7 @@ def import_scores(options: Namespace) -> None:
 def add_card(parser: ArgumentParser) -> None:
     """Add the cell."""
     _add_cell(parser)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the card to this file")
+    parser.add_argument("--out", type=file, metavar="FILE", help="write the card to this file")
 
 
 def _add_cell(parser: ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xstilts.commands import Command, changes, choice, log, number, open_grid
+from xstilts.commands import Command, changes, choice, file, log, number, open_grid
 from xstilts.errors import InputError
 from xstilts.text import say
 
@@ -68,7 +68,7 @@ def add_plan(parser: ArgumentParser) -> None:
         help="choose most cells, most recipe-target pairs with all seeds, or the narrowest "
         "intervals (default: cells)",
     )
-    add("--write", type=Path, metavar="FILE", help="write a study of the chosen cells")
+    add("--write", type=file, metavar="FILE", help="write a study of the chosen cells")
     add(
         "--seconds",
         type=number(0),
@@ -85,7 +85,7 @@ def add_plan(parser: ArgumentParser) -> None:
         help="GPU of estimates without a measured job, or the JSON file of benchmarks/gpu.py "
         "(default: a100)",
     )
-    add("--hardware-table", type=Path, metavar="FILE", help="replaces costs/hardware.yaml")
+    add("--hardware-table", type=file, metavar="FILE", help="replaces costs/hardware.yaml")
     add("--check", action="store_true", help="compare estimates with measured costs")
 
 
@@ -243,7 +243,7 @@ def add_export(parser: ArgumentParser) -> None:
     add("--model", help="needed if the study has several")
     add("--recipe", required=True, help="as `xstilts list recipes` prints it")
     add("--seed", type=seed_number, required=True, help="such as 1 or s1")
-    add("--out", type=Path, required=True, metavar="FOLDER", help="where to write the files")
+    add("--out", type=file, required=True, metavar="FOLDER", help="where to write the files")
 
 
 def seed_number(text: str) -> int:
@@ -272,10 +272,10 @@ def add_score_files(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--task", required=True, help="XTREME's name, such as udpos")
     add("--language", required=True, help="such as de")
-    add("--predictions", type=Path, required=True, metavar="FILE", help="predictions to score")
+    add("--predictions", type=file, required=True, metavar="FILE", help="predictions to score")
     add(
         "--gold",
-        type=Path,
+        type=file,
         required=True,
         metavar="FILE",
         help="correct answers in the same format, or in SQuAD's",

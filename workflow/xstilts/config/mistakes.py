@@ -103,9 +103,11 @@ def _message(mistakes: Sequence[Mapping]) -> str:
         return _not_a_choice(context["tag"], context["expected_tags"])
     if kind == "literal_error" and len(mistakes) == 1:
         return _not_a_choice(first["input"], context["expected"])
+    key = first["loc"][-1] if first["loc"] else ""
     expected = " or ".join(dict.fromkeys(map(_expected, mistakes)))
     if expected == "a list" and isinstance(first["input"], str | int):
-        expected += f", such as [{first['input']}]"
+        is_no_seed = key == "seeds" and isinstance(first["input"], str)
+        expected += ", such as " + (_EXAMPLES[key] if is_no_seed else f"[{first['input']}]")
     return f"{quoted(first['input'])} is not allowed; expected {expected}"
 
 

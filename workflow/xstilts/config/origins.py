@@ -45,13 +45,18 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @classmethod
+    def place_of(cls, key: str) -> str:
+        """Return where a key belongs that this block does not have; empty if that is unknown."""
+        return ""
+
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, given: Any) -> Any:
         if isinstance(given, Mapping):
             for key in given:
                 if key not in cls.model_fields:
-                    hint = nearest(str(key), cls.model_fields)
+                    hint = cls.place_of(str(key)) or nearest(str(key), cls.model_fields)
                     raise KeyMistake(f"unknown key {key!r}: {hint}", key)
                 _check_text(given[key], key)
                 _check_numbers(given[key], cls.model_fields[key].annotation, key)

@@ -67,7 +67,7 @@ class Project(Strict):
 
         Raise InputError naming a variable that is not set.
         """
-        folder = os.path.expandvars(self.study.data)
+        folder = os.path.expandvars(os.path.expanduser(self.study.data))
         if "$" in folder:
             raise InputError(f"study {self.study.study!r}, data: {folder} is not set")
         return Path(folder)
@@ -211,7 +211,8 @@ def _read(
                     f"{shown(path)}: {quoted(name)} is not allowed; expected {expected}"
                 )
             if name in entries:
-                raise InputError(f"{path}: {name!r} is already defined in {entries[name][0]}")
+                other = shown(entries[name][0])
+                raise InputError(f"{shown(path)}: {name!r} is already defined in {other}")
             entries[name] = path, validate(model, values, f"{shown(path)}, {name}")
     return entries
 

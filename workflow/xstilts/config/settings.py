@@ -14,7 +14,17 @@ _PRECISIONS = (
 )
 
 
-class Encode(Strict):
+class Grouped(Strict):
+    """A block whose unknown keys may be settings of another group."""
+
+    @classmethod
+    def place_of(cls, key: str) -> str:
+        """Return the group that has a setting; empty if none has."""
+        group = next((name for name, model in SETTINGS.items() if key in model.model_fields), None)
+        return f"it is a setting of {group}, `{group}: {{{key}: …}}`" if group else ""
+
+
+class Encode(Grouped):
     """Conversion of text to token ids, the same in training and prediction."""
 
     max_length: int = Field(
@@ -57,7 +67,7 @@ class Lora(Strict):
         return tuple(sorted(set(given)))  # the order of the names changes nothing
 
 
-class Train(Strict):
+class Train(Grouped):
     """Training of a step; part of the identity of its checkpoint."""
 
     learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate of AdamW.")
@@ -141,7 +151,7 @@ class Train(Strict):
         return self
 
 
-class Predict(Strict):
+class Predict(Grouped):
     """Prediction with a checkpoint; part of the identity of the predictions."""
 
     precision: Precision = Field(
@@ -188,7 +198,7 @@ def layer(model: type[Strict]) -> AfterValidator:
     return AfterValidator(check)
 
 
-class Overrides(Strict):
+class Overrides(Grouped):
     """Settings that a task, a model or a study states; `Project.settings` resolves them."""
 
     encode: Annotated[dict[str, Any], layer(Encode)] = Field(

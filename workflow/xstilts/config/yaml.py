@@ -170,6 +170,8 @@ def read_text(path: Path) -> str:
 
 def _hint(path: Path) -> str:
     """Advice for a missing file: a similar name, or where to run the command."""
+    if path.is_symlink():
+        return f": it is a link to {path.readlink()}, which does not exist"
     folder = path.parent
     if not folder.is_dir():
         return f": there is no folder {folder}; run this in the folder of your clone"
