@@ -243,11 +243,10 @@ def test_unwritable_results_are_named(small_folder, rejection, blocked):
 
 def test_home_folder_is_expanded(small_folder, monkeypatch):
     monkeypatch.setenv("HOME", str(small_folder))
-    assert (
-        main(["status", "--study=~/config/config.yaml", "--log=~/log", "--config", "data=~"]) == 0
-    )
+    assert main(["status", "--study=~/config/config.yaml", "--log=~/log"]) == 0
     assert Path("log").exists()
-    assert state.open_study(STUDY, {"data": "~"})[0].project.data_folder() == small_folder
+    grid, _ = state.open_study(STUDY, {"data": "~/data"})
+    assert grid.project.data_folder() == small_folder / "data"
 
 
 def test_unwritable_log_is_named(small_folder, rejection):
