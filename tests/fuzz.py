@@ -27,6 +27,7 @@ from tests.hub.repositories import parquet as parquet_bytes
 from tests.sources.samples import READS
 from xstilts import store
 from xstilts.cli import main as command
+from xstilts.config.claims import parse as parse_claim
 from xstilts.config.project import (
     Project,
     assemble,
@@ -38,10 +39,14 @@ from xstilts.config.project import (
 )
 from xstilts.config.schema import Lock, Model, Task
 from xstilts.config.spelling import respelled_recipe
+from xstilts.config.subsets import read_ids
+from xstilts.costs.estimates import HARDWARE, load_table
+from xstilts.costs.measured import Benchmark
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
 from xstilts.identity import canonical
 from xstilts.recipe import parse
+from xstilts.results.samples import read_examples
 from xstilts.results.score_file import ScoreFile
 from xstilts.sources.files import read
 from xstilts.sources.hub import READERS
@@ -49,6 +54,7 @@ from xstilts.store import locks
 from xstilts.store.about import About
 from xstilts.store.manifest import CheckpointManifest, DatasetManifest, Manifest
 from xstilts.store.progress import Progress
+from xstilts.xtreme import score_files
 
 ODD: list[Any] = [
     *(None, True, False, 0, 1, -1, 2**31, 2**63, 10**400, 1.5, 1e308, float("inf"), float("nan")),
@@ -278,6 +284,44 @@ def hub_files(rng: random.Random) -> None:
     _stored([row for _, row in READERS[kind](path)])
 
 
+CLAIM = "gain of multitask on pos > gain of each other by 0.5 ~ + - none nli text 3 -1 mean".split()
+TEXTS = {
+    read_ids: b"a1\nb2\ten\nc3\tde\n",
+    Benchmark.read: b"s\th:m:s\tmax_rss\tio_in\n3.5\t0:00:03\t10.0\t0.0\n",
+    read_examples: b"PAR1",
+    load_table: HARDWARE.read_bytes(),
+}
+SUBMISSIONS = {  # task -> a gold file
+    "xnli": b"entailment\nneutral\n",
+    "panx": b"a\tB-PER\nb\tO\n\nc\tO\n",
+    "udpos": b"a\tNOUN\n\nb\tVERB\n",
+    "xquad": json.dumps({"1": "x", "2": "y"}).encode(),
+    "bucc2018": b"de-1\ten-1\nde-2\ten-2\n",
+    "tatoeba": b"0\n1\n",
+}
+
+
+def claims(rng: random.Random) -> None:
+    """Read the text of a claim."""
+    parse_claim(rng.choice(["", " "]).join(rng.choices(CLAIM + TOKENS[:14], k=rng.randint(0, 9))))
+
+
+def other_texts(rng: random.Random) -> None:
+    """Read a damaged list of ids, benchmark, table of hardware, or file of examples."""
+    reader, content = rng.choice(list(TEXTS.items()))
+    Path("text").write_bytes(cut(content, rng))
+    reader(Path("text"))
+
+
+def submissions(rng: random.Random) -> None:
+    """Score a damaged file of predictions."""
+    task, content = rng.choice(list(SUBMISSIONS.items()))
+    paths = [Path("gold"), Path("predictions")]
+    for path in paths:
+        path.write_bytes(_damaged(content, rng) if rng.random() < 0.7 else content)
+    score_files(task, "de", paths[1], paths[0])
+
+
 def own_files(rng: random.Random) -> None:
     """Read a damaged file of the results folder."""
     path = Path("own.json")
@@ -391,6 +435,9 @@ ATTEMPTS: dict[str, tuple[Attempt, float]] = {  # with the share of each
     "hub files": (hub_files, 0.09),
     "own files": (own_files, 0.06),
     "snapshots": (snapshots, 0.04),
+    "claims": (claims, 0.05),
+    "other texts": (other_texts, 0.05),
+    "submissions": (submissions, 0.05),
     "arguments": (arguments, 0.01),
 }
 
