@@ -14,6 +14,7 @@ from xstilts.costs import bill
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.costs.measured import Cost, Evidence
 from xstilts.costs.peak import peaks
+from xstilts.errors import InputError
 from xstilts.grid import retention, state
 from xstilts.grid.artefacts import Checkpoint
 from xstilts.grid.dag import Requests
@@ -123,6 +124,12 @@ def test_trained_again_is_released_no_more(released):
     shutil.rmtree("results/scores")
     finish(released)
     assert not any(map(state.is_released, released.artefacts().all()))
+
+
+def test_released_weights_are_refused_with_the_remedy(released):
+    (score, *_) = released.scores()
+    with pytest.raises(InputError, match=r"were deleted after prediction .*manifest.json`, with"):
+        store.CheckpointManifest.verify(Path(score.predictions.checkpoint.path))
 
 
 def test_why_names_released_weights(released):

@@ -79,6 +79,10 @@ def test_a_card_and_its_weights_are_pushed(grid, hub):
     hub.token = "another"
     with pytest.raises(InputError, match="run `hf auth login` with a token that may write"):
         push.run(grid, CELL, "someone/other")
+    store.CheckpointManifest.release(checkpoint)
+    assert "The weights are released" in card(grid, CELL)
+    with pytest.raises(InputError, match="its weights were deleted after prediction"):
+        push.run(grid, CELL, "someone/model")
 
 
 def test_a_card_needs_a_score(workspace):

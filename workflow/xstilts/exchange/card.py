@@ -12,7 +12,7 @@ from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.grid.artefacts import Cell, Checkpoint, Score
 from xstilts.grid.grid import Grid
-from xstilts.grid.state import is_done
+from xstilts.grid.state import is_done, is_released
 from xstilts.lab.languages import LANGUAGES as CONSTRUCTED
 from xstilts.languages.names import language as about
 from xstilts.report.view import labels
@@ -43,7 +43,7 @@ def card(grid: Grid, cell: Cell) -> str:
         raise InputError(
             f"{cell}: its score or its checkpoint is missing; `xstilts why '{cell}'` explains it"
         )
-    manifest = store.CheckpointManifest.read(Path(checkpoint.path))
+    manifest = store.CheckpointManifest.recorded(Path(checkpoint.path))
     results = collect([Path(score.path)], Context(grid.study.study, (cell,)))
     samples = Samples(results, lambda _: read_examples(Path(score.examples_path)))
     file = results.scores[cell]
@@ -161,6 +161,9 @@ def _use(checkpoint: Checkpoint, score: Score) -> Iterator[str]:
     name = name if checkpoint.parts and known else "AutoModel"
     yield "## Use"
     yield ""
+    if is_released(checkpoint):
+        yield "The weights are released: deleted after prediction. They can be trained again."
+        yield ""
     yield "```python"
     yield f"from transformers import AutoTokenizer, {name}"
     yield ""

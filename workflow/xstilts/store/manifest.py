@@ -5,6 +5,7 @@ incomplete; a file that differs from it is damaged.
 """
 
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,8 @@ from xstilts.store.files import sync, write_json
 from xstilts.store.paths import LOG, MANIFEST, RELEASED
 from xstilts.store.records import Record
 from xstilts.store.verified import check_once
+
+_KEPT = (RELEASED, LOG, "config.json")  # of a released checkpoint
 
 
 class Manifest(Record):
@@ -152,6 +155,12 @@ class CheckpointManifest(Manifest):
 
         Raise InputError naming a missing or damaged file and the remedy.
         """
+        if is_released(folder):
+            raise InputError(
+                f"{folder}: its weights were deleted after prediction (`keep`); `snakemake "
+                f"{shlex.quote(str(folder / MANIFEST))}`, with the study's --configfile, trains "
+                "them again"
+            )
         manifest = cls.read(folder)
         check_once(folder, manifest.files, lambda name: manifest.check(folder, name, again(folder)))
         return manifest
@@ -170,9 +179,9 @@ class CheckpointManifest(Manifest):
 
     @staticmethod
     def remove_weights(folder: Path) -> int:
-        """Delete the files of a released checkpoint except manifest and log; return the bytes."""
+        """Delete the weights and the tokenizer of a released checkpoint; return the bytes."""
         freed = 0
-        for path in [path for path in folder.iterdir() if path.name not in (RELEASED, LOG)]:
+        for path in [path for path in folder.iterdir() if path.name not in _KEPT]:
             freed += path.stat().st_size // path.stat().st_nlink
             path.unlink(missing_ok=True)
         return freed
