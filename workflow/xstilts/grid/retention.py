@@ -13,6 +13,7 @@ from xstilts import store
 from xstilts.config.project import load, this_site
 from xstilts.config.resources import Keep
 from xstilts.config.schema import ARM
+from xstilts.costs.units import size
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Checkpoint, Score
 from xstilts.grid.grid import Grid
@@ -106,6 +107,6 @@ def release(grid: Grid, score: Score | None = None) -> None:
             for node in releasable(grid, keep, other_studies(grid)):
                 if above is None or node.id in above:
                     freed = store.CheckpointManifest.release(Path(node.path))
-                    log.info(f"{node.id}: weights released, {freed / 1e6:,.0f} MB (keep: {keep})")
+                    log.info(f"{node.id}: weights released, {size(freed)} (keep: {keep})")
     except (InputError, OSError) as error:
         log.warning(f"keep: {keep}: weights stay for now: {error}")
