@@ -64,6 +64,8 @@ onstart:
         this_run.start_on_slurm()
     if PLANNING and workflow.local_exec and not DEPLOYMENT:
         fork_server.start()
+    if PLANNING and workflow.local_exec:
+        this_run.show_progress()
 
 
 onerror:

@@ -44,6 +44,7 @@ def create(folder, version):
         print(f"{folder} is incomplete or of another Python: making it again", flush=True)
         shutil.rmtree(str(folder))
     if not folder.exists():
+        print(f"Creating {folder}", flush=True)
         subprocess.check_call([sys.executable, "-m", "venv", str(folder)])
 
 

@@ -14,7 +14,7 @@ from xstilts import store
 from xstilts.grid import state
 from xstilts.report.view import StudyView
 from xstilts.status import run
-from xstilts.store import paths
+from xstilts.store import locks, paths
 
 BLOCK = """Error in rule train:
     message: SLURM-job '7' failed, SLURM status is: 'OUT_OF_MEMORY'.
@@ -128,3 +128,14 @@ def test_stopped_run_submits_no_more(on_slurm):
         while lines.readline().strip() != "finishing":
             assert process.poll() is None
     assert not os.path.lexists(submits)
+
+
+def test_progress_line_names_running_trainings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run.progress_line(20).strip() == "20 s: running"
+    id = "tiny.nli.s1.0123456789ab"
+    report = {"step": 7, "steps": 9000, "loss": 0.5, "examples_per_second": 1, "seconds_left": 90}
+    store.write_json(store.progress_file(id), report)
+    with locks.held([id]):
+        line = run.progress_line(200).strip()
+    assert line == "3.3 min: 1 job running; tiny.nli.s1 step 7 of 9,000, 90 s left"

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -11,14 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from xstilts import store
-from xstilts.costs.units import count
+from xstilts.costs.units import count, duration
 from xstilts.grid import retention, state
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
 from xstilts.report.view import StudyView
-from xstilts.store import paths
+from xstilts.store import locks, paths
+from xstilts.store.progress import Progress
 
 _TOUCH_SECONDS = 3600
+_PROGRESS_SECONDS = 8
 _SHOWN = 5  # failed jobs
 _FAILED = re.compile(
     r"^Error in (?:rule|group) ([^\s:,]+)[^\n]*\n(    .*?\n    output: [^\n]+\n(?:    [^\n]*\n)*)",
@@ -56,6 +59,33 @@ def _touch(used: Iterable[Path]) -> None:
         for path in used:
             with suppress(OSError):
                 os.utime(path)
+
+
+def show_progress() -> None:
+    """Print a line about the running jobs of this machine every few seconds, from a thread."""
+    threading.Thread(target=_show_progress, daemon=True).start()
+
+
+def _show_progress() -> None:
+    started = time.monotonic()
+    while True:
+        elapsed = time.monotonic() - started
+        time.sleep(max(_PROGRESS_SECONDS, elapsed / 200))  # a run of a day prints a few hundred
+        with suppress(OSError):
+            print(progress_line(time.monotonic() - started), file=sys.stderr, flush=True)
+
+
+def progress_line(elapsed: float) -> str:
+    """Return the time since the start and how far the running jobs are."""
+    jobs = [lock.stem for lock in sorted(store.SCRATCH.glob("*.lock")) if locks.is_live(lock.stem)]
+    reports = [
+        f"{id.rpartition('.')[0]} step {report.step:,} of {report.steps:,}, "
+        f"{duration(report.seconds_left)} left"
+        for id in jobs
+        if (report := Progress.read(id))
+    ]
+    running = f"{count(len(jobs), 'job')} running" if jobs else "running"
+    return "  " + "; ".join([f"{duration(elapsed)}: {running}", *reports[:_SHOWN]])
 
 
 def start_on_slurm() -> None:
