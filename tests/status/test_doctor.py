@@ -92,6 +92,15 @@ def test_unwritable_folder_fails(place, capsys):
     assert "✗ folder results: results: cannot write here" in output
 
 
+def test_unwritable_cache_of_snakemake_fails(place, capsys, monkeypatch):
+    Path("cache").write_text("a file in its place")
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    status, output = examine(capsys)
+    assert status == FAILED
+    assert "✗ folder cache/snakemake" in output
+    assert "set XDG_CACHE_HOME" in output
+
+
 def test_full_disk_fails(place, capsys, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: Usage(9, 9, 10))
     status, output = examine(capsys)

@@ -1,5 +1,6 @@
 """`xstilts doctor`: checks whether this machine can run the study; each failure has a remedy."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -41,11 +42,15 @@ class Check:
     remedy: str = ""
 
 
+_FREE = "change the folder's permissions, free disk space, or run in another folder"
+
+
 def examine(grid: Grid, notices: list[str], study: Path) -> Iterator[Check]:
     """Run all checks, the slow ones last."""
     yield _python()
     yield _libraries()
     yield from (_writable(folder) for folder in (paths.RESULTS, store.SCRATCH, Path(".snakemake")))
+    yield _writable(_cache_folder(), "set XDG_CACHE_HOME to a folder for Snakemake's cache")
     yield _disk(grid)
     yield from _downloads(grid, study)
     yield from _raw_files(grid)
@@ -112,12 +117,17 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _writable(folder: Path) -> Check:
+def _cache_folder() -> Path:
+    """Folder of Snakemake's cache, without which it ends in a traceback before it reads a study."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(home) / "snakemake"
+
+
+def _writable(folder: Path, remedy: str = _FREE) -> Check:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
         store.check_writable(existing)
     except InputError as error:
-        remedy = "change the folder's permissions, free disk space, or run in another folder"
         return Check(f"folder {folder}", str(error), remedy)
     return Check(f"folder {folder}", "writable")
 
