@@ -59,6 +59,7 @@ onstart:
     if PROBLEMS:  # before the first job, instead of in the log of one of them
         raise WorkflowError("\n".join(PROBLEMS))
     if PLANNING:
+        this_run.watch_signals()
         this_run.start(VIEW, SHARED, keep_snapshots=bool(RESOURCES.earlier))
     if PLANNING and not workflow.local_exec:
         this_run.start_on_slurm()

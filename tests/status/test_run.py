@@ -48,10 +48,26 @@ def test_a_stopped_job_is_not_called_killed():
     Path("log").write_text("".join([block[0], "    message: None\n", *block[3:]]))
     log = paths.log_file("train", step.id)
     log.parent.mkdir(parents=True)
-    log.write_text("2026-11-27 14:00:00 stopped by signal 15; the next run resumes\n")
+    log.write_text("2026-11-27 14:00:00 xstilts train: stopped; the next run resumes\n")
     assert "it was stopped by a signal; the next run resumes" in run.last_words(
         [Path("log")], make_grid(models=["xlmr"])
     )
+
+
+def test_jobs_that_ended_with_their_run_have_not_failed(monkeypatch):
+    monkeypatch.setattr(run, "_received", [])
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    run.watch_signals()
+    os.kill(os.getpid(), signal.SIGINT)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    grid = make_grid(models=["xlmr"])
+    step = grid.scores()[0].predictions.checkpoint
+    Path("log").write_text(BLOCK.format(id=step.id))
+    assert run.last_words([Path("log")], grid).startswith("Stopped. Finished results are")
+    store.write_text(store.failure_file(step.id), "the loss is nan\n")
+    assert "the loss is nan" in run.last_words([Path("log")], grid)
 
 
 def test_a_stopped_run_says_how_to_continue():

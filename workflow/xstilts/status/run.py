@@ -7,8 +7,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from xstilts import store
@@ -23,6 +24,7 @@ from xstilts.store.progress import Progress
 _TOUCH_SECONDS = 3600
 _PROGRESS_SECONDS = 8
 _SHOWN = 5  # failed jobs
+_received: list[int] = []  # signals that stop this run
 _FAILED = re.compile(
     r"^Error in (?:rule|group) ([^\s:,]+)[^\n]*\n(    .*?\n    output: [^\n]+\n(?:    [^\n]*\n)*)",
     re.M | re.S,
@@ -88,6 +90,19 @@ def progress_line(elapsed: float) -> str:
     return "  " + "; ".join([f"{duration(elapsed)}: {running}", *reports[:_SHOWN]])
 
 
+def watch_signals() -> None:
+    """Remember the signals that stop this run, and handle them as before."""
+
+    def remember(before: Callable, number: int, frame: object) -> None:
+        _received.append(number)
+        before(number, frame)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(number)
+        if callable(before):
+            signal.signal(number, partial(remember, before))
+
+
 def start_on_slurm() -> None:
     """Handle the signals that would leave jobs of SLURM behind.
 
@@ -132,6 +147,8 @@ def last_words(logs: Iterable[Path], grid: Grid) -> str:
     for log in logs:
         for rule, block in _FAILED.findall(log.read_text(encoding="utf-8", errors="replace")):
             failures[rule, _value(block, "output")] = block  # the last attempt of a job
+    if _received:  # jobs that the signal ended have not failed
+        failures = {key: block for key, block in failures.items() if _left_a_message(key[1])}
     if not failures:
         return f"Stopped. {_AGAIN}"
     lines = [f"{count(len(failures), 'job')} failed:"]
@@ -142,6 +159,10 @@ def last_words(logs: Iterable[Path], grid: Grid) -> str:
     if len(failures) > _SHOWN:
         lines.append(f"  and {len(failures) - _SHOWN} more; `xstilts status` lists them")
     return "\n".join([*lines, _AGAIN])
+
+
+def _left_a_message(output: str) -> bool:
+    return any(store.failure_file(_id(path)).exists() for path in output.split(", "))
 
 
 def _value(block: str, key: str) -> str:
@@ -172,7 +193,8 @@ def _cause(ids: list[str], block: str) -> str:
     if message and message != "None":
         return message
     with suppress(OSError):
-        if "stopped by signal" in Path(_value(block, "log")).read_text(encoding="utf-8")[-400:]:
+        end = Path(_value(block, "log")).read_text(encoding="utf-8")[-400:]
+        if re.search(r"\b(stopped|interrupted)\b", end):
             return "it was stopped by a signal; the next run resumes"
     return "it ended without a message: killed, perhaps for too little memory"
 

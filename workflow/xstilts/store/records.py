@@ -27,7 +27,7 @@ class Record(BaseModel):
             stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
             return _parsed(cls, path.absolute(), stamp)
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file; {remedy}") from None
+            raise InputError(f"{path}: no such file; run the workflow to make it") from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
         except ValidationError as error:
