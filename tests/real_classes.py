@@ -1,6 +1,7 @@
 """Every real class of model, tiny and with tokenizer files as published, in a results store."""
 
 import io
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,13 +57,25 @@ KINDS = {
     "minilm": Kind(
         {"model_type": "bert", **SIZES}, "BertForMaskedLM", "xlmr", "XLMRobertaTokenizer"
     ),
-    # any other encoder: the library has no class of it for choose and answer
+    # the library has no class of it for choose and answer; padded with the last token of a text
     "eurobert": Kind(
-        {"model_type": "eurobert", **SIZES, "pad_token_id": 1, "bos_token_id": 0}
-        | {"eos_token_id": 2, "mask_token_id": 4},
+        {"model_type": "eurobert", **SIZES, "bos_token_id": 0, "eos_token_id": 1}
+        | {"pad_token_id": 1, "mask_token_id": 2},
         "EuroBertForMaskedLM",
-        "xlmr",
-        "XLMRobertaTokenizer",
+        "llama",
+    ),
+    # mmBERT: its configuration names one token as first and last, and its tokenizer another
+    "modernbert": Kind(
+        {"model_type": "modernbert", **SIZES, "local_attention": 8, "classifier_pooling": "mean"}
+        | {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 1, "cls_token_id": 1}
+        | {"sep_token_id": 1},
+        "ModernBertForMaskedLM",
+        "gemma",
+    ),
+    "rembert": Kind(
+        {"model_type": "rembert", **SIZES, "input_embedding_size": 16, "output_embedding_size": 48},
+        "RemBertForMaskedLM",
+        "rembert",
     ),
 }
 # file name, and options for the special pieces of the published models
@@ -78,6 +91,24 @@ SENTENCEPIECE = {
         {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
         | {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
         | {"user_defined_symbols": ["[MASK]"]},
+    ),
+    "rembert": (
+        "sentencepiece.model",
+        {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3, "pad_piece": "<pad>"}
+        | {"bos_piece": "[CLS]", "eos_piece": "[SEP]", "user_defined_symbols": ["[MASK]"]},
+    ),
+}
+# special tokens in order; the first and the last of a text, and other roles
+BPE = {
+    "llama": (
+        ["<|begin_of_text|>", "<|end_of_text|>", "<|mask|>"],
+        {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>"}
+        | {"pad_token": "<|end_of_text|>", "mask_token": "<|mask|>"},
+    ),
+    "gemma": (
+        ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"],
+        {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
+        | {"mask_token": "<mask>", "cls_token": "<bos>", "sep_token": "<eos>"},
     ),
 }
 PASSAGES = {"source": "lab", "kind": "passages", "size": 8}
@@ -120,6 +151,9 @@ def tokenizer_files(folder: Path, form: str, texts: list[str]) -> None:
         pieces = dict.fromkeys([*pieces, *letters, *(f"##{letter}" for letter in letters)])
         (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
         return
+    if form in BPE:
+        bpe_files(folder, form, texts)
+        return
     import sentencepiece
 
     name, options = SENTENCEPIECE[form]
@@ -135,6 +169,32 @@ def tokenizer_files(folder: Path, form: str, texts: list[str]) -> None:
     (folder / name).write_bytes(trained.getvalue())
     if form == "t5":
         (folder / "tokenizer_config.json").write_text('{"extra_ids": 0}')
+
+
+def bpe_files(folder: Path, form: str, texts: list[str]) -> None:
+    """Write a tokenizer that marks a word by the space before it, so not at the start of a text."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+    specials, roles = BPE[form]
+    tokenizer = Tokenizer(models.BPE(unk_token=roles.get("unk_token")))
+    alphabet = []
+    if form == "gemma":
+        tokenizer.normalizer = normalizers.Replace(" ", "▁")
+        tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+    options = {"special_tokens": specials, "initial_alphabet": alphabet, "show_progress": False}
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=300, **options))
+    first, last = roles["bos_token"], roles["eos_token"]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A {last}",
+        pair=f"{first} $A {last} $B {last}",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (first, last)],
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", **roles}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
 
 
 def publish(root, texts: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Every family with every real class of model, tiny and with tokenizer files as published."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import transformers
 from tests.real_classes import KINDS, TASK, grid, predictions_of, trained
 from xstilts import store
 from xstilts.errors import InputError
-from xstilts.families import family
+from xstilts.families import family, pad, tag
 from xstilts.modelling import checkpoints, inference
 from xstilts.recipe import Recipe, parse
 from xstilts.stages import predict, train
@@ -154,6 +155,59 @@ def test_the_mask_of_t5_is_its_first_sentinel(published):
     xlmr.mask_token = None
     with pytest.raises(InputError, match="no mask token"):
         checkpoints.mask_id(xlmr)
+
+
+@pytest.mark.parametrize("model", list(KINDS))
+def test_a_text_keeps_its_special_tokens(published, model):
+    tokenizer = checkpoints.load_tokenizer(Path(published.root(model).path))
+    first = 0 if model == "mt5" else 1
+    mask = tokenizer("ab", return_special_tokens_mask=True)["special_tokens_mask"]
+    assert (mask[0], mask[-1], sum(mask)) == (first, 1, first + 1)
+
+
+@pytest.mark.parametrize("model", list(KINDS))
+def test_listed_words_have_the_tokens_of_a_text(published, model):
+    tokenizer = checkpoints.load_tokenizer(Path(published.root(model).path))
+    words = ["ab", "c", "ab", "dcab"]
+    row = {"words": words, "tags": ["X"] * len(words)}
+    settings = SimpleNamespace(max_length=64)
+    [feature] = tag.encode([row], tokenizer, settings, ["X"], train=True)
+    assert feature["input_ids"] == tokenizer(" ".join(words))["input_ids"]
+    # a word that begins a later part has the space before it, too
+    settings.max_length = max(feature["first"].values()) + 1
+    parts = tag.encode([row], tokenizer, settings, ["X"], train=True)
+    assert len(parts) > 1
+    text = [token for part in parts for token in part["input_ids"]]
+    special = set(tokenizer.all_special_ids)
+    assert [t for t in text if t not in special] == [
+        t for t in feature["input_ids"] if t not in special
+    ]
+
+
+@pytest.mark.parametrize(("model", "longest"), [("xlmr", 94), ("modernbert", 96), ("mt5", None)])
+def test_longest_text_is_that_of_the_positions(published, model, longest):
+    folder = Path(published.root(model).path)
+    tokenizer = checkpoints.load_tokenizer(folder)
+    checkpoints.check_length(folder, tokenizer, longest or 5000, "step")
+    if longest:
+        with pytest.raises(InputError, match=f"at most {longest} tokens"):
+            checkpoints.check_length(folder, tokenizer, longest + 1, "step")
+        tokenizer.model_max_length = 32
+        with pytest.raises(InputError, match="at most 32 tokens"):
+            checkpoints.check_length(folder, tokenizer, 33, "step")
+
+
+def test_padding_equal_to_the_last_token_is_ignored(published):
+    folder = Path(published.root("eurobert").path)
+    tokenizer = checkpoints.load_tokenizer(folder)
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id
+    features = [tokenizer(text) for text in ("ab", "ab cab dab")]
+    for name in ("classify", "tag", "answer"):
+        model = checkpoints.fresh_head(folder, name, ["a", "b"], False, 1).eval()
+        with torch.no_grad():
+            alone = model(**pad(features[:1], tokenizer.pad_token_id))[0]
+            padded = model(**pad(features, tokenizer.pad_token_id))[0]
+        torch.testing.assert_close(padded[:1, : alone.shape[1]], alone)
 
 
 @pytest.mark.parametrize("model_type", ["mbart", "whisper"])

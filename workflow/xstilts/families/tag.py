@@ -122,7 +122,8 @@ def _readable(rows, tokenizer):
     Such words are spaces and control characters, which many tokenizers drop; XTREME's utils_tag.py
     replaces them in the same way. Raise InputError if a tokenizer has no unknown token.
     """
-    sentences = [list(row["words"]) for row in rows]
+    space = " " if _space_belongs_to_word(tokenizer) else ""
+    sentences = [[*row["words"][:1], *(space + word for word in row["words"][1:])] for row in rows]
     options = {"is_split_into_words": True, "add_special_tokens": False}
     encoding = tokenizer(sentences, **options)
     complete = True
@@ -133,6 +134,16 @@ def _readable(rows, tokenizer):
                 raise InputError(f"the tokenizer has no token for {word!r}, and none for unknowns")
             words[dropped], complete = tokenizer.unk_token, False
     return sentences, encoding if complete else tokenizer(sentences, **options)
+
+
+def _space_belongs_to_word(tokenizer):
+    """Whether a tokenizer reads a listed word as the continuation of the previous word.
+
+    Byte-level BPE (ModernBERT, EuroBERT) and Gemma's (mmBERT) mark a word by the space before it.
+    Without that space, words of a list have tokens that pretraining never saw at their place.
+    """
+    listed = tokenizer(["a", "a"], is_split_into_words=True, add_special_tokens=False)
+    return listed["input_ids"] != tokenizer("a a", add_special_tokens=False)["input_ids"]
 
 
 def _chunks(words, word_of_token, room):

@@ -24,11 +24,12 @@ from transformers import (
     AutoTokenizer,
     PreTrainedConfig,
 )
+from transformers.tokenization_utils_base import LARGE_INTEGER
 
 from xstilts.errors import Diverged, InputError
 from xstilts.families import class_index, family
 from xstilts.modelling.heads import with_head
-from xstilts.modelling.steps import ceil_div
+from xstilts.modelling.steps import ceil_div, longest_sequence
 
 POOLER = "pooler."
 _SENTINEL = "<extra_id_0>"
@@ -63,12 +64,19 @@ def check_encoder(folder: Path, where: str) -> int:
     return model.num_parameters()
 
 
-def check_length(tokenizer, max_length: int, what: str) -> None:
-    """Raise InputError if sequences can be longer than the model's positions."""
-    if max_length > tokenizer.model_max_length:
+def check_length(folder: Path, tokenizer, max_length: int, what: str) -> None:
+    """Raise InputError if sequences can be longer than the model's positions.
+
+    Many published tokenizers state no length; then the configuration does, if it has positions.
+    """
+    limit = tokenizer.model_max_length
+    if limit >= LARGE_INTEGER:
+        shape = json.loads((folder / "config.json").read_text())
+        limit = longest_sequence(shape) if "max_position_embeddings" in shape else limit
+    if max_length > limit:
         raise InputError(
-            f"{what}: encode.max_length is {max_length}, but the model accepts at most "
-            f"{tokenizer.model_max_length} tokens"
+            f"{what}: encode.max_length is {max_length}, but the model accepts at most {limit} "
+            "tokens"
         )
 
 

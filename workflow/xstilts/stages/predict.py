@@ -46,7 +46,7 @@ def run(predictions: Predictions) -> None:
     labels = (store.CheckpointManifest.verify(head) if head else manifest).labels
     module = family(predictions.family)
     tokenizer = load_tokenizer(folder)
-    check_length(tokenizer, predictions.encode.max_length, predictions.id)
+    check_length(folder, tokenizer, predictions.encode.max_length, predictions.id)
     model = load_trained(folder, predictions.family, manifest.pretrained_pooler, head)
     check_finite(model.state_dict(), f"{predictions.id}: checkpoint {folder}")
     if torch.cuda.is_available():

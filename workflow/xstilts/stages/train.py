@@ -146,7 +146,7 @@ def run(
     inherited = store.CheckpointManifest.verify(parent)
     tokenizer = load_tokenizer(parent)
     for part in step.parts:
-        check_length(tokenizer, part.encode.max_length, step.id)
+        check_length(parent, tokenizer, part.encode.max_length, step.id)
     materials = read_materials(step, tokenizer)
     pooler = inherited.pretrained_pooler
     by_task = {material.part.task: material for material in materials.values()}
