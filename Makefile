@@ -49,7 +49,8 @@ test-all: .venv/made ## the slow tests, too: complete Snakemake runs, kills, the
 test-slurm: .venv/made ## run the workflow on a SLURM cluster that the tests start and stop
 	pytest --override-ini addopts=-q tests/slurm
 
-test-browser: .venv/made ## test the report in Chromium (Debian: apt-get install chromium)
+test-browser: .venv/made ## test the report in Chromium (Debian: apt-get install chromium npm)
+	npm install --silent --prefix tests/browser  # axe-core, the accessibility checker
 	pytest --override-ini addopts=-q tests/browser
 
 check-demo: .venv/made ## compare a finished demo, and the lab's other studies, with what is planted

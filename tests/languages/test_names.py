@@ -23,6 +23,19 @@ def test_lab_languages_equal_the_lab_s_own_table():
 
 
 def test_variants_and_unknown_codes():
-    assert language("zh_tw") == ("zh_tw", "Chinese", "Sinitic", "Chinese")
-    assert language("no") == ("no", "no", OTHER, OTHER)  # a string, though YAML 1.1 has a bool
+    assert language("zh_tw") == ("zh_tw", "Chinese", "Sinitic", "Chinese", 5)
+    assert language("no") == (
+        "no",
+        "no",
+        OTHER,
+        OTHER,
+        None,
+    )  # a string, though YAML 1.1 has a bool
     assert all(isinstance(code, str) for code in languages())
+
+
+def test_resource_levels_follow_the_classes():
+    levels = {code: language(code).resource for code in ("sw", "my", "de", "ta", "xa", "unknown")}
+    low, high, unknown = ("sw", "my"), ("de", "ta"), ("xa", "unknown")
+    expected = {"low": low, "high": high, "unknown": unknown}
+    assert levels == {code: level for level, codes in expected.items() for code in codes}

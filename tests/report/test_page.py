@@ -11,11 +11,13 @@ from tests.made_up import ATTACK, make_grid, write_results
 from xstilts import store
 from xstilts.grid import state
 from xstilts.report import disagreements
-from xstilts.report.page import render
+from xstilts.report.page import bibtex, render
 from xstilts.report.record import Record, compact
 from xstilts.report.view import StudyView
+from xstilts.results import tables
 from xstilts.results.colours import GAIN, LOSS, ZERO
-from xstilts.results.scores import Context, collect
+from xstilts.results.samples import judge
+from xstilts.results.scores import Context, Results, collect
 from xstilts.store import MANIFEST
 
 ANSWER = {
@@ -26,11 +28,6 @@ ANSWER = {
         {"label": "gain", "value": 2.1, "low": 0.4, "high": 3.8, "n": 2, "unit": "points"}
     ],
 }
-GAINS = (
-    "model,recipe,target,language,gain,low,high,p,p_adjusted,significant,effect,seeds,n,degenerate\n"
-    "m0,i0,t0,zero_shot,1.5,0.25,2.75,0.01,0.02,True,0.1,2,500,0\n"
-    "m0,i2,t1,he,-1.0,NA,NA,NA,NA,False,NA,1,500,0\n"
-)
 
 
 @pytest.fixture
@@ -42,12 +39,14 @@ def view(tmp_path, monkeypatch):
     return StudyView(grid)
 
 
+def results_of(view) -> Results:
+    paths = (Path(score.path) for score in view.grid.scores())
+    return judge(collect(paths, Context("made-up", tuple(view.grid.cells()))))
+
+
 def page(view, **files: str) -> str:
-    grid = view.grid
-    results = collect(
-        (Path(s.path) for s in grid.scores()), Context("made-up", tuple(grid.cells()))
-    )
-    return render(view, results, {n.replace("_", "."): t.encode() for n, t in files.items()})
+    contents = {name.replace("_", "."): text.encode() for name, text in files.items()}
+    return render(view, results_of(view), contents)
 
 
 def data(text: str) -> dict:
@@ -72,19 +71,74 @@ def test_equal_results_give_an_equal_page(view):
     assert page(view) == page(view)
 
 
-def test_answer_and_intervals_come_from_the_files(view):
-    text = page(view, answer_json=json.dumps(ANSWER), gains_csv=GAINS)
+def cells(text: str, section: str = "grid") -> dict[tuple[str, str], tuple[str, set[str]]]:
+    """Return (recipe, column) -> text and classes of the cells of a section's first table."""
+    table = re.search(rf'<section id="{section}".*?<table(.*?)</table>', text, re.S)[1]
+    heads = re.findall(r'data-key="([^"]*)"', table)[1:]
+    found = {}
+    for recipe, body in re.findall(r'<tr data-recipe="([^"]*)".*?</th>(.*?)</tr>', table, re.S):
+        entries = re.findall(r'<td class="([^"]*)"[^>]*>(.*?)</td>', body, re.S)
+        for head, (classes, content) in zip(heads, entries, strict=True):
+            shown = unescape(re.sub(r"<small>.*?</small>|<[^>]*>", "", content)).strip()
+            found.setdefault((recipe, head), (shown, set(classes.split())))
+    return found
+
+
+def test_the_answer_comes_from_its_file(view):
+    text = page(view, answer_json=json.dumps(ANSWER))
     assert "By 2.1 points, 0.4 to 3.8." in text
     assert "+0.4 to +3.8" in text
-    intervals = data(text)["intervals"]
-    expected = {"model": [0], "recipe": [1], "target": [0], "language": ["zero_shot"]}
-    assert intervals == expected | {
-        "gain": [1.5],
-        "low": [0.25],
-        "high": [2.75],
-        "significant": [1],
-        "p": [0.02],
-    }
+
+
+def test_the_grid_shows_gains_and_verdicts(view):
+    results, shown = results_of(view), cells(page(view))
+    gains = results.gains[results.gains["language"] == "zero_shot"]
+    assert len(gains) == 16
+    for gain in gains.itertuples():
+        text, classes = shown[gain.recipe, gain.target]
+        assert text == tables.signed(gain.gain, "+")
+        assert ("strong" in classes) == gain.significant
+        assert ("loss" in classes) == (gain.gain < 0)
+    assert {"score"} == shown["none", "t0"][1]
+
+
+def test_recipes_are_sorted_by_mean_gain(view):
+    means = {r: text for (r, head), (text, _) in cells(page(view)).items() if head == "mean"}
+    gains = [float(text.replace("−", "-")) for name, text in means.items() if name != "none"]
+    assert next(iter(means)) == "none"
+    assert gains == sorted(gains, reverse=True)
+
+
+def test_floors_are_the_last_rows(view):
+    text = page(view)
+    floor = re.search(r'<tbody class="floor">(.*?)</tbody>', text, re.S)[1]
+    assert 'data-model="floor"' in floor
+    assert "degenerate" not in floor
+
+
+def test_languages_are_means_over_targets(view):
+    results, shown = results_of(view), cells(page(view), "languages")
+    gains = results.gains[results.gains["language"] == "sw"]
+    for recipe, some in gains.groupby("recipe"):
+        assert shown[recipe, "sw"][0] == tables.signed(some["gain"].mean(), "+")
+    low = [float(shown["i0", code][0].replace("−", "-")) for code in ("sw",)]
+    assert float(shown["i0", "low"][0].replace("−", "-")) == low[0]
+    assert ("i0", "en") not in shown  # the source language
+
+
+def test_rounding_agrees_with_the_files(view):
+    values = [n / 20 for n in range(-60, 60)] + [1.24996, 1.25004, -0.04996, 7.8518, -6.6497]
+    for value in values:
+        assert tables.signed(value) == tables.signed(float(f"{value:.4f}"))
+
+
+def test_the_citation_names_study_and_state(view):
+    entry = data(page(view))["bibtex"]
+    assert entry.startswith("@misc{made-up,")
+    assert view.stamp.name in entry
+    assert bibtex("a", "50 % {of} it", "s").count("{") == bibtex("a", "50 % {of} it", "s").count(
+        "}"
+    )
 
 
 def test_page_and_figures_have_the_same_colours(view):
@@ -93,13 +147,13 @@ def test_page_and_figures_have_the_same_colours(view):
         assert f"--{name}: {colour.lower()};" in styles
 
 
-def test_scores_are_in_hundredths(view):
+def test_scores_have_the_decimals_of_the_files(view):
     values = data(page(view))["values"]["t1"]
     score = view.grid.scores()[values["cells"][0]]
     stored = json.loads(Path(score.path).read_text())["languages"]
     width = len(values["languages"])
     for language, value in zip(values["languages"], values["values"]["f1"][:width], strict=True):
-        assert value == round(stored[language]["metrics"]["f1"] * 100)
+        assert value == round(stored[language]["metrics"]["f1"] * 10**4)
 
 
 def test_no_text_can_end_a_script():
@@ -114,6 +168,7 @@ def test_only_the_scripts_of_the_page_may_run(view):
     policy = unescape(re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1])
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe-inline" not in policy.split("style-src")[0]
+    assert "unsafe-eval" not in policy
     markup = re.sub(r"<script.*?</script>", "", text, flags=re.S)
     assert not re.search(r'(src|href)="(?!#|data:)', markup)
 
@@ -158,9 +213,9 @@ def test_curves_are_thinned_from_the_first_step(view):
     nodes = record.nodes()
     curve = nodes["curve"][nodes["id"].index(step.id)]
     axis, losses = curve["loss"]
-    assert len(losses) <= 60
-    assert record.axes.values[axis][:2] == [1, 10]
-    assert losses[:2] == [2.0, 1.98]
+    assert len(losses) <= 40
+    assert record.axes.values[axis][:2] == [1, 14]
+    assert losses[:2] == [2.0, 1.97]
     assert curve["eval_t0"][1] == [50.0]
 
 

@@ -12,6 +12,8 @@ from xstilts.languages.codes import TATOEBA_CODES
 
 _TABLE = Path(__file__).with_name("languages.yaml")
 OTHER = "other"
+LEVELS = ("low", "high", "unknown")  # of resources
+LOW = 2  # the highest class of low-resource languages
 
 
 class Language(NamedTuple):
@@ -21,6 +23,14 @@ class Language(NamedTuple):
     name: str
     family: str
     script: str
+    resource_class: int | None = None  # 0 to 5, of Joshi et al. 2020
+
+    @property
+    def resource(self) -> str:
+        """Resource level: low for the classes 0 to 2, high for the others, or unknown."""
+        if self.resource_class is None:
+            return LEVELS[-1]
+        return LEVELS[0] if self.resource_class <= LOW else LEVELS[1]
 
     def spellings(self) -> list[str]:
         """Return the other names of the language: in English, and its code of three letters."""

@@ -1,16 +1,14 @@
 """`report.html`: one self-contained page on a study, from its results and the results folder.
 
-The template renders all that needs no choice: tree of steps, examples, provenance. The charts and
-the panel are drawn from JSON, which is in columns. Scripts and styles are inside of the page, and
-its policy forbids connections.
+The template renders all that needs no choice: tables of gains, tree of steps, cost, examples,
+provenance. Scripts refill the tables after a choice and draw the panel, from JSON in columns. They
+are inside of the page, and its policy forbids connections.
 """
 
 import base64
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,20 +20,29 @@ from markupsafe import Markup
 from xstilts.analyses.answer import Answer, row
 from xstilts.costs import units
 from xstilts.grid.artefacts import Score
-from xstilts.languages.names import language
+from xstilts.languages.names import by_code, language
 from xstilts.recipe import trainings
-from xstilts.report import charts, disagreements, steps
+from xstilts.report import disagreements, steps
+from xstilts.report.grid import MARKS, Tables, key
 from xstilts.report.record import Record, compact
-from xstilts.report.view import StudyView, same_data
-from xstilts.results.scores import AVERAGES, Context, Results, plain
+from xstilts.report.view import StudyView
+from xstilts.results.scores import (
+    AVERAGES,
+    BASELINE,
+    DECIMALS,
+    MEAN,
+    Context,
+    Results,
+    plain,
+    summarise,
+)
+from xstilts.results.tables import signed
 
 TEMPLATES = Path(__file__).parent / "templates"
-# each uses those before it; the heat map is drawn before the browser reads Vega
-SCRIPTS = ("data", "draw", "grid", "vega", "sections", "panel", "steps")
-_LARGEST_FIGURE = 1_000_000  # bytes
-LISTED = 2000  # steps in the list of identifiers
+SCRIPTS = ("data", "tables", "panel", "page")  # each uses those before it
+_LARGEST_FIGURES = 200_000  # bytes of all figures; the files are beside the page
 _SUMMED = ("wanted", "done", "measured", "seconds", "gpu_hours", "bytes")  # of the phases
-DRAWN_BY = ("xstilts", "altair", "vl-convert-python", "matplotlib", "pandas", "numpy", "scipy")
+DRAWN_BY = ("xstilts", "matplotlib", "pandas", "numpy", "scipy")
 
 
 def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str:
@@ -46,44 +53,128 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
     """
     content = files.get("answer.json")
     answer = content and Answer.model_validate_json(content)
-    record, context = Record(view.grid), results.context
+    record, context, tables = Record(view.grid), results.context, Tables(view.grid, results)
     nodes, datasets = record.nodes(), record.datasets()
     examples = disagreements.sample(view.grid, record.notices)
-    cells = _grid(view, results, record)
-    branches = steps.branches(
-        nodes, cells["cells"], [*context.models, *context.controls], context.label
-    )
+    cells = _cells(view, results, record)
+    models = [*context.models, *context.controls]
+    branches = steps.branches(nodes, cells["cells"], models, context.label)
+    question = answer.question if answer else plain(view.grid.study.title) or context.study
     data = {
-        **_names(view, results),
+        **_names(view, results, tables),
         **cells,
-        **_steps(view, context, record, nodes, branches, cells["cells"]),
-        "intervals": _intervals(files.get("gains.csv"), results),
+        **_steps(view, record, nodes, branches),
+        "gains": _gains(results),
+        "means": {average: _means(results, average) for average in AVERAGES},
+        "bibtex": bibtex(context.study, question, view.stamp.name),
     }
-    scripts = [_vega() if name == "vega" else _template(f"{name}.js") for name in SCRIPTS]
+    scripts = [_template(f"{name}.js") for name in SCRIPTS]
+    provenance = _provenance(record, nodes, datasets)
     return _html_template().render(
-        title=plain(view.grid.study.title) or context.study,
+        title=question,
         study=context.study,
+        about=_about(results, provenance["total"]),
         answer=answer,
+        findings=[*answer.finding.splitlines(), *answer.power.splitlines()] if answer else [],
         estimates=[row(estimate) for estimate in (answer.estimates if answer else [])],
         figures=_figures(answer, files),
         notes=context.notes,
         warnings=[*results.warnings, *_state_warnings(results, nodes, datasets)],
-        scored=len(results.scored),
-        wanted=len(context.cells),
+        tables=tables,
+        marks=MARKS,
+        **_choices(results, tables),
+        costs=_costs(view, context, nodes, cells["cells"]),
+        kinds=steps.KINDS,
         seeds=context.seeds,
         roots=[branch for branch in branches if not branch.parent],
         examples=examples,
         label=context.label,
         language=_language,
-        **_provenance(record, nodes, datasets),
+        **provenance,
         files=[(name, hashlib.sha256(content).hexdigest()) for name, content in files.items()],
         stamp=view.stamp.name,
         hashes=" ".join(f"'sha256-{_base64_sha256(script)}'" for script in scripts),
         scripts=[Markup(script) for script in scripts],
         style=Markup(_template("report.css")),
         data=Markup(compact(data)),
-        charts=Markup(compact(charts.charts())),
     )
+
+
+def bibtex(study: str, title: str, stamp: str) -> str:
+    """Return an entry that cites a study and the state of its results."""
+    escaped = title.replace("\\", "").replace("{", "").replace("}", "")
+    return (
+        f"@misc{{{study},\n  title = {{{{{escaped}}}}},\n"
+        f"  note = {{Study {study} of xstilts {version('xstilts')}, {stamp}}}\n}}\n"
+    )
+
+
+def _about(results: Results, total: Mapping[str, float]) -> list[str]:
+    """Return what the head of the page says of the study's size and state."""
+    context, scored, wanted = results.context, len(results.scored), len(results.context.cells)
+    runs = f"{scored:,} of {wanted:,} runs" if scored < wanted else units.count(wanted, "run")
+    models = context.models
+    names = [context.label(models[0]) if len(models) == 1 else units.count(len(models), "model")]
+    facts = [*names, runs, units.count(len(context.seeds), "seed")]
+    if total["measured"]:
+        hours = units.hours(total["gpu_hours"] or total["seconds"] / 3600)
+        facts.append(f"{'GPU' if total['gpu_hours'] else 'job'} time {hours}")
+    return facts
+
+
+def _choices(results: Results, tables: Tables) -> dict[str, list[tuple[str, str]]]:
+    """Return the options of the page's controls, the default first."""
+    context, languages = results.context, tables.languages
+    recipes = sorted(context.recipes, key=lambda recipe: recipe != BASELINE)
+    averages = sorted(AVERAGES, key=lambda average: average != tables.average)
+    names = {"zero_shot": "all except the source", "avg": "all"}
+    metrics = dict.fromkeys(results.frame["metric"])
+    groups = {
+        "families": ("every family", {x.family for x in languages}),
+        "script_names": ("every script", {x.script for x in languages}),
+    }
+    return {
+        "baselines": [(recipe, context.label(recipe)) for recipe in recipes],
+        "averages": [
+            *((average, names[average]) for average in averages),
+            *((x.code, x.name) for x in sorted(languages, key=lambda x: x.name)),
+        ],
+        "metrics": [("", "each target's own"), *((m, m.replace("_", " ")) for m in metrics)],
+        "language_targets": [
+            (t, "mean over targets" if t == MEAN else context.label(t)) for t in tables.targets
+        ],
+        "levels": [("", "every level"), *((level, level) for level in tables.levels)],
+        **{
+            k: [("", every), *((x, x) for x in sorted(some))] for k, (every, some) in groups.items()
+        },
+    }
+
+
+def _costs(
+    view: StudyView, context: Context, nodes: Mapping[str, list], cells: Mapping[str, list]
+) -> list[dict]:
+    """Return the bars and the texts of each model's cost per recipe."""
+    recipes = [view.grid.recipes[name] for name in context.recipes]
+    lengths = [sum(len(trainings(step)) for step in recipe.steps) for recipe in recipes]
+    blocks = []
+    for number, rows in steps.costs(nodes, cells, lengths).items():
+        totals = [sum(filter(None, parts)) for _, parts, _ in rows]
+        if not any(totals):
+            continue
+        shown = [
+            {
+                "label": context.label(context.recipes[recipe]),
+                "shares": [f"{100 * (part or 0) / max(totals):.1f}" for part in parts],
+                "texts": [
+                    *map(steps.duration, [total or None, *parts]),
+                    units.size(size) or "–",
+                ],
+            }
+            for (recipe, parts, size), total in zip(rows, totals, strict=True)
+        ]
+        model = [*context.models, *context.controls][number]
+        blocks.append({"label": context.label(model), "rows": shown})
+    return blocks
 
 
 def _html_template() -> Template:
@@ -94,26 +185,25 @@ def _html_template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = {"duration": units.duration, "size": units.size}
+    filters = {
+        "duration": units.duration,
+        "size": units.size,
+        "signed": lambda value: signed(value, "+"),
+    }
     environment.filters |= filters
     return environment.get_template("report.html")
 
 
 def _steps(
     view: StudyView,
-    context: Context,
     record: Record,
     nodes: Mapping[str, list],
     branches: Iterable[steps.Branch],
-    cells: Mapping[str, list],
 ) -> dict[str, Any]:
-    """Return the steps as columns, with their branches, costs, settings and curves."""
-    recipes = [view.grid.recipes[name] for name in context.recipes]
-    lengths = [sum(len(trainings(step)) for step in recipe.steps) for recipe in recipes]
+    """Return the steps as columns, with their branches, settings and curves."""
     return {
         "nodes": nodes,
         "branches": [[branch.name, branch.uses, branch.nodes] for branch in branches],
-        "costs": steps.costs(nodes, cells, lengths),
         "settings": record.settings.values,
         "environments": [steps.environment(values) for values in record.environments.values],
         "axes": record.axes.values,
@@ -130,8 +220,6 @@ def _provenance(record: Record, nodes: Mapping[str, list], datasets: list[dict])
         "failed": nodes["state"].count("failed"),
         "datasets": datasets,
         "environments": _environments(record, nodes, datasets),
-        "steps": list(zip(nodes["id"], nodes["state"], nodes["sha256"], strict=True)),
-        "listed": LISTED,
         "libraries": {name: version(name) for name in DRAWN_BY},
         "notices": list(dict.fromkeys(record.notices)),
     }
@@ -152,7 +240,7 @@ def _environments(
     ]
 
 
-def _names(view: StudyView, results: Results) -> dict[str, Any]:
+def _names(view: StudyView, results: Results, tables: Tables) -> dict[str, Any]:
     """Return the study's axes, with the labels that readers see."""
     context, project = results.context, view.grid.project
     shown = [*context.models, *context.controls, *context.recipes, *context.targets]
@@ -172,13 +260,16 @@ def _names(view: StudyView, results: Results) -> dict[str, Any]:
         "written": {name: str(recipe) for name, recipe in view.grid.recipes.items()},
         "sources": {t: project.tasks[t].source_language for t in context.targets},
         "metrics": {t: project.tasks[t].metrics for t in context.targets},
-        "languages": {code: language(code)[1:] for code in sorted(codes)},
-        "same": [list(pair) for pair in same_data(view.grid)],
-        "on_gpus": [name for name, model in project.models.items() if model.resources.gpu],
+        "languages": {
+            code: [x.name, x.family, x.script, x.resource]
+            for code, x in by_code(sorted(codes)).items()
+        },
+        "shared": sorted(tables.shared),
+        "average": tables.average,
     }
 
 
-def _grid(view: StudyView, results: Results, record: Record) -> dict[str, Any]:
+def _cells(view: StudyView, results: Results, record: Record) -> dict[str, Any]:
     """Return the cells as columns of numbers and, per target, their scores by language."""
     context = results.context
     axes = {"model": [*context.models, *context.controls], "recipe": context.recipes}
@@ -204,13 +295,13 @@ def _grid(view: StudyView, results: Results, record: Record) -> dict[str, Any]:
 
 
 def _values(frame: pd.DataFrame, numbers: Mapping[str, int], names: list[str]) -> dict[str, Any]:
-    """Return a target's scores in hundredths of a point, cells x languages; None if missing."""
+    """Return a target's scores in units of the last decimal of the CSV files; None if missing."""
     first = frame.drop_duplicates("language").set_index("language")["n"]
     values, cells = {}, list(frame["cell"].drop_duplicates())
     for metric, some in frame.groupby("metric", sort=False):
         wide = some.pivot(index="cell", columns="language", values="value")
         wide = wide.reindex(index=cells, columns=names)
-        values[metric] = [_hundredths(value) for value in wide.to_numpy().ravel()]
+        values[metric] = [_whole(value) for value in wide.to_numpy().ravel()]
     return {
         "languages": names,
         "n": [int(first[name]) for name in names],
@@ -219,43 +310,46 @@ def _values(frame: pd.DataFrame, numbers: Mapping[str, int], names: list[str]) -
     }
 
 
-def _hundredths(value: float) -> int | None:
-    return None if pd.isna(value) else round(value * 100)
+def _whole(value: float) -> int | None:
+    return None if pd.isna(value) else round(round(value, DECIMALS) * 10**DECIMALS)
 
 
 def _figures(answer: Answer | None, files: Mapping[str, bytes]) -> list[tuple[str, str]]:
-    """Return (stem, data URL) of the answer's figures; very large ones are left to their files."""
-    drawn = [(stem, files.get(f"{stem}.svg", b"")) for stem in (answer.figures if answer else [])]
-    return [
-        (stem, "data:image/svg+xml;base64," + base64.b64encode(content).decode())
-        for stem, content in drawn
-        if 0 < len(content) < _LARGEST_FIGURE
-    ]
+    """Return (stem, data URL) of the answer's figures while there is room.
+
+    The tables of the page show what the figures of `helps` show.
+    """
+    stems = answer.figures if answer and answer.analysis != "helps" else []
+    room, figures = _LARGEST_FIGURES, []
+    for stem in stems:
+        content = files.get(f"{stem}.svg", b"")
+        room -= len(content)
+        if content and room > 0:
+            encoded = base64.b64encode(content).decode()
+            figures.append((stem, f"data:image/svg+xml;base64,{encoded}"))
+    return figures
 
 
-def _intervals(content: bytes | None, results: Results) -> dict[str, list]:
-    """Return the gains' intervals as columns; models, recipes and targets are numbers."""
-    if content is None:
+def _gains(results: Results) -> dict[str, list]:
+    """Return the gains of gains.csv as columns."""
+    gains = results.gains
+    if not len(gains):
         return {"model": []}
-    numbers = {key: ["NA", ""] for key in ("gain", "low", "high", "p_adjusted")}
-    gains = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=numbers)
-    context = results.context
-    kept = gains[gains["model"].isin(context.models) & gains["low"].notna()]
-    numbered = {
-        key: kept[key].map({name: number for number, name in enumerate(names)}).tolist()
-        for key, names in (
-            ("model", context.models),
-            ("recipe", context.recipes),
-            ("target", [*context.targets, "mean"]),
-        )
-    }
-    return {
-        **numbered,
-        "language": kept["language"].tolist(),
-        **{key: kept[key].tolist() for key in ("gain", "low", "high")},
-        "significant": [int(value) for value in kept["significant"]],
-        "p": [None if pd.isna(value) else float(f"{value:.2g}") for value in kept["p_adjusted"]],
-    }
+    columns: dict[str, list] = {}
+    for name in ("model", "recipe", "target", "language"):
+        codes, names = pd.factorize(gains[name])
+        columns |= {name: codes.tolist(), f"{name}s": list(names)}
+    for name in ("gain", "low", "high"):
+        columns[name] = [None if pd.isna(x) else round(x, DECIMALS) for x in gains[name]]
+    columns["significant"] = [int(value) for value in gains["significant"]]
+    columns["p"] = [None if pd.isna(p) else float(f"{p:.2g}") for p in gains["p_adjusted"]]
+    return columns
+
+
+def _means(results: Results, average: str) -> dict[str, float]:
+    """Return the mean score over seeds of each run in an average, as in table.csv."""
+    means = summarise(results, average)["mean"].dropna()
+    return {key(*names): round(value, DECIMALS) for names, value in means.items()}
 
 
 def _state_warnings(results: Results, nodes: dict, datasets: Iterable[dict]) -> list[str]:
@@ -268,7 +362,8 @@ def _state_warnings(results: Results, nodes: dict, datasets: Iterable[dict]) -> 
     failed = nodes["state"].count("failed")
     if failed:
         lines.append(f"{_count(failed, 'step')} failed; the panels of the steps show the reason.")
-    degenerate = int(results.scored["degenerate"].sum())
+    runs = results.scored[~results.scored["model"].isin(results.context.controls)]
+    degenerate = int(runs["degenerate"].sum())
     if degenerate:
         lines.append(
             f"{_count(degenerate, 'degenerate run')} (†): not better than the most frequent label "
@@ -286,15 +381,6 @@ def _state_warnings(results: Results, nodes: dict, datasets: Iterable[dict]) -> 
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-@cache
-def _vega() -> str:
-    """Return Vega, Vega-Lite and vega-embed as one script; vl-convert includes them."""
-    import vl_convert
-
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return f"(() => {{{bundle}}})();"  # its many short names stay its own
 
 
 def _template(name: str) -> str:

@@ -21,7 +21,7 @@ from xstilts.grid.state import failure, is_done, is_released
 from xstilts.identity import canonical
 
 LOG_LINES, LOG_BUDGET = 8, 1_000_000  # characters of all logs together
-CURVE_POINTS = 60
+CURVE_POINTS = 40
 
 
 class Pool:

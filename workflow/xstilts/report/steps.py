@@ -14,6 +14,7 @@ from xstilts.recipe import TASK
 
 Columns = Mapping[str, list]
 _PRETRAINING = "pretrain-"
+KINDS = ("Own steps", "Shared steps", "Target", "Prediction")  # of a recipe's cost
 
 
 @dataclass

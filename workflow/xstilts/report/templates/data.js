@@ -2,17 +2,14 @@
 /* The data of the page and the arithmetic on it; the other scripts show them. All text becomes text nodes:
    no text of the data is ever parsed as HTML. */
 const D = JSON.parse(document.getElementById("data").textContent);
-const CHARTS = JSON.parse(document.getElementById("charts").textContent);
 const BASELINE = "none",
-  MEAN = D.targets.length;
-const MODELS = [...D.models, ...D.controls];
-const AVERAGES = { zero_shot: "zero-shot: all except the source", avg: "all languages" };
-
+  MEAN = "mean";
+const AVERAGES = ["zero_shot", "avg"];
 const byId = (id) => document.getElementById(id);
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 const mean = (values) => (values.length ? sum(values) / values.length : null);
 const present = (values) => values.filter((v) => v !== null && v !== undefined);
-const range = (n) => Array.from({ length: n }, (_, i) => i);
 
 /** Create an element. Functions as attributes become listeners; strings as children become text nodes. */
 function h(tag, attributes = {}, ...children) {
@@ -28,232 +25,115 @@ function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** A number that is exactly halfway rounds to even, as in the tables of the study. */
-const toEven = (value, digits) =>
-  digits === 1 && Number.isInteger(value * 4) && !Number.isInteger(value * 2) && Math.floor(Math.abs(value) * 10) % 2 === 0
-    ? value * (1 - 1e-9)
-    : value;
-const number = (value, digits = 1) =>
-  value === null
-    ? "n/a"
-    : toEven(value, digits)
-        .toFixed(digits)
-        .replace(/^-(0\.0*)$/, "$1")
-        .replace("-", "−");
-const signed = (value, digits = 1) =>
-  value === null || number(value, digits).startsWith("−") ? number(value, digits) : `+${number(value, digits)}`;
-const interval = (s) => (s.low === null ? "none" : `[${number(s.low)}, ${number(s.high)}]`);
+/** Round as the files do: first to the four decimals that they store; exact halves to even. */
+function number(value, digits = 1) {
+  let stored = Math.round(value * 1e4) / 1e4;
+  const isHalf = digits === 1 && Number.isInteger(stored * 4) && !Number.isInteger(stored * 2);
+  if (isHalf && Math.floor(Math.abs(stored) * 10) % 2 === 0) stored *= 1 - 1e-9;
+  return stored.toFixed(digits).replace(/^-(0\.0*)$/, "$1").replace("-", "−");
+}
+const signed = (value) => (number(value).startsWith("−") ? number(value) : `+${number(value)}`);
+const ends = (s) => (s.low === null ? "" : `[${number(s.low)}, ${number(s.high)}]`);
 /** A duration in words, by the same rule as costs/units.py. */
 function time(seconds) {
   if (seconds === null) return "not measured";
-  const [unit, length] = [["d", 86400], ["h", 3600], ["min", 60]].find((x) => seconds >= 2 * x[1]) ?? ["s", 1],
-    amount = seconds / length;
-  return `${rounded(amount, unit !== "s" && amount < 10 ? 1 : 0)} ${unit}`;
+  const units = [["d", 86400, 2], ["h", 3600, 1], ["min", 60, 2]];
+  const [unit, length] = units.find(([, length, least]) => seconds >= least * length) ?? ["s", 1];
+  const amount = seconds / length,
+    digits = unit !== "s" && amount < 10 ? 1 : 0;
+  const format = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return `${amount.toLocaleString("en", format)} ${unit}`;
 }
-/** A size in words, by the same rule as costs/units.py. */
-function size(bytes) {
-  if (!bytes) return "–";
-  const power = Math.min(4, Math.floor(Math.log10(bytes) / 3)),
-    amount = bytes / 1000 ** power;
-  return `${rounded(amount, amount >= 100 || !power ? 0 : 1)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
-}
-const rounded = (value, digits) =>
-  value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-
 const label = (name) => D.labels[name] ?? name;
-const targetName = (t) => (t === MEAN ? "Mean" : label(D.targets[t]));
-const baseModel = (name) => name.split("+")[0]; // of a model with an arm of settings
+const targetName = (t) => (t === MEAN ? "Mean" : label(t));
 const languageName = (code) => `${D.languages[code]?.[0] ?? code} (${code})`;
-/** Unique labels: a chart has one row per label. */
-function unique(names) {
-  const labels = names.map(label);
-  return labels.map((text, i) =>
-    labels.indexOf(text) === labels.lastIndexOf(text) ? text : `${text} (${names[i]})`,
-  );
-}
-const RECIPE_LABELS = unique(D.recipes);
+const key = (...names) => names.join(".");
 
 /* ------------------------------------------------------------------- runs and their scores */
-const cellAt = new Map(); // "model.recipe.target" -> number of the cell of each seed
-const positionOf = new Int32Array(D.cells.model.length).fill(-1); // in the values of its target
-D.cells.model.forEach((m, cell) => {
-  const key = `${m}.${D.cells.recipe[cell]}.${D.cells.target[cell]}`;
-  if (!cellAt.has(key)) cellAt.set(key, []);
-  cellAt.get(key)[D.cells.seed[cell]] = cell;
+const MODELS = [...D.models, ...D.controls];
+const cellAt = new Map(); // model.recipe.target -> number of the cell of each seed
+const rowOf = new Map(); // cell -> its row in the values of its target
+const axes = { model: MODELS, recipe: D.recipes, target: D.targets };
+D.cells.model.forEach((_, cell) => {
+  const name = key(...Object.entries(axes).map(([axis, names]) => names[D.cells[axis][cell]]));
+  if (!cellAt.has(name)) cellAt.set(name, []);
+  cellAt.get(name)[D.cells.seed[cell]] = cell;
 });
-for (const scores of Object.values(D.values))
-  scores.cells.forEach((cell, row) => (positionOf[cell] = row));
-const cellsOf = (m, r, t) => cellAt.get(`${m}.${r}.${t}`) ?? [];
-const recipesOf = (m) =>
-  range(D.recipes.length).filter((r) => D.targets.some((_, t) => cellAt.has(`${m}.${r}.${t}`)));
-const same = new Set(D.same.map(([task, target]) => `${task} ${target}`));
-const taskOf = (part) => part.match(/^[a-z0-9_]*/)[0]; // `mnli` of `mnli@de~10k`
-const taskNames = (recipe) => D.written[recipe].split(/[-+]/).map(taskOf);
-const isSameData = (r, t) =>
-  t !== MEAN && taskNames(D.recipes[r]).some((task) => same.has(`${task} ${D.targets[t]}`));
+for (const scores of Object.values(D.values)) scores.cells.forEach((cell, row) => rowOf.set(cell, row));
+const cellsOf = (m, r, t) => cellAt.get(key(m, r, t)) ?? [];
+const sharesData = new Set(D.shared.map((pair) => key(...pair)));
 
-/** A cell's score in points, of one language or averaged over languages; null if missing. */
-function scoreOf(cell, metric, over) {
-  const target = D.targets[D.cells.target[cell]],
-    scores = D.values[target],
-    row = positionOf[cell];
-  const values = row < 0 ? null : scores.values[metric || D.metrics[target][0]];
-  if (!values) return null;
-  const width = scores.languages.length,
-    own = values.slice(row * width, (row + 1) * width);
-  if (!(over in AVERAGES)) {
-    const value = own[scores.languages.indexOf(over)] ?? null;
-    return value === null ? null : value / 100;
-  }
-  const kept = present(
-    own.filter((_, i) => over === "avg" || scores.languages[i] !== D.sources[target]),
-  );
-  return kept.length ? mean(kept) / 100 : null;
+/** Languages of a target in an average, or a single language; empty if it has none. */
+function languagesOf(t, over) {
+  const names = D.values[t]?.languages ?? [];
+  if (!AVERAGES.includes(over)) return names.includes(over) ? [over] : [];
+  return names.filter((name) => over === "avg" || name !== D.sources[t]);
 }
 
-const seedCache = new Map();
+/** A run's score in points; null if missing. */
+function scoreOf(cell, t, metric, over) {
+  const { languages, values } = D.values[t],
+    own = values[metric || D.metrics[t][0]],
+    start = rowOf.get(cell) * languages.length;
+  if (!own || !rowOf.has(cell)) return null;
+  const scores = present(languagesOf(t, over).map((x) => own[start + languages.indexOf(x)]));
+  return scores.length ? mean(scores) / 1e4 : null;
+}
+
+/** Targets that have the metric and the languages. */
+const targetsWith = (metric, over) =>
+  D.targets.filter(
+    (t) => (!metric || D.metrics[t].includes(metric)) && (!D.values[t] || languagesOf(t, over).length),
+  );
+
 /** The scores of a recipe on a target, one per seed of the study; null if missing. */
 function seedScores(m, r, t, metric, over) {
-  const key = `${m} ${r} ${t} ${metric} ${over}`;
-  if (!seedCache.has(key)) {
-    const scores =
-      t === MEAN
-        ? meanOverTargets(
-            range(D.targets.length)
-              .filter((u) => canShow(u, metric, over))
-              .map((u) => seedScores(m, r, u, metric, over)),
-          )
-        : D.seeds.map((_, s) =>
-            cellsOf(m, r, t)[s] === undefined ? null : scoreOf(cellsOf(m, r, t)[s], metric, over),
-          );
-    seedCache.set(key, scores);
-  }
-  return seedCache.get(key);
-}
-const meanOverTargets = (rows) =>
-  D.seeds.map((_, s) =>
+  if (t !== MEAN)
+    return D.seeds.map((_, s) => {
+      const cell = cellsOf(m, r, t)[s];
+      return cell === undefined || !D.values[t] ? null : scoreOf(cell, t, metric, over);
+    });
+  const rows = targetsWith(metric, over).map((u) => seedScores(m, r, u, metric, over));
+  return D.seeds.map((_, s) =>
     rows.length && rows.every((row) => row[s] !== null) ? mean(rows.map((row) => row[s])) : null,
   );
-
-/** Whether a target has this metric and a language of the average, or may still get one. */
-function canShow(t, metric, over) {
-  const target = D.targets[t],
-    scores = D.values[target];
-  if (metric && !D.metrics[target].includes(metric)) return false;
-  if (!scores) return over in AVERAGES;
-  return (
-    over === "avg" ||
-    (over === "zero_shot"
-      ? scores.languages.some((x) => x !== D.sources[target])
-      : scores.languages.includes(over))
-  );
 }
 
-const given = new Map(); // number of the interval in gains.csv, against the baseline `none`
-D.intervals.model.forEach((m, i) =>
-  given.set(`${m}.${D.intervals.recipe[i]}.${D.intervals.target[i]}.${D.intervals.language[i]}`, i),
-);
+const given = new Map(); // model.recipe.target.language -> row of gains.csv
+D.gains.model.forEach((_, i) => {
+  const names = ["model", "recipe", "target", "language"].map((x) => D.gains[`${x}s`][D.gains[x][i]]);
+  given.set(key(...names), i);
+});
 
 /** Mean over seeds and its gain over a baseline. Verdict and CI are those of gains.csv; so gains over another
     baseline, or of another metric, have none. */
-function summary(
-  m,
-  r,
-  t,
-  { metric = "", over = "zero_shot", baseline = D.recipes.indexOf(BASELINE) } = {},
-) {
+function summary(m, r, t, { metric = "", over = D.average, baseline = BASELINE } = {}) {
   const own = seedScores(m, r, t, metric, over),
-    other = baseline < 0 ? own.map(() => null) : seedScores(m, baseline, t, metric, over);
-  const pairs = present(own.map((v, s) => (v === null || other[s] === null ? null : v - other[s])));
-  const scores = present(own),
-    isBase = r === baseline;
+    other = seedScores(m, baseline, t, metric, over),
+    targets = targetsWith(metric, over).filter((u) => t === MEAN || u === t),
+    cells = present(targets.flatMap((u) => cellsOf(m, r, u))),
+    pairs = present(own.map((v, s) => (v === null || other[s] === null ? null : v - other[s])));
   const result = {
-    seeds: scores.length,
-    mean: mean(scores),
-    gain: isBase ? null : mean(pairs),
-    pairs: pairs.length,
-    low: null,
-    high: null,
-    clear: false, // significant
-    isBase,
+    ...{ mean: mean(present(own)), gain: r === baseline ? null : mean(pairs) },
+    ...{ low: null, high: null, p: null, significant: false },
+    seeds: present(own).length,
+    wanted: Math.max(0, ...targets.map((u) => present(cellsOf(m, r, u)).length)),
+    degenerate: sum(cells.map((cell) => D.cells.degenerate[cell])),
   };
-  result.wanted = t === MEAN ? D.seeds.length : present(cellsOf(m, r, t)).length;
-  result.absent = result.wanted === 0; // not part of the study
-  result.degenerate =
-    t === MEAN ? 0 : sum(present(cellsOf(m, r, t)).map((cell) => D.cells.degenerate[cell]));
-  const i =
-    D.recipes[baseline] === BASELINE && !metric ? given.get(`${m}.${r}.${t}.${over}`) : undefined;
-  if (i !== undefined && !isBase) {
-    Object.assign(result, {
-      gain: D.intervals.gain[i],
-      low: D.intervals.low[i],
-      high: D.intervals.high[i],
-      p: D.intervals.p[i],
-      clear: Boolean(D.intervals.significant[i]),
-    });
-  }
+  if (!metric && D.means[over]?.[key(m, r, t)] !== undefined) result.mean = D.means[over][key(m, r, t)];
+  const i = metric || baseline !== BASELINE ? undefined : given.get(key(m, r, t, over));
+  if (i !== undefined)
+    for (const name of ["gain", "low", "high", "p", "significant"]) result[name] = D.gains[name][i];
   return result;
 }
 
-/** Number of examples behind a score, of all its languages or of one. */
-function examplesOf(t, over) {
-  if (t === MEAN) return sum(present(range(D.targets.length).map((u) => examplesOf(u, over))));
-  const scores = D.values[D.targets[t]];
-  if (!scores) return null;
-  return sum(
-    scores.n.filter(
-      (_, i) =>
-        over === "avg" ||
-        scores.languages[i] === over ||
-        (over === "zero_shot" && scores.languages[i] !== D.sources[D.targets[t]]),
-    ),
-  );
-}
-
-/* ------------------------------------------------------------------- steps and their costs */
-const N = D.nodes,
-  nodeCount = N.id.length;
-/** All steps before a step, and itself; a merge needs the steps that it combines. */
-const lineage = (node) =>
-  node === null ? [] : [...lineage(N.parent[node]), ...(N.merged?.[node] ?? []), node];
-const column = (name, node) => N[name]?.[node] ?? null;
-/** A cell's steps: those of its recipe, the target's training if any, and the prediction. */
-function stepsOf(cell) {
-  const nodes = lineage(D.cells.predictions[cell]),
-    trained = nodes.filter((n) => N.phase[n] === "train" && !N.chain[n].startsWith("pretrain-"));
-  const written = D.written[D.recipes[D.cells.recipe[cell]]],
-    count = written === BASELINE ? 0 : written.split(/[-|]/).length;
-  return {
-    recipe: trained.slice(0, count),
-    target: trained.slice(count),
-    predict: [D.cells.predictions[cell]],
-    root: nodes.filter((n) => !trained.includes(n) && N.phase[n] !== "predict"),
-  };
-}
-const seconds = (nodes) => {
-  const known = present(nodes.map((n) => column("seconds", n)));
-  return known.length ? sum(known) : null;
-};
-/** Total GPU seconds of nodes; job seconds where no GPU is requested. */
-const spent = (nodes) => {
-  const known = nodes.filter((n) => column("seconds", n) !== null);
-  return known.length ? sum(known.map((n) => N.seconds[n] * Math.max(1, N.gpus[n]))) : null;
-};
-const usesGpus = (m) => D.on_gpus.includes(baseModel(MODELS[m]));
-const usage = (m, value) =>
-  value !== null && usesGpus(m) ? time(value).replace(" ", " GPU ") : time(value);
-/** Cost of a recipe on a target, the mean over seeds, shared steps included. */
-function cost(m, r, t) {
-  if (t === MEAN) {
-    const all = present(range(D.targets.length).map((u) => cost(m, r, u)));
-    return all.length ? sum(all) : null;
-  }
-  return mean(
-    present(
-      present(cellsOf(m, r, t)).map((cell) => {
-        const steps = stepsOf(cell);
-        return spent([...steps.recipe, ...steps.target, ...steps.predict]);
-      }),
-    ),
-  );
+/** Gain in one language; over all targets that have it, without a verdict, if the target is the mean. */
+function languageGain(m, r, t, code) {
+  const rows = (t === MEAN ? D.targets : [t])
+    .filter((u) => languagesOf(u, t === MEAN ? D.average : "avg").includes(code))
+    .map((u) => given.get(key(m, r, u, code)));
+  if (!rows.length || rows.includes(undefined)) return { gain: null };
+  if (t === MEAN) return { gain: mean(rows.map((i) => D.gains.gain[i])), low: null, high: null };
+  const names = ["gain", "low", "high", "significant"];
+  return Object.fromEntries(names.map((name) => [name, D.gains[name][rows[0]]]));
 }

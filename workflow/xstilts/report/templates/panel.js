@@ -1,11 +1,13 @@
 "use strict";
 /* The panel of details of a run or a step. */
 const panel = byId("detail");
+const N = D.nodes;
+const column = (name, node) => N[name]?.[node] ?? null;
 
 function openPanel(title, subtitle, ...content) {
   const close = { type: "button", click: () => panel.close(), "aria-label": "Close" };
   const heading = h("div", {}, h("h2", { id: "detail-title", dir: "auto" }, title));
-  heading.append(h("div", { class: "subtitle", dir: "auto" }, h("small", {}, subtitle)));
+  heading.append(h("p", { class: "hint", dir: "auto" }, subtitle));
   panel.replaceChildren(
     h("header", {}, heading, h("button", close, "Close")),
     ...content.flat(Infinity).filter((part) => part !== null),
@@ -14,6 +16,44 @@ function openPanel(title, subtitle, ...content) {
   panel.scrollTop = 0;
 }
 panel.addEventListener("click", (event) => event.target === panel && panel.close()); // the backdrop
+panel.addEventListener("close", () => closePanel());
+
+function showPanel({ run, step }) {
+  if (step && D.branches[step]) return openStep(Number(step));
+  if (readKey(run)) return openRun(...readKey(run));
+  if (panel.open) panel.close();
+}
+
+/** A table in a region that scrolls; a head may be a number's, `>Score`. */
+function table(caption, head, rows) {
+  const kind = (i) => ({ class: head[i].startsWith(">") ? "number" : null });
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, head.map((text, i) => h("th", { scope: "col", ...kind(i) }, text.replace(">", ""))))),
+      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, i) => h("td", kind(i), cell))))),
+    ),
+  );
+}
+
+/* -------------------------------------------------------------------- steps and their costs */
+const branchOf = new Map(); // step -> number of its branch; the template draws the tree
+D.branches.forEach(([, , nodes], branch) => nodes.forEach((node) => branchOf.set(node, branch)));
+/** All steps before a step, and itself; a merge needs the steps that it combines. */
+const lineage = (node) =>
+  node === null ? [] : [...lineage(N.parent[node]), ...(N.merged?.[node] ?? []), node];
+/** The steps of a run that its recipe and target need: not the pretraining. */
+const stepsOf = (cell) =>
+  lineage(D.cells.predictions[cell]).filter(
+    (n) => N.phase[n] !== "initialise" && !N.chain[n].startsWith("pretrain-"),
+  );
+const seconds = (nodes) => {
+  const known = present(nodes.map((n) => column("seconds", n)));
+  return known.length ? sum(known) : null;
+};
 
 /** The settings of a step: those of training or prediction, and of each of its parts with its data. */
 function settingsOf(node) {
@@ -21,156 +61,208 @@ function settingsOf(node) {
   const code = (value) => h("code", {}, value);
   const pretty = (value) =>
     value === null ? "none" : typeof value === "object" ? JSON.stringify(value) : String(value);
-  const lines = (values) => Object.entries(values).map(([key, value]) => [key, code(pretty(value))]);
+  const lines = (values) => Object.entries(values).map(([name, value]) => [name, code(pretty(value))]);
   const files = (ids) => ids.map((id) => ["data set", code(id)]);
-  const fold = (title, rows, open) =>
-    h("details", { open }, h("summary", {}, title), table(["setting", "value"], rows));
+  const fold = (title, rows) =>
+    h("details", {}, h("summary", {}, title), table(title, ["Setting", "Value"], rows));
   return [
-    Object.entries(groups).map(([group, values]) => fold(group, lines(values), true)),
-    parts.map((part) => {
-      const rows = [...lines(part.encode), ...lines(part.train), ...files(part.data)];
-      return fold(`data of ${part.task}`, rows, false);
-    }),
-    data.length ? fold("texts", files(data), false) : null,
+    Object.entries(groups).map(([group, values]) => fold(`Settings: ${group}`, lines(values))),
+    parts.map((part) =>
+      fold(`Settings of the part ${part.task}`, [...lines({ ...part.train, ...part.encode }), ...files(part.data)]),
+    ),
+    data.length ? fold("Data", files(data)) : null,
   ];
 }
 
 /** A word for a shell; the ids of merges have a `|`. */
 const quoted = (word) => (/[^\w.@%+=:,/~-]/.test(word) ? `'${word}'` : word);
 const command = (stage, id) => `python -m xstilts ${stage} --study ${D.snapshot} ${quoted(id)}`;
-function copied(text) {
-  const click = (event) =>
-    navigator.clipboard?.writeText(text).then(() => (event.target.textContent = "Copied"));
-  const button = h("button", { type: "button", click }, "Copy");
-  return h("div", {}, h("pre", { tabindex: "0" }, text), button);
+function commands(lines) {
+  const text = lines.join("\n"),
+    button = h("button", { type: "button", click: () => copyText(text, button) }, "Copy");
+  return [
+    h("h3", {}, "Run again"),
+    h("p", { class: "hint" }, "Run in the project's folder. Existing outputs are kept: delete an output to create it again."),
+    h("pre", { tabindex: "0" }, text),
+    button,
+  ];
 }
 
 /** The logs of the failed steps; if none failed, of `others`. */
 function logsOf(nodes, others) {
   const failed = nodes.filter((n) => N.state[n] === "failed");
-  return (failed.length ? failed : others).map((node) => {
-    const failure = column("failure", node),
-      log = column("log", node);
-    return [
-      failure ? h("p", { class: "wrong" }, `Failed: ${failure}`) : null,
-      h("p", {}, h("code", {}, `results/logs/${N.phase[node]}/${N.id[node]}.log`)),
-      log ? h("pre", { tabindex: "0" }, log) : null,
-    ];
-  });
+  const shown = (failed.length ? failed : others).map((node) => [
+    column("failure", node) ? h("p", { class: "wrong" }, `Failed: ${N.failure[node]}`) : null,
+    h("p", {}, h("code", {}, `results/logs/${N.phase[node]}/${N.id[node]}.log`)),
+    column("log", node) ? h("pre", { tabindex: "0" }, N.log[node]) : null,
+  ]);
+  return [h("h3", {}, "Log"), shown];
 }
 
-/** Draw the learning curves of steps that differ in their seed, with a table of their points. */
-async function drawCurves(element, more, nodes) {
-  const rows = nodes.flatMap((node) =>
-    Object.entries(column("curve", node) ?? {}).flatMap(([series, [axis, values]]) =>
-      values.map((value, i) => ({
-        series: series === "loss" ? "training loss" : `validation: ${label(series.slice(5))}`,
-        ...{ step: D.axes[axis][i], value, run: `seed ${N.seed[node]}` },
-      })),
+/* ----------------------------------------------------------------- learning curves as a drawing */
+const SVG = "http://www.w3.org/2000/svg";
+function svg(tag, attributes, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+/** A line per seed over the optimiser steps; the table below has the numbers. */
+function curve(title, lines) {
+  const xs = lines.flatMap((line) => line.x),
+    ys = lines.flatMap((line) => line.y);
+  const [left, right, top, bottom] = [44, 470, 10, 130];
+  const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const x = (value) => left + ((value - x0) / (x1 - x0 || 1)) * (right - left),
+    y = (value) => bottom - ((value - y0) / (y1 - y0 || 1)) * (bottom - top);
+  const text = (at, anchor, content) => svg("text", { x: at[0], y: at[1], "text-anchor": anchor }, content);
+  const paths = lines.map((line, i) => {
+    const points = line.x.map((value, n) => `${x(value).toFixed(1)},${y(line.y[n]).toFixed(1)}`);
+    return svg("polyline", { points: points.join(" "), class: `line-${i % 5}` }, svg("title", {}, line.name));
+  });
+  const names = lines.map((line) => line.name).join(", ");
+  return h(
+    "figure",
+    {},
+    h("figcaption", {}, `${title} (${names})`),
+    svg(
+      "svg",
+      { viewBox: "0 0 480 150", class: "curve", role: "img", "aria-label": `${title}: from ${y0} to ${y1}, over ${x1} optimiser steps` },
+      svg("path", { d: `M${left},${top}V${bottom}H${right}` }),
+      text([left - 5, top + 4], "end", String(y1)),
+      text([left - 5, bottom], "end", String(y0)),
+      text([left, bottom + 15], "start", String(x0)),
+      text([right, bottom + 15], "end", `${x1} steps`),
+      ...paths,
     ),
   );
-  if (!rows.length) return clear(element, "No training log: not trained yet.");
-  await draw("curves", element, rows, { width: Math.max(180, element.clientWidth - 70) });
-  behind(more, element, {
-    caption: "learning curves",
-    head: ["Series", "Seed", "Optimiser step", "Value"],
-    rows: () => rows.map((x) => [x.series, x.run, x.step, x.value]),
-    saved: "curves",
+}
+function curvesOf(nodes) {
+  const series = [...new Set(nodes.flatMap((node) => Object.keys(column("curve", node) ?? {})))];
+  const title = (name) => (name === "loss" ? "training loss" : `validation: ${label(name.slice(5))}`);
+  return series.map((name) => {
+    const own = nodes.filter((node) => column("curve", node)?.[name]);
+    const lines = own.map((node) => {
+      const [axis, values] = N.curve[node][name];
+      return { name: `seed ${N.seed[node]}`, x: D.axes[axis], y: values };
+    });
+    return curve(title(name), lines);
   });
 }
 
-/* -------------------------------------------------- the runs of a recipe on a target, all seeds */
-const cellName = (m, r, t, i) => `${MODELS[m]}.${D.recipes[r]}.${D.targets[t]}.s${D.seeds[i]}`;
-const scoreId = (cell) => {
-  const [m, r, t, i] = ["model", "recipe", "target", "seed"].map((axis) => D.cells[axis][cell]);
-  return `${cellName(m, r, t, i).slice(0, 160)}.${D.cells.score[cell]}`;
-};
+/* ---------------------------------------------------------- the runs of a recipe on a target */
+/** Gains in each language as dots with CIs on one axis, the numbers beside. */
+function languagesTable(m, r, t) {
+  const codes = [...new Set((t === MEAN ? D.targets : [t]).flatMap((u) => languagesOf(u, "avg")))];
+  const rows = codes
+    .map((code) => ({ code, ...languageGain(m, r, t, code), score: mean(present(seedScores(m, r, t, "", code))) }))
+    .filter((x) => x.score !== null || x.gain !== null)
+    .sort((a, b) => (b.gain ?? -1e9) - (a.gain ?? -1e9));
+  const size = axisOf(rows.flatMap((x) => [x.gain, x.low, x.high])),
+    place = (x) => 50 + 50 * Math.max(-1, Math.min(1, x / size));
+  const dot = (x) => {
+    const cell = h("span", { class: `mean ${x.gain < 0 ? "loss" : "gain"} ${x.significant ? "strong" : ""}` });
+    const places = { l: place(x.low ?? x.gain), v: place(x.gain), h: place(x.high ?? x.gain) };
+    for (const [name, value] of Object.entries(places)) cell.style.setProperty(`--${name}`, share(value));
+    return cell;
+  };
+  return table(
+    "Gain in each language",
+    ["Language", ">Score", ">Gain", "Gain and CI", "95 % CI"],
+    rows.map((x) => [
+      languageName(x.code) + (x.code === D.sources[t] ? ", source" : ""),
+      x.score === null ? "" : number(x.score),
+      x.gain === null ? "" : signed(x.gain),
+      x.gain === null ? "" : dot(x),
+      x.low === null || x.low === undefined ? "" : ends(x),
+    ]),
+  );
+}
 
-async function openCell({ m, r, target: t }) {
-  const options = { ...grid.values, baseline: Number(grid.values.baseline) },
-    s = summary(m, r, t, options),
-    scores = seedScores(m, r, t, options.metric, options.over),
-    base = RECIPE_LABELS[options.baseline],
-    useGain = !s.isBase && s.gain !== null,
-    chart = h("div", { class: "chart", role: "img", "aria-label": "Scores by language" }),
-    more = h("div");
-  const verdict = s.clear ? "significant" : s.p === null ? "no verdict from one seed" : "not significant";
-  const ci = s.low === null ? "no CI: the study tests only gains in main metrics over none" : `95 % CI ${interval(s)}, ${verdict}`;
-  const headline = useGain
-    ? [signed(s.gain), h("small", {}, ` points over ${base}; ${ci}`)]
-    : [number(s.mean), h("small", {}, s.mean === null ? " no score yet" : " mean score over seeds")];
+const runName = (m, r, t, i) => `${m}.${r}.${t}.s${D.seeds[i]}`;
+function openRun(m, r, t) {
+  const s = summary(m, r, t, view),
+    scores = seedScores(m, r, t, view.metric, view.over),
+    cells = present(cellsOf(m, r, t)),
+    steps = cells.map(stepsOf);
+  const verdict = s.significant ? "significant" : s.p === null ? "no verdict from one seed" : "not significant";
+  const ci = s.low === null ? "no CI for this choice" : `95 % CI ${ends(s)}, ${verdict}`;
+  const headline =
+    s.gain !== null
+      ? [signed(s.gain), h("small", {}, ` points over ${label(view.baseline)}; ${ci}`)]
+      : [s.mean === null ? "missing" : number(s.mean), h("small", {}, " mean score over seeds")];
   const warnings = [
-    isSameData(r, t) &&
+    sharesData.has(key(r, t)) &&
       "An intermediate task and the target share training data: a gain reflects longer training, not transfer.",
     s.degenerate &&
       `${s.degenerate} of ${s.seeds} runs are degenerate: not better than the most frequent label in the source language.`,
     s.seeds < s.wanted && `${s.wanted - s.seeds} of ${s.wanted} seeds are missing.`,
   ].filter(Boolean);
+  const seedRows = D.seeds.map((seed, i) => [
+    ...[String(seed), scores[i] === null ? "missing" : number(scores[i])],
+    t === MEAN ? "" : h("code", {}, runName(m, r, t, i)),
+  ]);
   openPanel(
-    `${RECIPE_LABELS[r]} → ${targetName(t)}`,
-    `${label(MODELS[m])} · ${D.written[D.recipes[r]]}`,
+    `${label(r)} → ${targetName(t)}`,
+    `${label(m)} · ${D.written[r]}`,
     h("p", { class: "wide-value" }, headline),
     warnings.map((text) => h("p", { class: "warnings" }, text)),
-    h("h3", {}, "By seed"),
-    table(
-      ["Seed", "Score", "Run"],
-      D.seeds.map((seed, i) => [
-        ...[String(seed), scores[i] === null ? "missing" : number(scores[i])],
-        t === MEAN ? "" : h("code", {}, cellName(m, r, t, i)),
-      ]),
-    ),
-    h("h3", {}, "By language"),
-    ...[chart, more],
-    t === MEAN ? null : stepsOfRuns(m, r, t),
+    ...[h("h3", {}, "By language"), languagesTable(m, r, t)],
+    ...[h("h3", {}, "By seed"), table("Scores of each seed", ["Seed", ">Score", "Run"], seedRows)],
+    cells.length ? stepsOfRuns(m, r, t, cells, steps) : null,
   );
-  const rows = languageRows(m, r, t, options).map((one, rank) => {
-    const { gain, mean: score } = one;
-    const [value, low, high] = useGain ? [gain, one.low ?? gain, one.high ?? gain] : [score, score, score];
-    return { ...languageRow(one), rank, value, low, high };
-  });
-  if (!rows.length) return chart.replaceChildren(h("p", {}, "No language is scored yet."));
-  await draw("bars", chart, rows, {
-    unit: useGain ? `gain over ${base.slice(0, 40)}, points` : "score",
-    width: Math.max(150, chart.clientWidth - 190),
-    saved: "run",
-  });
-  behind(more, chart, {
-    caption: "scores and gains by language",
-    head: ["Language", "Score", "Gain", "95 % CI", "n"],
-    rows: () => rows.map((x) => [x.name, x.Score, x.Gain, x.Interval, x.n]),
-    saved: "run",
-  });
 }
 
 /** Steps, settings, logs and commands of the runs of a recipe on a target. */
-function stepsOfRuns(m, r, t) {
-  const cells = present(cellsOf(m, r, t)),
-    steps = cells.map(stepsOf).map((x) => [...x.recipe, ...x.target, ...x.predict]),
-    last = cells.length ? [...stepsOf(cells[0]).target, ...stepsOf(cells[0]).predict] : [];
-  const link = (number) => {
-    const [name, uses, nodes] = D.branches[number],
+function stepsOfRuns(m, r, t, cells, steps) {
+  const last = steps[0].slice(-2);
+  const link = (branch) => {
+    const [name, uses, nodes] = D.branches[branch],
       own = nodes.filter((n) => steps.flat().includes(n));
-    const button = { class: "link", type: "button", click: () => openStep(number) };
     const facts = [N.phase[own[0]], time(seconds(own)), uses].join(" · ");
+    const button = { class: "link", type: "button", click: () => choose({ run: "", step: String(branch) }) };
     return h("p", {}, h("button", button, name), h("small", {}, ` ${facts}`));
   };
-  const title = (node) => (N.phase[node] === "predict" ? "prediction" : "target training");
+  const scored = (cell) => {
+    const name = runName(m, r, t, D.cells.seed[cell]);
+    return command("score", `${name.slice(0, 160)}.${D.cells.score[cell]}`);
+  };
   return [
     h("h3", {}, "Steps and settings"),
     [...new Set(steps.flat().map((n) => branchOf.get(n)))].map(link),
-    h("p", {}, `Cost per seed, shared steps included: ${usage(m, cost(m, r, t))}`),
-    last.map((node) => [h("h3", {}, `Settings: ${title(node)}`), settingsOf(node)]),
-    h("h3", {}, "Log"),
+    last.map(settingsOf),
     logsOf(steps.flat(), last),
-    h("h3", {}, "Run again"),
-    h("p", { class: "hint" }, "Run in the project's folder. Existing outputs are kept: delete an output to create it again."),
-    copied(
-      cells
-        .flatMap((cell, i) => [
-          ...steps[i].map((n) => command(N.phase[n], N.id[n])),
-          command("score", scoreId(cell)),
-        ])
-        .join("\n"),
-    ),
+    commands(cells.flatMap((cell, i) => [...steps[i].map((n) => command(N.phase[n], N.id[n])), scored(cell)])),
   ];
+}
+
+function openStep(branch) {
+  const [name, uses, nodes] = D.branches[branch],
+    first = nodes[0],
+    of = (state) => nodes.filter((n) => N.state[n] === state);
+  const curves = N.phase[first] === "train" ? curvesOf(nodes) : null;
+  const head = ["Seed", "State", ">Time", ">Examples", ">Optimiser steps", "Identifier", "sha256"];
+  const used = [...new Set(present(nodes.map((n) => column("environment", n))))];
+  openPanel(
+    name,
+    `${label(N.model[first])} · ${N.chain[first]} · ${N.phase[first]}`,
+    h("p", {}, `${of("done").length + of("released").length} of ${nodes.length} done · ${time(seconds(nodes))} in total · ${uses}`),
+    of("failed").map((n) => h("p", { class: "warnings" }, `${N.id[n]} failed: ${column("failure", n)}`)),
+    curves && [h("h3", {}, "Learning curves"), curves.length ? curves : h("p", {}, "No training log: not trained yet.")],
+    h("h3", {}, "By seed"),
+    table(
+      "The step of each seed",
+      head,
+      nodes.map((n) => [
+        ...[String(N.seed[n]), N.state[n], time(column("seconds", n))],
+        ...["examples", "steps"].map((name) => String(column(name, n) ?? "–")),
+        h("code", {}, N.id[n]),
+        h("code", {}, column("sha256", n) ?? "–"),
+      ]),
+    ),
+    ...[h("h3", {}, "Settings"), settingsOf(first)],
+    logsOf(nodes, [first]),
+    used.length ? [h("h3", {}, "Libraries"), used.map((id) => h("p", {}, h("small", {}, D.environments[id])))] : null,
+    commands(nodes.map((n) => command(N.phase[n], N.id[n]))),
+  );
 }

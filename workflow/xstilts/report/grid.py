@@ -1,0 +1,317 @@
+"""The page's tables of gains: each recipe on each target, and each recipe in each language.
+
+The template shows them without a script. After a choice of the reader, `templates/tables.js` fills
+the same cells by the same rules; a browser test compares the two.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from xstilts.grid.grid import Grid
+from xstilts.languages.names import LEVELS, Language, language
+from xstilts.report.view import same_data
+from xstilts.results.scores import AVERAGES, BASELINE, DECIMALS, MEAN, Results, majority, summarise
+from xstilts.results.tables import ends, signed
+
+MISSING, ABSENT = "missing", "n/a"
+SATURATED = 0.95  # share of the gains within the colour scale
+DWARFS = 2
+MARKS = {
+    "clipped": "▸ beyond the colour scale",
+    "shared": "◥ shares training data with the target: longer training, not transfer",
+    "degenerate": "† degenerate runs, not better than the most frequent label",
+    "gap": "‡ some seeds are missing",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cell of a table: its text, what is spoken, its CSS classes, and what its style holds."""
+
+    text: str
+    spoken: str = ""
+    classes: str = ""
+    style: str = ""
+    link: str = ""
+    ends: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table; `kind` is baseline, recipe or floor (a control, the majority class)."""
+
+    kind: str
+    recipe: str
+    label: str
+    entries: list[Entry]
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of a model: the baseline, the recipes by mean gain, the floors."""
+
+    model: str
+    label: str
+    rows: list[Row]
+
+
+def key(*names: str) -> str:
+    """Return the name of a run, as links and the page's data have it."""
+    return ".".join(names)
+
+
+def limit(values: Iterable[float], least: float = 1.0) -> float:
+    """Return the size that SATURATED of the values do not exceed, at least `least`."""
+    sizes = sorted(abs(value) for value in values if not pd.isna(value))
+    return max(least, sizes[math.ceil(SATURATED * (len(sizes) - 1))]) if sizes else least
+
+
+def share(part: float) -> str:
+    """Return a share as CSS: three digits, without a trailing zero."""
+    return f"{part:.3f}".rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a study's gains in its main average."""
+
+    grid: Grid
+    results: Results
+
+    @property
+    def average(self) -> str:
+        """Zero-shot; over all languages if only source languages are scored."""
+        targets = self.results.targets("zero_shot")
+        return "zero_shot" if targets or not self.results.metrics else "avg"
+
+    @property
+    def targets(self) -> list[str]:
+        """The columns: the mean over targets, if there are several, and the targets."""
+        targets = self.results.context.targets
+        return [MEAN, *targets] if len(targets) > 1 else targets
+
+    @cached_property
+    def statistics(self) -> dict[tuple[str, str, str], dict]:
+        """(model, recipe, target) -> statistics over seeds."""
+        rounded = dict.fromkeys(("mean", "gain", "low", "high"), DECIMALS)
+        statistics = summarise(self.results, self.average).astype(dict.fromkeys(rounded, float))
+        return statistics.round(rounded).to_dict("index")
+
+    @cached_property
+    def limit(self) -> float:
+        """The gain at which colours saturate."""
+        models = self.results.context.models
+        shown = {k: s for k, s in self.statistics.items() if k[1] != BASELINE and k[0] in models}
+        return limit(stats["gain"] for stats in shown.values())
+
+    @cached_property
+    def axis(self) -> float:
+        """End of the axis of mean gains: the largest end of a CI, unless it dwarfs the others."""
+        rows = [s for k, s in self.statistics.items() if k[2] == MEAN and not pd.isna(s["low"])]
+        ends = [end for stats in rows for end in (stats["low"], stats["high"])]
+        usual, largest = limit(ends), max(map(abs, ends), default=0.0)
+        return usual if largest > DWARFS * usual else max(usual, largest)
+
+    @cached_property
+    def shared(self) -> set[tuple[str, str]]:
+        """(recipe, target) that train on the same examples."""
+        pairs = set(same_data(self.grid))
+        return {
+            (name, target)
+            for name, recipe in self.grid.recipes.items()
+            for part in recipe.parts
+            for task, target in pairs
+            if part.task == task
+        }
+
+    @property
+    def marks(self) -> dict[str, bool]:
+        """Each mark that a table may have, and whether one has it now."""
+        entries = [e for block in self.blocks for row in block.rows for e in row.entries]
+        used = {name for entry in entries for name in entry.classes.split()}
+        return {mark: mark in used for mark in MARKS}
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """A table per model."""
+        return [self._block(model) for model in self.results.context.models]
+
+    def _block(self, model: str) -> Block:
+        context = self.results.context
+        rows = [self._row("recipe", model, x, context.label(x)) for x in self._ranked(model)]
+        if (model, BASELINE) in self._recipes:
+            label = f"{context.label(BASELINE)} (score)"
+            rows.insert(0, self._row("baseline", model, BASELINE, label))
+        rows += [self._row("floor", x, BASELINE, context.label(x)) for x in context.controls]
+        return Block(model, context.label(model), [*rows, *self._majority()])
+
+    @cached_property
+    def _recipes(self) -> dict[tuple[str, str], None]:
+        return dict.fromkeys((cell.model, cell.recipe) for cell in self.results.context.cells)
+
+    def _ranked(self, model: str) -> list[str]:
+        """Return the model's recipes except the baseline, the largest mean gain first."""
+        names = [r for m, r in self._recipes if m == model and r != BASELINE]
+        gains = {r: self._stats(model, r, self.targets[0]).get("gain") for r in names}
+        return sorted(names, key=lambda r: -_known(gains[r]))
+
+    def _row(self, kind: str, model: str, recipe: str, label: str) -> Row:
+        entries = [self._entry(kind, model, recipe, label, target) for target in self.targets]
+        return Row(kind, recipe, label, entries, model)
+
+    def _stats(self, model: str, recipe: str, target: str) -> dict:
+        return self.statistics.get((model, recipe, target), {})
+
+    def _entry(self, kind: str, model: str, recipe: str, label: str, target: str) -> Entry:
+        stats = self._stats(model, recipe, target)
+        is_gain = kind == "recipe"
+        value = stats.get("gain" if is_gain else "mean")
+        column = "Mean" if target == MEAN else self.results.context.label(target)
+        link = key(model, recipe, target)
+        if value is None or pd.isna(value):
+            text = MISSING if stats.get("wanted") else ABSENT
+            return Entry(text, f"{label}, {column}: {text}", "empty", link=link)
+        shown = signed(value, "+" if is_gain else "")
+        if not is_gain:
+            marks = self._marks(stats) if kind == "baseline" else []
+            classes = " ".join(["score", *marks])
+            return Entry(shown, f"{label}, {column}: {shown}", classes, link=link)
+        marks = self._marks(stats, recipe, target)
+        classes = " ".join([_sign(value), *marks])
+        return Entry(
+            text=shown,
+            spoken=f"{label}, {column}: {shown}{_spoken(stats)}",
+            classes=classes,
+            style=self._style(stats) if target == MEAN else self._colour(value),
+            link=link,
+            ends=ends(stats["low"], stats["high"]) if target == self.targets[0] else "",
+        )
+
+    def _marks(self, stats: Mapping, recipe: str = "", target: str = MEAN) -> list[str]:
+        is_clipped = target != MEAN and abs(stats["gain"]) > self.limit
+        classes = {
+            "strong": recipe and stats["significant"],
+            "clipped": recipe and is_clipped,
+            "shared": (recipe, target) in self.shared,
+            "degenerate": stats["degenerate"],
+            "gap": stats["seeds"] < stats["wanted"],
+        }
+        return [name for name, holds in classes.items() if holds]
+
+    def _colour(self, value: float) -> str:
+        return f"--t:{share(min(1, abs(value) / self.limit))}"
+
+    def _style(self, stats: Mapping) -> str:
+        """Return the places of a mean gain and of its CI on the axis, in percent."""
+        low, high = (
+            stats["gain"] if pd.isna(stats[end]) else stats[end] for end in ("low", "high")
+        )
+        places = {"l": low, "v": stats["gain"], "h": high}
+        return ";".join(f"--{name}:{share(self._place(x))}" for name, x in places.items())
+
+    def _place(self, value: float) -> float:
+        return 50 + 50 * max(-1, min(1, value / self.axis))
+
+    # ------------------------------------------------------------------------- in each language
+
+    @cached_property
+    def languages(self) -> list[Language]:
+        """The languages of the targets, by resource level, family and name."""
+        known = [language(code) for code in {code for _, _, code in self.by_language}]
+        return sorted(known, key=lambda x: (LEVELS.index(x.resource), x.family, x.code))
+
+    @property
+    def levels(self) -> list[str]:
+        """The resource levels that the study's languages have, except the unknown."""
+        return [level for level in LEVELS[:-1] if any(x.resource == level for x in self.languages)]
+
+    @cached_property
+    def _language_gains(self) -> pd.DataFrame:
+        gains = self.results.gains
+        if not len(gains):
+            return gains
+        gains = gains[~gains["language"].isin(list(AVERAGES))]
+        return gains.assign(gain=gains["gain"].round(DECIMALS))
+
+    @cached_property
+    def by_language(self) -> dict[tuple[str, str, str], float]:
+        """(model, recipe, language) -> mean gain over all targets that have the language."""
+        rows = self._language_gains
+        if not len(rows):
+            return {}
+        sources = rows["target"].map(self.results.sources)
+        rows = rows[(rows["language"] != sources) | (self.average == "avg")]
+        groups = rows.groupby(["model", "recipe", "language"])["gain"].agg(["mean", "count"])
+        wanted = rows.groupby("language")["target"].nunique()
+        complete = groups["count"] == groups.index.get_level_values("language").map(wanted)
+        return groups.loc[complete, "mean"].to_dict()
+
+    @cached_property
+    def maps(self) -> list[Block]:
+        """A table per model: each recipe in each language, a mean over targets."""
+        saturated, context = limit(self.by_language.values()), self.results.context
+        blocks = []
+        for model in context.models if self.languages else ():
+            rows = [
+                Row(
+                    *("recipe", recipe, context.label(recipe)),
+                    [_shade(gain, saturated) for gain in self._means(model, recipe)],
+                    model,
+                )
+                for recipe in self._ranked(model)
+            ]
+            blocks.append(Block(model, context.label(model), rows))
+        return blocks
+
+    def _means(self, model: str, recipe: str) -> list[float | None]:
+        """Return the mean of all languages, of each resource level, and each language."""
+        gains = [self.by_language.get((model, recipe, x.code)) for x in self.languages]
+        levels = [
+            [gain for gain, x in zip(gains, self.languages, strict=True) if x.resource == level]
+            for level in self.levels
+        ]
+        return [*map(_mean, [gains, *levels]), *gains]
+
+    def _majority(self) -> list[Row]:
+        """Return the row of the most frequent label, if a target has such a score."""
+        values = majority(self.results, self.average)
+        targets = self.results.targets(self.average)
+        if values and not set(targets) - set(values):
+            values[MEAN] = sum(values[target] for target in targets) / len(targets)
+        label = "majority class"
+        texts = [signed(values[t]) if t in values else ABSENT for t in self.targets]
+        entries = [Entry(text, classes="empty" if text == ABSENT else "score") for text in texts]
+        return [Row("floor", "", label, entries)] if values else []
+
+
+def _known(value: float | None) -> float:
+    return -math.inf if value is None or pd.isna(value) else value
+
+
+def _mean(gains: list[float | None]) -> float | None:
+    known = [gain for gain in gains if gain is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def _shade(gain: float | None, saturated: float) -> Entry:
+    if gain is None:
+        return Entry("", classes="empty")
+    strength = share(min(1, abs(gain) / saturated))
+    return Entry(signed(gain, "+"), classes=_sign(gain), style=f"--t:{strength}")
+
+
+def _sign(gain: float) -> str:
+    return "gain" if gain >= 0 else "loss"
+
+
+def _spoken(stats: Mapping) -> str:
+    """Return what follows a gain when it is read aloud."""
+    if pd.isna(stats["low"]):
+        return " points"
+    verdict = ", significant" if stats["significant"] else ""
+    return f" points, 95 % CI {signed(stats['low'])} to {signed(stats['high'])}{verdict}"

@@ -1,0 +1,158 @@
+"use strict";
+/* The state of the page is its address: choices, sorting, and the open run or step. */
+const DEFAULTS = {
+  ...{ show: "gain", over: D.average, metric: "", baseline: BASELINE, sort: columnsOf(byId("grid"))[0] },
+  ...{ target: MEAN, family: "", script: "", resource: "", codes: "", order: "" },
+  ...{ run: "", step: "" },
+};
+if (D.targets.length < 2) DEFAULTS.target = D.targets[0];
+let view = { ...DEFAULTS };
+
+/** The state in a fragment such as `#sort=xnli&run=m.mnli.xnli`; unknown names are ignored. */
+function parse(fragment) {
+  const pairs = fragment.replace(/^#/, "").split("&").map((part) => part.split("="));
+  const known = pairs.filter(([name, value]) => name in DEFAULTS && value !== undefined);
+  try {
+    return Object.fromEntries(known.map(([name, value]) => [name, decodeURIComponent(value)]));
+  } catch {
+    return {}; // an address that was cut
+  }
+}
+const linked = (link) => parse(link.hash);
+function address(state) {
+  const changed = Object.keys(DEFAULTS).filter((name) => state[name] !== DEFAULTS[name]);
+  return `#${changed.map((name) => `${name}=${encodeURIComponent(state[name])}`).join("&")}`;
+}
+/** Model, recipe and target of a run's name, if the study has it. */
+function readKey(name) {
+  const parts = name.split("."),
+    isKnown = parts.length === 3 && MODELS.includes(parts[0]) && D.recipes.includes(parts[1]);
+  return isKnown && [...D.targets, MEAN].includes(parts[2]) ? parts : null;
+}
+
+const differs = (a, b, names) => names.some((name) => a[name] !== b[name]);
+/** Show a state: fill, sort and open only what differs from the state before. */
+function show(next) {
+  const before = view;
+  view = next;
+  for (const input of all("select[name]")) input.value = view[input.name];
+  for (const box of all("input[name=code]")) box.checked = view.codes.split(",").includes(box.value);
+  if (differs(before, view, ["show", "over", "metric", "baseline"])) {
+    fillGrid(view);
+    sortTables(all("#grid table"), view.sort);
+  } else if (before.sort !== view.sort) sortTables(all("#grid table"), view.sort);
+  const filters = ["target", "family", "script", "resource", "codes"];
+  if (differs(before, view, filters)) fillLanguages(view);
+  if (differs(before, view, ["order"]) || (view.order && differs(before, view, filters)))
+    sortTables(all("#languages table"), view.order || "all");
+  if (differs(before, view, ["run", "step"])) showPanel(view);
+}
+const restore = () => show({ ...DEFAULTS, ...parse(location.hash) });
+
+/** Apply choices; an opened run or step is a new entry of the history, so that Back closes it. */
+function choose(changes) {
+  const next = { ...view, ...changes },
+    opens = Boolean(changes.run || changes.step);
+  const entry = { opened: opens || Boolean(history.state?.opened && (next.run || next.step)) };
+  history[opens ? "pushState" : "replaceState"](entry, "", address(next));
+  show(next);
+}
+function closePanel() {
+  if (!view.run && !view.step) return;
+  if (history.state?.opened) history.back();
+  else choose({ run: "", step: "" });
+}
+
+/* ------------------------------------------------------------------------------------ copying */
+const MARK_TEXTS = { degenerate: "†", gap: "‡" };
+/** The texts of a table as it is shown; `strong` marks a significant gain. */
+function texts(table, strong) {
+  const rows = all("tr", table).map((row) =>
+    [...row.cells].filter((cell) => !cell.hidden).map((cell) => {
+      const marks = Object.keys(MARK_TEXTS).filter((name) => cell.classList.contains(name));
+      const own = cell.textContent.replace(/\s+/g, " ").trim() + marks.map((x) => MARK_TEXTS[x]).join("");
+      return { own, isStrong: cell.classList.contains("strong") };
+    }),
+  );
+  return rows.map((row) => row.map(({ own, isStrong }) => strong(own, isStrong)));
+}
+const escaped = (text, characters) => text.replace(characters, "\\$&");
+const FORMATS = {
+  Markdown(table) {
+    const [head, ...rows] = texts(table, (text, isStrong) => {
+      const own = escaped(text, /[\\`*_[\]<>|~$&#]/g);
+      return isStrong ? `**${own}**` : own;
+    });
+    const line = (cells) => `| ${cells.join(" | ")} |`;
+    return [head, head.map((_, i) => (i ? "--:" : ":--")), ...rows].map(line).join("\n") + "\n";
+  },
+  LaTeX(table) {
+    const names = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "−": "$-$", "†": "$^\\dagger$", "‡": "$^\\ddagger$" };
+    const [head, ...rows] = texts(table, (text, isStrong) => {
+      const own = text.replace(/[\\~^−†‡&%$#_{}]/g, (x) => names[x] ?? `\\${x}`);
+      return isStrong ? `\\textbf{${own}}` : own;
+    });
+    const line = (cells) => `${cells.join(" & ")} \\\\`;
+    const body = [line(head), "\\midrule", ...rows.map(line)].join("\n");
+    return `\\begin{tabular}{l${"r".repeat(head.length - 1)}}\n\\toprule\n${body}\n\\bottomrule\n\\end{tabular}\n`;
+  },
+  CSV(table) {
+    const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const rows = texts(table, (text, isStrong) => quoted(text.replace(/−/g, "-") + (isStrong ? "*" : "")));
+    return rows.map((row) => row.join(",")).join("\n") + "\n";
+  },
+  Link: () => location.href.replace(/#.*$/, "") + address(view),
+  BibTeX: () => D.bibtex,
+};
+async function copy(button) {
+  const tables = all("table.gains", button.closest("section")),
+    text = FORMATS[button.dataset.copy] && button.dataset.copy in { Link: 0, BibTeX: 0 }
+      ? FORMATS[button.dataset.copy]()
+      : tables.map(FORMATS[button.dataset.copy]).join("\n");
+  await copyText(text, button);
+}
+/** Copy a text and say so; if the browser refuses, show the text to copy it by hand. */
+async function copyText(text, button) {
+  const name = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    byId("status").textContent = `${name}: copied`;
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = name), 1500);
+  } catch {
+    openPanel(name, "The browser did not allow to copy; select the text.", h("pre", { tabindex: "0" }, text));
+  }
+}
+
+/* -------------------------------------------------------------------------------------- start */
+let unfolded = []; // opened for printing
+function setPrinting(isPrinting) {
+  if (isPrinting) unfolded = all(".printed details:not([open])");
+  unfolded.forEach((fold) => (fold.open = isPrinting));
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='#']"),
+    button = event.target.closest("[data-copy]");
+  if (button) copy(button);
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const state = linked(link),
+    isOpening = Boolean(state.run || state.step);
+  if (!isOpening && location.hash.length < 2) return; // the browser follows it
+  event.preventDefault();
+  if (isOpening) choose({ run: "", step: "", ...state });
+  else document.querySelector(link.hash)?.scrollIntoView(); // the address keeps the choices
+});
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("select[name]")) choose({ [target.name]: target.value });
+  if (target.matches("input[name=code]"))
+    choose({ codes: all("input[name=code]:checked").map((box) => box.value).join(",") });
+});
+addEventListener("beforeprint", () => setPrinting(true));
+addEventListener("afterprint", () => setPrinting(false));
+addEventListener("popstate", restore);
+startTables();
+for (const element of all("[data-scripted]")) element.hidden = false;
+sortTables(all("#grid table"), view.sort);
+restore();
+document.documentElement.setAttribute("data-ready", "");

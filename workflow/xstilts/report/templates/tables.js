@@ -1,0 +1,247 @@
+"use strict";
+/* The tables of gains: the template draws them, a choice of the reader fills the same cells again. */
+const SATURATED = 0.95; // as in report/grid.py, as all rules here
+const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+const share = (value) => String(Number(value.toFixed(3)));
+function limit(values) {
+  const sizes = present(values).map(Math.abs).sort((a, b) => a - b);
+  return sizes.length ? Math.max(1, sizes[Math.ceil(SATURATED * (sizes.length - 1))]) : 1;
+}
+/** The end of the axis of CIs: the largest end, unless it dwarfs the others. */
+function axisOf(ends) {
+  const usual = limit(ends),
+    largest = Math.max(0, ...present(ends).map(Math.abs));
+  return largest > 2 * usual ? usual : Math.max(usual, largest);
+}
+const columnsOf = (table) => all("thead th", table).slice(1).map((head) => head.dataset.key);
+const sign = (gain) => (gain >= 0 ? "gain" : "loss");
+
+function fill(td, { text, classes = [], style = {}, spoken = null, interval = "" }) {
+  const link = td.querySelector("a, span") ?? td;
+  link.textContent = text;
+  if (spoken) link.setAttribute("aria-label", spoken);
+  link.removeAttribute("title");
+  td.className = [td.matches(".mean") && "mean", ...classes].filter(Boolean).join(" ");
+  td.removeAttribute("style");
+  for (const [name, value] of Object.entries(style)) td.style.setProperty(`--${name}`, share(value));
+  const small = td.querySelector("small");
+  if (small) small.textContent = interval;
+}
+
+/* ---------------------------------------------------------------------- recipes on targets */
+function spokenGain(s) {
+  if (s.low === null) return " points";
+  return ` points, 95 % CI ${number(s.low)} to ${number(s.high)}${s.significant ? ", significant" : ""}`;
+}
+
+function marksOf(s, r, t, extra) {
+  const holds = {
+    ...extra,
+    shared: sharesData.has(key(r, t)),
+    degenerate: s.degenerate > 0,
+    gap: s.seeds < s.wanted,
+  };
+  return Object.keys(holds).filter((name) => holds[name]);
+}
+
+/** What a cell of the grid shows. */
+function gridCell(s, { name, recipe, target, isGain, kind, ends: [saturated, axis, low, high] }) {
+  const value = isGain ? s.gain : s.mean,
+    about = `${name}, ${targetName(target)}: `;
+  if (value === null) {
+    const text = s.wanted ? "missing" : "n/a";
+    return { text, spoken: about + text, classes: ["empty"] };
+  }
+  const text = isGain ? signed(value) : number(value);
+  if (kind === "floor") return { text, spoken: about + text, classes: ["score"] };
+  if (!isGain) {
+    const style = kind === "recipe" ? { t: (0.9 * (value - low)) / (high - low || 1) } : {};
+    const classes = [kind === "recipe" ? "gain" : "score", ...marksOf(s, recipe, target, {})];
+    return { text, spoken: about + text, classes, style };
+  }
+  const place = (x) => 50 + 50 * Math.max(-1, Math.min(1, x / axis)),
+    isMean = target === MEAN,
+    extra = { strong: s.significant, clipped: !isMean && Math.abs(value) > saturated };
+  return {
+    text,
+    spoken: about + text + spokenGain(s),
+    classes: [sign(value), ...marksOf(s, recipe, target, extra)],
+    style: isMean
+      ? { l: place(s.low ?? value), v: place(value), h: place(s.high ?? value) }
+      : { t: Math.min(1, Math.abs(value) / saturated) },
+    interval: isMean ? ends(s) : "",
+  };
+}
+
+function fillGrid(v) {
+  const shown = all("#grid table").flatMap((table) =>
+    all("tbody tr[data-recipe]:not([data-recipe=''])", table).flatMap((row) => {
+      const { recipe, model } = row.dataset,
+        kind = row.parentElement.className,
+        m = model ?? table.dataset.model;
+      const isGain = v.show === "gain" && kind === "recipe" && recipe !== v.baseline;
+      const name = row.cells[0].textContent;
+      return columnsOf(table).map((target, i) => {
+        const s = summary(m, recipe, target, { metric: v.metric, over: v.over, baseline: v.baseline });
+        if (target === MEAN && columnsOf(table).some((t) => t !== MEAN && !cellsOf(m, recipe, t).length))
+          s.wanted = 0;
+        return { td: row.cells[i + 1], s, name, recipe, target, isGain, kind };
+      });
+    }),
+  );
+  const gains = shown.filter((x) => x.isGain),
+    means = present(gains.filter((x) => x.target === MEAN).flatMap(({ s }) => [s.low, s.high])),
+    scores = present(shown.filter((x) => x.kind === "recipe").map((x) => x.s.mean));
+  const scale = [limit(gains.map((x) => x.s.gain)), axisOf(means), Math.min(...scores), Math.max(...scores)];
+  for (const { td, s, ...cell } of shown) fill(td, gridCell(s, { ...cell, ends: scale }));
+  const count = targetsWith(v.metric, v.over).length;
+  for (const head of all("#grid th[data-key=mean]")) {
+    const some = count < D.targets.length ? ` of ${count}` : "";
+    (head.querySelector("button") ?? head).firstChild.textContent =
+      v.show === "gain" ? `Mean gain${some}, 95 % CI` : `Mean score${some}`;
+  }
+  for (const mark of all("[data-mark]")) mark.hidden = !byId("grid").querySelector(`td.${mark.dataset.mark}`);
+}
+
+/** Facts on hovering: made when they are needed. */
+function explain(td) {
+  const table = td.closest("table"),
+    row = td.closest("tr"),
+    link = td.querySelector("a");
+  if (!link || link.title || !row.dataset.recipe) return;
+  const [m, r, t] = readKey(linked(link).run),
+    s = summary(m, r, t, view);
+  const facts = {
+    Gain: s.gain === null ? "" : signed(s.gain),
+    "95 % CI": ends(s),
+    "p (adjusted)": s.p === null ? "" : s.p < 0.001 ? "< .001" : String(s.p).replace(/^0/, ""),
+    Score: s.mean === null ? "" : number(s.mean),
+    Baseline: s.gain === null ? "" : number(s.mean - s.gain),
+    Seeds: `${s.seeds} of ${s.wanted}`,
+    Note: s.degenerate ? `${s.degenerate} degenerate` : "",
+  };
+  const lines = Object.entries(facts).filter(([, value]) => value);
+  link.title = lines.map(([name, value]) => `${name}: ${value}`).join("\n");
+}
+
+/* ------------------------------------------------------------------- recipes in languages */
+/** Whether the reader's filters keep a language. */
+function isKept(code, v) {
+  const [, family, script, resource] = D.languages[code];
+  const chosen = v.codes.split(",").filter(Boolean);
+  return (
+    (!v.family || v.family === family) &&
+    (!v.script || v.script === script) &&
+    (!v.resource || v.resource === resource) &&
+    (!chosen.length || chosen.includes(code))
+  );
+}
+
+function fillLanguages(v) {
+  const groups = ["all", "low", "high"];
+  const rows = all("#languages table").flatMap((table) => {
+    const heads = columnsOf(table),
+      codes = heads.filter((name) => !groups.includes(name)),
+      kept = codes.filter((code) => isKept(code, v));
+    all("tr", table).forEach((row) =>
+      heads.forEach((name, i) => (row.cells[i + 1].hidden = codes.includes(name) && !kept.includes(name))),
+    );
+    return all("tbody tr", table).map((row) => {
+      const gains = new Map(
+        kept.map((code) => [code, languageGain(table.dataset.model, row.dataset.recipe, v.target, code)]),
+      );
+      const average = (name) =>
+        mean(present(kept.filter((x) => name === "all" || D.languages[x][3] === name).map((x) => gains.get(x).gain)));
+      return heads.map((name, i) => ({
+        td: row.cells[i + 1],
+        isGroup: groups.includes(name),
+        ...(groups.includes(name) ? { gain: average(name) } : (gains.get(name) ?? { gain: null })),
+      }));
+    });
+  });
+  const saturated = limit(rows.flat().filter((x) => !x.isGroup).map((x) => x.gain));
+  for (const { td, gain, significant } of rows.flat()) {
+    if (gain === null) fill(td, { text: "", classes: ["empty"] });
+    else
+      fill(td, {
+        text: signed(gain),
+        classes: [sign(gain), ...(significant ? ["strong"] : [])],
+        style: { t: Math.min(1, Math.abs(gain) / saturated) },
+      });
+  }
+}
+
+/* --------------------------------------------------------------------- sorting, the keyboard */
+/** Value of a cell for sorting; null without a number. */
+const valueOf = (td) => {
+  const value = Number.parseFloat(td.textContent.replace("−", "-"));
+  return Number.isNaN(value) ? null : value;
+};
+
+/** Sort the recipes of tables by the column `name`, or in the other direction by `-name`. */
+function sortTables(tables, name) {
+  const [isUp, wanted] = name.startsWith("-") ? [true, name.slice(1)] : [false, name];
+  for (const table of tables) {
+    const heads = all("thead th", table),
+      column = Math.max(heads.findIndex((head) => head.dataset.key === wanted), 0),
+      body = table.querySelector("tbody.recipe");
+    const compare = (a, b) => {
+      const [x, y] = [a, b].map((row) => row.cells[column]);
+      if (column === 0) return x.textContent.localeCompare(y.textContent);
+      const [v, w] = [valueOf(x), valueOf(y)];
+      if (v === null || w === null) return (v === null) - (w === null) || a.rank - b.rank;
+      return (isUp ? v - w : w - v) || a.rank - b.rank;
+    };
+    const rows = [...body.rows].sort(compare);
+    if (isUp && column === 0) rows.reverse();
+    body.append(...rows);
+    heads.forEach((head, i) => {
+      const direction = (column === 0) !== isUp ? "ascending" : "descending";
+      if (i === column) head.setAttribute("aria-sort", direction);
+      else head.removeAttribute("aria-sort");
+    });
+  }
+}
+
+function startTables() {
+  for (const [section, choice] of [["grid", "sort"], ["languages", "order"]]) {
+    const heads = all(`#${section} table thead th`);
+    for (const head of heads) {
+      const button = h("button", { type: "button" }, ...head.childNodes);
+      button.addEventListener("click", () => {
+        const name = head.dataset.key;
+        choose({ [choice]: view[choice] === name ? `-${name}` : name });
+      });
+      head.append(button);
+    }
+    for (const table of all(`#${section} table`)) {
+      all("tbody.recipe tr", table).forEach((row, i) => (row.rank = i)); // decides between equals
+      all("tbody a", table).forEach((link, i) => (link.tabIndex = i ? -1 : 0));
+      table.addEventListener("keydown", moveFocus);
+    }
+  }
+  const show = (event) => event.target.closest("td") && explain(event.target.closest("td"));
+  byId("grid").addEventListener("pointerover", show);
+}
+
+/** Arrow keys, Home and End move the focus over a table; only one of its cells is a stop of Tab. */
+function moveFocus(event) {
+  const cell = event.target.closest("td, th"),
+    row = cell.parentElement,
+    rows = all("tbody tr", event.currentTarget),
+    [down, across] = ARROWS[event.key] ?? [0, 0];
+  const linked = (tr) => [...tr.cells].filter((x) => x.querySelector("a"));
+  if (event.target.localName !== "a") return;
+  const next = {
+    Home: () => linked(row)[0],
+    End: () => linked(row).at(-1),
+    [event.key in ARROWS ? event.key : ""]: () =>
+      rows[rows.indexOf(row) + down]?.cells[cell.cellIndex + across],
+  }[event.key]?.();
+  if (event.key in ARROWS || next) event.preventDefault();
+  const link = next?.querySelector("a");
+  if (!link) return;
+  event.target.tabIndex = -1;
+  link.tabIndex = 0;
+  link.focus();
+}
