@@ -119,8 +119,10 @@ def test_floors_are_the_last_rows(view):
 def test_languages_are_means_over_targets(view):
     results, shown = results_of(view), cells(page(view), "languages")
     gains = results.gains[results.gains["language"] == "sw"]
-    for recipe, some in gains.groupby("recipe"):
-        assert shown[recipe, "sw"][0] == tables.signed(some["gain"].mean(), "+")
+    for gain in gains[gains["target"] == "mean"].itertuples():
+        text, classes = shown[gain.recipe, "sw"]
+        assert text == tables.signed(gain.gain, "+")
+        assert ("strong" in classes) == gain.significant
     low = [float(shown["i0", code][0].replace("−", "-")) for code in ("sw",)]
     assert float(shown["i0", "low"][0].replace("−", "-")) == low[0]
     assert ("i0", "en") not in shown  # the source language

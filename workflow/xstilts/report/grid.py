@@ -231,36 +231,35 @@ class Tables:
         return [level for level in LEVELS[:-1] if any(x.resource == level for x in self.languages)]
 
     @cached_property
-    def _language_gains(self) -> pd.DataFrame:
+    def by_language(self) -> dict[tuple[str, str, str], tuple[float, bool]]:
+        """(model, recipe, language) -> gain over all targets, and whether it is significant.
+
+        The targets' source languages are left out of a zero-shot table.
+        """
         gains = self.results.gains
         if not len(gains):
-            return gains
-        gains = gains[~gains["language"].isin(list(AVERAGES))]
-        return gains.assign(gain=gains["gain"].round(DECIMALS))
-
-    @cached_property
-    def by_language(self) -> dict[tuple[str, str, str], float]:
-        """(model, recipe, language) -> mean gain over all targets that have the language."""
-        rows = self._language_gains
-        if not len(rows):
             return {}
-        sources = rows["target"].map(self.results.sources)
-        rows = rows[(rows["language"] != sources) | (self.average == "avg")]
-        groups = rows.groupby(["model", "recipe", "language"])["gain"].agg(["mean", "count"])
-        wanted = rows.groupby("language")["target"].nunique()
-        complete = groups["count"] == groups.index.get_level_values("language").map(wanted)
-        return groups.loc[complete, "mean"].to_dict()
+        left_out = {*AVERAGES, *(self.results.sources.values() if self.average != "avg" else ())}
+        rows = gains[(gains["target"] == self.targets[0]) & ~gains["language"].isin(list(left_out))]
+        return {
+            (row.model, row.recipe, row.language): (
+                round(row.gain, DECIMALS),
+                bool(row.significant),
+            )
+            for row in rows.itertuples()
+        }
 
     @cached_property
     def maps(self) -> list[Block]:
         """A table per model: each recipe in each language, a mean over targets."""
-        saturated, context = limit(self.by_language.values()), self.results.context
+        context = self.results.context
+        saturated = limit(gain for gain, _ in self.by_language.values())
         blocks = []
         for model in context.models if self.languages else ():
             rows = [
                 Row(
                     *("recipe", recipe, context.label(recipe)),
-                    [_shade(gain, saturated) for gain in self._means(model, recipe)],
+                    [_shade(*gain, saturated) for gain in self._means(model, recipe)],
                     model,
                 )
                 for recipe in self._ranked(model)
@@ -268,14 +267,14 @@ class Tables:
             blocks.append(Block(model, context.label(model), rows))
         return blocks
 
-    def _means(self, model: str, recipe: str) -> list[float | None]:
+    def _means(self, model: str, recipe: str) -> list[tuple[float | None, bool]]:
         """Return the mean of all languages, of each resource level, and each language."""
-        gains = [self.by_language.get((model, recipe, x.code)) for x in self.languages]
-        levels = [
-            [gain for gain, x in zip(gains, self.languages, strict=True) if x.resource == level]
-            for level in self.levels
-        ]
-        return [*map(_mean, [gains, *levels]), *gains]
+        unknown = (None, False)
+        gains = [self.by_language.get((model, recipe, x.code), unknown) for x in self.languages]
+        pairs = list(zip(gains, self.languages, strict=True))
+        levels = [[gain for (gain, _), x in pairs if x.resource == level] for level in self.levels]
+        means = [_mean(some) for some in ([gain for gain, _ in gains], *levels)]
+        return [*((gain, False) for gain in means), *gains]
 
     def _majority(self) -> list[Row]:
         """Return the row of the most frequent label, if a target has such a score."""
@@ -298,11 +297,12 @@ def _mean(gains: list[float | None]) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-def _shade(gain: float | None, saturated: float) -> Entry:
+def _shade(gain: float | None, significant: bool, saturated: float) -> Entry:
     if gain is None:
         return Entry("", classes="empty")
     strength = share(min(1, abs(gain) / saturated))
-    return Entry(signed(gain, "+"), classes=_sign(gain), style=f"--t:{strength}")
+    classes = _sign(gain) + " strong" * significant
+    return Entry(signed(gain, "+"), classes=classes, style=f"--t:{strength}")
 
 
 def _sign(gain: float) -> str:

@@ -127,13 +127,9 @@ function summary(m, r, t, { metric = "", over = D.average, baseline = BASELINE }
   return result;
 }
 
-/** Gain in one language; over all targets that have it, without a verdict, if the target is the mean. */
+/** Gain in one language, of a target or of the mean over those that have it. */
 function languageGain(m, r, t, code) {
-  const rows = (t === MEAN ? D.targets : [t])
-    .filter((u) => languagesOf(u, t === MEAN ? D.average : "avg").includes(code))
-    .map((u) => given.get(key(m, r, u, code)));
-  if (!rows.length || rows.includes(undefined)) return { gain: null };
-  if (t === MEAN) return { gain: mean(rows.map((i) => D.gains.gain[i])), low: null, high: null };
-  const names = ["gain", "low", "high", "significant"];
-  return Object.fromEntries(names.map((name) => [name, D.gains[name][rows[0]]]));
+  const i = given.get(key(m, r, t, code)),
+    names = ["gain", "low", "high", "significant"];
+  return i === undefined ? { gain: null, low: null } : Object.fromEntries(names.map((name) => [name, D.gains[name][i]]));
 }
