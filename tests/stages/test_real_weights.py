@@ -1,11 +1,12 @@
-"""Real weights: the retrieval scores of a program that is independent of this one.
+"""Real weights: scores and losses of programs that are independent of this one.
 
 `XSTILTS_REAL_MODEL` names a folder with multilingual-e5-small (117.5 M weights, dequantised from
 4 bits), `XSTILTS_REAL_DATA` one with Tatoeba's release. The right counts come from transformers
 alone: the mean over all tokens of the last layer, the nearest sentence by cosine. Swahili, with 780
-sentences, takes about a minute of one core.
+sentences, takes about a minute of one core, the training two.
 """
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 
 from xstilts.cli import main
 from xstilts.grid.state import open_study
+from xstilts.recipe import parse
 
 MODEL, DATA = (os.environ.get(f"XSTILTS_REAL_{name}") for name in ("MODEL", "DATA"))
 RIGHT = {"sw": (317, 390), "de": (971, 1000), "zh": (908, 1000)}
@@ -28,27 +30,32 @@ pytestmark = [
 ]
 
 
+PATH = Path("config/studies/real.yaml")
+STUDY = {
+    "study": "real",
+    "models": ["e5"],
+    "recipes": ["none"],
+    "targets": ["tatoeba"],
+    "seeds": [1],
+    "data": DATA,
+    "rows": "any",
+}
+
+
+def _grid(study: dict, model: str | Path):
+    """Write a study of a model in a folder, and return its grid."""
+    entry = {"e5": {"local": {"folder": str(model)}}}
+    for file, content in ((PATH, study), (Path("config/models/e5.yaml"), entry)):
+        file.parent.mkdir(parents=True)
+        file.write_text(yaml.safe_dump(content))
+    return open_study(PATH)[0]
+
+
 @pytest.mark.parametrize("language", RIGHT)
 def test_tatoeba_equals_an_independent_program(language, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    study = {
-        "study": "real",
-        "models": ["e5"],
-        "recipes": ["none"],
-        "targets": ["tatoeba"],
-        "seeds": [1],
-        "data": DATA,
-        "rows": "any",
-        "tasks": {"tatoeba": {"languages": [language]}},
-    }
-    path = Path("config/studies/real.yaml")
-    for file, content in (
-        (path, study),
-        (Path("config/models/e5.yaml"), {"e5": {"local": {"folder": MODEL}}}),
-    ):
-        file.parent.mkdir(parents=True)
-        file.write_text(yaml.safe_dump(content))
-    grid, _ = open_study(path)
+    study = STUDY | {"tasks": {"tatoeba": {"languages": [language]}}}
+    grid = _grid(study, MODEL)
     artefacts = grid.artefacts()
     for stage, group in (
         ("prepare", artefacts.datasets),
@@ -56,10 +63,113 @@ def test_tatoeba_equals_an_independent_program(language, tmp_path, monkeypatch):
         ("predict", artefacts.predictions),
         ("score", artefacts.scores),
     ):
-        assert main([stage, "--study", str(path), *group]) == 0
+        assert main([stage, "--study", str(PATH), *group]) == 0
     (score,) = artefacts.scores.values()
     right, pairs = RIGHT[language]
     accuracy = json.loads(Path(score.path).read_text())["languages"][language]["metrics"][
         "accuracy"
     ]
     assert accuracy == pytest.approx(100 * right / pairs, abs=1e-9)
+
+
+def _without_dropout(folder: Path) -> Path:
+    """Write the model without dropout, whose random numbers differ between two programs."""
+    folder.mkdir()
+    for path in Path(MODEL).iterdir():
+        (folder / path.name).symlink_to(path)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").unlink()
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def _plain_losses(folder: Path, rows: list[dict], batches: list[list[int]], head: dict):
+    """Train with torch and transformers alone; return the loss of each step."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup
+
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=3, dtype=torch.float32
+    )
+    model.load_state_dict(head, strict=False)
+    plain = [name for name, _ in model.named_parameters() if "bias" in name or "LayerNorm" in name]
+    parameters = dict(model.named_parameters())
+    groups = [
+        {"params": [parameters[name] for name in plain], "weight_decay": 0.0},
+        {"params": [p for name, p in parameters.items() if name not in plain]},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=5e-5, eps=1e-8, weight_decay=0.01)
+    schedule = get_linear_schedule_with_warmup(optimiser, 5, 50)
+    losses = []
+    for batch in batches:
+        encoded = _tokenizer(folder).pad([rows[n]["encoded"] for n in batch], return_tensors="pt")
+        loss = model.train()(**encoded, labels=torch.tensor([rows[n]["class"] for n in batch])).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+@functools.cache
+def _tokenizer(folder: Path):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def test_losses_equal_a_plain_training(tmp_path, monkeypatch):
+    import torch
+
+    from xstilts.stages import initialise, prepare, train
+
+    monkeypatch.chdir(tmp_path)
+    folder = _without_dropout(tmp_path / "model")
+    study = STUDY | {
+        "recipes": ["mnli"],
+        "targets": ["xnli"],
+        "tasks": {"xnli": {"languages": ["en"]}},
+        "encode": {"max_length": 32},
+        "train": {"max_steps": 50, "batch_size": 4, "learning_rate": 5e-5},
+    }
+    grid = _grid(study, folder)
+    step = grid.step("e5", parse("mnli"), 1)
+    prepare.run(step.datasets, grid.project)
+    initialise.run(step.lineage()[0])
+    batches, losses, heads = [], [], []
+
+    def fresh_head(*arguments):
+        model = heads_of(*arguments)
+        parts = ("classifier", "pooler")
+        state = model.state_dict().items()
+        heads.append({k: v.clone() for k, v in state if any(part in k for part in parts)})
+        return model
+
+    def compute_loss(self, model, inputs, *arguments, **options):
+        lengths = inputs["attention_mask"].sum(1).tolist()
+        ids = inputs["input_ids"].tolist()
+        columns = (ids, lengths, inputs["labels"].tolist())
+        batches.append([(*row[:n], label) for row, n, label in zip(*columns, strict=True)])
+        loss = loss_of(self, model, inputs, *arguments, **options)
+        losses.append(loss.item())
+        return loss
+
+    heads_of, loss_of = train.fresh_head, train.StepTrainer.compute_loss
+    monkeypatch.setattr(train, "fresh_head", fresh_head)
+    monkeypatch.setattr(train.StepTrainer, "compute_loss", compute_loss)
+    torch.set_num_threads(1)
+    train.run(step)
+    classes = ["entailment", "neutral", "contradiction"]
+    rows, numbers = [], {}
+    for line in Path(DATA, "mnli/glue/MNLI/train.tsv").read_text().split("\n")[1:]:
+        if line:
+            cells = line.split("\t")
+            encoded = _tokenizer(folder)(cells[8], cells[9], truncation=True, max_length=32)
+            label = classes.index(cells[11])
+            numbers[*encoded["input_ids"], label] = len(rows)
+            rows.append({"encoded": dict(encoded), "class": label})
+    order = [[numbers[example] for example in batch] for batch in batches]
+    assert _plain_losses(folder, rows, order, heads[0]) == pytest.approx(losses, abs=1e-4)
