@@ -8,6 +8,8 @@ import pytest
 from tests.hub.project import MODEL_FILES, STUDY, Project, model_files
 from tests.hub.repositories import NLI, PAIR, benchmarks, dataset, nli, parquet
 from tests.hub.server import Hub, sha256
+from xstilts.errors import InputError
+from xstilts.sources import models
 
 
 @pytest.fixture
@@ -386,3 +388,8 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
     together = load_weights(project.published()["sharded.hub"])
     assert together.keys() == state.keys()
     assert all(torch.equal(together[key], state[key]) for key in state)
+
+
+def test_weights_without_safetensors_name_both_remedies():
+    with pytest.raises(InputError, match=r"SFconvertbot.*`save_pretrained`; .* as `local`"):
+        models.beside_weights({"pytorch_model.bin"}, "model a/b", models.CONVERTED)

@@ -17,11 +17,12 @@ CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.
 VOCABULARY = ("tokenizer.json", "*.model", "vocab.txt", "vocab.json")
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
 _UNSAFE = (".bin", ".h5", ".msgpack", ".pt", ".pth", ".ckpt", ".pkl")
-CONVERTED = (  # remedies for weights in another format
+CONVERT = "open the model where you trust it, and write it again with `save_pretrained`"
+AS_LOCAL = f"{CONVERT}; then state its folder as `local` instead of `hub`"
+CONVERTED = (  # remedies for weights in another format on the Hub
     "many models have a converted copy in a pull request by SFconvertbot; state its commit as "
-    "`revision` (`xstilts pin` searches for one)"
+    f"`revision` (`xstilts pin` searches for one). Otherwise {AS_LOCAL}"
 )
-_CONVERT = "open the model where you trust it, and write it again with `save_pretrained`"
 
 
 def has_weights(present: Iterable[str]) -> bool:
@@ -82,7 +83,7 @@ def local_files(folder: Path, where: str) -> list[str]:
         state = "is a file" if folder.exists() else "does not exist"
         raise InputError(f"{where}: the folder {state}; expected a folder with {CONFIG}")
     present = sorted(path.name for path in folder.iterdir() if path.is_file())
-    small = beside_weights(present, where, _CONVERT)
+    small = beside_weights(present, where, CONVERT)
     for name in (CONFIG, "tokenizer_config.json"):
         if name in small:
             _check_no_code(folder / name)

@@ -105,7 +105,7 @@ def _files(info: "DatasetInfo | ModelInfo") -> set[str]:
 
 
 def _converted(repository: str) -> str:
-    """Return advice: the pull request with converted weights, or another model."""
+    """Return advice: the pull request with converted weights, or how to convert them."""
     from huggingface_hub import HfApi
 
     api = HfApi()
@@ -113,7 +113,7 @@ def _converted(repository: str) -> str:
     for ref in refs:
         if models.has_weights(_files(api.model_info(repository, revision=ref.ref))):
             return f"{ref.ref} has them: write `branch: {ref.ref}` in its entry"
-    return "nor does a pull request: use another model"
+    return f"nor does a pull request: {models.AS_LOCAL}"
 
 
 def _text(lock: Lock) -> str:
