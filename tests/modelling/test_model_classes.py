@@ -1,5 +1,6 @@
 """Every family with every real class of model, tiny and with tokenizer files as published."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,6 +92,31 @@ def test_several_heads_share_an_encoder(published, monkeypatch, model):
     trained(step, monkeypatch, lambda built: weights.append(encoder(built.models["nli"])))
     child = checkpoints.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1)
     assert equal(encoder(child), weights[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["eurobert", "modernbert", "rembert"])
+def test_an_interrupted_training_ends_with_equal_weights(published, monkeypatch, model):
+    recipe = "completion+entities+nli+reading+text"
+    settings = {"max_steps": 6, "batch_size": 4, "learning_rate": 1e-3}
+    several = grid(train=settings, multitask=settings, recipes=[recipe])
+    step = several.step(model, parse(recipe), 2)
+    train.run(step)
+    expected = checkpoints.load_weights(Path(step.path))
+    shutil.rmtree(step.path)
+
+    def die(self, args, state, control, **kwargs):
+        if state.global_step == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Progress, "on_step_end", die)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(step, save_every=2)
+    saves = store.SCRATCH / step.id / "trainer"
+    assert (saves / "checkpoint-2").exists()
+    train.run(step)
+    assert equal(checkpoints.load_weights(Path(step.path)), expected)
 
 
 @pytest.mark.parametrize("model", list(KINDS))
