@@ -44,6 +44,8 @@ class Manifest(Record):
         for name in hashes:
             _share(made / name)
             os.replace(made / name, folder / name)
+            # a rename between two hard links of one file, such as a shared tokenizer, does nothing
+            (made / name).unlink(missing_ok=True)
         manifest = cls._written(folder, hashes, fields)
         (folder / RELEASED).unlink(missing_ok=True)
         made.rmdir()
