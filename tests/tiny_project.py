@@ -143,10 +143,13 @@ class Workspace:
         return make_grid(**study).step(model, parse(recipe), seed)
 
     def train(self, step, **options) -> dict[str, bytes]:
-        """Train a checkpoint in this process, and return the bytes of its files."""
-        from xstilts.stages import train
+        """Train or merge a checkpoint in this process, and return the bytes of its files."""
+        from xstilts.stages import merge, train
 
-        train.run(step, **options)
+        if step.merged:
+            merge.run(step)
+        else:
+            train.run(step, **options)
         return self.files(step)
 
     def files(self, step) -> dict[str, bytes]:

@@ -25,6 +25,7 @@ from xstilts import identity, store
 from xstilts.families import family
 from xstilts.grid.artefacts import Cell, Checkpoint, Score
 from xstilts.grid.grid import Grid
+from xstilts.grid.state import is_done
 from xstilts.recipe import parse
 
 RECORD = Path(__file__).with_name("results.json")
@@ -46,6 +47,7 @@ STEPS = {
     "languages": ("text@all", {"train": {**SETTINGS, "language_temperature": 2.0}}),
     "lora": ("nli", {"train": {**SETTINGS, "lora": True}}),
 }
+MERGES = ("nli|reading", "nli|reading~0.3")
 SEED = 4  # after a gentle training with this seed, most predictions still vary
 # task, model and form; the model is trained on the task first, except for `mine`
 TARGETS = {
@@ -66,6 +68,7 @@ def compute() -> dict[str, dict]:
         "prepare": _prepared(tiny_project.make_grid()),
         "initialise": _initialised(tiny_project.make_grid()),
         "train": {},
+        "merge": {},
         "predict": {},
         "score": {},
     }
@@ -73,6 +76,9 @@ def compute() -> dict[str, dict]:
         study = {"train": SETTINGS, "recipes": [recipe], **study}
         step = tiny_project.make_grid(**study).step("xlmr", parse(recipe), 1)
         results["train"][name] = _trained(step)
+    for recipe in MERGES:
+        grid = tiny_project.make_grid(train=SETTINGS, recipes=[recipe])
+        results["merge"][recipe] = _merged(grid.step("xlmr", parse(recipe), 1))
     for name, (task, model, form) in TARGETS.items():
         grid = real_classes.grid(form, train=GENTLE, targets=[task], seeds=[SEED])
         score = grid.score(Cell(model, "none", task, SEED))
@@ -107,6 +113,19 @@ def _initialised(grid: Grid) -> dict[str, dict]:
             "norm": sum(w.double().square().sum().item() for w in weights.values()) ** 0.5,
         }
     return results
+
+
+def _merged(step: Checkpoint) -> dict[str, float]:
+    """Return the norms of the merged weights; trainings that exist are not repeated."""
+    from xstilts.modelling import checkpoints
+    from xstilts.stages import merge, train
+
+    for training in step.merged:
+        if not is_done(training):
+            train.run(training)
+    merge.run(step)
+    weights = checkpoints.load_weights(Path(step.path))
+    return {name: weight.double().norm().item() for name, weight in weights.items()}
 
 
 def _trained(step: Checkpoint) -> dict[str, Any]:

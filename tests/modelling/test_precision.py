@@ -66,7 +66,7 @@ def test_pretrained_models_compute_in_bf16():
     from xstilts.config.project import read_definitions
 
     models = read_definitions([CONFIG]).models
-    hub = {name: model for name, model in models.items() if model.hub}
-    assert len(hub) > 10
-    for model in hub.values():
+    on_gpus = [model for model in models.values() if model.hub and model.resources.gpu]
+    assert len(on_gpus) > 20
+    for model in on_gpus:
         assert model.train["precision"] == model.predict["precision"] == "bf16"

@@ -94,7 +94,7 @@ def test_a_stopped_training_resumes_where_it_stopped(workspace, monkeypatch, cap
     with monkeypatch.context() as patched:
         at_step(patched, 17, lambda: signal.raise_signal(signal.SIGTERM))
         assert main(arguments) == 143
-    assert f"{step.id}: stopped by signal 15 at step 17 of 30" in capsys.readouterr().err
+    assert f"{step.id}: stopped at step 17 of 30" in capsys.readouterr().err
     assert not Path(step.path).exists()
     assert 17 in workspace.saves(step), "the state of the last step is kept, not of the best"
     assert workspace.train(step) == expected

@@ -30,6 +30,11 @@ def print_status(snapshot: Snapshot, failures: Sequence[Failure]) -> None:
     cells = count(len(snapshot.cells), "cell")
     console.say(f"{legend}, of {cells}; one mark per seed; trained: steps of all seeds")
     console.say(cost_line(snapshot))
+    if snapshot.released:
+        released = count(snapshot.released, "checkpoint")
+        console.say(
+            f"released: {released}; the weights are deleted, manifests and logs stay", "dim"
+        )
     if warning := mixed_versions(snapshot.grid.artefacts().all()):
         console.say(f"Warning: {warning}", "yellow")
     for id, report in snapshot.running.items():

@@ -32,7 +32,8 @@ class About(Record):
     def read(cls, folder: Path) -> Self:
         """Return the description of a folder. Raise InputError if it is damaged."""
         remedy = f"delete {folder} and run again"
-        about = cls.load(folder / ABOUT, remedy)
+        # predictions without it count as complete: to run again alone would make nothing
+        about = cls.load(folder / ABOUT, remedy, if_missing=remedy)
         if about.id != folder.name:
             raise InputError(f"{folder / ABOUT}: damaged: it belongs to {about.id!r}; {remedy}")
         return about

@@ -17,7 +17,7 @@ class Record(BaseModel):
     model_config = ConfigDict(strict=True, populate_by_name=True)
 
     @classmethod
-    def load(cls, path: Path, remedy: str) -> Self:
+    def load(cls, path: Path, remedy: str, if_missing: str = "run the workflow to make it") -> Self:
         """Return the content of a file, parsed once while the file does not change.
 
         Raise InputError naming the file, what is wrong, and the remedy.
@@ -27,7 +27,7 @@ class Record(BaseModel):
             stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
             return _parsed(cls, path.absolute(), stamp)
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file; run the workflow to make it") from None
+            raise InputError(f"{path}: no such file; {if_missing}") from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
         except ValidationError as error:
