@@ -25,7 +25,7 @@ SITE = {
     "phases": {"prepare": {"mem_mb": 1000}, "initialise": {"mem_mb": 1000}},
     "limits": {"runtime": 60, "mem_mb": 6000},
 }
-STEPS = 800  # some seconds; the state is saved after 500
+STEPS = 800  # some seconds, in which the state is saved several times
 FAULTS = {
     "study": "faults",
     "models": ["tiny"],
@@ -34,7 +34,7 @@ FAULTS = {
     "seeds": [1],
     "train": {"max_steps": STEPS, "batch_size": 8, "learning_rate": 1e-3},
 }
-NEEDS = {"gpu": 1, "mem_mb": 2000, "runtime": 5}
+NEEDS = {"gpu": 1, "mem_mb": 2000, "runtime": 5, "save_minutes": 0.02}
 
 
 @dataclass(frozen=True)
