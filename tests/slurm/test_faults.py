@@ -12,7 +12,7 @@ import pytest
 
 from tests import PATIENCE
 from tests.paused import is_told_to_end
-from tests.slurm.checkouts import SITE, new_training
+from tests.slurm.checkouts import NEEDS, SITE, new_training
 from tests.slurm.cluster import Cluster, until
 
 
@@ -20,7 +20,7 @@ from tests.slurm.cluster import Cluster, until
 def time_limited(cluster, undisturbed, tmp_path_factory):
     """A run whose training exceeds its limit; a minute goes by, so it is beside the other tests."""
     folder = tmp_path_factory.mktemp("limit") / "checkout"
-    training = new_training(folder, cluster, undisturbed, {"gpu": 1, "mem_mb": 2000, "runtime": 3})
+    training = new_training(folder, cluster, undisturbed, {**NEEDS, "runtime": 3})
     site = SITE | {"partitions": {"cpu": "cpu", "gpu": "other"}, "save_seconds": 60}
     training.configure("profiles/slurm/site.yaml", site)
     process = training.start(pause=True)
