@@ -128,8 +128,8 @@ def test_controller_restarted(training):
     until(cluster.answers, "the controller is back")
     training.finish(process)
     assert [job["JobState"] for job in training.jobs()] == ["COMPLETED"]
-    assert training.said().count("squeue does not answer") == 1
-    assert "squeue answers again" in training.said()
+    # Snakemake may not have asked in the meantime
+    assert training.said().count("squeue does not answer") <= 1
 
 
 def test_accounting_database_down(training):

@@ -134,8 +134,8 @@ def test_another_target_submits_its_jobs_alone(finished):
     places = Counter((line["node"], line["gpu"], line["job"]) for line in map(json.loads, lines))
     assert sorted(places.values()) == [1, 2, 2]
     assert all(gpu for _, gpu, _ in places)
-    jobs = [job for job in checkout.cluster.records() if "together" in job["Comment"]]
-    assert {job["MinMemoryNode"] for job in jobs} == {"2000M"}
+    shared = {job for (_, _, job), cells in places.items() if cells == 2}
+    jobs = [job for job in checkout.cluster.records() if job["JobId"] in shared]
     assert all("gres/gpu=1" in job["TRES"] for job in jobs)
     checkout.configure("config/config.yaml", STUDY)
     assert checkout.run() == []
