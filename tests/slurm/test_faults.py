@@ -124,12 +124,13 @@ def test_controller_restarted(training):
     resume(pid)
     process.send_signal(signal.SIGHUP)  # the terminal closes; Snakemake continues
     until(lambda: training.trains() is None, "the training ends without the controller")
+    until(lambda: "squeue does not answer" in training.said(), "Snakemake asks")
     cluster.start("slurmctld")
     until(cluster.answers, "the controller is back")
     training.finish(process)
     assert [job["JobState"] for job in training.jobs()] == ["COMPLETED"]
-    # Snakemake may not have asked in the meantime
-    assert training.said().count("squeue does not answer") <= 1
+    assert training.said().count("squeue does not answer") == 1
+    assert "squeue answers again" in training.said()
 
 
 def test_accounting_database_down(training):
@@ -182,4 +183,6 @@ def test_time_limit(time_limited):
     assert {job["JobState"] for job in stopped} <= {"FAILED", "TIMEOUT"}
     assert (stopped[0]["TimeLimit"], last["JobState"]) == ("00:03:00", "COMPLETED")
     assert last["TimeLimit"] in ("00:06:00", "00:09:00")  # a third where the machine is very busy
-    assert "resuming from step" in training.log()
+    step = int(training.log().split("resuming from step ")[1].split()[0])
+    (log,) = training.folder.glob(f"results/logs/slurm/rule_train/*/{stopped[-1]['JobId']}.log")
+    assert f"stopped at step {step} of" in log.read_text(), "the state is saved at the warning"

@@ -136,6 +136,7 @@ def test_another_target_submits_its_jobs_alone(finished):
     assert all(gpu for _, gpu, _ in places)
     shared = {job for (_, _, job), cells in places.items() if cells == 2}
     jobs = [job for job in checkout.cluster.records() if job["JobId"] in shared]
+    assert {job["MinMemoryNode"] for job in jobs} == {"2000M"}
     assert all("gres/gpu=1" in job["TRES"] for job in jobs)
     checkout.configure("config/config.yaml", STUDY)
     assert checkout.run() == []
