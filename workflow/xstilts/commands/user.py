@@ -137,18 +137,18 @@ def add_gc(parser: ArgumentParser) -> None:
 def gc(options: Namespace) -> None:
     """Print, and with `--delete` remove, the results that no study uses, or weights."""
     from xstilts.costs.units import count, size
+    from xstilts.store import CheckpointManifest, disk_bytes
 
     grid, command = open_grid(options), "xstilts gc"
     if options.checkpoints:
         from xstilts.grid import retention
-        from xstilts.store import CheckpointManifest
 
         paths = retention.on_demand(grid, options.checkpoints)
         remove, kind, what = CheckpointManifest.release, "checkpoint", "that no missing score needs"
         command += f" --checkpoints {options.checkpoints}"
     else:
         paths, remove, kind, what = _unused(grid), _remove, "artefact", "not used by any study"
-    sizes = {path: _bytes(path) for path in paths}
+    sizes = {path: disk_bytes([path, *path.rglob("*")]) for path in paths}
     for path, bytes in sizes.items():
         say(f"{size(bytes) or '0 B':>10}  {path}")
     total = f"{size(sum(sizes.values())) or '0 B':>10}  in {count(len(paths), kind)}"
@@ -175,12 +175,6 @@ def _unused(grid: "Grid") -> list[Path]:
 
 def _remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _bytes(path: Path) -> int:
-    """Return the bytes on disk; of a hard-linked file, this path's share."""
-    stats = [file.stat() for file in [path, *path.rglob("*")] if file.is_file()]
-    return sum(stat.st_size // stat.st_nlink for stat in stats)
 
 
 def _agreed(question: str) -> bool:

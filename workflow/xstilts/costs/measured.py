@@ -118,6 +118,4 @@ def size(artefact: Artefact) -> int:
     """Return the number of bytes of an artefact's files."""
     if isinstance(artefact, Score):
         return sum(os.stat(path).st_size for path in artefact.files if os.path.exists(path))
-    with os.scandir(artefact.path) as entries:
-        stats = [entry.stat() for entry in entries if entry.is_file()]
-    return sum(stat.st_size // stat.st_nlink for stat in stats)  # a linked file is shared
+    return store.disk_bytes(Path(artefact.path).iterdir())

@@ -2,6 +2,7 @@
 
 from xstilts.store.files import (
     check_writable,
+    disk_bytes,
     json_lines,
     link_or_copy,
     machine_error,
@@ -40,6 +41,7 @@ __all__ = [
     "DatasetManifest",
     "Manifest",
     "check_writable",
+    "disk_bytes",
     "failure_file",
     "is_released",
     "json_lines",

@@ -90,6 +90,12 @@ def sync(path: Path) -> None:
         os.close(number)
 
 
+def disk_bytes(paths: Iterable[Path]) -> int:
+    """Return the bytes of files on disk; of a hard-linked file, the share of this link."""
+    stats = [path.stat() for path in paths if path.is_file()]
+    return sum(stat.st_size // stat.st_nlink for stat in stats)
+
+
 def link_or_copy(path: Path, copy: Path) -> None:
     """Make a hard link of a file, or a copy where the file system has no link between them."""
     try:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from xstilts.errors import InputError
 from xstilts.identity import file_sha256
-from xstilts.store.files import sync, write_json
+from xstilts.store.files import disk_bytes, sync, write_json
 from xstilts.store.paths import LOG, MANIFEST, RELEASED
 from xstilts.store.records import Record
 from xstilts.store.verified import check_once
@@ -182,9 +182,9 @@ class CheckpointManifest(Manifest):
     @staticmethod
     def remove_weights(folder: Path) -> int:
         """Delete the weights and the tokenizer of a released checkpoint; return the bytes."""
-        freed = 0
-        for path in [path for path in folder.iterdir() if path.name not in _KEPT]:
-            freed += path.stat().st_size // path.stat().st_nlink
+        paths = [path for path in folder.iterdir() if path.name not in _KEPT]
+        freed = disk_bytes(paths)
+        for path in paths:
             path.unlink(missing_ok=True)
         return freed
 
