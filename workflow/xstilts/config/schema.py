@@ -364,10 +364,10 @@ class Study(Overrides):
         return self
 
     @property
-    def extra_seeds(self) -> list[int]:
-        """Seeds that only the baseline has: the numbers after the largest of `seeds`."""
+    def all_seeds(self) -> list[int]:
+        """Seeds of the baseline: `seeds`, then, if it has more, the numbers after the largest."""
         start, missing = max(self.seeds) + 1, (self.baseline_seeds or 0) - len(self.seeds)
-        return list(range(start, start + max(0, missing)))
+        return [*self.seeds, *range(start, start + max(0, missing))]
 
     def variants(self) -> list[str]:
         """Return the names of models in cells: each model, or each model under each arm."""

@@ -136,7 +136,7 @@ def power(grid: Grid, scores: Mapping[Cell, float]) -> str:
     )
     recipes = sum(bool(recipe.steps) for recipe in grid.recipes.values())
     sd = math.sqrt(variance) if freedom else None
-    seeds, folds = len(study.seeds), 1 + len(study.extra_seeds) // len(study.seeds)
+    seeds, folds = len(study.seeds), len(study.all_seeds) // len(study.seeds)
     line = stated_power(seeds, recipes, max(1, pairs), sd, "gain on one target", folds)
     return f"Power: {line}"
 

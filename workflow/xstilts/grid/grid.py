@@ -130,17 +130,16 @@ class Grid:
         `none` has the extra seeds of the baseline too, except for controls.
         """
         study = self.study
-        more = study.extra_seeds
         none = [name for name, recipe in self.recipes.items() if not recipe.steps]
-        variants = study.variants()
-        runs = [(model, list(self.recipes)) for model in variants]
-        runs += [(model, none) for model in study.controls]
+        seeds = {name: study.all_seeds if name in none else study.seeds for name in self.recipes}
+        runs = [(model, seeds) for model in study.variants()]
+        runs += [(model, dict.fromkeys(none, study.seeds)) for model in study.controls]
         return [
             Cell(model, recipe, target, seed)
             for model, recipes in runs
-            for recipe in recipes
+            for recipe, own in recipes.items()
             for target in study.targets
-            for seed in [*study.seeds, *(more if recipe in none and model in variants else [])]
+            for seed in own
         ]
 
     def scores(self) -> list[Score]:
@@ -551,8 +550,7 @@ class Grid:
         """Return the artefacts of the cells whose coordinates may occur in an id."""
         model, _, rest = id.partition(".")
         chain = re.split(r"\.(?![0-9])", rest, maxsplit=1)[0]  # may have a decimal point
-        known = [*self.study.seeds, *self.study.extra_seeds]
-        seeds = {seed for seed in known if f"s{seed}" in rest.split(".")}
+        seeds = {seed for seed in self.study.all_seeds if f"s{seed}" in rest.split(".")}
         recipes = {name for name, recipe in self.recipes.items() if _on_the_way(chain, recipe)}
 
         def suits(cell: Cell) -> bool:
