@@ -5,7 +5,7 @@ the same cells by the same rules; a browser test compares the two.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +14,20 @@ import pandas as pd
 from xstilts.grid.grid import Grid
 from xstilts.languages.names import LEVELS, Language, language
 from xstilts.report.view import same_data
-from xstilts.results.scores import AVERAGES, BASELINE, DECIMALS, MEAN, Results, majority, summarise
+from xstilts.results.colours import limit
+from xstilts.results.scores import (
+    AVERAGES,
+    BASELINE,
+    DECIMALS,
+    MEAN,
+    Results,
+    majority_floor,
+    ranked,
+    summarise,
+)
 from xstilts.results.tables import ends, signed
 
 MISSING, ABSENT = "missing", "n/a"
-SATURATED = 0.95  # share of the gains within the colour scale
 DWARFS = 2
 MARKS = {
     "clipped": "▸ beyond the colour scale",
@@ -63,12 +72,6 @@ class Block:
 def key(*names: str) -> str:
     """Return the name of a run, as links and the page's data have it."""
     return ".".join(names)
-
-
-def limit(values: Iterable[float], least: float = 1.0) -> float:
-    """Return the size that SATURATED of the values do not exceed, at least `least`."""
-    sizes = sorted(abs(value) for value in values if not pd.isna(value))
-    return max(least, sizes[math.ceil(SATURATED * (len(sizes) - 1))]) if sizes else least
 
 
 def share(part: float) -> str:
@@ -156,9 +159,7 @@ class Tables:
 
     def _ranked(self, model: str) -> list[str]:
         """Return the model's recipes except the baseline, the largest mean gain first."""
-        names = [r for m, r in self._recipes if m == model and r != BASELINE]
-        gains = {r: self._stats(model, r, self.targets[0]).get("gain") for r in names}
-        return sorted(names, key=lambda r: -_known(gains[r]))
+        return [r for r in ranked(self.results, model, self.average) if r != BASELINE]
 
     def _row(self, kind: str, model: str, recipe: str, label: str) -> Row:
         entries = [self._entry(kind, model, recipe, label, target) for target in self.targets]
@@ -278,18 +279,11 @@ class Tables:
 
     def _majority(self) -> list[Row]:
         """Return the row of the most frequent label, if a target has such a score."""
-        values = majority(self.results, self.average)
-        targets = self.results.targets(self.average)
-        if values and not set(targets) - set(values):
-            values[MEAN] = sum(values[target] for target in targets) / len(targets)
+        values = majority_floor(self.results, self.average)
         label = "majority class"
         texts = [signed(values[t]) if t in values else ABSENT for t in self.targets]
         entries = [Entry(text, classes="empty" if text == ABSENT else "score") for text in texts]
         return [Row("floor", "", label, entries)] if values else []
-
-
-def _known(value: float | None) -> float:
-    return -math.inf if value is None or pd.isna(value) else value
 
 
 def _mean(gains: list[float | None]) -> float | None:

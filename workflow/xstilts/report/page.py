@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from xstilts.analyses.answer import Answer, row
 from xstilts.costs import units
+from xstilts.costs.units import count
 from xstilts.grid.artefacts import Score
 from xstilts.languages.names import by_code, language
 from xstilts.recipe import trainings
@@ -112,10 +113,10 @@ def bibtex(study: str, title: str, stamp: str) -> str:
 def _about(results: Results, total: Mapping[str, float]) -> list[str]:
     """Return what the head of the page says of the study's size and state."""
     context, scored, wanted = results.context, len(results.scored), len(results.context.cells)
-    runs = f"{scored:,} of {wanted:,} runs" if scored < wanted else units.count(wanted, "run")
+    runs = f"{scored:,} of {wanted:,} runs" if scored < wanted else count(wanted, "run")
     models = context.models
-    names = [context.label(models[0]) if len(models) == 1 else units.count(len(models), "model")]
-    facts = [*names, runs, units.count(len(context.seeds), "seed")]
+    names = [context.label(models[0]) if len(models) == 1 else count(len(models), "model")]
+    facts = [*names, runs, count(len(context.seeds), "seed")]
     if total["measured"]:
         hours = units.hours(total["gpu_hours"] or total["seconds"] / 3600)
         facts.append(f"{'GPU' if total['gpu_hours'] else 'job'} time {hours}")
@@ -252,7 +253,7 @@ def _names(view: StudyView, results: Results, tables: Tables) -> dict[str, Any]:
         "controls": context.controls,
         "recipes": context.recipes,
         "targets": context.targets,
-        "seeds": [*context.seeds, *context.extra_seeds],
+        "seeds": context.all_seeds,
         "labels": {
             name: context.label(name)
             for name in {**dict.fromkeys(context.labels), **dict.fromkeys(shown)}
@@ -273,7 +274,7 @@ def _cells(view: StudyView, results: Results, record: Record) -> dict[str, Any]:
     """Return the cells as columns of numbers and, per target, their scores by language."""
     context = results.context
     axes = {"model": [*context.models, *context.controls], "recipe": context.recipes}
-    axes |= {"target": context.targets, "seed": [*context.seeds, *context.extra_seeds]}
+    axes |= {"target": context.targets, "seed": context.all_seeds}
     place = {axis: {name: n for n, name in enumerate(names)} for axis, names in axes.items()}
     cells = list(context.cells)
     numbers = {str(cell): number for number, cell in enumerate(cells)}
@@ -361,26 +362,22 @@ def _state_warnings(results: Results, nodes: dict, datasets: Iterable[dict]) -> 
         lines.append(f"{missing:,} of {len(results.context.cells):,} runs {verb} missing.")
     failed = nodes["state"].count("failed")
     if failed:
-        lines.append(f"{_count(failed, 'step')} failed; the panels of the steps show the reason.")
+        lines.append(f"{count(failed, 'step')} failed; the panels of the steps show the reason.")
     runs = results.scored[~results.scored["model"].isin(results.context.controls)]
     degenerate = int(runs["degenerate"].sum())
     if degenerate:
         lines.append(
-            f"{_count(degenerate, 'degenerate run')} (†): not better than the most frequent label "
+            f"{count(degenerate, 'degenerate run')} (†): not better than the most frequent label "
             "in the source language. The means include them."
         )
     excluded = {data["id"]: sum(data["excluded"].values()) for data in datasets}
     if total := sum(excluded.values()):
         sets = sum(map(bool, excluded.values()))
         lines.append(
-            f"{_count(total, 'row')} of {_count(sets, 'data set')} excluded, as in their "
+            f"{count(total, 'row')} of {count(sets, 'data set')} excluded, as in their "
             "benchmarks; the list of data sets gives the reasons."
         )
     return lines
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _template(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What all figures share: sizes and fonts of a paper, wrapped labels, and files of equal bytes.
+"""Common parts of all figures: sizes and fonts of a paper, wrapped labels, files of equal bytes.
 
 Lengths are in inches. A figure is as wide as a column or as the text of a paper, so that it goes
 into one unchanged; its caption is a text of its own, not part of the drawing.

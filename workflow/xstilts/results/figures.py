@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from xstilts.costs.units import count
 from xstilts.languages import names
-from xstilts.results.colours import GAIN, LOSS, PALE, ZERO
+from xstilts.results.colours import GAIN, LOSS, PALE, ZERO, limit
 from xstilts.results.drawing import COLUMN, LINE, TEXT, Canvas, Drawing, ink, note, width, wrap
 from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results, ranked, summarise
 from xstilts.results.tables import STAR, half_width, marks, signed, target_label
@@ -38,8 +39,9 @@ class Panel:
     gains: pd.DataFrame
     scores: Mapping[str, float] = field(default_factory=dict)
 
+    @cached_property
     def texts(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """Return (row, column) -> gain and half-width of its CI."""
+        """(row, column) -> gain and half-width of its CI."""
         return {
             key: (
                 signed(cell["gain"], "+") + cell["marks"] + STAR * bool(cell["significant"]),
@@ -62,7 +64,7 @@ class _Layout:
 
     def __init__(self, panels: Sequence[Panel], groups: Sequence[Columns], count: int) -> None:
         names = [label for panel in panels for label in panel.rows.values()]
-        texts = [text for panel in panels for pair in panel.texts().values() for text in pair]
+        texts = [text for panel in panels for pair in panel.texts.values() for text in pair]
         number = max(map(_bold, texts), default=0.0) + 0.05
         gaps = GAP * (len(groups) - 1)
         self.left = MARGIN + min(max(map(width, names)), LONGEST_NAME) + 0.08
@@ -110,16 +112,16 @@ def _bold(text: str) -> float:
 def gain_maps(panels: Sequence[Panel], groups: Sequence[Columns], baseline: str) -> Figure:
     """Draw gains as coloured cells, panels below each other.
 
-    Colours are symmetric about zero and saturate at the 95th percentile of the absolute gains, so
-    that one outlier does not pale the others. Numbers are left out where they do not fit; then a
-    dot marks what is significant, and a colour bar is below the map.
+    Colours are symmetric about zero. Numbers are left out where they do not fit; then a dot marks
+    what is significant, and a colour bar is below the map.
     """
-    values = pd.concat([panel.gains["gain"] for panel in panels]).abs().dropna()
-    limit = max(1.0, float(values.quantile(0.95))) if len(values) else 1.0
-    scale = ScalarMappable(Normalize(-limit, limit), GAINS)
+    values = pd.concat([panel.gains["gain"] for panel in panels]).abs()
+    saturated = limit(values)
+    scale = ScalarMappable(Normalize(-saturated, saturated), GAINS)
     parts = _parts(groups)
     most = sum(len(group.labels) for group in parts[0])
-    drawn = [(panel, part, _Layout(panels, part, most)) for panel in panels for part in parts]
+    layouts = [(part, _Layout(panels, part, most)) for part in parts]
+    drawn = [(panel, part, layout) for panel in panels for part, layout in layouts]
     layout = drawn[0][2]
     foot = 0.0 if layout.numbered else 0.35
     height = sum(own.height(panel) + 0.1 for panel, _, own in drawn)
@@ -129,7 +131,7 @@ def gain_maps(panels: Sequence[Panel], groups: Sequence[Columns], baseline: str)
         top += own.height(panel) + 0.1
     if foot:
         bar = canvas.axes(layout.left, top, 1.5, 0.07)
-        clipped = "both" if values.max() > limit else "neither"
+        clipped = "both" if values.max() > saturated else "neither"
         canvas.figure.colorbar(scale, cax=bar, orientation="horizontal", extend=clipped)
         bar.spines["outline"].set_visible(False)
         canvas.text(layout.left + 1.65, top - 0.02, "gain (points)   ● significant")
@@ -184,7 +186,7 @@ def _draw_panel(
                 _write(axes, left + layout.column / 2, ROW / 2, signed(score), "black")
     lines = 1 + layout.two_lines
     axes.set_yticks(list(ticks), [wrap(label, LONGEST_NAME, lines) for label in ticks.values()])
-    cells, texts = panel.gains.to_dict("index"), panel.texts()
+    cells, texts = panel.gains.to_dict("index"), panel.texts
     for place, row in rows.items():
         for column, left in layout.places.items():
             _cell(

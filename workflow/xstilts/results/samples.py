@@ -154,8 +154,8 @@ class Samples:
 
         A study that runs only some cells may have an incomplete fold, which is filled with None.
         """
-        more = self.results.context.extra_seeds if recipe == BASELINE else []
-        return [tuple(self.seeds), *zip_longest(*[iter(more)] * len(self.seeds))]
+        seeds = self.results.context.all_seeds if recipe == BASELINE else self.seeds
+        return list(zip_longest(*[iter(seeds)] * len(self.seeds)))
 
     def _sample(
         self,

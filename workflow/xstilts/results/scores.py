@@ -86,9 +86,9 @@ class Context:
         return list(dict.fromkeys(cell.seed for cell in recipes or self.cells))
 
     @cached_property
-    def extra_seeds(self) -> list[int]:
-        """The seeds that only the baseline has."""
-        return [s for s in dict.fromkeys(cell.seed for cell in self.cells) if s not in self.seeds]
+    def all_seeds(self) -> list[int]:
+        """The seeds of the recipes, then those that only the baseline has."""
+        return list(dict.fromkeys([*self.seeds, *(cell.seed for cell in self.cells)]))
 
 
 @dataclass(frozen=True)
@@ -282,8 +282,8 @@ def _verdicts(results: Results, average: str) -> pd.DataFrame:
     return rows.set_index(keys)[columns]
 
 
-def ranked(results: Results, model: str) -> list[str]:
-    """Return a model's recipes: the baseline first, then by mean zero-shot gain.
+def ranked(results: Results, model: str, average: str = "zero_shot") -> list[str]:
+    """Return a model's recipes: the baseline first, then by their mean gain in an average.
 
     Without gains, they are in study order.
     """
@@ -291,7 +291,7 @@ def ranked(results: Results, model: str) -> list[str]:
     own = {cell.recipe for cell in context.cells if cell.model == model}
     known = {}
     if len(gains):
-        rows = gains[(gains["model"] == model) & (gains["language"] == "zero_shot")]
+        rows = gains[(gains["model"] == model) & (gains["language"] == average)]
         by_recipe = rows[rows["target"] == MEAN].set_index("recipe")["gain"]
         known = by_recipe.to_dict()
     return sorted(
@@ -304,6 +304,14 @@ def majority(results: Results, average: str) -> dict[str, float]:
     """Return target -> score of the most frequent label, for targets with such a score."""
     rows = results.headline(average).dropna(subset="majority")
     return rows.groupby("target")["majority"].first().to_dict()
+
+
+def majority_floor(results: Results, average: str) -> dict[str, float]:
+    """Return the same, and `MEAN` if all targets of the average have such a score."""
+    values, targets = majority(results, average), results.targets(average)
+    if values and not set(targets) - set(values):
+        values[MEAN] = sum(values[target] for target in targets) / len(targets)
+    return values
 
 
 def _rows(score: ScoreFile) -> Iterable[tuple]:

@@ -4,6 +4,7 @@ One block per model: a row per recipe, a column per target, and the mean over ta
 (controls and majority class) come last.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from xstilts.results.scores import (
     IMPORTED,
     MEAN,
     Results,
-    majority,
+    majority_floor,
     plain,
     ranked,
     summarise,
@@ -138,10 +139,7 @@ def table_rows(results: Results, average: str, model: str) -> list[Row]:
     baseline = context.label(BASELINE)
     rows = [row(model, recipe, context.label(recipe)) for recipe in recipes]
     floors = [row(c, BASELINE, f"{baseline} ({context.label(c)})", True) for c in context.controls]
-    values = majority(results, average)
-    if values:
-        if set(targets) - set(values) == {MEAN}:
-            values[MEAN] = sum(values.values()) / len(values)
+    if values := majority_floor(results, average):
         texts = [signed(values[t]) if t in values else ABSENT for t in targets]
         floors.append(Row("majority class", [Entry(text) for text in texts], floor=True))
     if floors:
@@ -386,7 +384,7 @@ def latex_table(results: Results) -> str:
 
 def _latex_parts(columns: list[str]) -> list[slice]:
     """Split the columns into tables of almost equal size that are as wide as a page at most."""
-    tables = -(-len(columns) // LATEX_COLUMNS)
+    tables = math.ceil(len(columns) / LATEX_COLUMNS)
     ends = [round(len(columns) * n / tables) for n in range(tables + 1)]
     return [slice(*pair) for pair in pairwise(ends)]
 

@@ -1,6 +1,6 @@
 "use strict";
 /* The tables of gains: the template draws them, a choice of the reader fills the same cells again. */
-const SATURATED = 0.95; // as in report/grid.py, as all rules here
+const SATURATED = 0.95; // as in results/colours.py; the other rules here as in report/grid.py
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const share = (value) => String(Number(value.toFixed(3)));
 function limit(values) {
