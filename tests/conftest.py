@@ -33,7 +33,7 @@ def _prepared(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
     with contextlib.chdir(folder):
         fill()
-    # the Trainer collects garbage after each training: without the libraries, 10 times as fast
+    # the Trainer collects garbage after each training, and would visit the libraries' objects
     gc.freeze()
     return folder
 

@@ -20,6 +20,7 @@ def compare(options: Namespace) -> None:
     from xstilts import store
     from xstilts.exchange import comparison
     from xstilts.exchange.studies import open_results
+    from xstilts.results.scores import CSV
 
     found = comparison.compare(open_results(options.a), open_results(options.b))
     for notice in found.notices:
@@ -28,8 +29,7 @@ def compare(options: Namespace) -> None:
     for line in comparison.lines(found):
         say(line)
     if options.csv:
-        text = found.table.to_csv(index=False, float_format="%.4f", lineterminator="\n")
-        store.write_text(options.csv, text)
+        store.write_text(options.csv, found.table.to_csv(**CSV))
 
 
 def add_import(parser: ArgumentParser) -> None:

@@ -62,7 +62,7 @@ def _without(arguments: Sequence[str], ids: set[str]) -> list[str]:
 
 
 def _start(artefact: "Artefact", arguments: Sequence[str]) -> subprocess.Popen:
-    """Start the process of an artefact; it is told to stop if this process is killed."""
+    """Start the process of an artefact; it receives SIGTERM if this process is killed."""
     store.check_writable(artefact.job.log.parent)
     command = [sys.executable, "-m", "xstilts", *arguments, artefact.id]
     command += ["--log", str(artefact.job.log)]

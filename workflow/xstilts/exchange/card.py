@@ -140,15 +140,13 @@ def _scores(file: ScoreFile, samples: Samples) -> Iterator[str]:
         "of a study)."
     )
     yield ""
+    lines = [(x, x, entry.metrics, f"{entry.n:,}") for x, entry in file.languages.items()]
+    lines += [(x, AVERAGES[x], metrics, "") for x, metrics in file.averages.items()]
     rows = []
-    for code, entry in file.languages.items():
-        interval = samples.score(cell.model, cell.recipe, cell.target, code).interval
-        limits = ends(interval.low, interval.high) or "not known"
-        rows.append([escape(code), signed(entry.metrics[main]), limits, f"{entry.n:,}"])
-    for name, values in file.averages.items():
+    for name, label, metrics, number in lines:
         interval = samples.score(cell.model, cell.recipe, cell.target, name).interval
         limits = ends(interval.low, interval.high) or "not known"
-        rows.append([escape(AVERAGES[name]), signed(values[main]), limits, ""])
+        rows.append([escape(label), signed(metrics[main]), limits, number])
     yield from markdown_lines(["Language", main, "95 % CI", "n"], rows)
 
 

@@ -1,4 +1,4 @@
-"""What the stand-ins for SLURM's commands share: the real command, and lines for the user."""
+"""Common parts of the stand-ins for SLURM's commands: the real command, lines for the user."""
 
 import os
 import signal
