@@ -146,6 +146,18 @@ def test_other_calls_are_slurms_own(ask, tmp_path):
     assert (tmp_path / "arguments").read_text() == "--me\n"
 
 
+def test_plugins_pipe_is_not_passed_to_sacct(ask):
+    guess = ["sacct", "-nu", "me", "-o", "Account%256", "|", "tail", "-1"]
+    assert ask("sacct: invalid option -- '1'", 1, command=guess) == ("", [])
+
+
+@pytest.mark.parametrize("name", ["sinfo", "sacctmgr", "sshare"])
+def test_query_without_an_answer_is_empty(ask, name):
+    output, [line] = ask("slurmdbd: connection refused", 1, command=[name, "-n"])
+    assert output == ""
+    assert line.startswith(f"{name} does not answer (slurmdbd: connection refused)")
+
+
 def test_damaged_memory_is_ignored(ask, tmp_path):
     memory = tmp_path / "results/scratch/run.queue.json"
     memory.write_text("{")
