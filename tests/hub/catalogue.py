@@ -104,6 +104,37 @@ def tatoeba(count: int) -> list[dict]:
     ]
 
 
+def topics(count: int) -> list[dict]:
+    return [
+        {"index_id": n, "category": "sports" if n % 2 else "travel", "text": WORDS[n]}
+        for n in range(count)
+    ]
+
+
+def intents(count: int) -> list[dict]:
+    return [
+        {"intent": "alarm", "text": WORDS[n], "spans": [], "target": "", "example_id": "train-0"}
+        for n in range(count)
+    ]
+
+
+def belebele(count: int) -> list[dict]:
+    answers = {f"mc_answer{n + 1}": WORDS[n] for n in range(4)}
+    return [
+        {
+            "link": "l",
+            "question_number": 1,
+            "flores_passage": "a bird",
+            "question": "why?",
+            **answers,
+            "correct_answer_num": str(n % 4 + 1),
+            "dialect": "deu_Latn",
+            "ds": "2023-05-03",
+        }
+        for n in range(count)
+    ]
+
+
 def wikipedia(count: int) -> list[dict]:
     text = "\n\n".join(f"the {word} house" for word in WORDS[:count])
     return [{"id": "1", "url": "u", "title": "t", "text": text}]
@@ -160,6 +191,16 @@ def repositories() -> dict[str, dict[str, bytes]]:
         "google/xtreme": {"tydiqa": _split(tydiqa, train=TRAIN, validation=TEST)},
         "mteb/BUCC": _each("{}-en", lambda code: {"test": bucc(TRAIN)}),
         "cambridgeltl/xcopa": {code: _split(xcopa, validation=TEST, test=TEST) for code in ("et",)},
+    }
+    two = {"validation": TEST, "test": TEST}
+    flores = ("deu_Latn", "eng_Latn", "aym_Latn")
+    made |= {
+        "Davlan/sib200": {code: _split(topics, **usual) for code in flores},
+        "nala-cub/americas_nli": {code: _split(nli, **two) for code in ("aym", "gn", "quy")},
+        "masakhane/afrixnli": {code: _split(nli, **two) for code in ("eng", "swa")},
+        "masakhane/InjongoIntent": {code: _split(intents, **usual) for code in ("eng", "swa")},
+        "HiTZ/xnli-eu": {"eu": _split(nli, **usual)},
+        "facebook/belebele": {code: {"test": belebele(TEST)} for code in flores},
     }
     lines = "".join(json.dumps(row) + "\n" for row in tatoeba(TRAIN))
     paths = {"deu-eng": {"test": "test/deu-eng.jsonl.gz"}}

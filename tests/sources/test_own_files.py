@@ -111,6 +111,44 @@ def test_aligned_sentences_are_pairs():
     assert {(row["side"], row["text"]) for row in rows} == {("foreign", "Hund"), ("english", "dog")}
 
 
+CONLL = "-DOCSTART- -X-\n\nAnn  B-PER\nis\tO \n\nBonn B-LOC\n"
+
+
+def test_conll_files_have_a_word_and_its_tags_per_line():
+    Path("data/en.txt").write_text(CONLL)
+    split = {"format": "conll", "path": "en.txt", "columns": {"words": "1", "tags": "2"}}
+    assert rows_of("tag", split) == [
+        {"id": "0", "words": ["Ann", "is"], "tags": ["B-PER", "O"]},
+        {"id": "1", "words": ["Bonn"], "tags": ["B-LOC"]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Ann B-PER\nis\n", "en.txt:2: 1 columns, expected 2 as in the first line"),
+        ("Ann\nis\n", "en.txt:1: 1 columns, expected a word and its tag"),
+    ],
+)
+def test_incomplete_lines_of_conll_are_named(text, message):
+    Path("data/en.txt").write_text(text)
+    split = {"format": "conll", "path": "en.txt", "columns": {"words": "1", "tags": "2"}}
+    with pytest.raises(InputError, match=message):
+        rows_of("tag", split)
+
+
+def test_codes_are_the_names_of_languages_in_a_release():
+    split, _, expected = FAMILIES["classify"]
+    write(Path("data/eng.tsv"), "tsv", {"one_eng": "a cat", "two": "a dog", "gold": "1"})
+    columns = {**split["columns"], "text_a": "one_{language}"}
+    split = {**split, "columns": columns, "format": "tsv", "path": "{language}.tsv"}
+    split["codes"] = {"en": "eng"}
+    assert rows_of("classify", split) == [{"id": "0", **expected}]
+    renamed = {**split, "path": "eng.tsv"}
+    ids = {planned("classify", s).dataset("own", "en", "test").id for s in (split, renamed)}
+    assert len(ids) == 1
+
+
 def test_archives_are_read_as_they_are():
     split, raw, expected = FAMILIES["classify"]
     write(Path("en.test.tsv"), "tsv", raw)

@@ -142,6 +142,15 @@ class Release(Strict):
     pairs: int | dict[str, int] | None = Field(
         None, description="Number of gold pairs of the release, like `rows` (family mine)."
     )
+    codes: dict[str, str] = Field(
+        {},
+        description="The release's names of languages, by code; `{language}` stands for them in "
+        "paths, configurations and columns.",
+    )
+
+    def code(self, language: str) -> str:
+        """Return the release's name of a language."""
+        return self.codes.get(language, language)
 
     def expected(self, what: Literal["rows", "pairs"], language: str) -> int | None:
         """Return the number of rows or gold pairs in a language, or None if it is not stated."""
@@ -225,7 +234,8 @@ class FilesSplit(Release, Columns):
 
     source: Literal["files"]
     format: str = Field(
-        description="Format of a release, or `tsv`, `csv`, `jsonl` or `parquet` with `columns`."
+        description="Format of a release, or `tsv`, `csv`, `jsonl`, `parquet` or `conll` with "
+        "`columns`."
     )
     path: str | list[str] = Field(
         description="Path or glob below the `data` folder, or a list of them; `{language}` stands "

@@ -128,11 +128,14 @@ class Dataset(Artefact):
     @cached_property
     def identity(self) -> Identity:
         """Identity: everything that determines the content."""
-        spec = self.spec.model_dump(exclude_defaults=True, exclude={"rows", "pairs", "branch"})
+        beside = {"rows", "pairs", "branch", "codes"}
+        spec = self.spec.model_dump(exclude_defaults=True, exclude=beside)
         if options := spec.pop("options", {}):
             stated = without_defaults(self.spec.format, options)
             spec |= {"options": stated} if stated else {}
         raw = list(self.raw)
+        if code := getattr(self.spec, "codes", {}).get(self.language):
+            spec["code"] = code  # may be part of a column's name
         if self.raw:
             del spec["path"]  # the content of the files identifies them, not their place
         if self.download:

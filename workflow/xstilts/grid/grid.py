@@ -272,7 +272,7 @@ class Grid:
         """Return the data of a split that the task defines itself."""
         spec = self._task(task).splits[split]
         if isinstance(spec, HubSplit):
-            origin = {key: fill(getattr(spec, key), language) for key in _ORIGIN}
+            origin = {key: fill(getattr(spec, key), spec.code(language)) for key in _ORIGIN}
             return Dataset(task, language, split, spec, download=Download(task, origin))
         raw = self.project.raw.get(raw_key(spec, language), ())
         return Dataset(task, language, split, spec, tuple(raw))
@@ -593,4 +593,4 @@ def _expand(scores: Iterable[Score]) -> Artefacts:
 
 def raw_key(spec: LabSplit | FilesSplit | HubSplit, language: str) -> str:
     """Return the key of a language's raw files in `Project.raw`; empty if it has none."""
-    return f"{spec.path} {language}" if isinstance(spec, FilesSplit) else ""
+    return f"{spec.path} {spec.code(language)}" if isinstance(spec, FilesSplit) else ""

@@ -52,7 +52,7 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     for place, split, languages in splits:
         files: dict[str, list[Path]] = {}
         for language in dict.fromkeys(languages):
-            paths = locate(split.path, root, language)
+            paths = locate(split.path, root, split.code(language))
             if paths:
                 _check_columns(split, paths, language, place)
                 found[raw_key(split, language)] = [_sha256(path, known) for path in paths]

@@ -41,7 +41,7 @@ FORMATS: Mapping[str, Callable[..., Iterator[Item]]] = {
 
 
 # Formats of a user's own files; the split names their columns, as on the Hub.
-OWN = ("tsv", "csv", "jsonl", "parquet")
+OWN = ("tsv", "csv", "jsonl", "parquet", "conll")
 _FAMILIES = {
     **{name: "choose" if layout.choices else "classify" for name, layout in LAYOUTS.items()},
     "xnli-mt": "classify",

@@ -28,6 +28,7 @@ from xstilts.sources.records import (
     text_rows,
     tsv,
 )
+from xstilts.sources.words import conll
 
 _SPACED = ("words", "tags")  # fields that a text lists between spaces
 _TRANSLATIONS = {"language", "translation"}  # as XNLI's all_languages on the Hub
@@ -61,6 +62,7 @@ READERS: Mapping[str, Callable[[Path], Iterator[tuple[str, dict | None]]]] = {
     ".csv": csv,
     ".tsv": tsv,
     ".txt": text_rows,
+    ".conll": conll,
 }
 
 
@@ -162,6 +164,7 @@ def read(
 
 def _with_language(split: Any, language: str) -> Any:
     """Return the split with the language in the names of columns and in the patterns of `only`."""
+    language = split.code(language)
     columns = {
         name: [fill(part, language) for part in column]
         if isinstance(column, list)

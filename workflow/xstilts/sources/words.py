@@ -173,6 +173,25 @@ def panx(paths: list[Path], language: str) -> Iterator[Item]:
             yield block[0][0], {"words": words, "tags": tags}
 
 
+def conll(path: Path) -> Iterator[tuple[str, dict[str, list[str]]]]:
+    """Yield (place, record) for each sentence of a file in the CoNLL layout.
+
+    A line has a word and its tags, separated by spaces or tabs; a blank line ends a sentence.
+    Columns are named by their number, from "1". Lines `-DOCSTART-` (CoNLL 2003) are skipped.
+    """
+    for block in blocks(path):
+        rows = [(place, _GAP.split(line.strip(" \t"))) for place, line in block]
+        width = len(rows[0][1])
+        for place, columns in rows:
+            if len(columns) != width or width == 1:
+                expected = f"{width} as in the first line" if width > 1 else "a word and its tag"
+                raise InputError(f"{place}: {len(columns)} columns, expected {expected}")
+        if rows[0][1][0] != "-DOCSTART-":
+            words = zip(*(columns for _, columns in rows), strict=True)
+            yield rows[0][0], {str(n): list(column) for n, column in enumerate(words, 1)}
+
+
+_GAP = re.compile("[ \t]+")
 _LEAF = re.compile(r"\(<L (\S+) \S+ \S+ (\S+) \S+>\)")
 _NODE = re.compile(r"\(<T \S+ \d+ \d+>")
 

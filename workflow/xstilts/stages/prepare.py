@@ -91,7 +91,7 @@ def _read(dataset: Dataset, project: Project) -> Table:
         items = family(project.tasks[dataset.task].family).hub_items
         return hub.read(spec, items, paths, dataset.language)
     if isinstance(spec, FilesSplit):
-        paths = files.locate(spec.path, project.data_folder(), dataset.language)
+        paths = files.locate(spec.path, project.data_folder(), spec.code(dataset.language))
         if not paths:
             raise InputError(_missing(dataset, project, spec))
         raw_files.check_unchanged(paths, dataset.raw)
@@ -107,7 +107,7 @@ def _missing(dataset: Dataset, project: Project, spec: FilesSplit) -> str:
     """Return a message that states which release is missing, and where to unpack it."""
     task = project.tasks[dataset.task]
     templates = [spec.path] if isinstance(spec.path, str) else spec.path
-    paths = [fill(template, dataset.language) for template in templates]
+    paths = [fill(template, spec.code(dataset.language)) for template in templates]
     release = f"; unpack the release there, it is at {task.homepage}" if task.homepage else ""
     licence = f", licence: {task.licence}" if release and task.licence else ""
     return (
