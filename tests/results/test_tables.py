@@ -14,13 +14,13 @@ from rich.console import Console
 
 from tests.results.test_scores import cells, lab, score, write
 from xstilts.grid.artefacts import Cell
-from xstilts.results import tables
+from xstilts.results import latex, tables
+from xstilts.results.latex import latex_table
 from xstilts.results.samples import judge
 from xstilts.results.score_file import ScoreFile
 from xstilts.results.scores import Context, collect, scores_csv
 from xstilts.results.tables import (
     escape,
-    latex_table,
     markdown,
     p_value,
     print_tables,
@@ -166,7 +166,7 @@ def test_a_frame_is_a_table_of_two_formats():
         r"| a\|b \& c | −1.50 |",
         "| d | – |",
     ]
-    assert r"a|b \& c & $-1.50$ \\" in tables.latex_frame(frame)
+    assert r"a|b \& c & $-1.50$ \\" in latex.latex_frame(frame)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -27,10 +27,11 @@ from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.costs.units import count
 from xstilts.results.drawing import Drawing
+from xstilts.results.resampling import ranking
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.samples import judged as judged_gains
 from xstilts.results.scores import BASELINE, MEAN
-from xstilts.results.statistics import LEVEL, Interval, Sample, ranking
+from xstilts.results.statistics import LEVEL, Interval, Sample
 from xstilts.results.tables import signed
 
 NAMED = 4  # pairs in the finding, of those that improve and of those that get worse

@@ -26,6 +26,7 @@ from xstilts.analyses.answer import SHARE, Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.costs.units import count
 from xstilts.recipe import Recipe, parse
+from xstilts.results.resampling import permutation_p, permuted
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import MEAN, Results
 from xstilts.results.statistics import (
@@ -33,8 +34,6 @@ from xstilts.results.statistics import (
     Interval,
     Sample,
     mean,
-    permutation_p,
-    permuted,
     random_mean,
     variance_components,
 )

@@ -9,7 +9,7 @@ from rich.text import Text
 from xstilts import store
 from xstilts.analyses import Outcome, answer
 from xstilts.analyses.answer import Answer
-from xstilts.results import drawing, figures, tables
+from xstilts.results import drawing, figures, latex, tables
 from xstilts.results.samples import Examples, judge
 from xstilts.results.scores import CSV, Context, Results, collect, plain, scores_csv
 from xstilts.terminal import Console
@@ -34,7 +34,7 @@ def write_answer(outcome: Outcome, report: Report, out: Path) -> Report:
     for stem, frame in frames.items():
         contents[f"{stem}.csv"] = frame.to_csv(**CSV).encode()
         contents[f"{stem}.md"] = tables.markdown_frame(frame).encode()
-        contents[f"{stem}.tex"] = tables.latex_frame(frame).encode()
+        contents[f"{stem}.tex"] = latex.latex_frame(frame).encode()
     for stem, draw in outcome.figures.items():
         for kind, content in drawing.render(draw, report.results):
             contents[f"{stem}.{kind}"] = content
@@ -57,7 +57,7 @@ def write_study(
     results = judge(collect(scores, context), examples)
     contents = {
         "table.md": tables.markdown(results).encode(),
-        "table.tex": tables.latex_table(results).encode(),
+        "table.tex": latex.latex_table(results).encode(),
         "table.csv": tables.table_csv(results).encode(),
         "scores.csv": scores_csv(results).encode(),
     }

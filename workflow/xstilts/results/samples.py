@@ -12,9 +12,10 @@ import pandas as pd
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.identity import file_sha256
+from xstilts.results.resampling import ratio_replicates
 from xstilts.results.score_file import ScoreFile
 from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results
-from xstilts.results.statistics import Interval, Sample, cohen_h, mean, ratio_replicates
+from xstilts.results.statistics import Interval, Sample, cohen_h, mean
 from xstilts.results.verdicts import family
 
 ZERO_SHOT = "zero_shot"

@@ -6,7 +6,7 @@ a study use the same seeds and the same replicates, so that differences are pair
 `verdicts` has the rule by which intervals become verdicts.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -15,9 +15,6 @@ import numpy as np
 from scipy import special, stats
 
 LEVEL, ALPHA = 0.95, 0.05
-REPLICATES = 1000
-_SEED = 20200513
-BLOCK = 1 << 24  # bootstrap weights in memory at the same time
 
 
 @dataclass(frozen=True)
@@ -178,7 +175,7 @@ class Sample:
         return Error(variance, freedom, by_run)
 
     def replicates(self, draws: np.ndarray) -> np.ndarray:
-        """Return bootstrap replicates of the mean; `draws` come from `seed_draws`."""
+        """Return bootstrap replicates of the mean; `draws` come from `resampling.seed_draws`."""
         kept = ~np.isnan(self.by_seed)
         count, number = int(kept.sum()), len(draws)
         if self.examples is None:
@@ -328,71 +325,6 @@ def line_interval(
     return t_interval(slope, float(error), freedom)
 
 
-# ------------------------------------------------------------------------------------ bootstrap
-
-
-def ratio_replicates(
-    groups: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
-    replicates: int = REPLICATES,
-    count: int | None = None,
-) -> list[np.ndarray]:
-    """Return bootstrap replicates of 100 Σ top / Σ bottom: [replicates, systems] per group.
-
-    A group (a language) is (codes of its examples [n], top [n, systems], bottom [n, systems]).
-    An example has the same Poisson(1) weight for all systems and for all groups that share its
-    code, so the translations of an example are drawn together. If equal codes are different
-    examples, this does no harm: independent values stay uncorrelated. An undefined ratio is 0.
-    `count` is the number of codes: with the same one, a subset has the weights of the complete set.
-    """
-    random = np.random.default_rng(_SEED)
-    count = count or 1 + max(int(codes.max()) for codes, _, _ in groups)
-    blocks: list[list[np.ndarray]] = [[] for _ in groups]
-    step = max(1, BLOCK // count)
-    for start in range(0, replicates, step):
-        size = (min(step, replicates - start), count)
-        weights = random.poisson(1.0, size).astype(np.float32)
-        for block, (codes, top, bottom) in zip(blocks, groups, strict=True):
-            chosen = weights[:, codes]
-            sums, totals = chosen @ top.astype(np.float32), chosen @ bottom.astype(np.float32)
-            block.append(100 * np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0))
-    return [np.concatenate(block) for block in blocks]
-
-
-def seed_draws(seeds: int, replicates: int = REPLICATES) -> np.ndarray:
-    """Return uniform numbers [replicates, seeds - 1], by which `Sample.replicates` draws seeds.
-
-    S − 1 of S seeds are drawn, with replacement. S draws would give (S − 1) / S of the true
-    variance (Rao and Wu 1988), which is a half for two seeds.
-    """
-    return np.random.default_rng(_SEED + 1).random((replicates, max(seeds - 1, 1)))
-
-
-@dataclass(frozen=True)
-class Rank:
-    """A system's rank, 1 for the best; 95 % of the replicates are from low to high."""
-
-    rank: int
-    low: int
-    high: int
-    best: float  # share of the replicates in which it is first
-
-
-def ranking(samples: Sequence[Sample]) -> list[Rank]:
-    """Return the ranks of systems by their mean, with ranges from the bootstrap."""
-    draws = seed_draws(len(samples[0].by_seed))
-    values = np.stack([sample.replicates(draws) for sample in samples], axis=1)
-    ranks = stats.rankdata(-values, axis=1, method="min")
-    observed = stats.rankdata([-sample.mean for sample in samples], method="min").astype(int)
-    low, high = np.percentile(ranks, [2.5, 97.5], axis=0, method="nearest").astype(int)
-    shares = (ranks == 1).mean(axis=0)
-    return [
-        Rank(*map(int, row), float(b)) for *row, b in zip(observed, low, high, shares, strict=True)
-    ]
-
-
-# ------------------------------------------------------------------------------ tests and effects
-
-
 def cohen_h(score: float, other: float) -> float:
     """Cohen's h of two scores in percent: 0.2 is small, 0.5 medium, 0.8 large (Cohen 1988).
 
@@ -401,31 +333,6 @@ def cohen_h(score: float, other: float) -> float:
     """
     first, second = (2 * np.arcsin(np.sqrt(np.clip(x, 0, 100) / 100)) for x in (score, other))
     return float(first - second)
-
-
-def permuted(table: np.ndarray) -> np.ndarray:
-    """Return REPLICATES copies of [orders, seeds], each seed's values permuted on their own.
-
-    Missing values stay where they are.
-    """
-    random = np.random.default_rng(_SEED)
-    copies = np.broadcast_to(table, (REPLICATES, *table.shape)).copy()
-    for seed in range(table.shape[1]):
-        known = np.flatnonzero(~np.isnan(table[:, seed]))
-        copies[:, known, seed] = random.permuted(copies[:, known, seed], axis=1)
-    return copies
-
-
-def permutation_p(statistic: Callable[[np.ndarray], np.ndarray], table: np.ndarray) -> float:
-    """Return the one-sided p of a statistic of [..., orders, seeds] if orders do not matter.
-
-    A seed's values are exchanged only with each other, so what a seed's runs share is no evidence.
-    """
-    hits = np.sum(statistic(permuted(table)) >= statistic(table) * (1 - 1e-12))
-    return float((1 + hits) / (1 + REPLICATES))
-
-
-# --------------------------------------------------------------------------- variance, agreement
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
-"""The tables of a study: Markdown, LaTeX, CSV and the terminal.
+"""The tables of a study: Markdown, CSV and the terminal; `latex` has the LaTeX.
 
 One block per model: a row per recipe, a column per target, and the mean over targets. The floors
 (controls and majority class) come last.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -31,25 +29,10 @@ from xstilts.results.scores import (
 )
 from xstilts.terminal import Console, side_by_side
 
-_LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "−": "$-$",
-    "±": r"$\pm$",
-    "†": r"$^\dagger$",
-    "‡": r"$^\ddagger$",
-    "⋯": r"$\cdots$",
-    "–": "--",
-    "→": r"$\rightarrow$",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
 MISSING, ABSENT, DOTS = "–", "n/a", "⋯"
 # of a data frame
 HEADS = {"p_adjusted": "p (adjusted)", "low": "95 % CI, low", "high": "95 % CI, high"}
 STAR = "*"  # marks a significant gain
-LATEX_COLUMNS = 11  # in the width of a page
 CSV_COLUMNS = [
     *["average", "model", "recipe", "target", "metric", "wanted", "seeds", "mean", "sd"],
     *["gains", "gain", "low", "high", "significant", "degenerate"],
@@ -369,71 +352,12 @@ def _terminal_table(
     return table
 
 
-def latex_table(results: Results) -> str:
-    """Return the text of `table.tex`: the gains of an average and model, in tables of one page.
-
-    They need the packages booktabs and graphicx.
-    """
-    return "\n".join(
-        _latex_block(results, average, model, part)
-        for average in reversed(AVERAGES)
-        for model in results.context.models
-        for part in _latex_parts(columns(results, average))
-    )
-
-
-def _latex_parts(columns: list[str]) -> list[slice]:
-    """Split the columns into tables of almost equal size that are as wide as a page at most."""
-    tables = math.ceil(len(columns) / LATEX_COLUMNS)
-    ends = [round(len(columns) * n / tables) for n in range(tables + 1)]
-    return [slice(*pair) for pair in pairwise(ends)]
-
-
-def _latex_block(results: Results, average: str, model: str, part: slice) -> str:
-    context = results.context
-    heads = [target_label(results, target) for target in columns(results, average)[part]]
-    rows = table_rows(results, average, model)
-    body = [[latex_escape(r.label), *map(_latex_entry, r.entries[part])] for r in rows]
-    seeds = count(len(context.seeds), "seed")
-    title = f"{AVERAGES[average]}; {context.label(model)}"
-    explained = (
-        f"{title}. Gain over {context.label(BASELINE)} in points ± half-width of the 95 % CI, "
-        f"simultaneous over the table; bold: significant; {context.label(BASELINE)} and the rows "
-        f"below the dots: scores in percent; {seeds}."
-    )
-    label = "-".join(filter(None, [context.study, average, model, str(part.start or "")]))
-    return "\n".join(
-        [
-            r"\begin{table*}",
-            r"\centering\small\setlength{\tabcolsep}{3pt}",
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            _tabular(["Recipe", *map(latex_escape, heads)], body).rstrip("\n") + "}",
-            rf"\caption{{{latex_escape(explained)}}}",
-            rf"\label{{tab:{re.sub('[^A-Za-z0-9.-]', '-', label)}}}",
-            r"\end{table*}",
-        ]
-    )
-
-
-def _latex_entry(entry: Entry) -> str:
-    gain = latex_escape(entry.gain)
-    if not gain:
-        return latex_escape(entry.score)
-    gain = rf"\textbf{{{gain}}}" if entry.significant else gain
-    return gain + (rf"$_{{\pm {entry.half.removeprefix('±')}}}$" if entry.half else "")
-
-
-def latex_frame(frame: pd.DataFrame) -> str:
-    """A data frame as a LaTeX table with booktabs: two decimals, a dash for missing values."""
-    return _tabular(*_frame_texts(frame, latex_escape, lambda text: f"${text.replace('−', '-')}$"))
-
-
 def markdown_frame(frame: pd.DataFrame) -> str:
     """A data frame as a Markdown table."""
-    return "\n".join(markdown_lines(*_frame_texts(frame, escape, str))) + "\n"
+    return "\n".join(markdown_lines(*frame_texts(frame, escape, str))) + "\n"
 
 
-def _frame_texts(
+def frame_texts(
     frame: pd.DataFrame, escaped: Callable[[str], str], number: Callable[[str], str]
 ) -> tuple[list[str], list[list[str]]]:
     """Return the heads and the rows of a data frame, ready for a table."""
@@ -454,15 +378,3 @@ def _frame_texts(
         for row in frame.itertuples(index=False)
     ]
     return [escaped(HEADS.get(name, name.replace("_", " "))) for name in columns], rows
-
-
-def latex_escape(text: str) -> str:
-    """Plain text as LaTeX that shows it literally."""
-    return "".join(_LATEX.get(c, c) for c in plain(text))
-
-
-def _tabular(heads: list[str], rows: list[list[str]]) -> str:
-    lines = [" & ".join(row) + r" \\" for row in [heads, *rows]]
-    columns = "l" + "r" * (len(heads) - 1)
-    body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:]]
-    return "\n".join([*body, r"\bottomrule", r"\end{tabular}"]) + "\n"
