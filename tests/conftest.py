@@ -76,7 +76,7 @@ def published(_classes, tmp_path_factory):
 def root(_prepared):
     """Function from a model's name to the folder of its initial checkpoint."""
     grid = make_grid()
-    return lambda model: _prepared / grid.root(model).path
+    return lambda model: _prepared / grid.trainings.root(model).path
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +85,7 @@ def rows(_prepared):
     from xstilts import store
 
     grid = make_grid()
-    return lambda *names: store.read_rows(_prepared / grid.dataset(*names).path)
+    return lambda *names: store.read_rows(_prepared / grid.data.dataset(*names).path)
 
 
 @pytest.fixture(scope="session")

@@ -221,7 +221,7 @@ def fill(project: Grid, models: Iterable[str] = KINDS) -> None:
     text = [store.read_rows(Path(project.dataset("text", x, "train").path)) for x in ("en", "xa")]
     texts = [row["text"] for rows in text for row in rows]
     for model in models:
-        publish(project.root(model), texts)
+        publish(project.trainings.root(model), texts)
     questions = [
         {"id": f"q{n}", "question": t, "text": t[:20], "context": t, "matches": [f"a{n}"]}
         for n, t in enumerate(texts[:8])

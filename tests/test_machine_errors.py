@@ -51,7 +51,7 @@ def rejected(capsys):
 
 @pytest.mark.parametrize(("number", "name"), CASES)
 def test_failed_system_calls_have_a_message(small_folder, rejected, number, name):
-    data = grid().dataset("nli", "en", "train")
+    data = grid().data.dataset("nli", "en", "train")
     with failing(number, os, name):
         rejected(number, "prepare", data.id)
     assert not is_done(data)

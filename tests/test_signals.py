@@ -20,7 +20,7 @@ NUMBERS = [signal.SIGINT, signal.SIGTERM]
 def id(small_folder) -> str:
     """The id of the small study's initial model, which `initialise` makes with torch."""
     grid, _ = open_study(Path("config/config.yaml"))
-    return grid.root("tiny").lineage()[0].id
+    return grid.trainings.root("tiny").lineage()[0].id
 
 
 def outcome(module: str, code: str, *arguments: str) -> tuple[int, str]:

@@ -120,14 +120,14 @@ def fill() -> None:
     transformers.logging.disable_progress_bar()
     grid = make_grid()
     datasets = [
-        grid.dataset(name, language, split)
+        grid.data.dataset(name, language, split)
         for name, task in TASKS.items()
         for language in task["languages"]
         for split in task["splits"]
     ]
     prepare.run(datasets, grid.project)
     for model in MODELS:
-        initialise.run(grid.root(model))
+        initialise.run(grid.trainings.root(model))
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Workspace:
         """Return the checkpoint at the end of a recipe; it is not trained yet."""
         from xstilts.recipe import parse
 
-        return make_grid(**study).step(model, parse(recipe), seed)
+        return make_grid(**study).trainings.step(model, parse(recipe), seed)
 
     def train(self, step, **options) -> dict[str, bytes]:
         """Train or merge a checkpoint in this process, and return the bytes of its files."""

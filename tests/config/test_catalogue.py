@@ -117,7 +117,7 @@ def test_caption_names_preset_and_tasks_without_it():
 
 def test_anli_plus_is_one_head_on_three_releases():
     grid = Grid(project(recipes=["none", "anli_plus"]))
-    [part] = grid.step("xlmr-large", grid.recipes["anli_plus"], 1).parts
+    [part] = grid.trainings.step("xlmr-large", grid.recipes["anli_plus"], 1).parts
     assert [data.task for data in part.train] == ["snli", "mnli", "anli"]
     assert ("anli_plus", "xnli") in same_data(grid)  # both hold MNLI
 
@@ -151,7 +151,7 @@ def test_paper_grid():
     assert without == {"none", "multitask", *NINE.split()}
     assert len(grid.recipes) == 2 * len(without)
     assert len(grid.cells()) == 22 * 9 * 3
-    counts = {target: len(grid.languages(target)) for target in grid.study.targets}
+    counts = {target: len(grid.data.languages(target)) for target in grid.study.targets}
     assert list(counts.values()) == [15, 7, 33, 40, 11, 7, 9, 4, 36]
     assert len(grid.artefacts().scores) == len(grid.cells())
 
@@ -210,7 +210,7 @@ def test_wrong_number_of_rows_is_an_error(release):
     for rows in ("stated", "any"):
         made, _ = raw_files.fingerprint(project(rows=rows), release / "memory")
         grid = Grid(made)
-        wanted = [grid.dataset("mnli", "en", "train")]
+        wanted = [grid.data.dataset("mnli", "en", "train")]
         if rows == "any":
             prepare.run(wanted, made)
             manifest = json.loads((release / wanted[0].path / "manifest.json").read_text())
@@ -224,7 +224,7 @@ def test_wrong_number_of_rows_is_an_error(release):
 def test_missing_ccgbank_names_address_and_folder(release):
     made, _ = raw_files.fingerprint(project(recipes=["none", "ccg"]), release / "memory")
     with pytest.raises(InputError) as error:
-        prepare.run([Grid(made).dataset("ccg", "en", "train")], made)
+        prepare.run([Grid(made).data.dataset("ccg", "en", "train")], made)
     for expected in (
         "no file ccg/ccgbank_1_1/data/AUTO/0[2-9]/*.auto, ",
         "below data; unpack the release there, it is at https://catalog.ldc.upenn.edu/LDC2005T13",
@@ -241,7 +241,7 @@ def test_gold_pairs_of_a_release_are_counted(release):
         (folder / f"zh-en.sample.{ending}").write_text(text)
     made, _ = raw_files.fingerprint(made, release / "memory")
     with pytest.raises(InputError, match="1 pairs, but the release has 257"):
-        prepare.run([Grid(made).dataset("bucc2018", "zh", "validation")], made)
+        prepare.run([Grid(made).data.dataset("bucc2018", "zh", "validation")], made)
 
 
 def test_stated_rows_do_not_change_the_identity(release):
@@ -250,7 +250,7 @@ def test_stated_rows_do_not_change_the_identity(release):
     spec = task.splits["train"].model_copy(update={"rows": 1})
     other = task.model_copy(update={"splits": {**task.splits, "train": spec}})
     changed = made.model_copy(update={"tasks": {**made.tasks, "mnli": other}})
-    first, second = (Grid(p).dataset("mnli", "en", "train") for p in (made, changed))
+    first, second = (Grid(p).data.dataset("mnli", "en", "train") for p in (made, changed))
     assert first.id == second.id
 
 

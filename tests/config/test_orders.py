@@ -82,7 +82,7 @@ ORDERS = {"tasks": ["lab_squad", "lab_wordclass", "lab_completion"], "steps": 60
 def test_a_study_trains_shared_prefixes_once():
     found = grid(recipes=["none"], orders=ORDERS, targets=["lab_entities"], controls=[], seeds=[1])
     assert len(found.recipes) == 1 + 6 + 2 + 3
-    alone, tree = found.trainings()
+    alone, tree = found.count_trainings()
     # each cell for itself: none, six chains, four controls that train, the merge of three trainings
     assert alone == 1 + 6 * 4 + 4 * 2 + 4
     # as a tree the chains are 3 first, 6 second and 6 third steps; the first are also merged
@@ -116,7 +116,7 @@ def test_forgetting_uses_the_head_of_the_own_step():
         recipes=["none"], orders={**orders, "forgetting": False}, targets=["lab_entities"],
         controls=[], seeds=[1],
     )  # fmt: skip
-    assert found.trainings() == plain.trainings()
+    assert found.count_trainings() == plain.count_trainings()
     assert found.artefacts().checkpoints.keys() == plain.artefacts().checkpoints.keys()
     chain = str(found.recipes["random_1"])
     first, second, third = (step.parts[0].task for step in found.recipes["random_1"].steps)

@@ -34,7 +34,7 @@ def test_hypothesis_model_is_trained_once():
     assert probe.parts[0].encode.texts == "second"
     assert found.cells() == plain.cells()
     score = found.subset_score("hard")
-    assert score.predictions.checkpoint.parent is found.root("lab_tiny")
+    assert score.predictions.checkpoint.parent is found.trainings.root("lab_tiny")
     assert score.predictions.encode.texts == "second"
     assert [d.id for d in score.predictions.scored] == [
         d.id for d in found.score(found.cells()[0]).predictions.scored
@@ -114,7 +114,9 @@ def test_lists_may_name_only_test_examples(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     found = make_grid(data=".", subsets={"mine": {"target": "nli", "ids": "mine.txt"}})
-    prepare.run([found.dataset("nli", language, "test") for language in LANGUAGES], found.project)
+    prepare.run(
+        [found.data.dataset("nli", language, "test") for language in LANGUAGES], found.project
+    )
     path = tmp_path / "mine.txt"
     path.write_text("3\n5\txa\n")
     assert subsets(found) == {"mine": {"en": {"3"}, "xa": {"3", "5"}}}

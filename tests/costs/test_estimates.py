@@ -141,7 +141,7 @@ def test_model_of_unknown_size_is_named():
         estimate(grid)
     values["models"]["xlmr"]["parameters"] = 1000
     estimated = estimate(Grid(Project.model_validate(values)))
-    root = Grid(Project.model_validate(values)).root("xlmr")
+    root = Grid(Project.model_validate(values)).trainings.root("xlmr")
     assert (estimated[root.id].download, estimated[root.id].disk) == (4000, 4000)
 
 

@@ -88,7 +88,7 @@ def test_score_takes_no_gpu():
 
 
 def test_data_sets_of_a_task_share_its_job():
-    datasets = [GRID.dataset("nli", language, "test") for language in ("en", "xa")]
+    datasets = [GRID.data.dataset("nli", language, "test") for language in ("en", "xa")]
     for dataset in datasets:
         make(dataset, rows=16)
     write_benchmark(datasets[0], 10)

@@ -55,7 +55,7 @@ def test_the_planted_effect_is_found(effect):
 def test_the_placebo_changes_no_weight(seed, monkeypatch):
     monkeypatch.chdir(ROOT)
     grid, _ = open_study(Path("config/config.yaml"))
-    after = grid.step("lab_tiny", grid.recipes["lab_placebo"], seed)
+    after = grid.trainings.step("lab_tiny", grid.recipes["lab_placebo"], seed)
     weights = [load_weights(Path(node.path)) for node in (after, after.parent)]
     shared = [name for name in weights[0] if ".encoder." in name or ".embeddings." in name]
     assert len(shared) > 30

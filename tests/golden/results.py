@@ -74,11 +74,11 @@ def compute() -> dict[str, dict]:
     }
     for name, (recipe, study) in STEPS.items():
         study = {"train": SETTINGS, "recipes": [recipe], **study}
-        step = tiny_project.make_grid(**study).step("xlmr", parse(recipe), 1)
+        step = tiny_project.make_grid(**study).trainings.step("xlmr", parse(recipe), 1)
         results["train"][name] = _trained(step)
     for recipe in MERGES:
         grid = tiny_project.make_grid(train=SETTINGS, recipes=[recipe])
-        results["merge"][recipe] = _merged(grid.step("xlmr", parse(recipe), 1))
+        results["merge"][recipe] = _merged(grid.trainings.step("xlmr", parse(recipe), 1))
     for name, (task, model, form) in TARGETS.items():
         grid = real_classes.grid(form, train=GENTLE, targets=[task], seeds=[SEED])
         score = grid.score(Cell(model, "none", task, SEED))
@@ -92,7 +92,7 @@ def compute() -> dict[str, dict]:
 def _prepared(grid: Grid) -> dict[str, str]:
     return {
         f"{name}.{language}.{split}": identity.digest(
-            store.read_rows(Path(grid.dataset(name, language, split).path))
+            store.read_rows(Path(grid.data.dataset(name, language, split).path))
         )
         for name, task in tiny_project.TASKS.items()
         for language in task["languages"]
@@ -105,7 +105,7 @@ def _initialised(grid: Grid) -> dict[str, dict]:
 
     results = {}
     for model in tiny_project.MODELS:
-        folder = Path(grid.root(model).path)
+        folder = Path(grid.trainings.root(model).path)
         weights = checkpoints.load_weights(folder)
         results[model] = {
             "vocabulary": identity.digest(checkpoints.load_tokenizer(folder).get_vocab()),

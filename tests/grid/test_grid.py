@@ -232,7 +232,7 @@ def test_a_mixture_whose_tasks_disagree_must_be_told():
 
 def test_epochs_stay_with_each_task_of_a_mixture():
     found = grid(tasks={"lab_nli": {"train": {"epochs": 1}}})
-    step = found.step("lab_tiny", found.recipes["lab_completion+lab_nli"], 1)
+    step = found.trainings.step("lab_tiny", found.recipes["lab_completion+lab_nli"], 1)
     assert {part.task: part.settings.epochs for part in step.parts} == {
         "lab_completion": found.project.tasks["lab_completion"].train["epochs"],
         "lab_nli": 1,
@@ -242,7 +242,9 @@ def test_epochs_stay_with_each_task_of_a_mixture():
 def test_mask_task_trains_on_all_its_languages():
     found = grid(recipes=["none", "lab_text", "lab_text@xa"])
     languages = {
-        recipe: [d.language for d in found.step("lab_tiny", found.recipes[recipe], 1).datasets]
+        recipe: [
+            d.language for d in found.trainings.step("lab_tiny", found.recipes[recipe], 1).datasets
+        ]
         for recipe in ("lab_text", "lab_text@xa")
     }
     assert languages == {"lab_text": ["en", "xa", "xb", "xc", "xd"], "lab_text@xa": ["xa"]}
@@ -250,7 +252,7 @@ def test_mask_task_trains_on_all_its_languages():
 
 def test_all_languages_of_a_task_are_one_notation():
     found = grid(recipes=["none", "lab_nli@all~500"])
-    step = found.step("lab_tiny", found.recipes["lab_nli@all~500"], 1)
+    step = found.trainings.step("lab_tiny", found.recipes["lab_nli@all~500"], 1)
     assert [d.language for d in step.datasets] == ["en", "xa", "xb", "xc", "xd"]
     assert str(step.parts[0].size) == "500"
 
@@ -258,7 +260,7 @@ def test_all_languages_of_a_task_are_one_notation():
 def test_a_recipe_may_say_how_many_steps():
     found = grid(recipes=["none", "lab_nli~80steps", "lab_nli+lab_squad~80steps", "lab_nli"])
     steps = {
-        name: found.step("lab_tiny", recipe, 1).settings.max_steps
+        name: found.trainings.step("lab_tiny", recipe, 1).settings.max_steps
         for name, recipe in found.recipes.items()
         if recipe.steps
     }
@@ -266,7 +268,7 @@ def test_a_recipe_may_say_how_many_steps():
     by_setting = grid(recipes=["none", "lab_nli"], tasks={"lab_nli": {"train": {"max_steps": 80}}})
     assert (
         by_setting.step("lab_tiny", by_setting.recipes["lab_nli"], 1).identity.digest
-        == found.step("lab_tiny", found.recipes["lab_nli~80steps"], 1).identity.digest
+        == found.trainings.step("lab_tiny", found.recipes["lab_nli~80steps"], 1).identity.digest
     )
 
 
@@ -279,7 +281,7 @@ ARMS = {
 
 def merge(recipe: str):
     """Return the checkpoint of a recipe that ends in a merge."""
-    return grid(recipes=["none", recipe]).step("lab_tiny", parse(recipe), 1)
+    return grid(recipes=["none", recipe]).trainings.step("lab_tiny", parse(recipe), 1)
 
 
 def test_a_merge_has_several_parents():
@@ -341,9 +343,9 @@ def test_arm_overrides_study_but_not_pretraining():
     tasks = {"lab_nli": {"train": {"max_steps": 9}}}
     found = grid(arms=ARMS, tasks=tasks, recipes=["none", "lab_nli"])
     nli = found.recipes["lab_nli"]
-    assert found.step("lab_tiny+short", nli, 1).settings.max_steps == 5
-    assert found.step("lab_tiny+plain", nli, 1).settings.max_steps == 9
-    assert found.step("lab_tiny+fast", nli, 1).settings.learning_rate == 5e-3
+    assert found.trainings.step("lab_tiny+short", nli, 1).settings.max_steps == 5
+    assert found.trainings.step("lab_tiny+plain", nli, 1).settings.max_steps == 9
+    assert found.trainings.step("lab_tiny+fast", nli, 1).settings.learning_rate == 5e-3
     roots = [c for c in found.artefacts().checkpoints.values() if c.chain == "pretrain-lab_text"]
     assert len(roots) == 1
 
@@ -352,7 +354,7 @@ def test_an_arm_may_say_how_a_mixture_is_drawn():
     arms = {"a": {}, "b": {"train": {"mixing": "temperature", "temperature": 2.0}}}
     found = grid(arms=arms, multitask={"mixing": "uniform"})
     mixture = found.recipes["lab_completion+lab_nli"]
-    settings = {arm: found.step(f"lab_tiny+{arm}", mixture, 1).settings for arm in arms}
+    settings = {arm: found.trainings.step(f"lab_tiny+{arm}", mixture, 1).settings for arm in arms}
     assert {arm: s.mixing for arm, s in settings.items()} == {"a": "uniform", "b": "temperature"}
     assert settings["b"].temperature == 2
     with pytest.raises(InputError, match="`mixing: temperature` and `temperature` need each other"):
@@ -386,7 +388,7 @@ def test_settings_of_the_study_do_not_reach_pretraining():
     def pretrained(**study) -> str:
         study = {**tiny_project.STUDY, "models": ["lab"], **study}
         values = {"study": study, "tasks": tiny_project.TASKS, "models": model}
-        return Grid(Project.model_validate(values)).root("lab").id
+        return Grid(Project.model_validate(values)).trainings.root("lab").id
 
     before = pretrained()
     assert pretrained(train={"learning_rate": 2e-5}, encode={"max_length": 32}) == before

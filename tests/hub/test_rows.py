@@ -297,8 +297,8 @@ def _datasets(**changes):
     values = {"study": study, "tasks": {"t": task}, "models": {"m": model}}
     grid = Grid(Project.model_validate(values))
     again = Grid(Project.model_validate(json.loads(grid.project.model_dump_json())))
-    found = [grid.dataset("t", language, "test") for language in ("en", "de")]
-    assert [again.dataset("t", language, "test").id for language in ("en", "de")] == [
+    found = [grid.data.dataset("t", language, "test") for language in ("en", "de")]
+    assert [again.data.dataset("t", language, "test").id for language in ("en", "de")] == [
         dataset.id for dataset in found
     ]
     return [d.id for d in found], [d.download.id for d in found]

@@ -84,7 +84,7 @@ def assert_close(actual: dict, expected: dict) -> None:
 @pytest.mark.slow
 def test_two_processes_train_the_weights_of_one(workspace):
     project = grid("completion+nli+text")
-    step = project.step("xlmr", parse("completion+nli+text"), 1)
+    step = project.trainings.step("xlmr", parse("completion+nli+text"), 1)
     train.run(step)
     expected, config = weights(step), (Path(step.path) / "config.json").read_text()
     os.rename(step.path, "one")
@@ -105,8 +105,8 @@ def test_a_signal_reaches_all_processes_and_resumes(workspace, tmp_path):
     project = grid("nli", max_steps=12)
     package = Path(shutil.copytree(ROOT / "workflow", tmp_path / "pausing"))
     add_pauses(package)
-    initialise.run(project.root("mt5"))
-    step = project.step("mt5", parse("nli"), 1)
+    initialise.run(project.trainings.root("mt5"))
+    step = project.trainings.step("mt5", parse("nli"), 1)
     train.run(step, micro_batch=4)
     expected = weights(step)
     os.rename(step.path, "one")
@@ -140,7 +140,7 @@ def test_a_signal_reaches_all_processes_and_resumes(workspace, tmp_path):
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("micro", [8, 3, 1])
 def test_processes_have_equally_many_micro_batches(workspace, monkeypatch, count, micro):
-    step = grid("nli").step("xlmr", parse("nli"), 1)
+    step = grid("nli").trainings.step("xlmr", parse("nli"), 1)
     tokenizer = checkpoints.load_tokenizer(Path(step.parent.path))
     materials = train.read_materials(step, tokenizer)
     monkeypatch.setenv("WORLD_SIZE", str(count))

@@ -98,7 +98,7 @@ def test_lora_trains_matrices_and_head_and_merges(
 @pytest.mark.parametrize("model", ["xlmr", "mt5"])
 @pytest.mark.parametrize("recipe", ["text", "completion+nli+text"])
 def test_language_modelling_and_several_tasks(published, monkeypatch, model, recipe):
-    step = with_lora(recipes=[recipe]).step(model, parse(recipe), 1)
+    step = with_lora(recipes=[recipe]).trainings.step(model, parse(recipe), 1)
     states = []
     train_and_inspect(step, monkeypatch, lambda built: states.append(built))
     [built] = states
@@ -151,7 +151,7 @@ def test_matrices_are_scaled_by_alpha_over_rank():
 def test_lora_is_part_of_identity_and_off_by_default():
     def digest(**train):
         settings = {"max_steps": 30, "batch_size": 8, "learning_rate": 1e-3, **train}
-        return make_grid(train=settings).step("xlmr", parse("nli"), 1).identity.digest
+        return make_grid(train=settings).trainings.step("xlmr", parse("nli"), 1).identity.digest
 
     assert digest() == digest(lora=False)
     assert len({digest(), digest(lora=True), digest(lora={"rank": 4})}) == 3

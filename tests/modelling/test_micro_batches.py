@@ -33,9 +33,9 @@ def gradients(workspace, monkeypatch):
     def compute(name: str, processes: int = 1, micro_batch: int = 7) -> list[torch.Tensor]:
         model_name, form, recipe = STEPS[name]
         grid = real_classes.grid(form, train=SETTINGS, recipes=[recipe])
-        if not Path(grid.root(model_name).path).exists():
+        if not Path(grid.trainings.root(model_name).path).exists():
             real_classes.fill(grid, [model_name])
-        step = grid.step(model_name, parse(recipe), 1)
+        step = grid.trainings.step(model_name, parse(recipe), 1)
         folder = Path(step.parent.path)
         tokenizer = checkpoints.load_tokenizer(folder)
         materials = train.read_materials(step, tokenizer)

@@ -69,7 +69,7 @@ def test_predictions_are_equal_after_saving(published, monkeypatch, model, name)
 
 @pytest.mark.parametrize("model", list(KINDS))
 def test_masked_language_modelling_keeps_its_head(published, monkeypatch, model):
-    step = published.step(model, parse("text"), 1)
+    step = published.trainings.step(model, parse("text"), 1)
     states = []
     trained(step, monkeypatch, lambda built: states.append(dict(built.state_dict())))
     losses = [
@@ -87,7 +87,7 @@ def test_several_heads_share_an_encoder(published, monkeypatch, model):
     recipe = "completion+entities+nli+reading+text"
     settings = {"max_steps": 8, "batch_size": 4, "learning_rate": 1e-3}
     several = grid(train=settings, multitask=settings, recipes=[recipe])
-    step = several.step(model, parse(recipe), 1)
+    step = several.trainings.step(model, parse(recipe), 1)
     weights = []
     trained(step, monkeypatch, lambda built: weights.append(encoder(built.models["nli"])))
     child = checkpoints.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1)
@@ -100,7 +100,7 @@ def test_an_interrupted_training_ends_with_equal_weights(published, monkeypatch,
     recipe = "completion+entities+nli+reading+text"
     settings = {"max_steps": 6, "batch_size": 4, "learning_rate": 1e-3}
     several = grid(train=settings, multitask=settings, recipes=[recipe])
-    step = several.step(model, parse(recipe), 2)
+    step = several.trainings.step(model, parse(recipe), 2)
     train.run(step)
     expected = checkpoints.load_weights(Path(step.path))
     shutil.rmtree(step.path)
@@ -121,7 +121,7 @@ def test_an_interrupted_training_ends_with_equal_weights(published, monkeypatch,
 
 @pytest.mark.parametrize("model", list(KINDS))
 def test_a_checkpoint_opens_with_its_encoders_class(published, model):
-    step = published.step(model, parse("nli"), 1)
+    step = published.trainings.step(model, parse("nli"), 1)
     if not (Path(step.path) / store.MANIFEST).exists():
         train.run(step)
     built = checkpoints.load_trained(Path(step.path), "classify")
@@ -136,7 +136,7 @@ def test_a_checkpoint_opens_with_its_encoders_class(published, model):
 
 
 def test_mt5s_encoder_is_the_published_one(published):
-    root = Path(published.root("mt5").path)
+    root = Path(published.trainings.root("mt5").path)
     own = checkpoints.load_weights(root)
     for name in ("classify", "mask", "retrieve"):
         weights = encoder(checkpoints.fresh_head(root, name, ["a", "b"], False, 1))
@@ -145,7 +145,7 @@ def test_mt5s_encoder_is_the_published_one(published):
 
 
 def test_a_mean_of_tokens_ignores_padding(published):
-    root = Path(published.root("mt5").path)
+    root = Path(published.trainings.root("mt5").path)
     for name in ("classify", "choose"):
         model = checkpoints.fresh_head(root, name, ["a", "b"], False, 1).eval()
         ids = torch.tensor([[5, 6, 7, 1]])
@@ -160,7 +160,7 @@ def test_a_mean_of_tokens_ignores_padding(published):
 
 
 def test_first_loss_of_a_language_head_is_a_guess(published):
-    root = Path(published.root("mt5").path)
+    root = Path(published.trainings.root("mt5").path)
     model = checkpoints.fresh_head(root, "mask", [], False, 1).eval()
     with torch.no_grad():
         model.base_model.get_input_embeddings().weight.mul_(50)
@@ -172,11 +172,11 @@ def test_first_loss_of_a_language_head_is_a_guess(published):
 
 
 def test_the_mask_of_t5_is_its_first_sentinel(published):
-    folder = Path(published.root("mt5").path)
+    folder = Path(published.trainings.root("mt5").path)
     tokenizer = checkpoints.load_tokenizer(folder)
     assert tokenizer.mask_token_id is None
     assert "extra_id_0" in tokenizer.convert_ids_to_tokens(checkpoints.mask_id(tokenizer))
-    xlmr = checkpoints.load_tokenizer(Path(published.root("xlmr").path))
+    xlmr = checkpoints.load_tokenizer(Path(published.trainings.root("xlmr").path))
     assert checkpoints.mask_id(xlmr) == xlmr.mask_token_id
     xlmr.mask_token = None
     with pytest.raises(InputError, match="no mask token"):
@@ -185,7 +185,7 @@ def test_the_mask_of_t5_is_its_first_sentinel(published):
 
 @pytest.mark.parametrize("model", list(KINDS))
 def test_a_text_keeps_its_special_tokens(published, model):
-    tokenizer = checkpoints.load_tokenizer(Path(published.root(model).path))
+    tokenizer = checkpoints.load_tokenizer(Path(published.trainings.root(model).path))
     first = 0 if model == "mt5" else 1
     mask = tokenizer("ab", return_special_tokens_mask=True)["special_tokens_mask"]
     assert (mask[0], mask[-1], sum(mask)) == (first, 1, first + 1)
@@ -193,7 +193,7 @@ def test_a_text_keeps_its_special_tokens(published, model):
 
 @pytest.mark.parametrize("model", list(KINDS))
 def test_listed_words_have_the_tokens_of_a_text(published, model):
-    tokenizer = checkpoints.load_tokenizer(Path(published.root(model).path))
+    tokenizer = checkpoints.load_tokenizer(Path(published.trainings.root(model).path))
     words = ["ab", "c", "ab", "dcab"]
     row = {"words": words, "tags": ["X"] * len(words)}
     settings = SimpleNamespace(max_length=64)
@@ -212,7 +212,7 @@ def test_listed_words_have_the_tokens_of_a_text(published, model):
 
 @pytest.mark.parametrize(("model", "longest"), [("xlmr", 94), ("modernbert", 96), ("mt5", None)])
 def test_longest_text_is_that_of_the_positions(published, model, longest):
-    folder = Path(published.root(model).path)
+    folder = Path(published.trainings.root(model).path)
     tokenizer = checkpoints.load_tokenizer(folder)
     checkpoints.check_length(folder, tokenizer, longest or 5000, "step")
     if longest:
@@ -224,7 +224,7 @@ def test_longest_text_is_that_of_the_positions(published, model, longest):
 
 
 def test_padding_equal_to_the_last_token_is_ignored(published):
-    folder = Path(published.root("eurobert").path)
+    folder = Path(published.trainings.root("eurobert").path)
     tokenizer = checkpoints.load_tokenizer(folder)
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
     features = [tokenizer(text) for text in ("ab", "ab cab dab")]
@@ -245,7 +245,7 @@ def test_an_encoder_unusable_alone_is_named(model_type):
 
 @pytest.mark.parametrize("model", list(KINDS))
 def test_layers_above_the_wanted_one_are_not_computed(published, model):
-    folder = Path(published.root(model).path)
+    folder = Path(published.trainings.root(model).path)
     built = checkpoints.load_trained(folder, "mine")
     ids = torch.tensor([[5, 6, 7, 8], [9, 8, 7, 6]])
     batch = {"input_ids": ids, "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])}

@@ -44,7 +44,7 @@ def test_predictions_are_equal_after_saving(published, monkeypatch, name):
 
 @pytest.mark.parametrize("module", [classify_text, choose_text])
 def test_a_score_is_the_log_likelihood_of_its_tokens(published, rows, module):
-    root = Path(published.root("mt5").path)
+    root = Path(published.trainings.root("mt5").path)
     model = checkpoints.load_trained(root, module.__name__.rsplit(".", 1)[1])
     tokenizer = checkpoints.load_tokenizer(root)
     classify = module is classify_text
@@ -69,7 +69,7 @@ def test_a_score_is_the_log_likelihood_of_its_tokens(published, rows, module):
 
 
 def test_training_targets_are_the_labels(published, rows):
-    tokenizer = checkpoints.load_tokenizer(Path(published.root("mt5").path))
+    tokenizer = checkpoints.load_tokenizer(Path(published.trainings.root("mt5").path))
     data = rows("nli", "en", "train")[:4]
     labels = classify_text.labels(data)
     features = classify_text.encode(data, tokenizer, ENCODE, labels, train=True)
@@ -81,7 +81,7 @@ def test_training_targets_are_the_labels(published, rows):
 
 def test_it_learns(published):
     settings = {"max_steps": 60, "batch_size": 8, "learning_rate": 1e-2}
-    step = grid("text-to-text", train=settings).step("mt5", parse("nli"), 1)
+    step = grid("text-to-text", train=settings).trainings.step("mt5", parse("nli"), 1)
     train.run(step)
     log = store.read_lines(Path(step.path) / "training.jsonl")
     losses = [entry["loss"] for entry in log if "loss" in entry]
@@ -91,16 +91,16 @@ def test_it_learns(published):
 @pytest.mark.parametrize("task", ["entities", "reading", "text", "passages"])
 def test_other_families_are_refused(published, task):
     with pytest.raises(InputError, match=f"'mt5' is text-to-text: task '{task}' is of family"):
-        grid("text-to-text").step("mt5", parse(task), 1)
+        grid("text-to-text").trainings.step("mt5", parse(task), 1)
     with pytest.raises(InputError, match="task 'tatoeba' is of family mine"):
         grid("text-to-text").predictions("mt5", Recipe(), "tatoeba", 1)
 
 
 def test_several_tasks_in_a_step_are_refused(published):
     with pytest.raises(InputError, match=r"step 'completion\+nli' has several tasks"):
-        grid("text-to-text").step("mt5", parse("completion+nli"), 1)
+        grid("text-to-text").trainings.step("mt5", parse("completion+nli"), 1)
 
 
 def test_a_model_without_a_decoder_is_refused(published):
     with pytest.raises(InputError, match="model_type 'xlm-roberta': no decoder"):
-        train.run(grid("text-to-text").step("xlmr", parse("nli"), 1))
+        train.run(grid("text-to-text").trainings.step("xlmr", parse("nli"), 1))

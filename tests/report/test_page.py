@@ -223,7 +223,7 @@ def test_curves_are_thinned_from_the_first_step(view):
 
 def test_exclusions_are_listed_with_their_reason(view):
     text = page(view)
-    id = view.grid.dataset("t0", "he", "test").id
+    id = view.grid.data.dataset("t0", "he", "test").id
     row = re.search(rf"<td><code>{re.escape(id)}</code></td>(.*?)</tr>", text, re.S)[1]
     assert "<td>8</td>" in row
     assert "<td>3 gold label is missing</td>" in row

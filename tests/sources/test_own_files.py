@@ -79,7 +79,7 @@ def planned(*arguments) -> Grid:
 
 def rows_of(*arguments, language: str = "en") -> list[dict]:
     grid = planned(*arguments)
-    dataset = grid.dataset("own", language, "test")
+    dataset = grid.data.dataset("own", language, "test")
     prepare.run([dataset], grid.project)
     return store.read_rows(Path(dataset.path))
 
@@ -182,7 +182,7 @@ def test_unpacking_an_archive_changes_no_identity():
         archive.write("data/en.tsv", "en.tsv")
     ids = {
         planned("classify", {**split, "format": "tsv", "path": path})
-        .dataset("own", "en", "test")
+        .data.dataset("own", "en", "test")
         .id
         for path in ("en.tsv", "own.zip/en.tsv")
     }

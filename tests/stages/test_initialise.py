@@ -37,7 +37,7 @@ def root(folder: str | Path = "model", **entry):
     own = {"local": {"folder": str(folder), **entry}}
     values = {"study": {**STUDY, "models": ["own"]}, "tasks": TASKS, "models": {"own": own}}
     project, _ = raw_files.fingerprint(Project.model_validate(values), Path("raw.json"))
-    return Grid(project).root("own")
+    return Grid(project).trainings.root("own")
 
 
 def change(path: Path, **keys) -> None:

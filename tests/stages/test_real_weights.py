@@ -136,7 +136,7 @@ def test_losses_equal_a_plain_training(tmp_path, monkeypatch):
         "train": {"max_steps": 50, "batch_size": 4, "learning_rate": 5e-5},
     }
     grid = _grid(study, folder)
-    step = grid.step("e5", parse("mnli"), 1)
+    step = grid.trainings.step("e5", parse("mnli"), 1)
     prepare.run(step.datasets, grid.project)
     initialise.run(step.lineage()[0])
     batches, losses, heads = [], [], []

@@ -12,7 +12,8 @@ import pytest
 from tests.tiny_project import STUDY, make_grid
 from xstilts import store
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefact, Checkpoint, Dataset, Predictions
+from xstilts.grid.artefacts import Checkpoint, Dataset, Predictions
+from xstilts.grid.base import Artefact
 from xstilts.grid.state import is_done
 from xstilts.results.samples import read_examples
 from xstilts.results.score_file import ScoreFile

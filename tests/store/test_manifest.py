@@ -95,7 +95,7 @@ def test_a_manifest_is_read_again_when_it_changes(published):
 @pytest.mark.parametrize("moves", range(4))
 def test_interrupted_publish_leaves_no_artefact(made, tmp_path, monkeypatch, moves):
     monkeypatch.chdir(tmp_path)
-    dataset = make_grid().dataset("nli", "en", "train")
+    dataset = make_grid().data.dataset("nli", "en", "train")
     folder = tmp_path / dataset.path
     replace, done = os.replace, []
 

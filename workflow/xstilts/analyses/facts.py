@@ -64,7 +64,7 @@ def subsets(grid: Grid) -> dict[str, Subset]:
     """Return the ids of each subset of the study, by language, without subsets not known yet."""
     subsets: dict[str, Subset] = {}
     for name, subset in grid.study.subsets.items():
-        languages = grid.languages(subset.target)
+        languages = grid.data.languages(subset.target)
         if subset.ids:
             path = grid.project.data_folder() / subset.ids
             listed = read_ids(path)
@@ -78,7 +78,7 @@ def subsets(grid: Grid) -> dict[str, Subset]:
 
 def _ids(grid: Grid, target: str) -> dict[str, set[str]]:
     """Return the ids of a target's test examples, by language."""
-    tests = {x: grid.dataset(target, x, "test") for x in grid.languages(target)}
+    tests = {x: grid.data.dataset(target, x, "test") for x in grid.data.languages(target)}
     return {x: {row["id"] for row in store.read_rows(Path(d.path))} for x, d in tests.items()}
 
 
@@ -125,7 +125,9 @@ def _examples(grid: Grid) -> dict[str, int]:
     for name, recipe in grid.recipes.items():
         if not recipe.steps:
             continue
-        parts = [p for node in grid.step(model, recipe, seed).lineage() for p in node.parts]
+        parts = [
+            p for node in grid.trainings.step(model, recipe, seed).lineage() for p in node.parts
+        ]
         parts = parts[-len(recipe.parts) :]  # without the model's own pretraining
         manifests = [Path(d.path) / store.MANIFEST for part in parts for d in part.train]
         if all(path.exists() for path in manifests):

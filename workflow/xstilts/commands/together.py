@@ -18,7 +18,7 @@ from xstilts.errors import Stopped
 from xstilts.grid.state import missing as missing_file
 
 if TYPE_CHECKING:
-    from xstilts.grid.artefacts import Artefact
+    from xstilts.grid.base import Artefact
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 

@@ -17,7 +17,7 @@ from xstilts.modelling import distributed
 from xstilts.store import locks
 
 if TYPE_CHECKING:
-    from xstilts.grid.artefacts import Artefact
+    from xstilts.grid.base import Artefact
     from xstilts.grid.grid import Grid
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")  # exists where the driver is loaded

@@ -12,12 +12,8 @@ from xstilts.costs.choice import Problem
 from xstilts.costs.estimates import Estimator
 from xstilts.costs.measured import PHASES, Cost, Evidence
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import (
-    Artefact,
-    Artefacts,
-    Cell,
-    Score,
-)
+from xstilts.grid.artefacts import Artefacts, Cell, Score
+from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 
 SHARED = "(shared)"

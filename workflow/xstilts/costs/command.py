@@ -24,7 +24,8 @@ from xstilts.costs.measured import Evidence
 from xstilts.costs.units import size
 from xstilts.errors import InputError, spelled
 from xstilts.grid import state
-from xstilts.grid.artefacts import Artefact, Cell
+from xstilts.grid.artefacts import Cell
+from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.results.score_file import ScoreFile
 from xstilts.results.statistics import run_variance

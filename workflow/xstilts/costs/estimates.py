@@ -25,7 +25,6 @@ from xstilts.costs.units import percent
 from xstilts.errors import InputError, nearest
 from xstilts.families import family
 from xstilts.grid.artefacts import (
-    Artefact,
     Checkpoint,
     Dataset,
     Download,
@@ -36,6 +35,7 @@ from xstilts.grid.artefacts import (
     gpus_of,
     model_of,
 )
+from xstilts.grid.base import Artefact
 from xstilts.modelling.steps import shares, steps_of
 from xstilts.store import read_json
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from xstilts import store
 from xstilts.config.project import Project
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefact, Checkpoint, Dataset, Score, gpus_of
+from xstilts.grid.artefacts import Checkpoint, Dataset, Score, gpus_of
+from xstilts.grid.base import Artefact
 
 PHASES = ("fetch", "prepare", "initialise", "train", "merge", "predict", "score")
 MEASURED = "measured"

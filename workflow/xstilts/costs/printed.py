@@ -14,7 +14,8 @@ from xstilts.costs.measured import Evidence
 from xstilts.costs.peak import peaks
 from xstilts.costs.units import count, duration, hours, percent, size
 from xstilts.grid import retention
-from xstilts.grid.artefacts import Artefact, Cell, Checkpoint, cells_of, model_of
+from xstilts.grid.artefacts import Cell, Checkpoint, cells_of, model_of
+from xstilts.grid.base import Artefact
 from xstilts.terminal import Console
 
 _COLUMNS = ("total", "done", "to do", "time", "GPU time", "disk", "download")

@@ -80,7 +80,7 @@ def _files(grid: Grid, target: str, predictions: Path) -> dict[Dataset, Path]:
 
 def _tests(grid: Grid, target: str) -> Sequence[Dataset]:
     """Return the test data of a target, one data set for each language."""
-    return [data for data in grid.examined(target) if data.split == "test"]
+    return [data for data in grid.data.examined(target) if data.split == "test"]
 
 
 def _score(grid: Grid, system: str, target: str, files: dict[Dataset, Path]) -> ScoreFile:

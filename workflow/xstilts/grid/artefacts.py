@@ -9,15 +9,15 @@ The step that merges has several parents, the checkpoints that it merges.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from xstilts.config.origins import FilesSplit, Hub, HubSplit, Init, LabSplit, Local
 from xstilts.config.project import Project
-from xstilts.config.resources import Site, amount, slurm_comment
+from xstilts.config.resources import Site, amount
 from xstilts.config.settings import Train
+from xstilts.grid.base import Artefact, Job
 from xstilts.identity import Identity
 from xstilts.recipe import Size
 from xstilts.sources.files import without_defaults
@@ -25,70 +25,6 @@ from xstilts.store import paths
 
 # training settings that each task of a multi-task step keeps for itself
 PART_SETTINGS = {"epochs", "examples_cap", "language_temperature", "mask_rate"}
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job of the workflow. Its name is that of its log and its benchmark file."""
-
-    phase: str
-    rule: str
-    name: str  # the task, or the artefact's id
-
-    @property
-    def log(self) -> Path:
-        """Path of its log."""
-        return paths.log_file(self.phase, self.name)
-
-    @property
-    def benchmark(self) -> Path:
-        """Path of the file with its duration."""
-        return paths.benchmark_file(self.phase, self.name)
-
-    @property
-    def comment(self) -> str:
-        """Comment that Snakemake's SLURM plugin gives the job: its rule and wildcards."""
-        return slurm_comment(self.rule, "" if self.rule.endswith(f"_{self.name}") else self.name)
-
-
-class Artefact:
-    """A result of a phase; its path is its identity."""
-
-    path_pattern = ""  # with {id}
-    identity: Identity
-
-    @property
-    def id(self) -> str:
-        """Readable name and digest."""
-        return self.identity.id
-
-    @property
-    def path(self) -> str:
-        """Path of the file or folder, relative to the working directory."""
-        return self.path_pattern.format(id=self.id)
-
-    @property
-    def files(self) -> list[str]:
-        """Files of a complete artefact, the last written last."""
-        return [f"{self.path}/{paths.MANIFEST}"]
-
-    @property
-    def inputs(self) -> tuple["Artefact", ...]:
-        """Artefacts that this one is made from."""
-        return ()
-
-    def ancestors(self) -> dict[str, "Artefact"]:
-        """Everything that this artefact needs, by id: inputs before what is made from them."""
-        found: dict[str, Artefact] = {}
-        for artefact in self.inputs:
-            if artefact.id not in found:
-                found |= artefact.ancestors() | {artefact.id: artefact}
-        return found
-
-    @property
-    def job(self) -> Job:
-        """The job that makes this artefact; artefacts with equal jobs are made together."""
-        return Job(self.identity.phase, self.identity.phase, self.id)
 
 
 @dataclass(frozen=True, eq=False)

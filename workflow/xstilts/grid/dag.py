@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
-from xstilts.grid.artefacts import Artefact, Dataset, Download
+from xstilts.grid.artefacts import Dataset, Download
+from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs, shared_jobs
 from xstilts.grid.state import is_released, loose_ends, missing

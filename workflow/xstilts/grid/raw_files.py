@@ -14,7 +14,7 @@ from xstilts.config.project import Project
 from xstilts.config.schema import Model, StudyTask
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Dataset
-from xstilts.grid.grid import raw_key
+from xstilts.grid.data import raw_key
 from xstilts.recipe import Part, parse
 from xstilts.sources import archives, hub
 from xstilts.sources import models as pretrained

@@ -37,7 +37,7 @@ def passing(grid: Grid, keep: Keep) -> dict[str, Checkpoint]:
         return {}
     checkpoints = grid.artefacts().checkpoints
     models = {cell.model.partition(ARM)[0] for cell in grid.cells()}
-    staying = {node.id for model in models for node in grid.root(model).lineage()}
+    staying = {node.id for model in models for node in grid.trainings.root(model).lineage()}
     if keep == "parents":
         inputs = (needed for node in checkpoints.values() for needed in node.inputs)
         staying |= {needed.id for needed in inputs}

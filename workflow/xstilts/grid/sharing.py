@@ -14,14 +14,8 @@ from pydantic import Field
 from xstilts.config.project import Project
 from xstilts.config.resources import Phase, slurm_comment
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import (
-    Artefact,
-    Artefacts,
-    Checkpoint,
-    Predictions,
-    cells_of,
-    model_of,
-)
+from xstilts.grid.artefacts import Artefacts, Checkpoint, Predictions, cells_of, model_of
+from xstilts.grid.base import Artefact
 from xstilts.identity import digest
 from xstilts.store import paths
 from xstilts.store.files import write_text

@@ -29,7 +29,8 @@ from xstilts.config.project import (
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.grid import raw_files
-from xstilts.grid.artefacts import Artefact, Cell, Checkpoint, Dataset, Predictions, Score
+from xstilts.grid.artefacts import Cell, Checkpoint, Dataset, Predictions, Score
+from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.store import locks, paths
 

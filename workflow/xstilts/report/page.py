@@ -245,7 +245,7 @@ def _names(view: StudyView, results: Results, tables: Tables) -> dict[str, Any]:
     """Return the study's axes, with the labels that readers see."""
     context, project = results.context, view.grid.project
     shown = [*context.models, *context.controls, *context.recipes, *context.targets]
-    codes = {code for target in context.targets for code in view.grid.languages(target)}
+    codes = {code for target in context.targets for code in view.grid.data.languages(target)}
     codes |= {project.tasks[target].source_language for target in context.targets}
     return {
         "study": context.study,

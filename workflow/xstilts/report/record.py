@@ -15,7 +15,8 @@ from typing import Any
 from xstilts import store
 from xstilts.costs import measured
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefact, Artefacts, Checkpoint, Dataset, Predictions
+from xstilts.grid.artefacts import Artefacts, Checkpoint, Dataset, Predictions
+from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import failure, is_done, is_released
 from xstilts.identity import canonical

@@ -127,7 +127,7 @@ def notes(grid: Grid) -> list[str]:
     """Return the notes below the tables: the study's question and its hyperparameters."""
     lines = [grid.study.title] if grid.study.title else []
     if grid.study.orders:
-        alone, tree = grid.trainings()
+        alone, tree = grid.count_trainings()
         lines.append(f"Shared steps: {tree} trainings instead of {alone}.")
     name = grid.study.hyperparameters
     if not name:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from xstilts import store
 from xstilts.costs.units import count, size
 from xstilts.errors import InputError, nearest
-from xstilts.grid.artefacts import Artefact, Checkpoint, Download
+from xstilts.grid.artefacts import Checkpoint, Download
+from xstilts.grid.base import Artefact
 from xstilts.identity import file_sha256
 from xstilts.sources import models
 from xstilts.sources.hub import READERS, kind

@@ -10,7 +10,8 @@ from xstilts import store
 from xstilts.costs.units import count
 from xstilts.errors import InputError, nearest
 from xstilts.grid import state
-from xstilts.grid.artefacts import Artefact, Cell, Predictions, Score
+from xstilts.grid.artefacts import Cell, Predictions, Score
+from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.identity import shortened
 from xstilts.results.score_file import ScoreFile

@@ -17,7 +17,8 @@ from xstilts.config.yaml import read_yaml
 from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefact, Cell, Checkpoint, Job, Score
+from xstilts.grid.artefacts import Cell, Checkpoint, Score
+from xstilts.grid.base import Artefact, Job
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
 from xstilts.grid.state import done as done_of
