@@ -218,7 +218,9 @@ def publish(root, texts: list[str]) -> None:
 
 def fill(project: Grid, models: Iterable[str] = KINDS) -> None:
     """Publish models of the given classes, and retrieval data, in the results store."""
-    text = [store.read_rows(Path(project.dataset("text", x, "train").path)) for x in ("en", "xa")]
+    text = [
+        store.read_rows(Path(project.data.dataset("text", x, "train").path)) for x in ("en", "xa")
+    ]
     texts = [row["text"] for rows in text for row in rows]
     for model in models:
         publish(project.trainings.root(model), texts)
@@ -233,7 +235,7 @@ def fill(project: Grid, models: Iterable[str] = KINDS) -> None:
     for split in ("train", "test"):
         made = store.scratch(split)
         store.write_rows(made / "data.parquet", [*questions, *answers], retrieve.COLUMNS)
-        folder = Path(project.dataset("passages", "en", split).path)
+        folder = Path(project.data.dataset("passages", "en", split).path)
         store.DatasetManifest.publish(made, folder, content={}, rows=16)
 
 

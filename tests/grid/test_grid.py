@@ -267,7 +267,7 @@ def test_a_recipe_may_say_how_many_steps():
     assert steps == {"lab_nli~80steps": 80, "lab_nli+lab_squad~80steps": 80, "lab_nli": None}
     by_setting = grid(recipes=["none", "lab_nli"], tasks={"lab_nli": {"train": {"max_steps": 80}}})
     assert (
-        by_setting.step("lab_tiny", by_setting.recipes["lab_nli"], 1).identity.digest
+        by_setting.trainings.step("lab_tiny", by_setting.recipes["lab_nli"], 1).identity.digest
         == found.trainings.step("lab_tiny", found.recipes["lab_nli~80steps"], 1).identity.digest
     )
 

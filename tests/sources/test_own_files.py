@@ -145,7 +145,7 @@ def test_codes_are_the_names_of_languages_in_a_release():
     split["codes"] = {"en": "eng"}
     assert rows_of("classify", split) == [{"id": "0", **expected}]
     renamed = {**split, "path": "eng.tsv"}
-    ids = {planned("classify", s).dataset("own", "en", "test").id for s in (split, renamed)}
+    ids = {planned("classify", s).data.dataset("own", "en", "test").id for s in (split, renamed)}
     assert len(ids) == 1
 
 
