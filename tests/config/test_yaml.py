@@ -19,6 +19,8 @@ BOMB = "a: &a [x, x]\n" + "".join(
         (b"a: 1\n? {b: c}\n: d", "line 2: .*a key must be text, not a mapping"),
         (b"a: " + b"9" * 5000, "line 1: .*has too many digits"),
         (b"a: !!int x", "x is no int"),
+        (b"a: 010", "010 can be read as two numbers"),  # 8 in YAML 1.1, 10 in YAML 1.2
+        (b"a: 1:30", "1:30 can be read as two numbers"),
         (b"a: !!python/object/apply:os.system [ls]", "tag !!python/object/apply:os.system is not"),
         (b"a: !!binary aGk=", "tag !!binary is not supported"),
         (b"a: !mine x", "tag !mine is not supported"),
@@ -53,6 +55,7 @@ def test_odd_file_is_explained(tmp_path, content, message):
         ("\ufeffa: 1\r\nb: 2\r\n", {"a": 1, "b": 2}),
         ("a: 2024-13-45", {"a": "2024-13-45"}),  # a date is text
         ("a: =", {"a": "="}),
+        ("a: [0, -1, 1_000, 0x1f, 0.5, '010']", {"a": [0, -1, 1000, 31, 0.5, "010"]}),
         ("x: &x {a: 1}\ny: {<<: *x, b: 2}", {"x": {"a": 1}, "y": {"a": 1, "b": 2}}),
         ("1: a\nnull: b", {1: "a", None: "b"}),
     ],

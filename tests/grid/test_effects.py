@@ -52,6 +52,7 @@ def steps(**train):
             }
         },
         {"tasks": {"tatoeba": {"predict": {"max_answer_length": 3, "neighbours": 9}}}},
+        {"recipe": "text@all"},
         {"recipe": "text~100pct"},
         {"recipe": "text~300"},
     ],
@@ -130,3 +131,8 @@ def test_families_declare_the_settings_that_they_read(name):
     read = set(re.findall(r"\bsettings\.(\w+)", "".join(sources)))
     assert read & EVERYWHERE - {"max_length"} == family(name).SETTINGS
     assert family(name).SETTINGS <= particular_settings() <= EVERYWHERE
+
+
+def test_language_that_a_task_has_anyway_changes_no_path():
+    assert paths("nli@en") == paths("nli")
+    assert paths("nli@xa") != paths("nli")

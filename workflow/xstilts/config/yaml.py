@@ -14,6 +14,8 @@ from xstilts.errors import InputError, closest
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = {_TAG + name for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
 _STRINGS = {_TAG + name for name in ("timestamp", "value")}  # a date, and a lone `=`
+_NUMBERS = {f"{_TAG}int", f"{_TAG}float"}
+_AMBIGUOUS = re.compile(r"[-+]?(0[0-9_]+|.*:.*)")  # octal 010, and 1:30, which YAML 1.1 reads as 90
 _UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _LARGEST = 1_000_000  # values of a file after its aliases are replaced by what they stand for
 _SHOWN = 30  # characters of a value
@@ -39,12 +41,12 @@ class _Loader(yaml.SafeLoader):
         if node.tag not in _PLAIN:
             tag = node.tag.replace(_TAG, "!!")
             _fail(node, f"the tag {tag} is not supported; write text, numbers, lists and mappings")
+        if node.tag in _NUMBERS and _AMBIGUOUS.fullmatch(node.value):
+            given = _shortened(node.value)
+            _fail(node, f"{given} can be read as two numbers; write a plain one, or text in quotes")
         try:
             value = super().construct_object(node, deep)
-        except (
-            ValueError,
-            LookupError,
-        ) as error:  # of `!!int x`, and huge
+        except (ValueError, LookupError) as error:  # of `!!int x`, and huge
             is_huge = "digits" in str(error)
             problem = "has too many digits" if is_huge else f"is no {node.tag.replace(_TAG, '')}"
             _fail(node, f"{_shortened(node.value)} {problem}")

@@ -59,9 +59,17 @@ def open_rules(
     `files` are Snakemake's configuration files, `changes` the values of its option `--config`.
     A workflow that uses this one as a module passes the study's values as `module_config`.
     """
-    values = read_study(files, changes)  # strictly: Snakemake itself accepts repeated keys
+    # strictly: Snakemake itself accepts repeated keys
+    values = read_study(files, _with_nulls(changes))
     path = files[-1] if files else DEFAULT_STUDY
     return open_values(values if module_config is None else module_config, path)
+
+
+def _with_nulls(value: Any) -> Any:
+    """Return values of Snakemake's `--config`, which reads `null` as text."""
+    if isinstance(value, Mapping):
+        return {key: _with_nulls(entry) for key, entry in value.items()}
+    return None if value in ("null", "~") else value
 
 
 def open_values(study: Mapping[str, Any], path: Path) -> tuple[Grid, list[str]]:

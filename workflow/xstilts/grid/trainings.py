@@ -216,7 +216,9 @@ class Trainings:
             and "train" in task.splits
             and self._training(replace(step, parts=(replace(part, task=name),)), model) == wanted
         ]
-        return replace(part, task=min(map(self._owner, equal)), size=self._size(part))
+        name = min(map(self._owner, equal))
+        is_default = languages == self._task(name).languages_of(Part(name))
+        return Part(name, None if is_default else part.language, self._size(part))
 
     def _training(self, step: Step, model: str) -> tuple[dict, Train]:
         """Return everything of a step on one task that determines its weights."""
