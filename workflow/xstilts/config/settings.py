@@ -95,6 +95,13 @@ class Train(Grouped):
         1.0, gt=0, description="Maximum norm of the gradients, which are clipped to it."
     )
     precision: Precision = Field("fp32", description=_PRECISIONS)
+    packing: bool = Field(
+        False,
+        description="Compute no padding in the layers of the encoder (BERT, XLM-R, XLM-R XL, "
+        "ModernBERT, EuroBERT). Dropout draws other numbers, and no padding counts as an answer in "
+        "the loss of family answer, so it is part of the identity. On a GPU it needs `bf16` or "
+        "`fp16` to be fast.",
+    )
     save_precision: Literal["fp32", "bf16"] = Field(
         "fp32",
         description="Precision of the weights in a target's checkpoint, from which predictions are "

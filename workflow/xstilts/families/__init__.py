@@ -77,6 +77,8 @@ class Family:
     forward: Callable | None = None  # (model, **batch) -> output; replaces the model's own forward
     # (features of an optimiser step, settings, random) -> features with their random changes
     corrupt: Callable | None = None
+    # (output, batch) -> loss of a packed batch, if the model's own loss counts padding
+    packed_loss: Callable | None = None
     terms: Callable = _one_term  # (feature) -> number of terms in the loss, which is their mean
     ALL_LANGUAGES: bool = False  # without `@language`, a step trains on all languages of the task
     MASKED: bool = False  # masked language modelling: needs a mask token, keeps the pretrained head

@@ -141,6 +141,20 @@ def collate(features, pad_id):
     return batch
 
 
+def packed_loss(output, batch):
+    """Return the mean loss of starts and ends, over the tokens of each text alone.
+
+    The library's loss, which a padded batch has, counts padding among the possible answers.
+    """
+    import torch
+
+    padding = batch["attention_mask"] == 0
+    starts = output.start_logits.float().masked_fill(padding, -torch.inf)
+    ends = output.end_logits.float().masked_fill(padding, -torch.inf)
+    loss = torch.nn.functional.cross_entropy
+    return (loss(starts, batch["start_positions"]) + loss(ends, batch["end_positions"])) / 2
+
+
 def outputs(output, batch, settings):
     """Return start and end logits, each [tokens], per feature."""
     starts, ends = output.start_logits.float().cpu(), output.end_logits.float().cpu()

@@ -16,6 +16,7 @@ from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
 from xstilts.modelling import distributed
 from xstilts.modelling.checkpoints import mask_id
+from xstilts.modelling.packing import layout_of
 from xstilts.modelling.steps import Stream, ceil_div, shares, steps_of
 from xstilts.recipe import Size
 
@@ -159,6 +160,7 @@ class Batches(Dataset):
         families = [family(material.part.family) for material in materials.values()]
         self.mask_id = mask_id(tokenizer) if any(f.MASKED for f in families) else None
         self.several = len({material.part.task for material in materials.values()}) > 1
+        self.packing = step.settings.packing
         self.planned = _planned(step, materials)
         self.steps = len(self.planned)
         self.whole = any(f.WHOLE_BATCH for f in families)
@@ -178,6 +180,8 @@ class Batches(Dataset):
         own = [features[n] for n in chunks[position]] or features[:1]  # its weight is 0
         batch = module.collate(own, self.tokenizer.pad_token_id)
         batch["weight"] = self.per_step * terms[position] / sum(terms)
+        if self.packing:
+            batch["layout"] = layout_of(batch["attention_mask"])
         return {"task": part.task, **batch} if self.several else batch
 
     def _features(self, step: int) -> list[dict]:

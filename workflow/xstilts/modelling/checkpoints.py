@@ -254,6 +254,11 @@ class Multitask(nn.Module):
         return {name: weights[f"encoder.{name}"] for name in self.encoder.state_dict()}
 
 
+def encoder_of(model: nn.Module) -> transformers.PreTrainedModel:
+    """Return the encoder of a model with one head or several."""
+    return model.encoder if isinstance(model, Multitask) else model.base_model
+
+
 def first_names(model: nn.Module) -> dict[str, str]:
     """Return, for each name of a weight or buffer, the first of its names."""
     first: dict[int, str] = {}

@@ -11,7 +11,7 @@ from torch import nn
 
 from xstilts.config.settings import Lora
 from xstilts.errors import InputError, nearest
-from xstilts.modelling.checkpoints import POOLER, Multitask
+from xstilts.modelling.checkpoints import POOLER, encoder_of
 from xstilts.modelling.steps import Stream, torch_seed
 
 _DOWN, _UP, _BASE = ".lora_A.default.weight", ".lora_B.default.weight", ".base_layer."
@@ -24,7 +24,7 @@ def adapt(model: nn.Module, settings: Lora, pretrained_pooler: bool, seed: int) 
     """
     from peft import LoraConfig, inject_adapter_in_model
 
-    encoder = model.encoder if isinstance(model, Multitask) else model.base_model
+    encoder = encoder_of(model)
     # not the seed itself: the numbers would be those of the head
     torch.manual_seed(torch_seed(seed, Stream.LORA))
     inject_adapter_in_model(

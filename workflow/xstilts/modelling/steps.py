@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from xstilts.errors import InputError
+
 
 class Stream(IntEnum):
     """Independent random streams of a training; each is seeded by `[seed, stream, …]`."""
@@ -57,6 +59,19 @@ def shares(sizes: Sequence[float], mixing: str, temperature: float | None = None
     power = {"proportional": 1.0, "temperature": 1 / (temperature or 1.0), "uniform": 0.0}[mixing]
     weights = np.array(sizes, dtype=float) ** power
     return weights / weights.sum()
+
+
+# Model types whose layers can compute packed batches: `tests/modelling/test_packing.py` compares.
+PACKED_TYPES = ("bert", "eurobert", "modernbert", "xlm-roberta", "xlm-roberta-xl")
+
+
+def check_packing(model_type: str, place: str) -> None:
+    """Raise InputError if the layers of a model cannot compute packed batches."""
+    if model_type not in PACKED_TYPES:
+        raise InputError(
+            f"{place}: train.packing is not possible for model_type {model_type!r}, only for "
+            f"{', '.join(PACKED_TYPES)}; state `packing` in the `train` of those models only"
+        )
 
 
 def longest_sequence(architecture: Mapping[str, Any]) -> int:

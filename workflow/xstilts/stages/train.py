@@ -28,12 +28,14 @@ from xstilts.modelling.checkpoints import (
     Multitask,
     check_finite,
     check_length,
+    encoder_of,
     fresh_head,
     load_tokenizer,
 )
 from xstilts.modelling.inference import predict_rows
+from xstilts.modelling.packing import packed
 from xstilts.modelling.precision import prepare
-from xstilts.modelling.steps import head_seed
+from xstilts.modelling.steps import check_packing, head_seed
 from xstilts.sources.models import share_tokenizer
 from xstilts.store import paths
 from xstilts.store.provenance import computation
@@ -47,13 +49,20 @@ class StepTrainer(Trainer):
     def __init__(self, *args, step: Checkpoint, materials: Mapping[str, Material], **kwargs):
         super().__init__(*args, **kwargs)
         self.step, self.materials = step, materials
+        families = {m.part.task: family(m.part.family) for m in materials.values()}
+        self.packed_losses = {task: module.packed_loss for task, module in families.items()}
+        self.first_task = next(iter(families))
         self.model_accepts_loss_kwargs = False  # `weight` of a micro-batch does this
         self.unchecked: list[tuple[int, torch.Tensor]] = []
 
     def compute_loss(self, model, inputs, *args, **kwargs):
         """Return the loss of a micro-batch, weighted by its share of the step's terms."""
-        weight = inputs.pop("weight")
-        return super().compute_loss(model, inputs, *args, **kwargs) * weight
+        weight, layout = inputs.pop("weight"), inputs.pop("layout", None)
+        with packed(encoder_of(self.model), layout):
+            loss, output = super().compute_loss(model, inputs, True)
+        if layout and (packed_loss := self.packed_losses[inputs.get("task", self.first_task)]):
+            loss = packed_loss(output, inputs)
+        return loss * weight
 
     def training_step(self, *args, **kwargs):
         """Run the library's step, and remember its loss for `check_losses`."""
@@ -157,6 +166,8 @@ def run(
         for number, (task, material) in enumerate(by_task.items())
     }
     model = Multitask(heads) if len(heads) > 1 else next(iter(heads.values()))
+    if step.settings.packing:
+        check_packing(model.config.model_type, step.id)
     batches = Batches(step, materials, tokenizer, micro_batch)
     if step.settings.lora:
         lora.adapt(model, step.settings.lora, pooler, step.seed)

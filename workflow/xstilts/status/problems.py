@@ -16,7 +16,7 @@ from xstilts.families import check_metrics
 from xstilts.grid.artefacts import PART_SETTINGS, Checkpoint, Dataset, Predictions
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import is_done
-from xstilts.modelling.steps import longest_sequence
+from xstilts.modelling.steps import check_packing, longest_sequence
 
 _LISTED = 3
 _DEPTH = ("num_hidden_layers", "num_layers", "n_layers")
@@ -85,7 +85,8 @@ def _models(grid: Grid) -> Iterator[str]:
         checkpoint = node.checkpoint if isinstance(node, Predictions) else node
         shape = _shape(checkpoint.lineage()[0])
         name = f"model {checkpoint.model!r}"
-        limit = longest_sequence(shape) if shape else None
+        limit = longest_sequence(shape) if "max_position_embeddings" in shape else None
+        yield from _packing(node, name, shape)
         for task, encode in _encodings(node):
             if limit and encode.max_length > limit:
                 yield (
@@ -100,6 +101,16 @@ def _models(grid: Grid) -> Iterator[str]:
                     f"{name}, task {node.target!r}: predict.layer is {layer}, but the model has "
                     f"layers 0 to {layers} (or −{layers + 1} to −1)"
                 )
+
+
+def _packing(node: Checkpoint | Predictions, name: str, shape: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the reason if a step packs its batches and the model, if it is known, cannot."""
+    packs = isinstance(node, Checkpoint) and node.settings and node.settings.packing
+    if packs and "model_type" in shape:
+        try:
+            check_packing(shape["model_type"], name)
+        except InputError as error:
+            yield str(error)
 
 
 def _encodings(node: Checkpoint | Predictions) -> list[tuple[str, Any]]:
@@ -120,8 +131,9 @@ def _shape(root: Checkpoint) -> Mapping[str, Any]:
         except InputError:
             return {}
     kinds = {"max_position_embeddings": int, "model_type": str}
-    known = isinstance(shape, dict) and all(isinstance(shape.get(k), t) for k, t in kinds.items())
-    return shape if known else {}
+    if not isinstance(shape, dict):
+        return {}
+    return {key: value for key, value in shape.items() if isinstance(value, kinds.get(key, object))}
 
 
 def notes(grid: Grid) -> list[str]:
