@@ -142,6 +142,11 @@ def test_escaped_text_starts_no_block(text):
     assert not {"heading_open", "hr", "fence", "blockquote_open", "html_block"} & set(kinds)
 
 
+@pytest.mark.parametrize("number", ["+2.0 points", "0.04", "1.0", "-3 to 4"])
+def test_numbers_are_not_escaped(number):
+    assert escape(number) == number
+
+
 def test_csv_holds_the_numbers_of_the_tables(tmp_path):
     missing = (Cell("xlmr", "nli", "pos", 2), *cells(recipes="none", model="random"))
     rows = list(csv.DictReader(io.StringIO(table_csv(judge(collect(*lab(tmp_path, missing)))))))

@@ -212,7 +212,8 @@ def target_lines(results: Results) -> list[str]:
 def escape(text: str) -> str:
     """Plain text as Markdown that shows it literally, in a table, a heading or a list."""
     text = re.sub(r"([\\`*_\[\]<>|~$&#])", r"\\\1", plain(text))
-    return re.sub(r"^(\d+(?=[.)])|(?=[-+=]))", r"\1\\", text)  # would begin a list
+    # would begin a list, or make the line before it a heading; `1.0` and `+2` do not
+    return re.sub(r"^(\d*)(?=[-+=.)](?:[-=\s]|$))", r"\1\\", text)
 
 
 def markdown(results: Results) -> str:
