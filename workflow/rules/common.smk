@@ -13,13 +13,14 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from xstilts import devices, fork_server, store
+from xstilts import store
 from xstilts.config.project import this_site
 from xstilts.config.resources import JobResources
 from xstilts.errors import InputError
 from xstilts.grid.dag import GOALS, Requests
 from xstilts.grid.sharing import SharedJobs
 from xstilts.grid.state import open_rules, open_study, use_this_installation
+from xstilts.processes import devices, fork_server
 from xstilts.report.view import StudyView
 from xstilts.status import run as this_run
 from xstilts.status.problems import notes, problems

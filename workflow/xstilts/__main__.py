@@ -2,11 +2,11 @@
 
 import sys
 
-from xstilts import signals
+from xstilts.processes import signals
 
 signals.end_immediately()
 
-from xstilts import fork_server  # noqa: E402 - a signal may come during any import
+from xstilts.processes import fork_server  # noqa: E402 - a signal may come during any import
 
 fork_server.delegate(sys.argv[1:])
 

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from xstilts import __version__, signals, store
+from xstilts import __version__, store
 from xstilts.commands import Command, file, log, results, user, workflow
 from xstilts.config import DEFAULT_STUDY
 from xstilts.errors import InputError, Stopped, nearest
 from xstilts.modelling import distributed
+from xstilts.processes import signals
 from xstilts.text import visible
 
 FAILED, BAD_INPUT = 1, 2

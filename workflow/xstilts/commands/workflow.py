@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xstilts import devices, signals, store
+from xstilts import store
 from xstilts.commands import Command, log, number, open_grid, whole
 from xstilts.config.resources import SAVE_MINUTES, Needs, Site, amount
 from xstilts.errors import InputError
 from xstilts.modelling import distributed
+from xstilts.processes import devices, signals
 from xstilts.store import locks
 
 if TYPE_CHECKING:

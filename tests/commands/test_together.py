@@ -107,7 +107,7 @@ def test_processes_end_with_a_killed_job(artefacts, monkeypatch):
     folder = Path.cwd()
     monkeypatch.undo()
     code = (
-        "import sys\nfrom tests.test_together import artefact\n"
+        "import sys\nfrom tests.commands.test_together import artefact\n"
         "from xstilts.commands import together"
         f"\nsys.executable = {str(folder / 'python')!r}"
         f"\ntogether.run([artefact('a.1'), artefact('b.2')], {ARGUMENTS!r})"

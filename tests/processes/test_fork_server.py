@@ -13,13 +13,13 @@ import psutil
 import pytest
 
 from tests import PATIENCE, ROOT, SMALL, eventually
-from xstilts import fork_server
 from xstilts.grid.state import open_study
+from xstilts.processes import fork_server
 from xstilts.store import locks, read_json
 
 START = """
 import os, sys
-from xstilts import fork_server
+from xstilts.processes import fork_server
 fork_server.start()
 print(os.environ[fork_server.ADDRESS], flush=True)
 sys.stdin.read()

@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from xstilts import devices
-from xstilts.devices import OFFERED, VISIBLE
 from xstilts.errors import InputError
+from xstilts.processes import devices
+from xstilts.processes.devices import OFFERED, VISIBLE
 
 HOLD = """
 import sys, time
-from xstilts import devices
+from xstilts.processes import devices
 with devices.taken(int(sys.argv[1])):
     print(devices.os.environ[devices.VISIBLE], flush=True)
     time.sleep(60)

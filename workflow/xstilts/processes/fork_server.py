@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from xstilts import signals
+from xstilts.processes import signals
 
 ADDRESS = "XSTILTS_FORK_SERVER"  # environment variable: the server's socket, or `off`
 STAGES = ("prepare", "initialise", "train", "merge", "predict", "score")
@@ -56,7 +56,7 @@ def start() -> None:
         listener.listen(4096)
         input, _ = os.pipe()  # the other end closes when this process ends, however it ends
         subprocess.Popen(
-            [sys.executable, "-m", "xstilts.fork_server", str(listener.fileno())],
+            [sys.executable, "-m", "xstilts.processes.fork_server", str(listener.fileno())],
             stdin=input,
             stdout=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
