@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from tests import ROOT
 from xstilts.config.project import read_site, validate
@@ -111,11 +112,18 @@ def test_first_attempt_waits_for_an_earlier_job():
 
 
 def test_train_options_change_no_result():
-    jobs = JobResources({"a": ModelNeeds(gpu=2, micro_batch=4), "b": ModelNeeds()}, Site())
+    models = {"a": ModelNeeds(gpu=2, micro_batch=4), "b": ModelNeeds()}
+    jobs = JobResources({**models, "c": ModelNeeds(compact_embeddings=True)}, Site())
     assert jobs.train_options(SimpleNamespace(node="a.x")) == (
         "--micro-batch 4 --processes 2 --nodes 1"
     )
     assert jobs.train_options(SimpleNamespace(node="b.x")) == ""
+    assert jobs.train_options(SimpleNamespace(node="c.x")) == "--compact-embeddings"
+
+
+def test_several_gpus_share_no_compact_table():
+    with pytest.raises(ValidationError, match="compact_embeddings: true needs gpu: 1, not 2"):
+        ModelNeeds(gpu=2, compact_embeddings=True)
 
 
 def test_a_shared_job_asks_for_one_gpu():

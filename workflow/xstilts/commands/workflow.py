@@ -60,7 +60,13 @@ def train(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> 
         _require_gpu(artefacts[0], grid)
         from xstilts.stages import train
 
-        train.run(artefacts[0], options.micro_batch, options.save_every, options.save_minutes)
+        train.run(
+            artefacts[0],
+            options.micro_batch,
+            options.save_every,
+            options.save_minutes,
+            options.compact_embeddings,
+        )
 
 
 def merge(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
@@ -108,6 +114,11 @@ def add_training(parser: ArgumentParser) -> None:
     add("--processes", default=1, help="processes, each with its own GPU (default: 1)")
     add("--nodes", default=1, help="SLURM nodes of these processes (default: 1)")
     add("--save-every", help="also save the state every N steps")
+    parser.add_argument(
+        "--compact-embeddings",
+        action="store_true",
+        help="train only the embeddings of tokens that occur in the data",
+    )
     parser.add_argument(
         "--save-minutes",
         type=number(0.01),

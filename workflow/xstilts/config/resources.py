@@ -44,6 +44,12 @@ class ModelNeeds(Needs):
         description="Examples in memory at the same time; the batch size stays. It changes a "
         "training by rounding, and by the random numbers of dropout where a model has dropout.",
     )
+    compact_embeddings: bool = Field(
+        False,
+        description="Train only the embeddings of tokens that occur in the training data; all "
+        "others decay as AdamW would let them. It changes a training by rounding. It has no effect "
+        "with masked language modelling, tied embeddings, LoRA and `fp16`, and needs one process.",
+    )
     nodes: int = Field(
         1, gt=0, description="Nodes of a cluster for the GPUs of a training, equally many on each."
     )
@@ -66,6 +72,15 @@ class ModelNeeds(Needs):
             raise ValueError(
                 f"gpu: {self.gpu or 0}, expected a multiple of nodes ({self.nodes}) with at least "
                 "two on each"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _compact_in_one_process(self) -> "ModelNeeds":
+        if self.compact_embeddings and (self.gpu or 0) > 1:
+            raise ValueError(
+                f"compact_embeddings: true needs gpu: 1, not {self.gpu}: several GPUs share the "
+                "weights; leave it out"
             )
         return self
 
@@ -296,7 +311,8 @@ class JobResources:
             options["save-minutes"] = f"{needs.save_minutes:g}"
         if (needs.gpu or 0) > 1:
             options |= {"processes": needs.gpu, "nodes": needs.nodes}
-        return " ".join(f"--{name} {value}" for name, value in options.items() if value)
+        stated = [f"--{name} {value}" for name, value in options.items() if value]
+        return " ".join([*stated, *["--compact-embeddings"] * needs.compact_embeddings])
 
 
 def _node(wildcards: Any) -> str:

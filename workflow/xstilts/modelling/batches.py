@@ -156,11 +156,10 @@ class Batches(Dataset):
     """
 
     def __init__(self, step: Checkpoint, materials: Mapping[str, Material], tokenizer, micro: int):
-        self.seed, self.materials, self.tokenizer = step.seed, materials, tokenizer
+        self.step, self.materials, self.tokenizer = step, materials, tokenizer
         families = [family(material.part.family) for material in materials.values()]
         self.mask_id = mask_id(tokenizer) if any(f.MASKED for f in families) else None
         self.several = len({material.part.task for material in materials.values()}) > 1
-        self.packing = step.settings.packing
         self.planned = _planned(step, materials)
         self.steps = len(self.planned)
         self.whole = any(f.WHOLE_BATCH for f in families)
@@ -180,7 +179,7 @@ class Batches(Dataset):
         own = [features[n] for n in chunks[position]] or features[:1]  # its weight is 0
         batch = module.collate(own, self.tokenizer.pad_token_id)
         batch["weight"] = self.per_step * terms[position] / sum(terms)
-        if self.packing:
+        if self.step.settings.packing:
             batch["layout"] = layout_of(batch["attention_mask"])
         return {"task": part.task, **batch} if self.several else batch
 
@@ -196,7 +195,7 @@ class Batches(Dataset):
             if corrupt := family(material.part.family).corrupt:
                 rate = material.part.settings.mask_rate
                 settings = Masking(rate, self.mask_id, len(self.tokenizer))
-                random = np.random.default_rng([self.seed, Stream.MASKING, step])
+                random = np.random.default_rng([self.step.seed, Stream.MASKING, step])
                 features = corrupt(features, settings, random)
             self.current = step, features
         return self.current[1]

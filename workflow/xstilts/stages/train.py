@@ -11,8 +11,10 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from xstilts import store
@@ -32,6 +34,7 @@ from xstilts.modelling.checkpoints import (
     fresh_head,
     load_tokenizer,
 )
+from xstilts.modelling.compact import CompactEmbedding, Decay, reason_against, restore, shrink
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.packing import packed
 from xstilts.modelling.precision import prepare
@@ -137,12 +140,13 @@ def run(
     micro_batch: int | None = None,
     save_every: int | None = None,
     save_minutes: float = SAVE_MINUTES,
+    compact_embeddings: bool = False,
 ) -> None:
     """Train one step and publish its checkpoint.
 
     `micro_batch` examples are in memory together (default: the batch size); the state is saved
-    every `save_minutes`, and every `save_every` optimiser steps if stated. None of these is part of
-    the result's identity.
+    every `save_minutes`, and every `save_every` optimiser steps if stated; `compact_embeddings`
+    trains only the embeddings of tokens that occur. None of these is part of the result's identity.
 
     Raise InputError for damaged or unsuitable inputs, Diverged for a loss that is not finite,
     Stopped after a signal.
@@ -158,54 +162,105 @@ def run(
         check_length(parent, tokenizer, part.encode.max_length, step.id)
     materials = read_materials(step, tokenizer)
     pooler = inherited.pretrained_pooler
-    by_task = {material.part.task: material for material in materials.values()}
-    heads = {
-        task: fresh_head(
-            parent, material.part.family, material.labels, pooler, head_seed(step.seed, number)
-        )
-        for number, (task, material) in enumerate(by_task.items())
-    }
-    model = Multitask(heads) if len(heads) > 1 else next(iter(heads.values()))
-    if step.settings.packing:
-        check_packing(model.config.model_type, step.id)
+    model = _new_model(step, materials, pooler)
     batches = Batches(step, materials, tokenizer, micro_batch)
-    if step.settings.lora:
-        lora.adapt(model, step.settings.lora, pooler, step.seed)
-    # one process cannot read the saves of several, nor the reverse
-    kind = "sharded" if distributed.count() > 1 else "trainer"
+    compact = _compacted(step, materials, model) if compact_embeddings else None
+    # one process cannot read the saves of several, nor those of another table of embeddings
+    kind = "sharded" if distributed.count() > 1 else "compact" if compact else "trainer"
     state = store.scratch(step.id, keep=True) / kind
+    callbacks = [
+        Progress(step, started),
+        saves.SealSaves(),
+        saves.SaveByTime(save_minutes),
+        stop,
+        *([Patience(step.settings.patience)] if step.settings.patience else []),
+        *([Decay(compact)] if compact else []),
+    ]
+    arguments = _arguments(step, batches, state, save_every, model)
+    trainer = _trainer(model, arguments, batches, tokenizer, callbacks)
+    _train(trainer, state, micro_batch)
+    weights = distributed.whole_state(trainer)
+    if distributed.is_main():
+        computed = computation(started, micro_batch, step.settings.precision)
+        computed["embeddings"] = len(compact.weight) if compact else None
+        restore(encoder_of(model))
+        publish(step, trainer, weights, materials, inherited, computed)
+    distributed.wait()
+
+
+def _trainer(
+    model: nn.Module,
+    arguments: TrainingArguments,
+    batches: Batches,
+    tokenizer: Any,
+    callbacks: list[TrainerCallback],
+) -> StepTrainer:
+    """Return the Trainer of a step; the callbacks see its events in their order."""
     trainer = StepTrainer(
         model=model,
-        args=_arguments(step, batches, state, save_every, model),
+        args=arguments,
         train_dataset=batches,
-        eval_dataset=[material.validation for material in materials.values()],
+        eval_dataset=[material.validation for material in batches.materials.values()],
         data_collator=_only,
         processing_class=tokenizer,
-        callbacks=[
-            Progress(step, started),
-            saves.SealSaves(),
-            saves.SaveByTime(save_minutes),
-            stop,
-            *_patience(step.settings),
-        ],
-        step=step,
-        materials=materials,
+        callbacks=callbacks,
+        step=batches.step,
+        materials=batches.materials,
     )
     trainer.remove_callback(PrinterCallback)  # Progress reports the same in fewer words
+    return trainer
+
+
+def _train(trainer: StepTrainer, state: Path, micro_batch: int) -> None:
+    """Train to the end, from the last save if there is one."""
     try:
         trainer.train(resume_from_checkpoint=_resume_point(state))
     except torch.OutOfMemoryError:
+        step = trainer.step
         raise InputError(
             f"{step.id}: too little memory on the GPU for "
             f"{micro_batch} examples at a time; state a smaller "
             f"`micro_batch` in the `resources` of model {step.model!r}: it is not part of a "
             "result's identity"
         ) from None
-    weights = distributed.whole_state(trainer)
-    if distributed.is_main():
-        computed = computation(started, micro_batch, step.settings.precision)
-        publish(step, trainer, weights, materials, inherited, computed)
-    distributed.wait()
+
+
+def _new_model(step: Checkpoint, materials: Mapping[str, Material], pooler: bool) -> nn.Module:
+    """Return the model of a step, before its first update: the parent's encoder with new heads."""
+    by_task = {material.part.task: material for material in materials.values()}
+    heads = {
+        task: fresh_head(
+            Path(step.parent.path),
+            material.part.family,
+            material.labels,
+            pooler,
+            head_seed(step.seed, number),
+        )
+        for number, (task, material) in enumerate(by_task.items())
+    }
+    model = Multitask(heads) if len(heads) > 1 else next(iter(heads.values()))
+    if step.settings.packing:
+        check_packing(model.config.model_type, step.id)
+    if step.settings.lora:
+        lora.adapt(model, step.settings.lora, pooler, step.seed)
+    return model
+
+
+def _compacted(
+    step: Checkpoint, materials: Mapping[str, Material], model: nn.Module
+) -> CompactEmbedding | None:
+    """Replace the table of a model's encoder by a compact one; None if that is not possible."""
+    families = [family(material.part.family) for material in materials.values()]
+    reason = reason_against(step.settings, families, model)
+    if reason:
+        log.info(f"{step.identity.name}: compact_embeddings has no effect: {reason}")
+        return None
+    features = (feature for material in materials.values() for feature in material.features)
+    compact = shrink(encoder_of(model), features)
+    log.info(
+        f"{step.identity.name}: {len(compact.weight):,} of {len(compact.place):,} embeddings occur"
+    )
+    return compact
 
 
 def _only(batches: list[dict]) -> dict:
@@ -313,10 +368,6 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
     distributed.shard_on_cpu()
     arguments._n_gpu = min(arguments.n_gpu, 1)  # else DataParallel would split micro-batches
     return arguments
-
-
-def _patience(settings: Train) -> list[TrainerCallback]:
-    return [Patience(settings.patience)] if settings.patience else []
 
 
 def _resume_point(folder: Path) -> str | None:
