@@ -24,6 +24,7 @@ import yaml
 
 from tests import SMALL
 from tests.hub.repositories import parquet as parquet_bytes
+from tests.odd import MARKUP, TOKENS, cut, swapped
 from tests.sources.samples import READS
 from xstilts import store
 from xstilts.cli import main as command
@@ -56,112 +57,7 @@ from xstilts.store.manifest import CheckpointManifest, DatasetManifest, Manifest
 from xstilts.store.progress import Progress
 from xstilts.xtreme import score_files
 
-ODD: list[Any] = [
-    *(None, True, False, 0, 1, -1, 2**31, 2**63, 10**400, 1.5, 1e308, float("inf"), float("nan")),
-    *("", " ", "none", "None", "1", "no", "~", "*", "\n", "\t", "\x00", "\x1b[2J", "\u202e"),
-    *(
-        "\ud83d",
-        "ü",
-        "मी",
-        "..",
-        "../x",
-        "/",
-        "a/b",
-        "{language}",
-        "{node}",
-        "{}",
-        "$HOME",
-        "x" * 300,
-    ),
-    *("nli", "NLI", "nli-nli", "nli+text", "nli~10k", "nli@xa", "tiny", "TINY", "[", "%s", "{0}"),
-    *([], [[]], [None], ["nli"], [1, "a"], {}, {"a": 1}, {1: 2}, {"": {}}, {"nli": {}}, [{}] * 3),
-]
-TOKENS = ["nli", "text", "NLI", "paws-x", "none", "@", "~", "+", "-", "all", "xa", "10", "k"]
-TOKENS += ["5pct", "300steps", "0", "9" * 5000, " ", "", "é", "\n", "__", "m"]
-MARKUP = [
-    "{",
-    "}",
-    "[",
-    "]",
-    ":",
-    ",",
-    "\n",
-    "  ",
-    "\t",
-    "- ",
-    "? ",
-    "&a ",
-    "*a",
-    "<<: ",
-    "!!",
-    "!!int ",
-]
-MARKUP += [
-    "!!binary ",
-    "!!python/name:os ",
-    "|",
-    ">",
-    "'",
-    '"',
-    "#",
-    "%",
-    "---",
-    "...",
-    "\\ud83d",
-    "\x00",
-]
-MARKUP += [
-    "9" * 5000,
-    "1e999",
-    ".inf",
-    ".nan",
-    "2024-01-99",
-    "0x",
-    "0b2",
-    "1:99",
-    "=",
-    "~",
-    "\ufeff",
-    "\r",
-]
-
 Attempt = Callable[[random.Random], None]
-
-
-def swapped(value: Any, rng: random.Random) -> Any:
-    """Return a value in which one part, at a random place, is odd, missing or doubled."""
-    if rng.random() < 0.15 or not isinstance(value, dict | list) or not value:
-        return rng.choice(ODD)
-    if isinstance(value, list):
-        copy = list(value)
-        at = rng.randrange(len(copy))
-        copy[at] = swapped(copy[at], rng)
-        return rng.choice([copy, copy, copy + copy[:1], copy[:at]])
-    copy = dict(value)
-    key = rng.choice(list(copy))
-    entry = copy.pop(key)
-    action = rng.random()
-    if action < 0.7:
-        copy[key] = swapped(entry, rng)
-    elif action < 0.85:
-        odd = rng.choice(ODD)
-        copy[odd if isinstance(odd, str | int | float | None) else "odd"] = entry
-    return copy
-
-
-def cut(text: bytes, rng: random.Random) -> bytes:
-    """Return bytes with a random damage: removed, doubled, replaced or inserted."""
-    for _ in range(rng.randint(1, 3)):
-        start = rng.randrange(len(text) + 1)
-        end = min(len(text), start + rng.choice([0, 1, 2, 5, 50]))
-        new = rng.choice([b"", text[start:end] * 2, _token(rng), bytes([rng.randrange(256)])])
-        text = text[:start] + new + text[end:]
-    return text
-
-
-def _token(rng: random.Random) -> bytes:
-    odd = rng.choice([*MARKUP, *TOKENS, '"\\ud83d"', "null", "1e400", "-1", "[" * 3000, "\\"])
-    return odd.encode("utf-8", "surrogatepass")
 
 
 def recipes(rng: random.Random) -> None:
@@ -367,46 +263,13 @@ def snapshots(rng: random.Random) -> None:
 
 
 _ARGUMENTS = [
-    *("status", "plan", "why", "gc", "list", "export-xtreme", "score-files", "schema", "doctr"),
-    *("prepare", "train", "--study", "--config", "--log", "--recipe", "--seed", "--out", "--task"),
-    *("--language", "--predictions", "--gold", "--hardware", "--gpus", "--gpu-hours", "--disk"),
-    *("--aim", "--write", "--seconds", "--every", "--model", "--threads", "--help", "--version"),
-    *(
-        "tasks",
-        "Models",
-        "study",
-        "s1",
-        "1",
-        "-1",
-        "nan",
-        "1e999",
-        "9" * 5000,
-        "500GB",
-        "GB",
-        "CELLS",
-    ),
-    *("tiny.nli.tatoeba.s1", "tiny.NLI.tatoeba.1", "...", "config/config.yaml", "config", "/", ""),
-    *(
-        "none.json",
-        "seeds=[1]",
-        "seeds=",
-        "=x",
-        "train={learning_rate: .nan}",
-        "a.b=c",
-        "targets=[NLI]",
-    ),
-    *(
-        "\udcff",
-        "\x00",
-        "x\x00y",
-        "\x1b[2J",
-        "~",
-        "xnli",
-        "NER",
-        "de",
-        "H100",
-        "config/tasks/small.yaml",
-    ),
+    *"status plan why gc list export-xtreme score-files schema doctr prepare train --study".split(),
+    *"--config --log --recipe --seed --out --task --language --predictions --gold".split(),
+    *"--hardware --gpus --gpu-hours --disk --aim --write --seconds --every --model".split(),
+    *"--threads --help --version tasks Models study s1 1 -1 nan 1e999 500GB GB CELLS".split(),
+    *"tiny.nli.tatoeba.s1 tiny.NLI.tatoeba.1 ... config/config.yaml config / none.json".split(),
+    *"seeds=[1] seeds= =x a.b=c targets=[NLI] ~ xnli NER de H100 config/tasks/small.yaml".split(),
+    *("", "9" * 5000, "train={learning_rate: .nan}", "\udcff", "\x00", "x\x00y", "\x1b[2J"),
 ]
 
 
