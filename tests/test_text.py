@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 
 import pytest
 from rich.text import Text
@@ -68,7 +69,8 @@ def test_unusable_json_is_explained(source, message):
 
 
 @pytest.mark.parametrize(
-    ("source", "value"), [(r'"\ud83d\ude00"', "😀"), (r'"\\ud83d"', "\\ud83d"), ("[1]", [1])]
+    ("source", "value"),
+    [(r'"\ud83d\ude00"', "😀"), (r'"\\ud83d"', "\\ud83d"), ("[1]", [1]), ("[1e999]", [math.inf])],
 )
 def test_usable_json_is_read(source, value):
     assert decode_json(source) == value

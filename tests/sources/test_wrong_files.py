@@ -206,3 +206,10 @@ def test_squad_files_must_be_of_their_version(load):
 def test_white_space_around_words_and_tags_does_not_count(load):
     [row] = load("panx", "de: Anton \t B-PER \r\nde:http://x O\n \n", "de").rows
     assert (row["words"], row["tags"]) == (["Anton", "http://x"], ["B-PER", "O"])
+
+
+def test_column_that_is_given_twice_is_an_error(load):
+    head, row = MNLI.splitlines()[:2]
+    twice = f"{head}\tgold_label\n{row}\tneutral\n"
+    with pytest.raises(InputError, match=r":1: column 'gold_label' is given twice"):
+        load("glue-mnli", twice)

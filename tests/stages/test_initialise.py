@@ -123,7 +123,22 @@ def missing_shard(folder):
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def damaged_index(content):
+    def apply(folder):
+        (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+        (folder / "model.safetensors.index.json").write_text(content)
+
+    return apply
+
+
+INDEX = "model.safetensors.index.json: damaged: "
 PLANNED = {
+    "index of another type": (damaged_index("[]"), INDEX),
+    "index without weights": (damaged_index('{"weight_map": {"a": 1}}'), INDEX),
+    "index of another folder": (
+        damaged_index('{"weight_map": {"a": "../model/model-1.safetensors"}}'),
+        INDEX,
+    ),
     "no folder": (shutil.rmtree, "local.folder model: the folder does not exist"),
     "no config": (remove("config.json"), "local.folder model: no config.json"),
     "damaged config": (damage_config, "model/config.json: damaged: not valid JSON"),

@@ -57,6 +57,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         (b"\xff", "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b"1" * 5000, "too many digits"),
+        (b'{"a": NaN}', "NaN is not a finite number"),
+        (b"[-Infinity]", "-Infinity is not a finite number"),
+        (b"[1e999]", "1e999 is not a finite number"),
     ],
 )
 def test_damaged_json_is_named_with_its_remedy(tmp_path, content, reason):

@@ -149,3 +149,11 @@ def test_rows_are_read_as_they_were_written(tmp_path, rows, family):
     store.write_rows(tmp_path / "made" / "data.parquet", given, columns)
     store.DatasetManifest.publish(tmp_path / "made", tmp_path / "x", content={}, rows=len(given))
     assert store.read_rows(tmp_path / "x") == given
+
+
+def test_manifest_has_no_number_that_is_not_finite(tmp_path):
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / store.MANIFEST).write_text('{"id": "x", "content": {"a": NaN}, "files": {}}')
+    with pytest.raises(InputError, match=r"damaged: NaN is not a finite number; "):
+        store.Manifest.read(folder)

@@ -1,6 +1,7 @@
 """Text of others: what may reach a terminal or a log, and JSON that is read without a traceback."""
 
 import json
+import math
 import os
 import re
 from typing import Any
@@ -46,15 +47,25 @@ def _hidden(text: str) -> str:
     return _SECRETS.sub(lambda match: _HIDDEN + match[0][-1] * match[0].endswith("@"), text)
 
 
-def decode_json(source: str) -> Any:
-    """Return the value of a JSON text. Raise ValueError that says what is wrong, and where."""
+class _NotFinite(ValueError):
+    """A number that is infinite or not a number, which JSON does not have."""
+
+
+def decode_json(source: str, finite: bool = False) -> Any:
+    """Return the value of a JSON text. Raise ValueError that says what is wrong, and where.
+
+    NaN and Infinity, which Python's own writer allows, are accepted unless `finite`.
+    """
+    hooks = {"parse_constant": _refuse, "parse_float": _finite} if finite else {}
     try:
-        value = json.loads(source)
+        value = json.loads(source, **hooks)
     except json.JSONDecodeError as error:
         place = _position(source, error.pos)
         raise ValueError(f"not valid JSON, or truncated: {error.msg} at {place}") from None
     except RecursionError:
         raise ValueError("not valid JSON: nested too deeply") from None
+    except _NotFinite:
+        raise
     except ValueError:
         raise ValueError("not valid JSON: a number has too many digits") from None
     if "\\ud" in source or "\\uD" in source:
@@ -65,6 +76,15 @@ def decode_json(source: str) -> Any:
                 "(an unpaired surrogate), which no file in UTF-8 can hold"
             )
     return value
+
+
+def _refuse(text: str) -> float:
+    raise _NotFinite(f"{text} is not a finite number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
 
 
 def _position(source: str, offset: int) -> str:

@@ -398,7 +398,7 @@ def load(path: Path) -> Project:
     """Return the project of a study's YAML file, or of the `study.json` of a run."""
     if path.suffix == ".json":
         try:
-            values = decode_json(read_text(path))
+            values = decode_json(read_text(path), finite=True)
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
         return validate(Project, values, str(path))

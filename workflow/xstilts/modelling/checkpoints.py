@@ -4,7 +4,6 @@ A checkpoint is a folder that `AutoModel.from_pretrained` opens. Its head, if it
 its own task: the next step uses the encoder and draws a new head from the step's seed.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,10 +25,12 @@ from transformers import (
 )
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
+from xstilts import store
 from xstilts.errors import Diverged, InputError
 from xstilts.families import class_index, family
 from xstilts.modelling.heads import with_head
 from xstilts.modelling.steps import ceil_div, longest_sequence
+from xstilts.sources.models import indexed
 
 POOLER = "pooler."
 _SENTINEL = "<extra_id_0>"
@@ -71,7 +72,7 @@ def check_length(folder: Path, tokenizer, max_length: int, what: str) -> None:
     """
     limit = tokenizer.model_max_length
     if limit >= LARGE_INTEGER:
-        shape = json.loads((folder / "config.json").read_text())
+        shape = store.read_json(folder / "config.json")
         limit = longest_sequence(shape) if "max_position_embeddings" in shape else limit
     if max_length > limit:
         raise InputError(
@@ -91,10 +92,7 @@ def opened_weights(folder: Path) -> dict[str, Callable[[], torch.Tensor]]:
     They are in one safetensors file or several.
     """
     index = folder / "model.safetensors.index.json"
-    if index.exists():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    else:
-        names = ["model.safetensors"]
+    names = indexed(index) if index.exists() else ["model.safetensors"]
     weights: dict[str, Callable[[], torch.Tensor]] = {}
     for name in names:
         file = safe_open(folder / name, framework="pt")

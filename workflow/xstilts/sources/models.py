@@ -5,6 +5,7 @@ Weights are read from safetensors only: the other formats can run code, and so c
 
 import json
 import math
+import re
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -70,7 +71,18 @@ def weights(present: Collection[str], folder: Path) -> list[str]:
     """Return the names of the files with weights; several are listed by the index in `folder`."""
     if WEIGHTS in present:
         return [WEIGHTS]
-    return sorted(set(store.read_json(folder / INDEX)["weight_map"].values()))
+    return indexed(folder / INDEX)
+
+
+def indexed(path: Path) -> list[str]:
+    """Return the names of the weights' files in an index. Raise InputError if it is damaged."""
+    content = store.read_json(path)
+    files = content.get("weight_map") if isinstance(content, dict) else None
+    names = {*map(str, files.values())} if isinstance(files, dict) else set()
+    # of this folder only: a name with a separator would lead out of it
+    if not names or not all(re.fullmatch(r"[\w.-]+\.safetensors", name) for name in names):
+        raise InputError(f"{path}: damaged: expected `weight_map` with names of safetensors files")
+    return sorted(names)
 
 
 def local_files(folder: Path, where: str) -> list[str]:
@@ -160,10 +172,11 @@ def complete_tokenizer(folder: Path, where: str, tokenizer_class: str) -> int:
             f"{where}: its tokenizer, {type(tokenizer).__name__}, has no fast form; state another "
             "`tokenizer_class`, or add its tokenizer.json"
         )
-    if len(tokenizer) > config.vocab_size:
+    pieces = getattr(config, "vocab_size", 0)
+    if len(tokenizer) > pieces:
         raise InputError(
             f"{where}: its tokenizer has {len(tokenizer)} pieces, but the model has only "
-            f"{config.vocab_size} embeddings"
+            f"{pieces} embeddings"
         )
     tokenizer.save_pretrained(folder)
     return len(tokenizer)

@@ -142,7 +142,10 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
 def _table(
     rows: Iterator[tuple[str, list[str]]], ragged: bool = False
 ) -> Iterator[tuple[str, dict | None]]:
-    _, columns = next(rows)
+    place, columns = next(rows)
+    repeated = [name for name, count in Counter(columns).items() if name and count > 1]
+    if repeated:
+        raise InputError(f"{place}: column {repeated[0]!r} is given twice; rename one of them")
     for place, values in rows:
         if len(values) == len(columns):
             yield place, dict(zip(columns, values, strict=True))

@@ -128,11 +128,11 @@ def read_json(path: Path, remedy: str = "") -> Any:
 
 
 def parse_json(content: bytes) -> Any:
-    """Return a JSON value in UTF-8. Raise ValueError in plain words for anything else."""
+    """Return a JSON value in UTF-8, with finite numbers. Raise ValueError for anything else."""
     if not content:
         raise ValueError("empty")
     try:
-        return decode_json(content.decode())
+        return decode_json(content.decode(), finite=True)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
 

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xstilts.errors import InputError
+from xstilts.store.files import parse_json
 
 _KEPT = 20_000  # parsed files in memory: a large study reads each manifest several times
 
@@ -14,7 +15,7 @@ _KEPT = 20_000  # parsed files in memory: a large study reads each manifest seve
 class Record(BaseModel):
     """Content of a JSON file; keys of later versions are ignored."""
 
-    model_config = ConfigDict(strict=True, populate_by_name=True)
+    model_config = ConfigDict(strict=True, populate_by_name=True, allow_inf_nan=False)
 
     @classmethod
     def load(cls, path: Path, remedy: str, if_missing: str = "run the workflow to make it") -> Self:
@@ -32,11 +33,16 @@ class Record(BaseModel):
             raise InputError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
         except ValidationError as error:
             raise InputError(f"{path}: damaged: {describe(error)}; {remedy}") from None
+        except ValueError as error:
+            raise InputError(f"{path}: damaged: {error}; {remedy}") from None
 
 
 @lru_cache(_KEPT)
 def _parsed(kind: type[Record], path: Path, stamp: tuple[int, ...]) -> Record:
-    return kind.model_validate_json(path.read_bytes())
+    content = path.read_bytes()
+    if b"NaN" in content or b"Infinity" in content:
+        parse_json(content)  # pydantic accepts them where a field may hold anything
+    return kind.model_validate_json(content)
 
 
 def describe(error: ValidationError) -> str:
