@@ -1,7 +1,9 @@
 """The report page without a browser: what goes into it, and what it survives."""
 
+import base64
 import json
 import re
+import zlib
 from html import unescape
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from xstilts import store
 from xstilts.grid import state
 from xstilts.report import disagreements
 from xstilts.report.page import bibtex, render
-from xstilts.report.record import Record, compact
+from xstilts.report.record import Record
 from xstilts.report.view import StudyView
 from xstilts.results import tables
 from xstilts.results.colours import GAIN, LOSS, ZERO
@@ -51,7 +53,8 @@ def page(view, **files: str) -> str:
 
 def data(text: str) -> dict:
     """The page's data, as a browser reads it."""
-    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    encoded = re.search(r'id="data">(.*?)</script>', text)[1]
+    return json.loads(zlib.decompress(base64.b64decode(encoded)))
 
 
 def test_mixed_library_versions_are_named(view):
@@ -109,6 +112,12 @@ def test_recipes_are_sorted_by_mean_gain(view):
     assert gains == sorted(gains, reverse=True)
 
 
+def test_kinds_of_task_are_above_their_targets(view):
+    groups = re.findall(r'colspan="(\d)"><span>([^<]*)', page(view))
+    names = ["Classification", "Question answering", "Structured prediction"]
+    assert groups == [("1", name) for name in names]
+
+
 def test_floors_are_the_last_rows(view):
     text = page(view)
     floor = re.search(r'<tbody class="floor">(.*?)</tbody>', text, re.S)[1]
@@ -156,13 +165,6 @@ def test_scores_have_the_decimals_of_the_files(view):
     width = len(values["languages"])
     for language, value in zip(values["languages"], values["values"]["f1"][:width], strict=True):
         assert value == round(stored[language]["metrics"]["f1"] * 10**4)
-
-
-def test_no_text_can_end_a_script():
-    hostile = {"a": "</script><!--<script>", "b": "\u2028\u2029&"}
-    text = compact(hostile)
-    assert not set("<>&\u2028\u2029") & set(text)
-    assert json.loads(text) == hostile
 
 
 def test_only_the_scripts_of_the_page_may_run(view):

@@ -103,3 +103,13 @@ def test_the_stamp_needs_no_heavy_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert output.stdout.strip() == "set()"
+
+
+def test_labels_name_tasks_as_their_tables_do():
+    values = make_grid().project.model_dump(mode="json", exclude_defaults=True)
+    values["tasks"]["text"]["roles"].append("intermediate")
+    mixed = {"multitask_text": "i0+i2+text", "alone_i2@all": "i2@all", "random_1": "i0-i2"}
+    values["study"]["recipes"] = ["none", "i2+text", *({k: v} for k, v in mixed.items())]
+    named = view.labels(Grid(Project.model_validate(values)))
+    expected = ["Task 2 + text", "multitask text", "alone Task 2@all", "random 1"]
+    assert [named[name] for name in ("i2+text", *mixed)] == expected

@@ -8,9 +8,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 import pandas as pd
 
+from xstilts.families import family
 from xstilts.grid.grid import Grid
 from xstilts.languages.names import LEVELS, Language, language
 from xstilts.report.view import same_data
@@ -97,6 +99,14 @@ class Tables:
         """The columns: the mean over targets, if there are several, and the targets."""
         targets = self.results.context.targets
         return [MEAN, *targets] if len(targets) > 1 else targets
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Kinds of task above the columns of targets, as in XTREME, with their widths."""
+        tasks = self.grid.project.tasks
+        kinds = [family(tasks[t].family).CATEGORY for t in self.results.context.targets]
+        groups = [(kind, len(list(some))) for kind, some in groupby(kinds)]
+        return groups if len(groups) > 1 else []
 
     @cached_property
     def statistics(self) -> dict[tuple[str, str, str], dict]:

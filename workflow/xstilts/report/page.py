@@ -1,12 +1,14 @@
 """`report.html`: one self-contained page on a study, from its results and the results folder.
 
 The template renders all that needs no choice: tables of gains, tree of steps, cost, examples,
-provenance. Scripts refill the tables after a choice and draw the panel, from JSON in columns. They
-are inside of the page, and its policy forbids connections.
+provenance. A script refills the tables after a choice and draws the panel, from compressed JSON. It
+is inside of the page, whose policy forbids connections.
 """
 
 import base64
 import hashlib
+import json
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -25,7 +27,7 @@ from xstilts.languages.names import by_code, language
 from xstilts.recipe import trainings
 from xstilts.report import disagreements, steps
 from xstilts.report.grid import MARKS, Tables, key
-from xstilts.report.record import Record, compact
+from xstilts.report.record import Record
 from xstilts.report.view import StudyView
 from xstilts.results.scores import (
     AVERAGES,
@@ -40,7 +42,7 @@ from xstilts.results.scores import (
 from xstilts.results.tables import signed
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("data", "tables", "panel", "page")  # each uses those before it
+SCRIPTS = ("data", "tables", "panel", "page")  # one module; each uses those before it
 _LARGEST_FIGURES = 200_000  # bytes of all figures; the files are beside the page
 _SUMMED = ("wanted", "done", "measured", "seconds", "gpu_hours", "bytes")  # of the phases
 DRAWN_BY = ("xstilts", "matplotlib", "pandas", "numpy", "scipy")
@@ -69,7 +71,7 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         "means": {average: _means(results, average) for average in AVERAGES},
         "bibtex": bibtex(context.study, question, view.stamp.name),
     }
-    scripts = [_template(f"{name}.js") for name in SCRIPTS]
+    script = "".join(_template(f"{name}.js") for name in SCRIPTS)
     provenance = _provenance(record, nodes, datasets)
     return _html_template().render(
         title=question,
@@ -94,11 +96,17 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         **provenance,
         files=[(name, hashlib.sha256(content).hexdigest()) for name, content in files.items()],
         stamp=view.stamp.name,
-        hashes=" ".join(f"'sha256-{_base64_sha256(script)}'" for script in scripts),
-        scripts=[Markup(script) for script in scripts],
+        script_hash=_base64_sha256(script),
+        script=Markup(script),
         style=Markup(_template("report.css")),
-        data=Markup(compact(data)),
+        data=packed(data),
     )
+
+
+def packed(value: Any) -> str:
+    """Return JSON, compressed and in base64: a third of its size, and no text can end a script."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def bibtex(study: str, title: str, stamp: str) -> str:

@@ -5,7 +5,6 @@ values are None. An unreadable file is named in `notices` and counts as missing,
 partial results is better than none.
 """
 
-import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -260,15 +259,3 @@ def _environment(manifest: dict) -> dict | None:
 def _anonymous(text: str) -> str:
     """Return a message without the paths of the working directory and the home folder."""
     return text.replace(str(Path.cwd()), ".").replace(str(Path.home()), "~")
-
-
-def compact(value: Any) -> str:
-    """Return JSON that is safe inside of a <script>: no text can end it or start a comment.
-
-    `<`, `>` and `&` are escaped, and so are the two line separators that older JavaScript does not
-    accept in strings.
-    """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text

@@ -1,6 +1,7 @@
 """The folder of a study: its name, its snapshot, its stamp, and the names that readers see."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,23 +105,37 @@ def labels(grid: Grid) -> dict[str, str]:
     for name in grid.study.variants() if grid.study.arms else []:
         model, _, arm = name.partition(ARM)
         named[name] = f"{named.get(model, model)}, {named[ARM + arm]}"
+    tasks = grid.project.tasks
     for name, recipe in grid.recipes.items():
         if recipe.steps and name == str(recipe):
-            named[name] = ", then ".join(_step_label(step, named) for step in recipe.steps)
+            named[name] = ", then ".join(_step_label(step, tasks) for step in recipe.steps)
+        elif recipe.steps:
+            named[name] = _words(name, tasks)
     return named
 
 
-def _step_label(step: Step | Merge, named: Mapping[str, str]) -> str:
-    """Return a step of a recipe with the labels of its tasks."""
-    labels = " | ".join(
-        " + ".join(
-            str(part).replace(part.task, named.get(part.task, part.task), 1)
-            for part in training.parts
+def _step_label(step: Step | Merge, tasks: Mapping[str, Task]) -> str:
+    """Return a step of a recipe with the labels of its tasks; masked LM is named last."""
+
+    def of_training(training: Step) -> str:
+        parts = sorted(training.parts, key=lambda part: tasks[part.task].family == "mask")
+        return " + ".join(
+            str(part).replace(part.task, tasks[part.task].label or part.task, 1) for part in parts
         )
-        for training in trainings(step)
-    )
+
+    labels = " | ".join(map(of_training, trainings(step)))
     scale = step.scale if isinstance(step, Merge) else None
     return labels if scale is None else f"{labels} ~{scale}"
+
+
+def _words(name: str, tasks: Mapping[str, Task]) -> str:
+    """Return a recipe's own name as words, and the tasks in it by their labels.
+
+    Example: `multitask_mlm` is "multitask MLM", `alone_lab_ner@all` is "alone NER@all".
+    """
+    names = sorted(tasks, key=len, reverse=True)
+    pattern = f"(?<![^_])({'|'.join(map(re.escape, names))})(?![^_@~])|_"
+    return re.sub(pattern, lambda x: (tasks[x[1]].label or x[1]) if x[1] else " ", name)
 
 
 def notes(grid: Grid) -> list[str]:

@@ -1,7 +1,13 @@
-"use strict";
 /* The data of the page and the arithmetic on it; the other scripts show them. All text becomes text nodes:
    no text of the data is ever parsed as HTML. */
-const D = JSON.parse(document.getElementById("data").textContent);
+const D = await unpack(document.getElementById("data").textContent);
+
+/** Decode a value that `packed` in report/page.py encodes. */
+async function unpack(text) {
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const json = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(json).json();
+}
 const BASELINE = "none",
   MEAN = "mean";
 const AVERAGES = ["zero_shot", "avg"];

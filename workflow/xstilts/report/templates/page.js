@@ -1,4 +1,3 @@
-"use strict";
 /* The state of the page is its address: choices, sorting, and the open run or step. */
 const DEFAULTS = {
   ...{ show: "gain", over: D.average, metric: "", baseline: BASELINE, sort: columnsOf(byId("grid"))[0] },
@@ -67,7 +66,7 @@ function closePanel() {
 const MARK_TEXTS = { degenerate: "†", gap: "‡" };
 /** The texts of a table as it is shown; `strong` marks a significant gain. */
 function texts(table, strong) {
-  const rows = all("tr", table).map((row) =>
+  const rows = all("tr:not(.groups)", table).map((row) =>
     [...row.cells].filter((cell) => !cell.hidden).map((cell) => {
       const marks = Object.keys(MARK_TEXTS).filter((name) => cell.classList.contains(name));
       const own = cell.textContent.replace(/\s+/g, " ").trim() + marks.map((x) => MARK_TEXTS[x]).join("");

@@ -1,4 +1,3 @@
-"use strict";
 /* The panel of details of a run or a step. */
 const panel = byId("detail");
 const N = D.nodes;

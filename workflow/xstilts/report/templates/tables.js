@@ -1,4 +1,3 @@
-"use strict";
 /* The tables of gains: the template draws them, a choice of the reader fills the same cells again. */
 const SATURATED = 0.95; // as in results/colours.py; the other rules here as in report/grid.py
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
@@ -13,7 +12,7 @@ function axisOf(ends) {
     largest = Math.max(0, ...present(ends).map(Math.abs));
   return largest > 2 * usual ? usual : Math.max(usual, largest);
 }
-const columnsOf = (table) => all("thead th", table).slice(1).map((head) => head.dataset.key);
+const columnsOf = (table) => all("thead [data-key]", table).slice(1).map((head) => head.dataset.key);
 const sign = (gain) => (gain >= 0 ? "gain" : "loss");
 
 function fill(td, { text, classes = [], style = {}, spoken = null, interval = "" }) {
@@ -182,7 +181,7 @@ const valueOf = (td) => {
 function sortTables(tables, name) {
   const [isUp, wanted] = name.startsWith("-") ? [true, name.slice(1)] : [false, name];
   for (const table of tables) {
-    const heads = all("thead th", table),
+    const heads = all("thead [data-key]", table),
       column = Math.max(heads.findIndex((head) => head.dataset.key === wanted), 0),
       body = table.querySelector("tbody.recipe");
     const compare = (a, b) => {
@@ -205,7 +204,7 @@ function sortTables(tables, name) {
 
 function startTables() {
   for (const [section, choice] of [["grid", "sort"], ["languages", "order"]]) {
-    const heads = all(`#${section} table thead th`);
+    const heads = all(`#${section} table thead [data-key]`);
     for (const head of heads) {
       const button = h("button", { type: "button" }, ...head.childNodes);
       button.addEventListener("click", () => {
