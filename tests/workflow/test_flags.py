@@ -29,6 +29,11 @@ def test_forcerun_repeats_a_rule_alone(finished):
     assert finished.jobs("--forcerun", "score") == SCORES  # equal scores: the study is current
 
 
+def test_scheduler_looks_once_per_job(finished):
+    log = output(finished, "--forcerun", "score", "--cores", "1", "--verbose")
+    assert log.count("Ready jobs:") == len(SCORES)
+
+
 def test_forceall_plans_every_job(finished, first_run):
     run = finished.snakemake("--forceall", "--dry-run")
     assert sorted(run.jobs) == sorted(first_run[1].jobs)

@@ -103,6 +103,7 @@ def inputs(group, ids=None):
 
     def files(wildcards):
         offer_gpus()
+        schedule_when_jobs_end()
         return ancient(REQUESTS.inputs(group, ids or [wildcards.node]))
 
     return files
@@ -117,6 +118,19 @@ def offer_gpus():
     if PLANNING and workflow.local_exec:
         stated = workflow.global_resources.get("gpu")
         workflow.register_resource("gpu", devices.offer(stated and stated.value))
+
+
+@functools.cache
+def schedule_when_jobs_end():
+    """Let the scheduler look for jobs when a job ends, and at no other time.
+
+    With Snakemake's default limit of 100 jobs per second, each look plans another one second later.
+    So the looks per second grow with every job that ends, until they take a whole processor core.
+    """
+    settings = workflow.scheduling_settings
+    limit = settings and settings.max_jobs_per_timespan
+    if PLANNING and limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        settings.max_jobs_per_timespan = None
 
 
 def labels(wildcards):
