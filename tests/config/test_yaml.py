@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import pytest
 
+from tests import CONFIG
+from xstilts.config import yaml as reading
 from xstilts.config.yaml import parse_yaml, read_yaml
 from xstilts.errors import InputError
 
@@ -86,3 +88,16 @@ def test_link_to_nothing_is_named(tmp_path):
     link.symlink_to("other.yaml")
     with pytest.raises(InputError, match=r"a link to other\.yaml, which does not exist"):
         read_yaml(link)
+
+
+def test_a_tab_is_refused_where_libyaml_accepts_it():
+    for text in ("a: b\tc", "a: b\t"):
+        with pytest.raises(InputError, match="a tab"):
+            parse_yaml(text, "f.yaml")
+
+
+def test_libyaml_reads_the_values_that_pyyaml_reads(monkeypatch):
+    paths = [CONFIG / "config.yaml", *sorted(CONFIG.glob("models/*.yaml"))]
+    fast = [read_yaml(path) for path in paths]
+    monkeypatch.setattr(reading, "_FastLoader", reading._Loader)
+    assert fast == [read_yaml(path) for path in paths]
