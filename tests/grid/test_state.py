@@ -1,13 +1,25 @@
-"""The study that Snakemake runs is the one that `xstilts` reads."""
+"""The study that Snakemake runs is the one that `xstilts` reads; versions of its artefacts."""
 
 from pathlib import Path
 
+import pytest
 from snakemake.cli import parse_config
 
-from xstilts.grid.state import open_rules
+from tests.tiny_project import make_grid
+from xstilts import store
+from xstilts.grid.state import mixed_versions, open_rules
 
 
 def test_null_of_snakemakes_config_is_no_text(small_folder):
     changes = parse_config(["train={max_steps: null, epochs: 2}"])
     grid, _ = open_rules([Path("config/config.yaml")], changes, None)
     assert grid.study.train["max_steps"] is None
+
+
+@pytest.mark.parametrize("content", ["[]", '{"provenance": {"libraries": {"torch": []}}}', "{"])
+def test_damaged_manifests_have_no_library_versions(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    artefacts = list(make_grid(models=["xlmr"]).artefacts().checkpoints.values())
+    for artefact in artefacts:
+        store.write_text(Path(artefact.path) / store.MANIFEST, content)
+    assert mixed_versions(artefacts) == ""

@@ -154,7 +154,7 @@ def _use(checkpoint: Checkpoint, score: Score) -> Iterator[str]:
     import transformers
 
     name = family(score.predictions.family).MODEL
-    config = store.read_json(Path(checkpoint.path) / "config.json")
+    config = store.read_object(Path(checkpoint.path) / "config.json")
     known = all(hasattr(transformers, kind) for kind in config.get("architectures") or [])
     name = name if checkpoint.parts and known else "AutoModel"
     yield "## Use"

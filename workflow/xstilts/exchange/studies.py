@@ -21,6 +21,8 @@ from xstilts.results.samples import judge, read_examples
 from xstilts.results.score_file import ScoreFile
 from xstilts.results.scores import CSV_COLUMNS, Context, Results, collect
 from xstilts.store import paths
+from xstilts.store.manifest import again
+from xstilts.store.records import Made
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ class StudyResults:
     def provenance(self, artefact) -> dict:
         """Return the provenance of a folder artefact; empty if it is missing."""
         with contextlib.chdir(self.folder):
-            manifest = Path(artefact.path) / store.MANIFEST
-            return store.read_json(manifest).get("provenance", {}) if manifest.exists() else {}
+            folder = Path(artefact.path)
+            manifest = folder / store.MANIFEST
+            return Made.load(manifest, again(folder)).provenance if manifest.exists() else {}
 
 
 def open_results(name: str | Path, folder: str | Path = ".") -> StudyResults:

@@ -33,6 +33,7 @@ from xstilts.grid.artefacts import Cell, Checkpoint, Dataset, Predictions, Score
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.store import locks, paths
+from xstilts.store.records import Made
 
 _DAY = 86400  # seconds
 # the Hub's libraries read these when they are imported
@@ -198,10 +199,10 @@ def mixed_versions(artefacts: Iterable[Artefact]) -> str:
 def _libraries(manifest: Path) -> Mapping[str, str]:
     """Return the library versions that made an artefact."""
     try:
-        provenance = store.read_json(manifest).get("provenance") if manifest.exists() else None
-    except InputError:  # damaged files are reported by whatever needs them
+        made = Made.load(manifest, "")
+    except InputError:  # missing, or damaged: reported by whatever needs it
         return {}
-    return (provenance or {}).get("libraries") or {}
+    return made.provenance.get("libraries", {})
 
 
 def loose_ends(artefacts: Iterable[Artefact]) -> list[Artefact]:

@@ -72,7 +72,7 @@ def check_length(folder: Path, tokenizer, max_length: int, what: str) -> None:
     """
     limit = tokenizer.model_max_length
     if limit >= LARGE_INTEGER:
-        shape = store.read_json(folder / "config.json")
+        shape = store.read_object(folder / "config.json")
         limit = longest_sequence(shape) if "max_position_embeddings" in shape else limit
     if max_length > limit:
         raise InputError(

@@ -79,7 +79,7 @@ def _is_complete(save: Path) -> bool:
 
 def _best(save: Path) -> int | None:
     """Return the step of the best weights so far, which are in a save of their own."""
-    path = store.read_json(save / "trainer_state.json")["best_model_checkpoint"]
+    path = store.read_object(save / "trainer_state.json").get("best_model_checkpoint")
     return int(re.sub(r".*-", "", path)) if path else None
 
 

@@ -1,7 +1,7 @@
 """The score file of one cell: its schema, written by `score` and read by everything after it."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,7 +9,7 @@ from xstilts import store
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.identity import canonical, text_sha256
-from xstilts.store.records import Record
+from xstilts.store.records import Provenance, Record
 
 Percentage = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Metrics = dict[str, Percentage]
@@ -48,7 +48,7 @@ class ScoreFile(Record):
     validation: Validation | None = None
     averages: dict[Literal["avg", "zero_shot"], Metrics]
     degenerate: bool
-    provenance: dict[str, Any]
+    provenance: Provenance
     sha256: str | None = Field(None, description="Of the canonical JSON of the other keys.")
 
     @model_validator(mode="after")

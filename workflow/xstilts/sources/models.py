@@ -3,7 +3,6 @@
 Weights are read from safetensors only: the other formats can run code, and so can `auto_map`.
 """
 
-import json
 import math
 import re
 from collections.abc import Collection, Iterable
@@ -76,8 +75,7 @@ def weights(present: Collection[str], folder: Path) -> list[str]:
 
 def indexed(path: Path) -> list[str]:
     """Return the names of the weights' files in an index. Raise InputError if it is damaged."""
-    content = store.read_json(path)
-    files = content.get("weight_map") if isinstance(content, dict) else None
+    files = store.read_object(path).get("weight_map")
     names = {*map(str, files.values())} if isinstance(files, dict) else set()
     # of this folder only: a name with a separator would lead out of it
     if not names or not all(re.fullmatch(r"[\w.-]+\.safetensors", name) for name in names):
@@ -107,9 +105,7 @@ def local_files(folder: Path, where: str) -> list[str]:
 
 def _check_no_code(path: Path) -> None:
     """Raise InputError for a configuration that is damaged, or names code of the model."""
-    content = store.read_json(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object, found {json.dumps(content)[:40]}")
+    content = store.read_object(path)
     if "auto_map" in content:
         raise InputError(
             f"{path}: `auto_map` names code of the model, and code of a model is never run; if a "
@@ -138,7 +134,7 @@ def parameters(folder: Path, files: Iterable[str]) -> tuple[int, int]:
     """Return the number of weights in a folder's files, and of those in the token embeddings."""
     from safetensors import safe_open
 
-    pieces = store.read_json(folder / CONFIG).get("vocab_size")
+    pieces = store.read_object(folder / CONFIG).get("vocab_size")
     total = embeddings = 0
     for name in files:
         if not name.endswith(".safetensors"):

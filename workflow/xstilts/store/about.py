@@ -6,14 +6,14 @@ from typing import Any, Self
 from xstilts.errors import InputError
 from xstilts.store.files import write_json
 from xstilts.store.paths import ABOUT
-from xstilts.store.records import Record
+from xstilts.store.records import Provenance, Record
 
 
 class PredictionFile(Record):
     """A file of predictions, next to this one."""
 
     sha256: str
-    provenance: dict[str, Any]
+    provenance: Provenance
 
 
 class About(Record):

@@ -127,6 +127,15 @@ def read_json(path: Path, remedy: str = "") -> Any:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def read_object(path: Path, remedy: str = "") -> dict:
+    """Read a JSON object. Raise InputError naming the file if it is missing or damaged."""
+    value = read_json(path, remedy)
+    if not isinstance(value, dict):
+        end = f"; {remedy}" if remedy else ""
+        raise InputError(f"{path}: damaged: expected an object with keys{end}")
+    return value
+
+
 def parse_json(content: bytes) -> Any:
     """Return a JSON value in UTF-8, with finite numbers. Raise ValueError for anything else."""
     if not content:

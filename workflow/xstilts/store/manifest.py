@@ -16,7 +16,7 @@ from xstilts.errors import InputError
 from xstilts.identity import file_sha256
 from xstilts.store.files import disk_bytes, sync, write_json
 from xstilts.store.paths import LOG, MANIFEST, RELEASED
-from xstilts.store.records import Record
+from xstilts.store.records import Provenance, Record
 from xstilts.store.verified import check_once
 
 _KEPT = (RELEASED, LOG, "config.json")  # of a released checkpoint
@@ -28,7 +28,7 @@ class Manifest(Record):
     id: str
     content: dict[str, Any]
     files: dict[str, str]  # name -> sha256
-    provenance: dict[str, Any] = Field({})
+    provenance: Provenance = Field({})
 
     @property
     def seconds(self) -> float:

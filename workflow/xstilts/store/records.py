@@ -2,9 +2,9 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from xstilts.errors import InputError
 from xstilts.store.files import parse_json
@@ -35,6 +35,22 @@ class Record(BaseModel):
             raise InputError(f"{path}: damaged: {describe(error)}; {remedy}") from None
         except ValueError as error:
             raise InputError(f"{path}: damaged: {error}; {remedy}") from None
+
+
+def _check_libraries(provenance: dict[str, Any]) -> dict[str, Any]:
+    libraries = provenance.get("libraries", {})
+    if not (isinstance(libraries, dict) and all(isinstance(v, str) for v in libraries.values())):
+        raise ValueError("expected the versions of `libraries` as text")
+    return provenance
+
+
+Provenance = Annotated[dict[str, Any], AfterValidator(_check_libraries)]
+
+
+class Made(Record):
+    """The provenance of any artefact: a part of its manifest or score file."""
+
+    provenance: Provenance = {}
 
 
 @lru_cache(_KEPT)
