@@ -4,10 +4,12 @@
 
 Prints a row per size (models x recipes x targets x seeds, with the mean number of languages of
 XTREME's targets): the jobs that Snakemake counts, and the processor seconds and peak megabytes of
-two dry runs, without any results and with all results. The workflow's code is copied to a temporary
-folder. Nothing is trained: results are empty files.
+two dry runs, without any results and with all results; then the seconds of a plain workflow with
+the same jobs, whose inputs are in a file and whose resources are constants. The workflow's code is
+copied to a temporary folder. Nothing is trained: results are empty files.
 """
 
+import json
 import os
 import re
 import shutil
@@ -16,8 +18,12 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
+
+if TYPE_CHECKING:
+    from xstilts.grid.artefacts import Artefact
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("Snakefile", "workflow", "profiles", "envs")
@@ -29,6 +35,36 @@ TEXT = {
     "splits": {"train": {"source": "lab", "kind": "text", "size": 100}},
 }
 ARCHITECTURE = {"model_type": "xlm-roberta", "num_hidden_layers": 1}
+
+PLAIN = """\
+import json
+
+INPUTS = json.load(open("inputs.json"))
+
+
+rule all:
+    input:
+        INPUTS["all"],
+"""
+PLAIN_RULE = """
+
+rule {phase}:
+    input:
+        lambda wildcards: INPUTS[wildcards.node],
+    output:
+        "results/{phase}/{{node}}",
+    log:
+        "results/logs/{phase}/{{node}}.log",
+    benchmark:
+        "results/benchmarks/{phase}/{{node}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python -m xstilts {phase} {{wildcards.node}} --threads {{threads}} --log {{log}}"
+"""
+ROUNDS = 2  # of both workflows in turn; the smaller figure counts, since other work costs time
 
 
 @dataclass(frozen=True)
@@ -122,6 +158,27 @@ def _task(seed: int) -> dict:
     }
 
 
+def write_plain(folder: Path, study: Path) -> None:
+    """Write a plain workflow with the jobs of a study to `folder`."""
+    from xstilts.grid.state import open_study
+
+    artefacts = open_study(study)[0].artefacts().all()
+    inputs: dict[str, dict[str, None]] = {"all": dict.fromkeys(map(_plain_file, artefacts))}
+    for artefact in artefacts:
+        files = dict.fromkeys(map(_plain_file, artefact.inputs))
+        inputs.setdefault(artefact.job.name, {}).update(files)
+    folder.mkdir()
+    content = {job: list(files) for job, files in inputs.items()}
+    (folder / "inputs.json").write_text(json.dumps(content))
+    phases = dict.fromkeys(artefact.job.phase for artefact in artefacts)
+    rules = [PLAIN_RULE.format(phase=phase) for phase in phases]
+    (folder / "Snakefile").write_text("".join([PLAIN, *rules]))
+
+
+def _plain_file(artefact: "Artefact") -> str:
+    return f"results/{artefact.job.phase}/{artefact.job.name}"
+
+
 def pretend(folder: Path, study: Path) -> None:
     """Create an empty file for each result of a complete run of the study."""
     from xstilts.grid.state import open_study
@@ -166,14 +223,21 @@ def dry_run(folder: Path, *options: str) -> DryRun:
 def main() -> None:
     """Print the table."""
     wanted = [int(cells) for cells in sys.argv[1:]]
-    print(f"{'study':>17} {'cells':>7} {'jobs':>7}   dry run: s     MB   nothing to do: s     MB")
+    print(
+        f"{'study':>17} {'cells':>7} {'jobs':>7}   dry run: s     MB   nothing to do: s     MB"
+        "   plain: s  ratio"
+    )
     for size in SIZES:
         if wanted and size.cells not in wanted:
             continue
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             study = write_study(folder, size)
-            cold = dry_run(folder)
+            write_plain(folder / "plain", study)
+            rounds = [(dry_run(folder), dry_run(folder / "plain")) for _ in range(ROUNDS)]
+            cold, plain = (
+                min(runs, key=lambda run: run.seconds) for runs in zip(*rounds, strict=True)
+            )
             pretend(folder, study)
             warm = dry_run(folder)
         if warm.jobs:
@@ -181,7 +245,8 @@ def main() -> None:
         print(
             f"{size!s:>17} {size.cells:7} {cold.jobs['total']:7}   "
             f"{cold.seconds:10.1f} {cold.megabytes:6.0f}   "
-            f"{warm.seconds:16.1f} {warm.megabytes:6.0f}",
+            f"{warm.seconds:16.1f} {warm.megabytes:6.0f}   "
+            f"{plain.seconds:8.1f} {cold.seconds / plain.seconds:6.2f}",
             flush=True,
         )
 

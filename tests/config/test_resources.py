@@ -98,9 +98,15 @@ def test_constants_are_no_functions():
     jobs = JobResources({"a": ModelNeeds(gpu=1), "b": ModelNeeds(gpu=1)}, Site(account="group"))
     keywords = jobs.keywords("predict", "predict_xnli")
     assert keywords["slurm_account"] == "group"
-    assert callable(keywords["gpu"])  # jobs about data ask for none
-    assert keywords["gpu"](SimpleNamespace(node="a.hub.0"), 1) == 1
+    assert keywords["gpu"] == 1
+    assert callable(keywords["mem_mb"])  # grows with each attempt
     assert "qos" not in keywords
+
+
+def test_resources_that_models_differ_in_are_functions():
+    jobs = JobResources({"a": ModelNeeds(gpu=1), "b": ModelNeeds(gpu=2)}, Site())
+    gpus = jobs.keywords("train")["gpu"]
+    assert [gpus(SimpleNamespace(node=f"{name}.x"), 1) for name in "ab"] == [1, 2]
 
 
 def test_first_attempt_waits_for_an_earlier_job():

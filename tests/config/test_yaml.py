@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+import yaml
 
 from tests import CONFIG
 from xstilts.config import yaml as reading
@@ -64,6 +65,16 @@ def test_odd_file_is_explained(tmp_path, content, message):
 )
 def test_unusual_yaml_is_read(text, value):
     assert parse_yaml(text, "here") == value
+
+
+def test_valid_text_needs_libyaml_only(monkeypatch):
+    monkeypatch.setattr(yaml.scanner.Scanner, "fetch_more_tokens", None)  # PyYAML's slow one
+    assert parse_yaml("a: [1e-5, {b: no}]", "here") == {"a": [1e-5, {"b": False}]}
+
+
+def test_deep_text_is_refused():  # libyaml's own composer would overflow the stack
+    with pytest.raises(InputError, match="here: not valid YAML: nested too deeply"):
+        parse_yaml("{a: " * 50_000, "here")
 
 
 def test_folder_in_place_of_a_file_is_named(tmp_path):

@@ -17,7 +17,7 @@ from xstilts import store
 from xstilts.config.project import this_site
 from xstilts.config.resources import JobResources
 from xstilts.errors import InputError
-from xstilts.grid.dag import GOALS, Requests
+from xstilts.grid.dag import GOALS, Requests, inspect_functions_once
 from xstilts.grid.sharing import SharedJobs
 from xstilts.grid.state import open_rules, open_study, use_this_installation
 from xstilts.processes import devices, fork_server
@@ -32,7 +32,7 @@ MANIFEST = f"{paths.CHECKPOINT}/{paths.MANIFEST}".format(id="{node}")
 
 # The DAG allocates millions of long-lived objects; fewer GC passes save 20 % of planning time.
 gc.set_threshold(500_000, 50, 1000)
-
+inspect_functions_once()
 
 PLANNING = workflow.is_main_process  # else this is the process of one job
 DEPLOYMENT = workflow.deployment_settings.deployment_method  # jobs have another Python

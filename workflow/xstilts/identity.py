@@ -67,7 +67,7 @@ class Identity:
         """Digest of phase, version and content; the readable name is not part of it."""
         return digest({"phase": self.phase, "version": VERSIONS[self.phase], **self.content})
 
-    @property
+    @cached_property
     def id(self) -> str:
         """File or folder name of the artefact: `name.digest`."""
         return f"{shortened(self.name)}.{self.digest}"

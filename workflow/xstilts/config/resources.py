@@ -233,8 +233,9 @@ class JobResources:
 
         Snakemake calls a function for each job, so what is equal for all jobs is a constant.
         """
+        models = list(self.models) if phase in ("train", "predict") else [""]
         first, *others = [
-            self.request(phase, name, attempt) for name in ("", *self.models) for attempt in (1, 2)
+            self.request(phase, name, attempt) for name in models for attempt in (1, 2)
         ]
         keywords: dict[str, Any] = {}
         for name, value in first.items():

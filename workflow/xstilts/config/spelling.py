@@ -91,6 +91,8 @@ def _with_role(role: str, tasks: Mapping[str, Task]) -> dict[str, Task]:
 
 
 def _language(code: Any, task: Task) -> Any:
+    if code == ALL or code in task.languages:
+        return code
     return _name({ALL: None, **by_code([task.source_language, *task.languages])}, code)
 
 

@@ -226,7 +226,8 @@ class Predictions(Artefact):
     @property
     def predicted(self) -> tuple[Dataset, ...]:
         """Data sets that have predictions."""
-        return tuple(dataset for dataset in self.datasets if dataset is not self.candidates)
+        candidates = self.candidates
+        return tuple(dataset for dataset in self.datasets if dataset is not candidates)
 
     @property
     def scored(self) -> tuple[Dataset, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from pathlib import Path
 
 from xstilts.config.resources import slurm_comment
@@ -59,7 +59,7 @@ class Artefact:
         """Readable name and digest."""
         return self.identity.id
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Path of the file or folder, relative to the working directory."""
         return self.path_pattern.format(id=self.id)

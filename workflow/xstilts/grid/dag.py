@@ -7,11 +7,11 @@ planning proportional to the work left. Reports, drawings and forced runs reques
 """
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from xstilts.grid.artefacts import Dataset, Download
-from xstilts.grid.base import Artefact
+from xstilts.grid.base import Artefact, Job
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs, shared_jobs
 from xstilts.grid.state import is_released, loose_ends, missing
@@ -27,6 +27,13 @@ GOALS = {
 }
 
 
+def inspect_functions_once() -> None:
+    """Let Snakemake keep the parameters of each function, which it inspects again for each job."""
+    from snakemake import common, rules
+
+    common.get_function_params = rules.get_function_params = cache(common.get_function_params)
+
+
 class Requests:
     """Files to request for a study's artefacts.
 
@@ -40,25 +47,26 @@ class Requests:
         self.planning = planning
         self._everything = everything
         self._missing = cache(missing)  # the state when the jobs were planned
+        self._requested = cache(self._request)  # most inputs are those of many jobs
 
-    @property
+    @cached_property
     def everything(self) -> bool:
         """Whether existing files are requested too."""
         return self.planning and self._everything() is not None
 
-    @property
+    @cached_property
     def shown(self) -> bool:
         """Whether files are requested to show them only: released weights are not made for that."""
         return self.planning and self._everything() == "shown"
 
     def files(self, artefacts: Iterable[Artefact]) -> list[str]:
         """Return one file for each job that must make one of the artefacts: its last missing."""
-        by_job = {}
-        for artefact in artefacts:
-            path = artefact.files[-1] if self.everything else self._missing(artefact)
-            if path and not (self.shown and is_released(artefact)):
-                by_job[artefact.job] = path
-        return list(by_job.values())
+        return list(dict(filter(None, map(self._requested, artefacts))).values())
+
+    def _request(self, artefact: Artefact) -> tuple[Job, str] | None:
+        """Return an artefact's job and the file that is requested of it, if any."""
+        path = artefact.files[-1] if self.everything else self._missing(artefact)
+        return (artefact.job, path) if path and not (self.shown and is_released(artefact)) else None
 
     def goal(self, name: str) -> list[str]:
         """Return the files of a goal, of `GOALS`."""

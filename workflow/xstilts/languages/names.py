@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
+from xstilts.config.yaml import read_yaml
 from xstilts.languages.codes import TATOEBA_CODES
 
 _TABLE = Path(__file__).with_name("languages.yaml")
@@ -40,7 +39,7 @@ class Language(NamedTuple):
 @cache
 def languages() -> dict[str, Language]:
     """Return the known languages by code."""
-    entries = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
+    entries = read_yaml(_TABLE)
     return {code: Language(code, *entry) for code, entry in entries.items()}
 
 
