@@ -76,3 +76,16 @@ def test_inputs_are_named_in_words():
     lines = list(why(grid(), cell, STUDY))
     assert f"    its training data is another than that of {step.id}" in lines
     assert not any("['" in line for line in lines)
+
+
+def test_languages_that_are_newly_asked_for_are_named():
+    cell = find_cell(grid(), "tiny.none.paraphrase.s1")
+    score = grid().score(cell)
+    provenance = {"content": dict(score.identity.content)}
+    values = {data.language: 50.0 for data in score.predictions.scored}
+    content = score_content(cell, values, metric="accuracy") | {"provenance": provenance}
+    store.write_json(Path(score.path), content)
+    both = grid(tasks={"paraphrase": {"languages": ["en", "xa"]}})
+    name = Path(score.path).name
+    lines = list(why(both, cell, STUDY))
+    assert f"    test data: paraphrase.xa.test: not asked for in {name}" in lines

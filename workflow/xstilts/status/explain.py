@@ -91,7 +91,7 @@ def _causes(artefact: Artefact) -> Iterator[str]:
     if not others:
         yield _NEW
     for name, content in others:
-        lines = list(_differences(content, artefact.identity.content, name))
+        lines = list(_differences(content, artefact.identity.content, name, _names(artefact)))
         yield from lines or [f"{name} was made by another version of this phase"]
 
 
@@ -112,17 +112,24 @@ def _recorded(artefact: Artefact, path: Path) -> Mapping[str, Any]:
     return (About if isinstance(artefact, Predictions) else store.Manifest).read(path).content
 
 
-def _differences(old: Any, new: Any, name: str, key: str = "") -> Iterator[str]:
+def _names(artefact: Artefact) -> dict[str, str]:
+    """Return the readable names of an artefact's inputs by digest, also of those not made yet."""
+    return {node.identity.digest: node.identity.name for node in artefact.ancestors().values()}
+
+
+def _differences(
+    old: Any, new: Any, name: str, names: Mapping[str, str], key: str = ""
+) -> Iterator[str]:
     """Yield a line wherever two JSON values differ; `old` is that of the artefact `name`."""
     if _are_digests(old, new):
-        yield from _inputs(_listed(old), _listed(new), name, key)
+        yield from _inputs(_listed(old), _listed(new), name, names, key)
     elif isinstance(old, Mapping) and isinstance(new, Mapping):
         for part in sorted(old.keys() | new.keys()):
             inner = f"{key}.{part}" if key else part
-            yield from _differences(old.get(part), new.get(part), name, inner)
+            yield from _differences(old.get(part), new.get(part), name, names, inner)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for number, pair in enumerate(zip(old, new, strict=True)):
-            yield from _differences(*pair, name, f"{key}[{number}]")
+            yield from _differences(*pair, name, names, f"{key}[{number}]")
     elif old != new:
         yield f"{key} is {_shown(new)} here, {_shown(old)} in {name}"
 
@@ -136,9 +143,12 @@ def _listed(value: Any) -> list:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _inputs(old: list[str], new: list[str], name: str, key: str) -> Iterator[str]:
+def _inputs(
+    old: list[str], new: list[str], name: str, names: Mapping[str, str], key: str
+) -> Iterator[str]:
     """Yield how two lists of inputs differ, in words: a digest tells a reader nothing."""
-    gone, added = ([_name(x) for x in a if x not in b] for a, b in ((old, new), (new, old)))
+    lists = ((old, new), (new, old))
+    gone, added = ([names.get(x) or _name(x) for x in a if x not in b] for a, b in lists)
     what = _INPUTS.get(key.rpartition(".")[2].partition("[")[0], key)
     if gone and added:
         yield f"its {what} is another than that of {name}"
