@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from xstilts.config.resources import Site
 from xstilts.config.schema import ARM, MODEL, RECIPE_NAME, Lock, Model, Study, Task
 from xstilts.config.settings import SETTINGS, Overrides
 from xstilts.config.spelling import respelled
-from xstilts.config.yaml import read_text, read_yaml
+from xstilts.config.yaml import mapping_of, read_text, read_yaml
 from xstilts.errors import InputError, check_known, nearest
 from xstilts.recipe import NONE, TASK, Part, Recipe, parse
 from xstilts.text import decode_json
@@ -204,16 +205,25 @@ def _read(
 ) -> dict[str, tuple[Path, BaseModel]]:
     entries: dict[str, tuple[Path, BaseModel]] = {}
     for path in sorted(folder.glob("*.yaml")):
-        for name, values in read_yaml(path, f"named {folder.name}").items():
-            if not isinstance(name, str) or not re.fullmatch(name_pattern, name) or name == NONE:
-                expected = allowed(name_pattern)
-                raise InputError(
-                    f"{shown(path)}: {quoted(name)} is not allowed; expected {expected}"
-                )
+        for name, entry in _entries(path, read_text(path), model, name_pattern).items():
             if name in entries:
                 other = shown(entries[name][0])
                 raise InputError(f"{shown(path)}: {name!r} is already defined in {other}")
-            entries[name] = path, validate(model, values, f"{shown(path)}, {name}")
+            entries[name] = path, entry
+    return entries
+
+
+@lru_cache(maxsize=64)  # `gc` opens all studies, which read the same files
+def _entries(
+    path: Path, text: str, model: type[BaseModel], name_pattern: str
+) -> dict[str, BaseModel]:
+    """Return the validated entries in the text of a YAML file, by name."""
+    entries = {}
+    for name, values in mapping_of(text, path, f"named {path.parent.name}").items():
+        if not isinstance(name, str) or not re.fullmatch(name_pattern, name) or name == NONE:
+            expected = allowed(name_pattern)
+            raise InputError(f"{shown(path)}: {quoted(name)} is not allowed; expected {expected}")
+        entries[name] = validate(model, values, f"{shown(path)}, {name}")
     return entries
 
 

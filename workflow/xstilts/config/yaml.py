@@ -137,7 +137,12 @@ def read_yaml(path: Path, content: str = _STUDY) -> dict:
 
     Raise InputError naming file and line, and `content` where the file does not have it.
     """
-    mapping = _parsed(read_text(path), str(path))
+    return mapping_of(read_text(path), path, content)
+
+
+def mapping_of(text: str, path: Path, content: str = _STUDY) -> dict:
+    """Return the mapping in the text of a YAML file; raise as `read_yaml`."""
+    mapping = _parsed(text, str(path))
     if mapping is None:
         raise InputError(f"{path}: the file is empty; expected {content}")
     if not isinstance(mapping, dict):
