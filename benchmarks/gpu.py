@@ -3,9 +3,11 @@
     python benchmarks/gpu.py --out h100.json           at most 6 minutes
     python benchmarks/gpu.py --tiny --out tiny.json    a tiny model on the CPU: does it run?
 
-Needs torch and transformers only. `xstilts plan --hardware h100.json` reads the rates. A row states
-a configuration and its speed in real tokens a second, without padding. `share` is the share of the
-card's bf16 peak: 6 FLOPs per weight and token in training and 2 in prediction, as `plan` counts.
+Needs this repository, torch and transformers; nothing is installed. `xstilts plan --hardware
+h100.json` reads the rates. A row states a configuration and its speed in real tokens a second,
+without padding. `share` is the share of the card's bf16 peak: 6 FLOPs per weight and token in
+training and 2 in prediction, as `plan` counts. `parity` has the differences of packed and padded
+batches without dropout.
 """
 
 import argparse
@@ -18,16 +20,20 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import transformers
-from torch.nn.functional import cross_entropy, scaled_dot_product_attention
-from transformers.masking_utils import AttentionMaskInterface
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+from xstilts.modelling.compact import shrink
+from xstilts.modelling.packing import layout_of, packed
 
 STARTED = time.monotonic()
 PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16 FLOP/s, from data sheets
-PAD, FIRST = 1, 2  # id of padding; RoBERTa's positions start after it
+PAD = 1  # id of padding
+OCCUR = 30_000  # different pieces in the texts
 NAMES = "vocab_size hidden_size num_hidden_layers num_attention_heads intermediate_size".split()
 SIZES = dict(zip(NAMES, (250002, 1024, 24, 16, 4096), strict=True))  # XLM-R Large
 TINY = dict(zip(NAMES, (2000, 64, 2, 4, 128), strict=True))
@@ -51,14 +57,14 @@ class Setup:
     batches: str = "grouped"  # fixed, random, grouped (similar lengths) or packed
     precision: str = "bf16"
     micro: int = 1  # micro-batches of a step
-    vocabulary: int = 0  # pieces in the embedding table; by default all
+    compact: bool = False  # train only the embeddings that occur
     processes: int = 1  # trainings that share the GPU
 
     @property
     def name(self) -> str:
         """The configuration in words."""
         extra = [f"{self.micro} micro-batches"] * (self.micro > 1)
-        extra += [f"table of {self.vocabulary:,}"] * bool(self.vocabulary)
+        extra += ["compact embeddings"] * self.compact
         extra += [f"{self.processes} processes"] * (self.processes > 1)
         return ", ".join([self.phase, self.task, self.batches, self.precision, *extra])
 
@@ -68,12 +74,17 @@ SETUPS = [
     Setup("train", "mnli", "fixed", "fp32"),
     *(Setup("train", "mnli", "grouped", precision) for precision in ("fp32", "tf32")),
     Setup("train", "mnli", processes=4),
-    *(Setup("train", task, "packed") for task in ("mnli", "squad")),
+    *(
+        Setup("train", task, "packed", compact=c)
+        for task in ("mnli", "squad")
+        for c in (False, True)
+    ),
+    Setup("train", "mnli", compact=True),
     Setup("train", "squad", processes=2),
     *(Setup("predict", "mnli", batches, "fp32") for batches in ("fixed", "grouped")),
     *(Setup("train", task, "fixed") for task in FAMILIES),
     Setup("train", "mnli", micro=2),
-    Setup("train", "mnli", vocabulary=30000),
+    Setup("train", "ud", "packed"),
     *(Setup("train", task, "random") for task in ("mnli", "ud")),
     Setup("predict", "ud", "fixed"),
 ]
@@ -116,94 +127,83 @@ class Texts:
 
     def __init__(self, size: np.ndarray, vocabulary: int, device: torch.device):
         random = np.random.default_rng(3)
-        self.ids = [random.integers(5, vocabulary, length) for length in size]
+        pieces = random.permutation(np.arange(5, vocabulary))[:OCCUR]
+        self.ids = [random.choice(pieces, length) for length in size]
         self.device = device
 
-    def padded(self, numbers: np.ndarray, longest: int = 0) -> dict:
-        """Return a batch with padding, to `longest` tokens or to the longest text."""
+    def padded(self, numbers: np.ndarray, longest: int = 0, is_packed: bool = False) -> dict:
+        """Return a batch with padding to `longest` tokens or the longest text, or its layout."""
         longest = longest or max(len(self.ids[number]) for number in numbers)
         ids = np.full((len(numbers), longest), PAD)
         for row, number in zip(ids, numbers, strict=True):
             row[: len(self.ids[number])] = self.ids[number][:longest]
         batch = {"input_ids": ids, "attention_mask": (ids != PAD).astype(int)}
-        return self._moved(batch | {"labels": numbers % 3})
-
-    def packed(self, numbers: np.ndarray) -> dict:
-        """Return a batch as one long sequence, with the bounds of its texts."""
-        texts = [self.ids[number] for number in numbers]
-        size = [len(text) for text in texts]
-        batch = {
-            "input_ids": np.concatenate(texts)[None],
-            "position_ids": np.concatenate([np.arange(length) for length in size])[None] + FIRST,
-            "bounds": np.cumsum([0, *size], dtype=np.int32),
-            "labels": numbers % 3,
-        }
-        return self._moved(batch) | {"longest": max(size)}
+        layout = layout_of(torch.from_numpy(batch["attention_mask"])) if is_packed else None
+        moved = self._moved(batch | {"labels": numbers % 3})
+        return moved | ({"layout": self._moved(layout)} if layout else {})
 
     def _moved(self, batch: dict) -> dict:
-        tensors = {key: torch.from_numpy(value) for key, value in batch.items()}
-        if self.device.type == "cuda":
-            tensors = {key: tensor.pin_memory() for key, tensor in tensors.items()}
-        return {key: tensor.to(self.device, non_blocking=True) for key, tensor in tensors.items()}
+        return {key: self._on_device(value) for key, value in batch.items()}
+
+    def _on_device(self, value: Any) -> Any:
+        if isinstance(value, list):  # sizes, which the CPU needs
+            return value
+        tensor = torch.as_tensor(value)
+        tensor = tensor.pin_memory() if self.device.type == "cuda" else tensor
+        return tensor.to(self.device, non_blocking=True)
 
 
-PACKED: dict = {}  # bounds and longest text of the batch that is computed
-
-
-def packed_attention(module, query, key, value, mask, dropout=0.0, scaling=None, **kwargs):
-    """Let each text of a packed batch attend to itself, with dropout; on a CPU by a mask."""
-    bounds, longest = PACKED["bounds"], PACKED["longest"]
-    if not query.is_cuda:
-        text = torch.bucketize(torch.arange(query.shape[2]), bounds[1:], right=True)
-        own = (text[:, None] == text[None])[None, None]
-        output = scaled_dot_product_attention(query, key, value, own, dropout, scale=scaling)
-        return output.transpose(1, 2), None
-    q, k, v = (tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value))
-    limits = (bounds, bounds, longest, longest)
-    output = torch.ops.aten._flash_attention_forward(
-        q, k, v, *limits, dropout, False, False, scale=scaling
-    )[0]
-    return output[None], None
-
-
-def make_model(setup: Setup, sizes: dict, device: torch.device) -> torch.nn.Module:
+def make_model(sizes: dict, device: torch.device) -> torch.nn.Module:
     """Return a model for three classes; the head of another family takes as little time."""
-    transformers.AttentionInterface.register("packed", packed_attention)
-    AttentionMaskInterface.register("packed", lambda *args, **kwargs: None)
-    sizes = sizes | ({"vocab_size": setup.vocabulary} if setup.vocabulary else {})
     config = transformers.XLMRobertaConfig(
         **sizes, max_position_embeddings=514, type_vocab_size=1, pad_token_id=PAD, num_labels=3
     )
-    kind = transformers.XLMRobertaForSequenceClassification
-    attention = "packed" if setup.batches == "packed" else "sdpa"
     torch.manual_seed(1)
     with device:
-        return kind._from_config(config, attn_implementation=attention)
+        return transformers.XLMRobertaForSequenceClassification(config)
 
 
 def loss_of(model: torch.nn.Module, batch: dict) -> torch.Tensor:
     """Return the loss of a padded or packed batch."""
-    if "bounds" not in batch:
-        return model(**batch).loss
-    PACKED.update(bounds=batch["bounds"], longest=batch["longest"])
-    inputs = {key: batch[key] for key in ("input_ids", "position_ids")}
-    hidden = model.base_model(**inputs).last_hidden_state
-    logits = model.classifier(hidden[0, batch["bounds"][:-1].long()][:, None])
-    return cross_entropy(logits.float(), batch["labels"])
+    inputs = {key: value for key, value in batch.items() if key != "layout"}
+    with packed(model.base_model, batch.get("layout")):
+        return model(**inputs).loss
+
+
+def parity(sizes: dict, device: torch.device) -> dict[str, dict[str, float]]:
+    """Return the largest differences of packed and padded batches, without dropout."""
+    model = make_model(sizes, device).eval()
+    texts = Texts(lengths("mnli", 32), sizes["vocab_size"], device)
+    differences = {}
+    for precision in ("fp32", "bf16"):
+        results = []
+        for is_packed in (False, True):
+            model.zero_grad()
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                loss = loss_of(model, texts.padded(np.arange(32), is_packed=is_packed))
+            loss.backward()
+            query = model.base_model.encoder.layer[0].attention.self.query.weight.grad
+            results.append((loss.item(), query.clone()))
+        (loss, gradient), (other, other_gradient) = results
+        relative = (other_gradient - gradient).norm() / gradient.norm()
+        differences[precision] = {"loss": abs(other - loss), "gradient": relative.item()}
+    return differences
 
 
 class Run:
     """A model, its batches and its optimiser."""
 
-    def __init__(self, setup: Setup, tiny: bool, device: torch.device):
+    def __init__(self, setup: Setup, tiny: bool, device: torch.device, sizes: dict | None = None):
         self.setup, self.device = setup, device
-        sizes = TINY if tiny else SIZES
+        sizes = sizes or (TINY if tiny else SIZES)
         self.size = lengths(setup.task, 200 if tiny else 6400)
-        self.texts = Texts(self.size, setup.vocabulary or sizes["vocab_size"], device)
-        self.model = make_model(setup, sizes, device)
+        self.texts = Texts(self.size, sizes["vocab_size"], device)
+        self.model = make_model(sizes, device)
         self.batches = batches_of(setup, self.size)
         table = self.model.get_input_embeddings().weight.numel()
         self.weights = self.model.base_model.num_parameters() - table
+        features = ({"input_ids": ids} for ids in self.texts.ids)
+        self.compact = shrink(self.model.base_model, features).to(device) if setup.compact else None
         torch.set_float32_matmul_precision("high" if setup.precision == "tf32" else "highest")
         self.training = setup.phase == "train"
         self.model.train(self.training)
@@ -217,16 +217,16 @@ class Run:
             self._compute(chosen[part :: self.setup.micro])
         if self.training:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            if self.compact:
+                self.compact.decay *= 1 - 1e-8  # as `Decay` does
             self.adam.step()
             self.adam.zero_grad()
         return int(self.size[chosen].sum())
 
     def _compute(self, numbers: np.ndarray) -> None:
         setup = self.setup
-        if setup.batches == "packed":
-            batch = self.texts.packed(numbers)
-        else:
-            batch = self.texts.padded(numbers, SCRIPT[setup.task] * (setup.batches == "fixed"))
+        longest = SCRIPT[setup.task] * (setup.batches == "fixed")
+        batch = self.texts.padded(numbers, longest, setup.batches == "packed")
         mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=setup.precision == "bf16")
         with torch.inference_mode(not self.training), mixed:
             loss = loss_of(self.model, batch)
@@ -276,7 +276,7 @@ def measure_files(tiny: bool, device: torch.device) -> dict[str, float]:
     """Return the seconds of saving, loading and hashing the weights."""
     from safetensors.torch import load_file, save_file
 
-    model = make_model(Setup("predict", "mnli"), TINY if tiny else SIZES, device)
+    model = make_model(TINY if tiny else SIZES, device)
     weights, seconds = {k: w.contiguous() for k, w in model.state_dict().items()}, {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
@@ -322,6 +322,7 @@ def main() -> None:
     card = "CPU, tiny model" if options.tiny else torch.cuda.get_device_name()
     result = {"device": card, "torch": torch.__version__, "transformers": transformers.__version__}
     result |= {"files": measure_files(options.tiny, device)}
+    result |= {"parity": parity(TINY if options.tiny else SIZES, device)}
     peak = next((value for name, value in PEAK.items() if name in card), None)
     rows: list[dict] = []
     for setup in SETUPS:

@@ -47,8 +47,7 @@ def test_packed_and_padded_batches_have_one_loss(gpu):
         run.model.eval()
         numbers = np.arange(8)
         longest = gpu.SCRIPT["ud"] * (batches == "fixed")
-        packed = batches == "packed"
-        batch = run.texts.packed(numbers) if packed else run.texts.padded(numbers, longest)
+        batch = run.texts.padded(numbers, longest, batches == "packed")
         losses[batches] = gpu.loss_of(run.model, batch).item()
     assert losses["packed"] == pytest.approx(losses["grouped"], abs=5e-7)
     assert losses["fixed"] == pytest.approx(losses["grouped"], abs=5e-7)

@@ -12,7 +12,7 @@ from tests.real_classes import KINDS, TASK, grid, predictions_of, trained
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.families import family, pad, tag
-from xstilts.modelling import checkpoints, inference
+from xstilts.modelling import checkpoints, inference, packing
 from xstilts.recipe import Recipe, parse
 from xstilts.stages import predict, train
 
@@ -252,7 +252,7 @@ def test_layers_above_the_wanted_one_are_not_computed(published, model):
     with torch.inference_mode():
         complete = built(**batch, output_hidden_states=True).hidden_states
         calls = []
-        for layer in inference.layers_of(built):
+        for layer in packing.layers_of(built):
             layer.register_forward_hook(lambda *_: calls.append(1))
         for number, expected in enumerate(complete):
             calls.clear()

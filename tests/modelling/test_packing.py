@@ -13,8 +13,7 @@ from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.modelling import checkpoints, packing
 from xstilts.modelling.batches import Batches
-from xstilts.modelling.inference import layers_of
-from xstilts.modelling.packing import layout_of, packed
+from xstilts.modelling.packing import layers_of, layout_of, packed
 from xstilts.modelling.steps import PACKED_TYPES
 from xstilts.recipe import parse
 from xstilts.stages import train

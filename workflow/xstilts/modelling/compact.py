@@ -7,7 +7,7 @@ up to rounding. XLM-R's table has 250,002 rows, of which English training data u
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,10 +15,12 @@ from torch import nn
 from torch.nn.functional import embedding
 from transformers import TrainerCallback
 
-from xstilts.config.settings import Train
 from xstilts.families import Family
 from xstilts.modelling import distributed
 from xstilts.modelling.checkpoints import encoder_of
+
+if TYPE_CHECKING:
+    from xstilts.config.settings import Train
 
 
 class CompactEmbedding(nn.Module):
@@ -75,7 +77,7 @@ def tokens_of(features: Iterable[Mapping[str, Any]]) -> Iterator[list[int]]:
                 yield from tokens_of(value)
 
 
-def reason_against(settings: Train, families: Iterable[Family], model: nn.Module) -> str:
+def reason_against(settings: "Train", families: Iterable[Family], model: nn.Module) -> str:
     """Return why a step trains the whole table; "" if the rows of its data suffice."""
     weight = encoder_of(model).get_input_embeddings().weight
     if distributed.count() > 1:

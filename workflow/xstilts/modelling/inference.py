@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from xstilts.errors import Diverged, InputError
 from xstilts.families import Family, Row
+from xstilts.modelling.packing import layers_of
 from xstilts.modelling.precision import mixed
 
 ROWS_PER_BLOCK = 65536  # rows encoded together, if the family allows it: bounds memory for ids
@@ -105,18 +105,6 @@ def hidden_state(
         if state.shape[:2] == batch["input_ids"].shape:  # some models pad inside
             return {"hidden_state": state}
     return {"hidden_state": model(**batch, output_hidden_states=True).hidden_states[number]}
-
-
-def layers_of(model: torch.nn.Module) -> Sequence[torch.nn.Module]:
-    """Return the layers of an encoder; () if they are not one list of modules."""
-    for layers in model.modules():
-        if (
-            isinstance(layers, torch.nn.ModuleList)
-            and len(layers) == model.config.num_hidden_layers
-            and all(isinstance(layer, GradientCheckpointingLayer) for layer in layers)
-        ):
-            return layers
-    return ()
 
 
 def _input_of(

@@ -6,7 +6,7 @@ losses of all families stay as they are; only a loss that counts padding needs a
 (`Family.packed_loss`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -15,8 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
-
-from xstilts.modelling.inference import layers_of
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 Layout = Mapping[str, Any]
 
@@ -38,6 +37,18 @@ def layout_of(mask: torch.Tensor) -> Layout:
         "bounds": nn.functional.pad(sizes.cumsum(0), (1, 0)).int(),
         "sizes": sizes.tolist(),
     }
+
+
+def layers_of(model: nn.Module) -> Sequence[nn.Module]:
+    """Return the layers of an encoder; () if they are not one list of modules."""
+    for layers in model.modules():
+        if (
+            isinstance(layers, nn.ModuleList)
+            and len(layers) == model.config.num_hidden_layers
+            and all(isinstance(layer, GradientCheckpointingLayer) for layer in layers)
+        ):
+            return layers
+    return ()
 
 
 @contextmanager
