@@ -31,6 +31,19 @@ def test_model_overrides_site_overrides_defaults():
     assert amount("mem_mb", "prepare", LARGE, Site()) == 8000
 
 
+def test_memory_follows_from_the_weights_unless_stated():
+    base, large = 278e6, 560e6
+    usual = [("train", 0), ("train", base), ("train", large), ("predict", base), ("predict", large)]
+    expected = [4000, 5948, 10460, 4000, 5980]
+    assert [amount("mem_mb", p, None, Site(), weights=n) for p, n in usual] == expected
+    assert amount("mem_mb", "train", None, Site(), 2, weights=large) == 2 * 10460
+    assert amount("mem_mb", "train", LARGE, Site(), weights=large) == 48000
+    assert amount("mem_mb", "train", None, SITE, weights=large) == 7
+    jobs = JobResources({"m": ModelNeeds()}, Site(), weights={"m": large})
+    assert jobs.request("train", "m", 1)["mem_mb"] == 10460
+    assert jobs.request("prepare", "m", 1)["mem_mb"] == 8000
+
+
 def test_predictions_use_training_resources():
     assert amount("gpu", "predict", LARGE, SITE) == 1
     assert amount("mem_mb", "predict", LARGE, SITE) == 48000

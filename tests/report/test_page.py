@@ -8,11 +8,14 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram
+from tokenizers.pre_tokenizers import Metaspace
 
 from tests.made_up import ATTACK, make_grid, write_results
 from xstilts import store
 from xstilts.grid import state
-from xstilts.report import disagreements
+from xstilts.report import disagreements, first_tokens
 from xstilts.report.page import bibtex, render
 from xstilts.report.record import Record
 from xstilts.report.view import StudyView
@@ -230,6 +233,33 @@ def test_exclusions_are_listed_with_their_reason(view):
     assert "<td>8</td>" in row
     assert "<td>3 gold label is missing</td>" in row
     assert "rows of" in text
+
+
+@pytest.fixture
+def tokenizer() -> Tokenizer:
+    """A tokenizer that knows one word with the mark of its beginning, and single letters."""
+    letters = [(letter, -5.0) for letter in "abcdefghijklmnopqrstuvwxyz0123456789A"]
+    vocabulary = [("<unk>", 0.0), ("▁", -2.0), ("▁in", -1.0), *letters]
+    made = Tokenizer(Unigram(vocabulary, unk_id=0))
+    made.pre_tokenizer = Metaspace()
+    return made
+
+
+def test_lone_marks_count_at_the_first_token(tokenizer):
+    share = first_tokens.lone_share(tokenizer, [["in", "book"], ["in", "in"]])
+    assert share == 1 / 4
+    assert first_tokens.lone_share(tokenizer, []) == 0
+
+
+def test_languages_whose_words_begin_with_a_mark_are_noted(view, tokenizer):
+    root = first_tokens.root_of(view.grid.scores()[0].predictions.checkpoint)
+    assert first_tokens.notes(view.grid) == []  # the tokenizer is not there yet
+    path = Path(root.path, "tokenizer.json")
+    tokenizer.save(str(path))
+    (note,) = first_tokens.notes(view.grid)
+    assert note.startswith("Target 2, m0: most words begin with a lone ▁ in en (")
+    path.write_text("{")
+    assert first_tokens.notes(view.grid) == []
 
 
 def test_examples_are_sorted_by_disagreement(view):

@@ -85,6 +85,7 @@ RESOURCES = JobResources(
     {name: model.resources for name, model in GRID.project.models.items()},
     SITE,
     queued_jobs(Path.cwd(), SharedJobs.by_comment()) if PLANNING else {},
+    {name: model.weights[0] or 0 for name, model in GRID.project.models.items()},
 )
 if PLANNING:
     this_run.quieten(logger)

@@ -11,7 +11,6 @@ from xstilts.analyses import Facts
 from xstilts.config.schema import ARM
 from xstilts.config.subsets import EVERYWHERE, check_ids, read_ids
 from xstilts.costs import measured
-from xstilts.costs.estimates import weights
 from xstilts.families import family
 from xstilts.grid.artefacts import Score, TrainPart
 from xstilts.grid.grid import Grid
@@ -37,7 +36,7 @@ def gather(grid: Grid, results: Results) -> Facts:
     """Return all facts of a study that the existing artefacts determine."""
     study, project = grid.study, grid.project
     names = grid.study.variants()
-    known = {name: weights(project.models[name.partition(ARM)[0]])[0] for name in names}
+    known = {name: project.models[name.partition(ARM)[0]].weights[0] for name in names}
     return Facts(
         question=study.title or QUESTIONS[study.analysis],
         recipes=grid.recipes,

@@ -3,6 +3,7 @@
 They change no result, so they are not part of an artefact's identity.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
@@ -31,7 +32,12 @@ class Needs(Strict):
         description="GPUs on all nodes together. With several, the model is sharded across them "
         "(FSDP); predictions use one.",
     )
-    mem_mb: int | None = Field(None, gt=0, description="Main memory, on each node.")
+    mem_mb: int | None = Field(
+        None,
+        gt=0,
+        description="Main memory, on each node. By default, 4,000, or more for a large model: "
+        "1,500, and 16 bytes a weight to train, 8 to predict (`parameters`).",
+    )
     runtime: int | None = Field(None, gt=0, description="Minutes.")
 
 
@@ -133,6 +139,10 @@ _DEFAULTS: dict[Phase, Needs] = {
     "merge": Needs(threads=1, gpu=0, mem_mb=8000, runtime=30),
     "predict": Needs(threads=1, gpu=0, mem_mb=4000, runtime=30),
 }
+# Memory of large models. Training: weights, gradients and the two moments of Adam, in 4 bytes each;
+# prediction: the weights, twice while they are read. The rest is Python, libraries and data.
+_BYTES_PER_WEIGHT: dict[Phase, int] = {"train": 16, "predict": 8}
+_MEMORY_BESIDE = 1500  # MB; a training of 117.5 M weights peaked at 3.4 to 3.6 GB in all
 
 
 def amount(
@@ -142,13 +152,14 @@ def amount(
     site: Site,
     attempt: int = 1,
     cells: int = 1,
+    weights: float = 0,
 ) -> int:
     """Return the amount of a resource for an attempt of a job, which runs `cells` processes.
 
     The model's resources for trainings and predictions take precedence over the site's resources
-    for the phase, and these over the defaults.
+    for the phase, and these over the defaults, whose memory grows with the model's `weights`.
     """
-    stated: list[Needs | None] = [site.phases.get(phase), _DEFAULTS[phase]]
+    stated: list[Needs | None] = [site.phases.get(phase), _defaults(phase, weights)]
     if model and phase == "predict":
         stated = [model.predict, model, *stated]
     elif model and phase == "train":
@@ -166,8 +177,19 @@ def amount(
     return min(found * attempt, most) if most else found * attempt
 
 
+def _defaults(phase: Phase, weights: float) -> Needs:
+    usual = _DEFAULTS[phase]
+    memory = _MEMORY_BESIDE + weights * _BYTES_PER_WEIGHT.get(phase, 0) / 1e6
+    return usual.model_copy(update={"mem_mb": max(usual.mem_mb or 0, math.ceil(memory))})
+
+
 def request(
-    phase: Phase, model: ModelNeeds | None, site: Site, attempt: int = 1, cells: int = 1
+    phase: Phase,
+    model: ModelNeeds | None,
+    site: Site,
+    attempt: int = 1,
+    cells: int = 1,
+    weights: float = 0,
 ) -> dict[str, int | str | None]:
     """Return a job's resources by the names of Snakemake's SLURM plugin; None leaves it to SLURM.
 
@@ -177,7 +199,7 @@ def request(
     gpus = amount("gpu", phase, model, site)
     nodes = model.nodes if model and phase == "train" else 1
     found: dict[str, int | str | None] = {
-        "mem_mb": amount("mem_mb", phase, model, site, attempt, cells),
+        "mem_mb": amount("mem_mb", phase, model, site, attempt, cells, weights),
         "runtime": amount("runtime", phase, model, site, attempt),
         "slurm_account": site.account,
         "slurm_partition": site.partitions.gpu if gpus else site.partitions.cpu,
@@ -207,21 +229,27 @@ class JobResources:
     """Resources of the jobs of a study's models at a site.
 
     `earlier` are jobs that SLURM still has of a run that ended without them: their numbers by
-    comment, and by the ids of what they make.
+    comment, and by the ids of what they make. `weights` are the models' numbers of weights.
     """
 
     def __init__(
-        self, models: Mapping[str, ModelNeeds], site: Site, earlier: Mapping[str, str] | None = None
+        self,
+        models: Mapping[str, ModelNeeds],
+        site: Site,
+        earlier: Mapping[str, str] | None = None,
+        weights: Mapping[str, float] | None = None,
     ):
         self.models = models
         self.site = site
+        self.weights = weights or {}
         self.earlier = earlier or {}
         self.request = cache(self._request)
 
     def _request(
         self, phase: Phase, model: str, attempt: int, cells: int = 1
     ) -> dict[str, int | str | None]:
-        return request(phase, self.models.get(model), self.site, attempt, cells)
+        weights = self.weights.get(model, 0)
+        return request(phase, self.models.get(model), self.site, attempt, cells, weights)
 
     def _model_of(self, wildcards: Any) -> str:
         """Name of the model of a job, from its wildcard `node`; empty for data."""

@@ -230,6 +230,22 @@ class Model(Overrides):
         return self
 
     @property
+    def weights(self) -> tuple[float | None, float]:
+        """Number of weights, None if unknown, and of those in the embedding table."""
+        if self.init is None or self.parameters:
+            return self.parameters, self.embedding_parameters or 0
+
+        def given(default: int, *names: str) -> int:
+            return next((shape[name] for name in names if name in shape), default)
+
+        shape = self.init.architecture
+        hidden = given(768, "hidden_size", "d_model", "dim")
+        layers = given(12, "num_hidden_layers", "num_layers", "n_layers")
+        inner = given(4 * hidden, "intermediate_size", "d_ff", "hidden_dim")
+        embeddings = self.init.tokenizer.vocabulary * hidden
+        return embeddings + layers * (4 * hidden**2 + 2 * hidden * inner), embeddings
+
+    @property
     def kin(self) -> str:
         """The family of the model, or its default; text to text is a family of its own."""
         if self.family:

@@ -6,7 +6,7 @@ that file.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,6 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from xstilts.config.origins import LabSplit, Strict
 from xstilts.config.project import Project, validate
-from xstilts.config.schema import Model
 from xstilts.config.settings import Precision
 from xstilts.config.yaml import read_yaml
 from xstilts.costs.measured import Cost, Evidence
@@ -283,7 +282,7 @@ class Estimator:
         InputError if the model's entry does not state the number.
         """
         entry = self.project.models[model]
-        total, embeddings = weights(entry)
+        total, embeddings = entry.weights
         if total is None:
             raise InputError(
                 f"model {model!r}: its cost cannot be estimated; state `parameters`, the number of "
@@ -319,22 +318,6 @@ class Estimator:
 def _tokens(family_name: str, max_length: int) -> float:
     kind = family(family_name)
     return min(kind.TOKENS, max_length * kind.SEQUENCES)
-
-
-def weights(entry: Model) -> tuple[float | None, float]:
-    """Return the number of weights of a model, and of those in its embedding table."""
-    if entry.init is None or entry.parameters:
-        return entry.parameters, entry.embedding_parameters or 0
-    given = entry.init.architecture
-    hidden = _first(given, ("hidden_size", "d_model", "dim"), 768)
-    layers = _first(given, ("num_hidden_layers", "num_layers", "n_layers"), 12)
-    inner = _first(given, ("intermediate_size", "d_ff", "hidden_dim"), 4 * hidden)
-    embeddings = entry.init.tokenizer.vocabulary * hidden
-    return embeddings + layers * (4 * hidden**2 + 2 * hidden * inner), embeddings
-
-
-def _first(given: Mapping, names: Iterable[str], default: int) -> int:
-    return next((given[name] for name in names if name in given), default)
 
 
 def _groups(artefact: Artefact, gpus: int, cells: int = 1) -> list[tuple[tuple, str]]:

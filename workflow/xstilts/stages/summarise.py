@@ -9,7 +9,7 @@ from xstilts.costs.units import count
 from xstilts.exchange import imported
 from xstilts.grid import state
 from xstilts.grid.grid import Grid
-from xstilts.report import page
+from xstilts.report import first_tokens, page
 from xstilts.report.view import StudyView, labels, notes, same_data
 from xstilts.report.write import Report, write_answer, write_study
 from xstilts.results.samples import Samples
@@ -46,7 +46,7 @@ def _context(grid: Grid) -> Context:
         cells=tuple(grid.cells()),
         labels=names,
         short_names={x: str(recipe) for x, recipe in grid.recipes.items()},
-        notes=tuple(notes(grid)),
+        notes=(*notes(grid), *first_tokens.notes(grid)),
         warnings=(warning,) if pairs else (),
         versions=state.mixed_versions(grid.artefacts().all()),
         imported=imported.read(grid.study.study),
