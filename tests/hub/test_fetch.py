@@ -1,6 +1,8 @@
 """The source `hub` and models, with the real clients, from a server on 127.0.0.1."""
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
@@ -10,6 +12,7 @@ from tests.hub.repositories import NLI, PAIR, benchmarks, dataset, nli, parquet
 from tests.hub.server import Hub, sha256
 from xstilts.errors import InputError
 from xstilts.sources import models
+from xstilts.stages import fetch
 
 
 @pytest.fixture
@@ -393,3 +396,12 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
 def test_weights_without_safetensors_name_both_remedies():
     with pytest.raises(InputError, match=r"SFconvertbot.*`save_pretrained`; .* as `local`"):
         models.beside_weights({"pytorch_model.bin"}, "model a/b", models.CONVERTED)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.EACCES])
+def test_errors_of_the_machine_have_their_remedy(monkeypatch, number):
+    monkeypatch.setattr(fetch, "_check_access", lambda *_: None)
+    error = OSError(number, os.strerror(number), "model.safetensors")
+    remedy = rf"^model some/tiny: model\.safetensors: {os.strerror(number)}\. .*run again"
+    with pytest.raises(InputError, match=remedy), fetch.explained("model", "some/tiny", "main"):
+        raise error

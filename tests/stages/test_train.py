@@ -1,6 +1,7 @@
 """Training: resumed trainings end with equal bits, heads are new, checkpoints open."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -111,8 +112,8 @@ def test_every_family_resumes_bitwise(workspace, monkeypatch, recipe):
     assert workspace.train(step) == expected
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_an_incomplete_save_is_not_used(workspace, monkeypatch, damage):
+@pytest.mark.parametrize("damage", ["missing", "cut", "unsealed"])
+def test_an_incomplete_save_is_not_used(workspace, monkeypatch, damage, caplog):
     step = workspace.step("nli")
     expected = reference(workspace, step)
     crash(workspace, monkeypatch, step, at=15, save_every=10)
@@ -123,8 +124,11 @@ def test_an_incomplete_save_is_not_used(workspace, monkeypatch, damage):
     state.write_text(state.read_text().replace('"global_step": 10', '"global_step": 14')[:-40])
     if damage == "missing":
         state.unlink()
+    elif damage == "unsealed":
+        (half / store.MANIFEST).unlink()
     assert workspace.train(step) == expected
     assert not half.exists()
+    assert re.search(r"checkpoint-14: this save is discarded: [^;]*$", caplog.text, re.M)
 
 
 def test_a_save_of_another_training_is_not_used(workspace, monkeypatch):

@@ -72,7 +72,7 @@ def _is_complete(save: Path) -> bool:
     try:
         store.Manifest.verify(save)
     except InputError as error:
-        _discard(save, str(error).partition("; delete")[0])
+        _discard(save, str(error).partition("; ")[0])  # without the remedy
         return False
     return True
 

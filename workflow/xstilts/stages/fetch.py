@@ -237,6 +237,8 @@ def explained(of: str, name: str, revision: str) -> Iterator[None]:
             f"{repository}: no revision {revision}: its commits are on {page}/commits/main"
         ) from None
     except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
+        if message := store.machine_error(error):
+            raise InputError(f"{repository}: {message}") from None
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         if "Dataset scripts" in reason:
             raise InputError(f"{repository}: {SCRIPT}") from None
