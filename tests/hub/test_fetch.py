@@ -306,6 +306,9 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
     del sharded["model.safetensors"]
     sharded["model.safetensors.index.json"] = json.dumps({"weight_map": index}).encode()
     sharded["model-00003-of-00003.safetensors"] = b"of another release"
+    pickled = {name: data for name, data in plain.items() if name != "model.safetensors"}
+    pickle = io.BytesIO()
+    torch.save(state, pickle)
     spm = {name: plain[name] for name in ("config.json", "model.safetensors")} | {
         "sentencepiece.bpe.model": trained.getvalue()
     }
@@ -327,6 +330,7 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
     minilm_config = json.loads(encoder["config.json"]) | {"tokenizer_class": "XLMRobertaTokenizer"}
     good = {
         "sharded": sharded,
+        "converted": {**pickled, "pytorch_model.bin": pickle.getvalue()},
         "sentencepiece": spm,
         "wordpiece": {**encoder, "vocab.txt": "\n".join(words).encode()},
         "minilm": {
@@ -344,6 +348,10 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
         "pickled": (
             {"pytorch_model.bin": b"x", "config.json": b"{}"},
             "model some/pickled: no model.safetensors (pytorch_model.bin): other formats can run",
+        ),
+        "no_pickle": (
+            {**pickled, "pytorch_model.bin": b"x"},
+            "model some/no_pickle: pytorch_model.bin is not converted: it is damaged or holds",
         ),
         "no_tokenizer": (
             {name: plain[name] for name in ("config.json", "model.safetensors")},
@@ -366,6 +374,7 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
     for name, files in repositories.items():
         commit = hub.add("models", f"some/{name}", files) if files else "0" * 40
         models[name] = {"hub": {"repository": f"some/{name}", "revision": commit}}
+        models[name]["hub"] |= {"convert": True} if name in ("converted", "no_pickle") else {}
     printed = fetch_and_prepare(project, benchmarks(hub), models)
     for name, (_, expected) in bad.items():
         ((status, text),) = printed[name]
@@ -373,7 +382,8 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
         assert expected in text, (name, text)
         assert "Traceback" not in text
     assert not any(
-        name.endswith(("evil.py", ".bin", "of-00003.safetensors")) for name in hub.downloads()
+        name.endswith(("evil.py", "pickled/pytorch_model.bin", "of-00003.safetensors"))
+        for name in hub.downloads()
     )
     for name in good:
         ((status, text),) = printed[name]
@@ -388,13 +398,18 @@ def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
         assert json.loads((folder / "manifest.json").read_text())["pretrained_pooler"] == (
             name in ("wordpiece", "minilm")
         )
-    together = load_weights(project.published()["sharded.hub"])
-    assert together.keys() == state.keys()
-    assert all(torch.equal(together[key], state[key]) for key in state)
+    for name in ("sharded", "converted"):
+        together = load_weights(project.published()[f"{name}.hub"])
+        assert together.keys() == state.keys()
+        assert all(torch.equal(together[key], state[key]) for key in state)
+    manifest = json.loads((project.published()["converted.hub"] / "manifest.json").read_text())
+    digest = sha256(pickle.getvalue())
+    assert manifest["provenance"]["converted"] == {"pytorch_model.bin": digest}
+    assert f"pytorch_model.bin (sha256 {digest}) written as" in printed["converted"][0][1]
 
 
 def test_weights_without_safetensors_name_both_remedies():
-    with pytest.raises(InputError, match=r"SFconvertbot.*`save_pretrained`; .* as `local`"):
+    with pytest.raises(InputError, match=r"SFconvertbot.*`convert: true` below `hub`"):
         models.beside_weights({"pytorch_model.bin"}, "model a/b", models.CONVERTED)
 
 

@@ -328,6 +328,12 @@ class Pretrained(Strict):
 class HubModel(Pretrained, Hub):
     """A pretrained model on the Hugging Face Hub."""
 
+    convert: bool = Field(
+        False,
+        description="If the repository has pickled weights only (`pytorch_model.bin`), `fetch` "
+        "writes them as safetensors, and the manifest has the hashes of both.",
+    )
+
     @field_validator("repository")
     @classmethod
     def _is_repository(cls, given: str) -> str:

@@ -1,27 +1,34 @@
 """Files of a pretrained model, on the Hub or in a local folder.
 
-Weights are read from safetensors only: the other formats can run code, and so can `auto_map`.
+Weights are read from safetensors only: the other formats can run code, and so can `auto_map`. An
+entry may ask for the conversion of a pickle.
 """
 
 import math
 import re
+import subprocess
+import sys
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from xstilts import store
 from xstilts.errors import InputError
+from xstilts.identity import file_sha256
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # a tokenizer has at least one of VOCABULARY; the files of _BESIDE are optional
 VOCABULARY = ("tokenizer.json", "*.model", "vocab.txt", "vocab.json")
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
 _UNSAFE = (".bin", ".h5", ".msgpack", ".pt", ".pth", ".ckpt", ".pkl")
 CONVERT = "open the model where you trust it, and write it again with `save_pretrained`"
-AS_LOCAL = f"{CONVERT}; then state its folder as `local` instead of `hub`"
+CONVERT_KEY = (
+    "Otherwise, `convert: true` below `hub` in its entry writes a pytorch_model.bin as safetensors"
+)
 CONVERTED = (  # remedies for weights in another format on the Hub
     "many models have a converted copy in a pull request by SFconvertbot; state its commit as "
-    f"`revision` (`xstilts pin` searches for one). Otherwise {AS_LOCAL}"
+    f"`revision` (`xstilts pin` searches for one). {CONVERT_KEY}"
 )
 
 
@@ -30,13 +37,20 @@ def has_weights(present: Iterable[str]) -> bool:
     return not {WEIGHTS, INDEX}.isdisjoint(present)
 
 
-def beside_weights(present: Collection[str], where: str, remedy: str) -> list[str]:
+def can_convert(present: Iterable[str]) -> bool:
+    """Whether a model's files contain weights that `convert` writes as safetensors."""
+    return not {PICKLE, PICKLE_INDEX}.isdisjoint(present)
+
+
+def beside_weights(
+    present: Collection[str], where: str, remedy: str, convert: bool = False
+) -> list[str]:
     """Return the files that a model needs besides its weights, out of those that are present.
 
     Messages name `where`. `remedy` is for weights in another format. Raise InputError for an
     unusable model.
     """
-    if not has_weights(present):
+    if not has_weights(present) and not (convert and can_convert(present)):
         others = ", ".join(sorted(name for name in present if name.endswith(_UNSAFE)))
         raise InputError(
             f"{where}: no {WEIGHTS} ({others or 'no weights at all'}): other formats can run "
@@ -47,8 +61,9 @@ def beside_weights(present: Collection[str], where: str, remedy: str) -> list[st
         raise InputError(f"{where}: no tokenizer: none of {', '.join(VOCABULARY)}")
     if CONFIG not in present:
         raise InputError(f"{where}: no {CONFIG}")
-    index = [INDEX] if WEIGHTS not in present else []
-    return [CONFIG, *vocabulary, *(name for name in present if name in _BESIDE), *index]
+    one, index = (WEIGHTS, INDEX) if has_weights(present) else (PICKLE, PICKLE_INDEX)
+    beside = [*(name for name in present if name in _BESIDE), *([] if one in present else [index])]
+    return [CONFIG, *vocabulary, *beside]
 
 
 def _is_vocabulary(name: str) -> bool:
@@ -68,9 +83,8 @@ def share_tokenizer(parent: Path, made: Path) -> None:
 
 def weights(present: Collection[str], folder: Path) -> list[str]:
     """Return the names of the files with weights; several are listed by the index in `folder`."""
-    if WEIGHTS in present:
-        return [WEIGHTS]
-    return indexed(folder / INDEX)
+    one, index = (WEIGHTS, INDEX) if has_weights(present) else (PICKLE, PICKLE_INDEX)
+    return [one] if one in present else indexed(folder / index)
 
 
 def indexed(path: Path) -> list[str]:
@@ -78,9 +92,38 @@ def indexed(path: Path) -> list[str]:
     files = store.read_object(path).get("weight_map")
     names = {*map(str, files.values())} if isinstance(files, dict) else set()
     # of this folder only: a name with a separator would lead out of it
-    if not names or not all(re.fullmatch(r"[\w.-]+\.safetensors", name) for name in names):
-        raise InputError(f"{path}: damaged: expected `weight_map` with names of safetensors files")
+    ending = path.name.removesuffix(".index.json").rpartition(".")[2]
+    if not names or not all(re.fullmatch(rf"[\w.-]+\.{ending}", name) for name in names):
+        raise InputError(f"{path}: damaged: expected `weight_map` with names of {ending} files")
     return sorted(names)
+
+
+def convert(folder: Path, names: Iterable[str], where: str) -> dict[str, str]:
+    """Write a model's pickled weights as safetensors, and delete them; return their hashes.
+
+    Raise InputError for a file that is damaged or holds more than tensors.
+    """
+    hashes, renamed = {}, {}
+    for name in names:
+        renamed[name] = name.replace("pytorch_model", "model").replace(".bin", ".safetensors")
+        source, target = folder / name, folder / renamed[name]
+        hashes[name] = file_sha256(source)
+        command = [sys.executable, "-m", "xstilts.modelling.conversion", str(source), str(target)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            reason = done.stderr.strip().rpartition("\n")[2]
+            reason = reason or f"its process ended with {done.returncode}"
+            raise InputError(
+                f"{where}: {name} is not converted: it is damaged or holds more than tensors, and "
+                f"nothing of it was run ({reason})"
+            )
+        source.unlink()
+    if (folder / PICKLE_INDEX).exists():
+        index = store.read_json(folder / PICKLE_INDEX)
+        index["weight_map"] = {key: renamed[name] for key, name in index["weight_map"].items()}
+        store.write_json(folder / INDEX, index)
+        (folder / PICKLE_INDEX).unlink()
+    return hashes
 
 
 def local_files(folder: Path, where: str) -> list[str]:

@@ -1,7 +1,8 @@
 """fetch: datasets and models from the Hub at pinned commits. The only stage with a network.
 
 Code from a repository never runs: datasets that are scripts are refused, and weights must be in
-safetensors. An interrupted run keeps its complete files in `results/scratch/` and resumes.
+safetensors, or an entry asks for their conversion. An interrupted run keeps its complete files in
+`results/scratch/` and resumes.
 """
 
 import logging
@@ -57,7 +58,7 @@ def run(artefacts: Sequence[Download | Checkpoint]) -> None:
             folder,
             Path(artefact.path),
             content=artefact.identity.content,
-            provenance=provenance(started),
+            provenance=provenance(started) | details.pop("provenance", {}),
             **details,
         )
 
@@ -138,14 +139,26 @@ def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
     with explained("model", name, revision):
         entries = HfApi().list_repo_tree(name, revision=revision)
         present = {entry.path: entry for entry in entries if hasattr(entry, "size")}
-        small = models.beside_weights(present, f"model {name}", models.CONVERTED)
+        convert = root.origin.convert
+        small = models.beside_weights(present, f"model {name}", models.CONVERTED, convert)
         folder = _download([present[path] for path in small], root, "model", name, revision)
         weights = models.weights(present, folder)
+        if missing := sorted({*weights} - present.keys()):
+            raise InputError(f"model {name}: no {missing[0]}, but its index lists it")
         _download([present[path] for path in weights], root, "model", name, revision)
+    converted = {} if models.has_weights(present) else _convert(folder, weights, f"model {name}")
     shutil.rmtree(folder / ".cache")
     models.complete_tokenizer(folder, f"model {name}", root.origin.tokenizer_class)
     about = {"lineage": [root.id], "pretrained_pooler": models.has_pooler(folder), "labels": {}}
-    return folder, about
+    return folder, about | {"provenance": converted}
+
+
+def _convert(folder: Path, names: Sequence[str], where: str) -> dict:
+    """Write pickled weights as safetensors; return what provenance records: the pickles' hashes."""
+    hashes = models.convert(folder, names, where)
+    for name, digest in hashes.items():
+        log.info(f"{where}: {name} (sha256 {digest}) written as safetensors (`convert`)")
+    return {"converted": hashes}
 
 
 def _download(

@@ -92,7 +92,8 @@ def _present(of: str, origin: Hub) -> tuple[str, str]:
 
     info = HfApi().repo_info(origin.repository, revision=origin.branch, repo_type=of)
     files = _files(info)
-    if of == "model" and not models.has_weights(files):
+    usable = models.has_weights(files)
+    if of == "model" and not usable and not (origin.convert and models.can_convert(files)):
         return "", f"{origin.branch} has no safetensors weights; {_converted(origin.repository)}"
     script = f"{origin.repository.rpartition('/')[2]}.py"
     if isinstance(origin, HubSplit) and not origin.files and script in files:
@@ -113,7 +114,7 @@ def _converted(repository: str) -> str:
     for ref in refs:
         if models.has_weights(_files(api.model_info(repository, revision=ref.ref))):
             return f"{ref.ref} has them: write `branch: {ref.ref}` in its entry"
-    return f"nor does a pull request: {models.AS_LOCAL}"
+    return f"nor does a pull request. {models.CONVERT_KEY}"
 
 
 def _text(lock: Lock) -> str:
