@@ -64,7 +64,7 @@ def helps(tmp_path, **changes):
 
 def test_helps_finds_what_helps_and_what_harms(tmp_path):
     validation = {("xlmr", r, "qa"): [50.0 + GAINS[r]] * 3 for r in GAINS}
-    published = {"none": {"qa": 60.0, "nli": None}, "best": {"qa": 90.0}}
+    published = {"xlmr": {"none": {"qa": 60.0, "nli": None}, "best": {"qa": 90.0}}}
     samples = helps(tmp_path)
     outcome = run(
         "helps",
@@ -106,6 +106,32 @@ def test_helps_finds_what_helps_and_what_harms(tmp_path):
         "Question answering",
         "Classification",
     }
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (5, "Low-resource languages gain more than high-resource ones: +"),
+        (-5, "Low-resource languages gain less than high-resource ones: −"),
+        (0, "No significant effect of the languages' resources on the gain: low- minus high-"),
+    ],
+)
+def test_gains_of_low_resource_languages_are_compared(tmp_path, more, sentence):
+    def truth(cell, language):
+        helped = cell.recipe == "good"
+        return 60 + 7 * helped + more * (helped and language in ("sw", "wo"))
+
+    languages = ("en", "sw", "wo", "de", "xa")  # xa: of unknown resources
+    samples = simulate(
+        tmp_path, truth, recipes=("none", "good"), targets=("nli",), languages=languages, n=800
+    )
+    outcome = run("helps", samples)
+    line = outcome.answer.finding.splitlines()[-1]
+    assert line.startswith(sentence)
+    assert line.endswith("; 2 low- and 1 high-resource language, 1 target.")
+    assert holds(single(outcome, "low- minus high-resource"), more)
+    groups = outcome.tables["groups"].query("grouping == 'resource'")
+    assert dict(zip(groups["group"], groups["languages"], strict=True)) == {"low": 2, "high": 1}
 
 
 def test_xtreme_average_uses_exact_match(tmp_path):

@@ -72,6 +72,7 @@ def project(**changes):
         ({"analysis": "help"}, "analysis: 'help' is not allowed; did you mean 'helps'?"),
         ({"published": {"lab_nly": {}}}, "published: unknown recipe .* mean 'lab_nli'?"),
         ({"published": {"best": {"xnli": 80}}}, "published.best: unknown target 'xnli'"),
+        ({"published_by_model": {"xlmr": {}}}, "published_by_model: unknown model 'xlmr'"),
         (
             {"multitask": {"mixin": "uniform"}},
             "multitask: unknown key .* mean 'mixing'?",

@@ -21,6 +21,7 @@ PLAIN = {
     "arms": {"low": {"tasks": {"pawsx": {"train": {"epochs": 1}}}}},
     "subsets": {"half": {"target": "xnli", "whole": "pawsx"}},
     "published": {"mnli": {"panx": 50}},
+    "published_by_model": {"xlmr-large": {"none": {"panx": 50}}},
 }
 SPELLED = PLAIN | {
     "models": ["XLM-RoBERTa-large"],
@@ -32,6 +33,7 @@ SPELLED = PLAIN | {
     "arms": {"low": {"tasks": {"paws_x": {"train": {"epochs": 1}}}}},
     "subsets": {"half": {"target": "Xnli", "whole": "PAWSX"}},
     "published": {"MNLI": {"WikiANN": 50}},
+    "published_by_model": {"XLM-R large": {"None": {"WikiANN": 50}}},
 }
 
 

@@ -42,7 +42,8 @@ class Facts:
     gains: pd.DataFrame  # as in gains.csv
     validation: Mapping[tuple[str, str, str], list[float]] = field(default_factory=dict)
     # (model, recipe, target) -> validation score of each seed, NaN if missing
-    published: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    published: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
+    # model -> recipe -> target -> score
     categories: Mapping[str, str] = field(default_factory=dict)  # of targets, as XTREME's
     parameters: Mapping[str, int] = field(default_factory=dict)  # of models
     families: Mapping[str, str] = field(default_factory=dict)  # of models, such as XLM-R

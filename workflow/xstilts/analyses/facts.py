@@ -42,7 +42,10 @@ def gather(grid: Grid, results: Results) -> Facts:
         recipes=grid.recipes,
         gains=results.gains,
         validation=_validation(results),
-        published=study.published,
+        published={
+            name: study.published | study.published_by_model.get(name.partition(ARM)[0], {})
+            for name in names
+        },
         claims=study.claims,
         categories={t: family(project.tasks[t].family).CATEGORY for t in study.targets},
         parameters={name: int(count) for name, count in known.items() if count},

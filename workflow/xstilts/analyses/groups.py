@@ -1,12 +1,15 @@
-"""Gains by kind of target task, and by family and script of the languages."""
+"""Gains by kind of target task, and by family, script and resource level of the languages."""
 
 from collections import Counter
 from collections.abc import Iterable
 
 import pandas as pd
 
-from xstilts.analyses import Facts, interval_columns
+from xstilts.analyses import Facts, capital, effect, interval_columns, judged, with_ci
+from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import NOTHING
+from xstilts.costs.units import count
+from xstilts.languages.names import LEVELS
 from xstilts.languages.names import language as about
 from xstilts.results.drawing import Drawing, note
 from xstilts.results.figures import Columns, gain_maps, legend, model_panels
@@ -15,7 +18,8 @@ from xstilts.results.samples import judged as judged_gains
 from xstilts.results.scores import BASELINE
 from xstilts.results.statistics import Sample, mean
 
-GROUPINGS = ("category", "family", "script")
+GROUPINGS = ("category", "family", "script", "resource")
+LOW, HIGH, UNKNOWN = LEVELS
 SINGLE = "one language each"  # the families, or scripts, of a single language
 
 
@@ -40,7 +44,7 @@ def table(samples: Samples, facts: Facts, recipes: dict[str, list[str]]) -> pd.D
 def _groups(
     samples: Samples, facts: Facts, model: str, recipes: list[str]
 ) -> Iterable[tuple[dict, Sample]]:
-    """Yield gains by category of the target, and by family and script of the zero-shot languages.
+    """Yield gains by category of the target, and by groups of the zero-shot languages.
 
     A group's gain is the mean over targets of the mean over the target's languages in the group.
     """
@@ -54,6 +58,8 @@ def _groups(
         for name in names:
             for grouping in GROUPINGS[1:]:
                 group = (grouping, merged[grouping][name])
+                if group == ("resource", UNKNOWN):
+                    continue
                 members.setdefault(group, {}).setdefault(target, []).append(name)
     for recipe in recipes:
         for (grouping, group), inside in members.items():
@@ -76,12 +82,67 @@ def _groups(
 
 
 def _merged(names: Iterable[str], grouping: str) -> dict[str, str]:
-    """Return language -> group; groups of one language are one group, unless all are."""
+    """Return language -> group; groups of one language are one group, unless all are.
+
+    Resource levels stay as they are.
+    """
     groups = {name: getattr(about(name), grouping) for name in names}
     sizes = Counter(groups.values())
-    if max(sizes.values(), default=1) == 1:
+    if grouping == "resource" or max(sizes.values(), default=1) == 1:
         return groups
     return {name: group if sizes[group] > 1 else SINGLE for name, group in groups.items()}
+
+
+def by_resource(samples: Samples, recipes: dict[str, list[str]]) -> dict[str, Estimate]:
+    """Return the gain in low-resource minus that in high-resource languages, by model.
+
+    Only targets that have both are compared, so a difference between tasks is none between
+    languages. The difference is the mean over these targets and over recipes.
+    """
+    gaps = {m: gap for m, own in recipes.items() if (gap := _gap(samples, m, own)) and gap.seeds}
+    label = samples.results.context.label
+    named = [
+        (f"{label(m)}, gain in low- minus high-resource languages", gap.interval, gap.seeds)
+        for m, gap in gaps.items()
+    ]
+    return dict(zip(gaps, judged(named), strict=True))
+
+
+def _gap(samples: Samples, model: str, recipes: list[str]) -> Sample | None:
+    gaps = []
+    for target, levels in _leveled(samples).items():
+        for recipe in recipes:
+            low, high = (
+                mean([samples.gain(model, recipe, target, name) for name in levels[level]])
+                for level in (LOW, HIGH)
+            )
+            if low.seeds and high.seeds:
+                gaps.append(low - high)
+    return mean(gaps) if gaps else None
+
+
+def _leveled(samples: Samples) -> dict[str, dict[str, list[str]]]:
+    """Return target -> resource level -> languages, for targets with both levels."""
+    leveled = {}
+    for target in samples.results.targets(ZERO_SHOT):
+        names = samples.languages(target, ZERO_SHOT)
+        levels = {x: [n for n in names if about(n).resource == x] for x in (LOW, HIGH)}
+        if all(levels.values()):
+            leveled[target] = levels
+    return leveled
+
+
+def resource_sentence(samples: Samples, gap: Estimate) -> str:
+    """Return whether low-resource languages gain more or less than high-resource ones."""
+    leveled = _leveled(samples)
+    sizes = [len({n for levels in leveled.values() for n in levels[x]}) for x in (LOW, HIGH)]
+    where = f"{sizes[0]} low- and {count(sizes[1], 'high-resource language')}"
+    where += f", {count(len(leveled), 'target')}"
+    if gap.significant:
+        verdict = f"Low-resource languages gain {'more' if gap.value > 0 else 'less'}"
+        return f"{verdict} than high-resource ones: {with_ci(gap)}; {where}."
+    verdict = capital(effect(gap, "the languages' resources on the gain"))
+    return f"{verdict}: low- minus high-resource {with_ci(gap)}; {where}."
 
 
 def figure(samples: Samples, groups: pd.DataFrame) -> Drawing:
@@ -99,6 +160,7 @@ def figure(samples: Samples, groups: pd.DataFrame) -> Drawing:
         .sort_values(["single", "gain"], ascending=[True, False])["languages"]
     )
     titles = {"category": "Kind of task", "family": "Language family", "script": "Script"}
+    titles |= {"resource": "Resources"}
     columns = [
         Columns({(g, name): f"{name} ({n})" for name, n in sizes[g].items()}, titles[g])
         for g in GROUPINGS
@@ -111,7 +173,7 @@ def figure(samples: Samples, groups: pd.DataFrame) -> Drawing:
     ]
     caption = (
         f"Zero-shot gain over {results.context.label(BASELINE)} in points, by kind of task, "
-        "language family and script; in brackets the number of languages. "
+        "language family, script and resource level; in brackets the number of languages. "
         f"{legend(results, gains)} Rows and columns are sorted by mean gain."
     )
     return Drawing(gain_maps(panels, columns, ""), caption)

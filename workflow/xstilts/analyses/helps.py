@@ -52,6 +52,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         [row for m in recipes for row in chosen.choices(samples, facts, m, recipes[m], fitted[m])]
     )
     grouped = groups.table(samples, facts, recipes)
+    gaps = groups.by_resource(samples, recipes)
     tables = {
         "ranking": pd.DataFrame(
             [row for m in recipes for row in _ranks(samples, facts, m, gains[m])]
@@ -70,9 +71,10 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     estimates = [
         *(e for m in recipes for e in gains[m].values()),
         *chosen.averages(samples, fitted),
+        *gaps.values(),
     ]
     filled = {name: table for name, table in tables.items() if len(table)}
-    finding = "\n".join(_finding(samples, facts, m, gains[m]) for m in recipes)
+    finding = "\n".join(_finding(samples, facts, m, gains[m], gaps.get(m)) for m in recipes)
     caveats = [*shared_caveats(samples), *_caveats(samples, facts, bool(len(choices)))]
     return outcome(
         "helps", facts, finding, caveats, estimates, figures, filled, _power(samples, recipes)
@@ -130,7 +132,9 @@ def _power(samples: Samples, recipes: dict[str, list[str]]) -> str:
     return text
 
 
-def _finding(samples: Samples, facts: Facts, model: str, gains: dict[str, Estimate]) -> str:
+def _finding(
+    samples: Samples, facts: Facts, model: str, gains: dict[str, Estimate], gap: Estimate | None
+) -> str:
     """Return the verdict on the mean gains of a model, and the number of significant gains."""
     context = samples.results.context
     several = f"{context.label(model)}: " if len(context.models) > 1 else ""
@@ -145,6 +149,8 @@ def _finding(samples: Samples, facts: Facts, model: str, gains: dict[str, Estima
     if not len(rows):
         return several + lead
     verdict, *explained = lead.splitlines()
+    if gap:
+        explained.append(groups.resource_sentence(samples, gap))
     return "\n".join([several + verdict, _pairs(samples, rows), *explained])
 
 
@@ -303,7 +309,7 @@ def _published(samples: Samples, facts: Facts, choices: pd.DataFrame, model: str
     same test examples, so it is compared with a prediction interval.
     """
     best = {row.target: row.recipe for row in choices.itertuples() if row.model == model}
-    for name, scores in facts.published.items():
+    for name, scores in facts.published.get(model, {}).items():
         for target, published in scores.items():
             recipe = best.get(target) if name == "best" else name
             if published is None or recipe is None:

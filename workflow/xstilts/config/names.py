@@ -99,10 +99,15 @@ def _check_splits(name: str, task: Task, tasks: Mapping[str, Task]) -> None:
 
 
 def _check_published(study: Study, recipes: Mapping[str, Recipe]) -> None:
-    for name, scores in study.published.items():
-        _in_study("published").check_known("recipe", name, [*recipes, "best"])
-        for target in scores:
-            _in_study("published", name).check_known("target", target, study.targets)
+    for model in study.published_by_model:
+        _in_study("published_by_model").check_known("model", model, study.models)
+    by_place = {("published",): study.published}
+    by_place |= {("published_by_model", m): s for m, s in study.published_by_model.items()}
+    for place, published in by_place.items():
+        for name, scores in published.items():
+            _in_study(*place).check_known("recipe", name, [*recipes, "best"])
+            for target in scores:
+                _in_study(*place, name).check_known("target", target, study.targets)
 
 
 def _check_claim(

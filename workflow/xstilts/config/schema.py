@@ -39,6 +39,7 @@ _METRICS = {"acc": "accuracy", "em": "exact_match", "map@20": "map_at_20"}  # us
 ARM = "+"  # separates a model and its arm
 SIZES = "[-_](?:tiny|mini|small|medium|base|large|huge|x+l|[0-9.]+[mb])(?![a-z])"
 Commit = Annotated[str, Field(pattern=f"^{COMMIT}$")]
+Scores = dict[str, dict[str, Annotated[float, Field(ge=0, le=100)] | None]]
 Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
 
 
@@ -289,10 +290,13 @@ class Study(Overrides):
     analysis: Analysis = Field(
         "helps", description="Question that the study answers; it changes no result."
     )
-    published: dict[str, dict[str, Annotated[float, Field(ge=0, le=100)] | None]] = Field(
+    published: Scores = Field(
         {},
         description="Published scores to compare with, by recipe and target, averaged over all "
         "languages; null if unknown. Recipe `best` is the recipe that is best on validation.",
+    )
+    published_by_model: dict[str, Scores] = Field(
+        {}, description="The same, by model, recipe and target; takes precedence over `published`."
     )
     claims: list[Claim] = Field(
         [], description="Published claims about gains, which the answer checks one by one."

@@ -27,6 +27,7 @@ def respelled(
     recipe = partial(respelled_recipe, tasks=tasks)
     presets = dict.fromkeys(name for entry in tasks.values() for name in entry.settings)
     published = partial(_name, {"best": None, **_recipe_names(study)})
+    scores = _mapping(lambda name: published(recipe(name)), _mapping(key=task))
     changes: dict[str, Change] = {
         "models": _list(model),
         "controls": _list(model),
@@ -35,7 +36,8 @@ def respelled(
         "orders": _keys({"tasks": _list(recipe), "given": _list(_mapping(value=_list(recipe)))}),
         "tasks": lambda entries: _changes_of_tasks(entries, tasks),
         "arms": _mapping(value=_keys({"tasks": _mapping(key=task)})),
-        "published": _mapping(lambda name: published(recipe(name)), _mapping(key=task)),
+        "published": scores,
+        "published_by_model": _mapping(model, scores),
         "subsets": _mapping(value=_keys(dict.fromkeys(("target", "wrong", "whole"), task))),
         "hyperparameters": partial(_name, presets),
     }
