@@ -7,8 +7,10 @@ The hash of the code sees what these tests do not exercise. It ignores comments,
     python -m tests.phase_code --record     record the present hashes
 """
 
+import ast
 import json
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from xstilts import identity
@@ -16,6 +18,8 @@ from xstilts.config import origins, settings
 
 PACKAGE = Path(identity.__file__).parent
 RECORD = Path(__file__).with_name("phase_hashes.json")
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_IMPORTS = (ast.Import, ast.ImportFrom)
 
 # Modules and folders that compute the results of a phase.
 _NUMBERS = ("families", "metrics.py")
@@ -40,12 +44,34 @@ SETTINGS = {
 }
 
 
+def code_hash(*paths: Path) -> str:
+    """Return a hash of Python files.
+
+    It ignores comments, docstrings, layout, imports and file names.
+    """
+    return identity.digest(sorted(_tree(path.read_text(encoding="utf-8")) for path in paths))
+
+
+@lru_cache
+def _tree(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body.pop(0)
+        for field in ("body", "orelse"):
+            lines = getattr(node, field, None)
+            if isinstance(lines, list):
+                kept = [line for line in lines if not isinstance(line, _IMPORTS)]
+                setattr(node, field, kept)
+    return ast.dump(tree)
+
+
 def current() -> dict[str, dict]:
     """Return the version, code hash and default settings of each phase."""
     phases = {
         phase: {
             "version": version,
-            "code": identity.code_hash(*_files(CODE[phase])),
+            "code": code_hash(*_files(CODE[phase])),
             "defaults": {model.__name__: _defaults(model) for model in SETTINGS[phase]},
         }
         for phase, version in identity.VERSIONS.items()

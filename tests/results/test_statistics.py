@@ -13,12 +13,18 @@ from xstilts.results.statistics import (
     combine,
     line_interval,
     mean,
-    mean_interval,
     random_mean,
     slope_weights,
     spearman,
+    t_interval,
     variance_components,
 )
+
+
+def mean_interval(values):
+    """Return Student's CI of the mean of independent values."""
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values)))
+    return t_interval(float(np.mean(values)), error, len(values) - 1)
 
 
 def covered(truth, make, times=400):

@@ -7,12 +7,11 @@ one must be made; modification times decide nothing. Host names, dates and libra
 provenance, never identity.
 """
 
-import ast
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,6 @@ VERSIONS = {
 }
 
 _LENGTH = 12  # hex digits; 48 bits: a collision among a million artefacts has odds of 1 in 500
-_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-_IMPORTS = (ast.Import, ast.ImportFrom)
 # Bytes of the readable part that are kept of a long name: its beginning, with the model, and its
 # end, with seed and target. File systems allow 255 bytes, including digest and ending.
 _KEPT_FIRST, _KEPT_LAST = 90, 90
@@ -80,25 +77,3 @@ def shortened(name: str) -> str:
         return name
     first, last = text[:_KEPT_FIRST], text[-_KEPT_LAST:]
     return f"{first.decode(errors='ignore')}..{last.decode(errors='ignore')}"
-
-
-def code_hash(*paths: Path) -> str:
-    """Return a hash of Python files.
-
-    It ignores comments, docstrings, layout, imports and file names.
-    """
-    return digest(sorted(_tree(path.read_text(encoding="utf-8")) for path in paths))
-
-
-@lru_cache
-def _tree(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            node.body.pop(0)
-        for field in ("body", "orelse"):
-            lines = getattr(node, field, None)
-            if isinstance(lines, list):
-                kept = [line for line in lines if not isinstance(line, _IMPORTS)]
-                setattr(node, field, kept)
-    return ast.dump(tree)

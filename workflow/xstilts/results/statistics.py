@@ -283,15 +283,6 @@ def half_width(error: float, known: float, quantile: float, normal: float) -> fl
     return float(np.sqrt(quantile**2 * (error**2 - known) + normal**2 * known))
 
 
-def mean_interval(values: Sequence[float]) -> Interval:
-    """Return Student's CI of the mean of independent values; NaN ends below two values."""
-    values = np.asarray(values, float)
-    if len(values) < 2:
-        return Interval(float(values.mean())) if len(values) else NOTHING
-    error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    return t_interval(float(values.mean()), error, len(values) - 1)
-
-
 def within(x: Sequence[float], groups: Sequence[Hashable] | None = None) -> np.ndarray:
     """Return x minus the mean of its group; one group by default."""
     x, groups = np.asarray(x, float), list(groups or [None] * len(x))
