@@ -30,7 +30,7 @@ def computed(published):
     def compute(name: str, model_name: str) -> list[tuple[float, torch.Tensor]]:
         recipe = STEPS[name][2]
         grid = real_classes.grid(recipes=[recipe], encode={"max_length": 90})
-        step = grid.step(model_name, parse(recipe), 1)
+        step = grid.trainings.step(model_name, parse(recipe), 1)
         folder = Path(step.parent.path)
         tokenizer = checkpoints.load_tokenizer(folder)
         materials = train.read_materials(step, tokenizer)
@@ -128,6 +128,6 @@ def test_a_model_that_cannot_pack_is_refused(published):
         "those models only"
     )
     assert settings_problems(grid) == [message]
-    step = grid.step("mt5", parse("nli"), 1)
+    step = grid.trainings.step("mt5", parse("nli"), 1)
     with pytest.raises(InputError, match=f"{step.id}: train.packing is not possible for"):
         train.run(step)
