@@ -82,8 +82,9 @@ def assert_close(actual: dict, expected: dict) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_weights_of_one(workspace):
-    project = grid("completion+nli+text")
+@pytest.mark.parametrize("packing", [False, True])
+def test_two_processes_train_the_weights_of_one(workspace, packing):
+    project = grid("completion+nli+text", packing=packing)
     step = project.trainings.step("xlmr", parse("completion+nli+text"), 1)
     train.run(step)
     expected, config = weights(step), (Path(step.path) / "config.json").read_text()
