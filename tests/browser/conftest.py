@@ -97,6 +97,7 @@ def visit(browser: Browser, report: Path):
     def open_page(path: Path = report, width: int = 1280, ready=True, **settings) -> Visit:
         size = {"width": width, "height": 900}
         contexts.append(browser.new_context(viewport=size, offline=True, **settings))
+        contexts[-1].set_default_timeout(300_000)  # a busy machine is no failure
         return Visit(contexts[-1].new_page(), path, ready)
 
     yield open_page

@@ -104,7 +104,7 @@ def test_the_grid_shows_gains_and_verdicts(view):
         text, classes = shown[gain.recipe, gain.target]
         assert text == tables.signed(gain.gain, "+")
         assert ("strong" in classes) == gain.significant
-        assert ("loss" in classes) == (gain.gain < 0)
+        assert ("loss" in classes) == text.startswith("−")
     assert {"score"} == shown["none", "t0"][1]
 
 

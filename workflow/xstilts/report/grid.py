@@ -310,7 +310,7 @@ def _shade(gain: float | None, significant: bool, saturated: float) -> Entry:
 
 
 def _sign(gain: float) -> str:
-    return "gain" if gain >= 0 else "loss"
+    return "loss" if signed(gain).startswith("−") else "gain"
 
 
 def _spoken(stats: Mapping) -> str:

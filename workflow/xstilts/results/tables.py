@@ -325,9 +325,9 @@ def _key(results: Results) -> str:
     """Return the line below the terminal's table."""
     scored, total = len(results.scored), len(results.context.cells)
     gaps = f"; {total - scored:,} of {count(total, 'run')} missing" if scored < total else ""
-    return (
-        f"{STAR} and bold: significant. {results.context.label(BASELINE)} and floors: scores{gaps}."
-    )
+    marked = " †: some runs are degenerate." * bool(results.scored["degenerate"].any())
+    baseline = results.context.label(BASELINE)
+    return f"{STAR} and bold: significant. {baseline} and floors: scores{gaps}.{marked}"
 
 
 def _two_lines(head: str) -> str:

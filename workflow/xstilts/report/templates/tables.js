@@ -13,7 +13,7 @@ function axisOf(ends) {
   return largest > 2 * usual ? usual : Math.max(usual, largest);
 }
 const columnsOf = (table) => all("thead [data-key]", table).slice(1).map((head) => head.dataset.key);
-const sign = (gain) => (gain >= 0 ? "gain" : "loss");
+const sign = (gain) => (number(gain).startsWith("−") ? "loss" : "gain"); // as the number that is shown
 
 function fill(td, { text, classes = [], style = {}, spoken = null, interval = "" }) {
   const link = td.querySelector("a, span") ?? td;
