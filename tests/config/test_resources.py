@@ -1,5 +1,6 @@
 """Resources of jobs, by model, phase, site and attempt."""
 
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
@@ -66,6 +67,19 @@ def test_a_mistake_in_the_site_s_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"site\.yaml.*unknown key 'partition'.*'partitions'"):
         read_site(path)
     assert read_site(tmp_path / "none.yaml") == Site()
+
+
+def test_trackers_of_the_site_reach_trainings(tmp_path):
+    site = Site(trackers=["wandb", "mlflow"])
+    options = JobResources({"m": ModelNeeds()}, site).options("train", "m")
+    assert options.endswith("--trackers wandb,mlflow")
+    assert "trackers" not in JobResources({"m": ModelNeeds()}, Site()).options("train", "m")
+    path = tmp_path / "site.yaml"
+    path.write_text("trackers: [trackio]\n")
+    if find_spec("trackio"):
+        pytest.skip("trackio is installed")
+    with pytest.raises(InputError, match=r"site\.yaml, trackers: trackio is not installed; `pip"):
+        read_site(path)
 
 
 def test_predictions_use_one_gpu():

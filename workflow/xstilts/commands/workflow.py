@@ -66,6 +66,7 @@ def train(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> 
             options.save_every,
             options.save_minutes,
             options.compact_embeddings,
+            [name for name in options.trackers.split(",") if name],
         )
 
 
@@ -125,6 +126,9 @@ def add_training(parser: ArgumentParser) -> None:
         default=SAVE_MINUTES,
         metavar="N",
         help=f"minutes between two saves of the state (default: {SAVE_MINUTES:g})",
+    )
+    parser.add_argument(
+        "--trackers", default="", metavar="LIST", help="trackers, such as tensorboard,wandb"
     )
     _add_threads(parser)
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -230,7 +231,16 @@ def _entries(
 def read_site(*paths: Path) -> Site:
     """Read the description of a cluster, the first file that exists; without one, the defaults."""
     path = next(filter(Path.exists, paths), None)
-    return validate(Site, read_yaml(path, "the keys of a cluster"), str(path)) if path else Site()
+    if not path:
+        return Site()
+    site = validate(Site, read_yaml(path, "the keys of a cluster"), str(path))
+    for name in site.trackers:
+        if not find_spec(name):
+            raise InputError(
+                f"{path}, trackers: {name} is not installed; `pip install {name}` in this "
+                "environment, or delete it from the list"
+            )
+    return site
 
 
 def this_site() -> Site:

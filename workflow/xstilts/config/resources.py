@@ -15,6 +15,7 @@ from xstilts.config.origins import Strict
 Phase = Literal["prepare", "initialise", "train", "merge", "predict"]
 SAVE_MINUTES = 15.0  # between two saves of a training's state
 Keep = Literal["all", "parents", "none"]
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 
 
 class Needs(Strict):
@@ -130,6 +131,7 @@ class Site(Strict):
     keep: Keep | None = Field(
         None, description="Weights that stay, for studies without a `keep` of their own."
     )
+    trackers: list[Tracker] = Field([], description="Trackers that trainings report to.")
 
 
 _DEFAULTS: dict[Phase, Needs] = {
@@ -335,11 +337,12 @@ class JobResources:
     def train_options_of(self, model: str) -> str:
         """Return these options for a model."""
         needs = self.models[model]
-        options = {"micro-batch": needs.micro_batch}
+        options: dict[str, int | str | None] = {"micro-batch": needs.micro_batch}
         if needs.save_minutes != SAVE_MINUTES:
             options["save-minutes"] = f"{needs.save_minutes:g}"
         if (needs.gpu or 0) > 1:
             options |= {"processes": needs.gpu, "nodes": needs.nodes}
+        options["trackers"] = ",".join(self.site.trackers)
         stated = [f"--{name} {value}" for name, value in options.items() if value]
         return " ".join([*stated, *["--compact-embeddings"] * needs.compact_embeddings])
 

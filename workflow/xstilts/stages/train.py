@@ -23,7 +23,7 @@ from xstilts.config.settings import Predict, Train
 from xstilts.errors import Diverged, InputError
 from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
-from xstilts.modelling import distributed, lora, saves
+from xstilts.modelling import distributed, lora, saves, trackers
 from xstilts.modelling.batches import Batches, Material, subsample
 from xstilts.modelling.callbacks import Patience, Progress, StopOnSignal, spent_before
 from xstilts.modelling.checkpoints import (
@@ -141,12 +141,14 @@ def run(
     save_every: int | None = None,
     save_minutes: float = SAVE_MINUTES,
     compact_embeddings: bool = False,
+    reported: Sequence[str] = (),
 ) -> None:
     """Train one step and publish its checkpoint.
 
     `micro_batch` examples are in memory together (default: the batch size); the state is saved
     every `save_minutes`, and every `save_every` optimiser steps if stated; `compact_embeddings`
-    trains only the embeddings of tokens that occur. None of these is part of the result's identity.
+    trains only the embeddings of tokens that occur; `reported` are trackers that receive the log.
+    None of these is part of the result's identity.
 
     Raise InputError for damaged or unsuitable inputs, Diverged for a loss that is not finite,
     Stopped after a signal.
@@ -154,6 +156,7 @@ def run(
     started = time.monotonic() - spent_before(step.id)
     micro_batch = micro_batch or step.settings.batch_size
     stop = StopOnSignal(step.id)
+    trackers.prepare(reported, step.id)
     prepare(step.settings.precision, step.id)
     parent = Path(step.parent.path)
     inherited = store.CheckpointManifest.verify(parent)
@@ -176,7 +179,7 @@ def run(
         *([Patience(step.settings.patience)] if step.settings.patience else []),
         *([Decay(compact)] if compact else []),
     ]
-    arguments = _arguments(step, batches, state, save_every, model)
+    arguments = _arguments(step, batches, state, save_every, model, reported)
     trainer = _trainer(model, arguments, batches, tokenizer, callbacks)
     _train(trainer, state, micro_batch)
     weights = distributed.whole_state(trainer)
@@ -313,7 +316,14 @@ def _validation(part: TrainPart, settings: Train) -> list[dict]:
     return store.read_rows(Path(part.validation.path))[: settings.validation_examples]
 
 
-def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int | None, model):
+def _arguments(
+    step: Checkpoint,
+    batches: Batches,
+    folder: Path,
+    save_every: int | None,
+    model,
+    reported: Sequence[str],
+):
     settings = step.settings
     evaluate = {}
     if settings.evaluate_every:
@@ -358,7 +368,8 @@ def _arguments(step: Checkpoint, batches: Batches, folder: Path, save_every: int
         save_total_limit=saves.KEPT,
         logging_steps=max(1, batches.steps // 50),
         logging_nan_inf_filter=False,
-        report_to=[],
+        report_to=list(reported),
+        run_name=step.id,
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
