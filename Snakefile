@@ -5,6 +5,11 @@ file of rules per phase makes them. `workflow/rules/common.smk` says how digests
 Snakemake share the work.
 """
 
+from xstilts.processes import signals
+
+if workflow.is_main_process:
+    signals.end_planning()
+
 from snakemake.utils import min_version
 from xstilts.config import DEFAULT_STUDY
 

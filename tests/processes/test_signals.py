@@ -10,6 +10,7 @@ import pytest
 
 from tests import ROOT
 from xstilts.grid.state import open_study
+from xstilts.processes import signals
 
 SENDS = "import os; os.kill(os.getpid(), {number})\n"
 WRAPS = "import os\ntry: os.kill(os.getpid(), {number})\nexcept BaseException: raise ImportError\n"
@@ -56,3 +57,14 @@ def test_signal_while_a_job_imports_releases_its_lock(id, code, number):
 def test_signal_while_a_study_is_read_ends_in_one_line(id, number):
     status, messages = outcome("yaml", SENDS.format(number=number), "status")
     assert (status, messages.count("\n")) == (128 + number, 1)
+
+
+def test_ctrl_c_while_snakemake_plans_ends_in_one_line(capfd):
+    signals.end_planning()
+    with pytest.raises(SystemExit, match="130"):
+        signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err.splitlines() == [
+        "snakemake: interrupted before the first job; nothing is unfinished"
+    ]
+    signals.planned()
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler

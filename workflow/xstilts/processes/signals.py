@@ -38,6 +38,23 @@ def as_exceptions() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def end_planning() -> None:
+    """Let Ctrl-C end Snakemake's planning with one line; its locks are released."""
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def planned() -> None:
+    """Let Ctrl-C reach Snakemake's scheduler, which stops the jobs."""
+    if signal.getsignal(signal.SIGINT) == _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(number: int, frame: object) -> None:
+    os.write(2, b"snakemake: interrupted before the first job; nothing is unfinished\n")
+    raise SystemExit(128 + number)
+
+
 def line(command: str, number: int) -> str:
     """Return the line of a command that a signal ends."""
     return f"xstilts {command}: {'interrupted' if number == signal.SIGINT else 'stopped'}"

@@ -17,6 +17,7 @@ from xstilts.costs.units import count, duration
 from xstilts.grid import retention, state
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
+from xstilts.processes import signals
 from xstilts.report.view import StudyView
 from xstilts.store import locks, paths
 from xstilts.store.progress import Progress
@@ -97,7 +98,8 @@ def watch_signals() -> None:
         _received.append(number)
         before(number, frame)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    signals.planned()
+    for number in signals.HANDLED:
         before = signal.getsignal(number)
         if callable(before):
             signal.signal(number, partial(remember, before))
