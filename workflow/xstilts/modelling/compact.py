@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class CompactEmbedding(nn.Module):
-    """An embedding table of which some rows are trained; the others decay."""
+    """An embedding table of which the rows of `tokens`, ascending, are trained; others decay."""
 
     def __init__(self, table: nn.Embedding, tokens: torch.Tensor):
         super().__init__()
