@@ -173,6 +173,15 @@ def test_server_ends_after_the_last_job(waiting, run):
     assert eventually(lambda: not server.is_running())
 
 
+def test_snapshot_is_read_once_for_all_forks(run, data):
+    snapshot = run.folder / "study.json"
+    snapshot.write_text(open_study(SMALL / "config.yaml")[0].project.model_dump_json())
+    for _ in range(2):
+        assert outcome(run.start("prepare", data, "--study", "study.json"))[0] == 0
+        shutil.rmtree(run.folder / "results/data" / data)
+        snapshot.unlink(missing_ok=True)
+
+
 def test_provenance_has_what_the_fork_used(run, data):
     assert outcome(run.start("prepare", data))[0] == 0
     provenance = read_json(run.folder / "results/data" / data / "manifest.json")["provenance"]

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from xstilts.store.records import Made
 _DAY = 86400  # seconds
 # the Hub's libraries read these when they are imported
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+_kept: dict[Path, Grid] = {}  # grids of snapshots, in the process that forks for each job
 
 
 def open_study(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[Grid, list[str]]:
@@ -48,8 +50,16 @@ def open_study(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[Gr
     if path.suffix == ".json":
         if changes:
             raise InputError(f"{path}: a run's snapshot cannot be changed; name the study's file")
-        return Grid(load(path)), []
+        return _kept.get(path) or Grid(load(path)), []
     return open_values(read_study([path], changes), path)
+
+
+def keep_snapshot(name: str) -> None:
+    """Read a run's snapshot once for all forks of this process; a fork reports a mistake in it."""
+    path = Path(name)
+    if path.suffix == ".json" and path not in _kept:
+        with suppress(InputError):
+            _kept[path] = open_study(path)[0]
 
 
 def open_rules(

@@ -183,6 +183,9 @@ class Server:
             return False
         for module in (*_IMPORTED_LATER, f"xstilts.stages.{arguments[0]}"):
             importlib.import_module(module)
+        if "--study" in arguments[:-1]:
+            study = arguments[arguments.index("--study") + 1]
+            sys.modules["xstilts.grid.state"].keep_snapshot(study)
         gc.freeze()  # else a fork's first collection copies the pages of all modules
         return len(os.listdir("/proc/self/task")) == 1
 
