@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 
 from xstilts.analyses.answer import POINTS, SHARE, Answer, Estimate
 from xstilts.config.claims import Claim
-from xstilts.costs.units import count
 from xstilts.recipe import Recipe
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE, Results
@@ -31,6 +30,7 @@ from xstilts.results.verdicts import (
     seeds_text,
     stated_power,
 )
+from xstilts.units import count
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import numpy as np
 
 from xstilts.analyses import Facts, interval_columns, judged
 from xstilts.analyses.answer import Estimate
-from xstilts.costs.units import count
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE
 from xstilts.results.statistics import Interval, Sample, mean
+from xstilts.units import count
 
 
 def cross_fitted(

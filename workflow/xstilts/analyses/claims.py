@@ -21,12 +21,12 @@ from xstilts.analyses.answer import Verdict
 from xstilts.analyses.chosen import cross_fitted
 from xstilts.config import claims
 from xstilts.config.claims import Claim, Gain
-from xstilts.costs.units import count
 from xstilts.grid.artefacts import Cell
 from xstilts.results.samples import Samples
 from xstilts.results.scores import AVERAGES, BASELINE
 from xstilts.results.statistics import ALPHA, Interval, Sample, mean, t_interval
 from xstilts.results.verdicts import family
+from xstilts.units import count
 
 REPRODUCED, CONTRADICTED, UNDECIDED = "reproduced", "contradicted", "undecided"
 

@@ -8,7 +8,6 @@ import pandas as pd
 from xstilts.analyses import Facts, capital, effect, interval_columns, judged, with_ci
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import NOTHING
-from xstilts.costs.units import count
 from xstilts.languages.names import LEVELS
 from xstilts.languages.names import language as about
 from xstilts.results.drawing import Drawing, note
@@ -17,6 +16,7 @@ from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.samples import judged as judged_gains
 from xstilts.results.scores import BASELINE
 from xstilts.results.statistics import Sample, mean
+from xstilts.units import count
 
 GROUPINGS = ("category", "family", "script", "resource")
 LOW, HIGH, UNKNOWN = LEVELS

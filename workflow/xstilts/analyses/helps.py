@@ -25,7 +25,6 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
-from xstilts.costs.units import count
 from xstilts.results.drawing import Drawing
 from xstilts.results.resampling import ranking
 from xstilts.results.samples import ZERO_SHOT, Samples
@@ -33,6 +32,7 @@ from xstilts.results.samples import judged as judged_gains
 from xstilts.results.scores import BASELINE, MEAN
 from xstilts.results.statistics import LEVEL, Interval, Sample
 from xstilts.results.tables import signed
+from xstilts.units import count
 
 NAMED = 4  # pairs in the finding, of those that improve and of those that get worse
 RANKED = 5  # seeds from which ranks have a range

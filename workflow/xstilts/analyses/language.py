@@ -23,13 +23,13 @@ from xstilts.analyses import (
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.config.schema import ARM
-from xstilts.costs.units import count
 from xstilts.languages.names import language as about
 from xstilts.recipe import ALL, Recipe
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import MEAN
 from xstilts.results.statistics import Sample, mean
 from xstilts.results.verdicts import family
+from xstilts.units import count
 
 MIXED = "mixed"
 LARGEST = 2.5  # ratio of the sizes of two models that are compared

@@ -24,7 +24,6 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.answer import SHARE, Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
-from xstilts.costs.units import count
 from xstilts.recipe import Recipe, parse
 from xstilts.results.resampling import permutation_p, permuted
 from xstilts.results.samples import ZERO_SHOT, Samples
@@ -39,6 +38,7 @@ from xstilts.results.statistics import (
 )
 from xstilts.results.tables import signed
 from xstilts.results.verdicts import family
+from xstilts.units import count
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:

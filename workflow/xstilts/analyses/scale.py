@@ -24,7 +24,6 @@ from xstilts.analyses import (
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, along
 from xstilts.config.schema import ARM
-from xstilts.costs.units import count
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE, MEAN
 from xstilts.results.statistics import (
@@ -38,6 +37,7 @@ from xstilts.results.statistics import (
 )
 from xstilts.results.tables import signed
 from xstilts.results.verdicts import detectable
+from xstilts.units import count
 
 UNIT = "points per tenfold size"
 ODDS = "log odds per tenfold size"

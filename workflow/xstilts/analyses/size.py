@@ -25,7 +25,6 @@ from xstilts.analyses import (
 )
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, along
-from xstilts.costs.units import count
 from xstilts.recipe import Merge, Recipe, Step, parse
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE
@@ -39,6 +38,7 @@ from xstilts.results.statistics import (
     spearman,
 )
 from xstilts.results.verdicts import family
+from xstilts.units import count
 
 UNIT = "points per tenfold data"
 STATED = 6  # slopes in the finding

@@ -136,8 +136,8 @@ def add_gc(parser: ArgumentParser) -> None:
 
 def gc(options: Namespace) -> None:
     """Print, and with `--delete` remove, the results that no study uses, or weights."""
-    from xstilts.costs.units import count, size
     from xstilts.store import CheckpointManifest, disk_bytes
+    from xstilts.units import count, size
 
     grid, command = open_grid(options), "xstilts gc"
     if options.checkpoints:
@@ -250,7 +250,7 @@ def seed_number(text: str) -> int:
 def export(options: Namespace) -> None:
     """Write the prediction files of a recipe."""
     from xstilts import xtreme
-    from xstilts.costs.units import count
+    from xstilts.units import count
 
     grid = open_grid(options)
     models = grid.study.variants()

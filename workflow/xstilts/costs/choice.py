@@ -14,9 +14,9 @@ from itertools import combinations, pairwise
 import pulp
 from scipy.special import stdtrit
 
-from xstilts.costs.units import count
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
+from xstilts.units import count
 
 Pair = tuple[str, str, str]  # model, recipe, target
 _TOLERANCE = 1e-9  # relative, of sums of floats

@@ -21,7 +21,6 @@ from xstilts.costs import bill, measured, printed
 from xstilts.costs.choice import choose
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.costs.measured import Evidence
-from xstilts.costs.units import size
 from xstilts.errors import InputError, spelled
 from xstilts.grid import state
 from xstilts.grid.artefacts import Cell
@@ -32,6 +31,7 @@ from xstilts.results.statistics import run_variance
 from xstilts.results.verdicts import stated_power
 from xstilts.store import paths
 from xstilts.terminal import Console
+from xstilts.units import size
 
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
 _WIDTH = 110  # without a terminal

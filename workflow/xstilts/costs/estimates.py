@@ -20,7 +20,6 @@ from xstilts.config.project import Project, validate
 from xstilts.config.settings import Precision
 from xstilts.config.yaml import read_yaml
 from xstilts.costs.measured import Cost, Evidence
-from xstilts.costs.units import percent
 from xstilts.errors import InputError, nearest
 from xstilts.families import family
 from xstilts.grid.artefacts import (
@@ -37,6 +36,7 @@ from xstilts.grid.artefacts import (
 from xstilts.grid.base import Artefact
 from xstilts.modelling.steps import shares, steps_of
 from xstilts.store import read_json
+from xstilts.units import percent
 
 HARDWARE = Path(__file__).parent / "hardware.yaml"
 ESTIMATED = "FLOP estimate"

@@ -12,11 +12,11 @@ from xstilts.costs.choice import AIMS, Choice, Problem, half_width, value
 from xstilts.costs.estimates import ESTIMATED, Estimator
 from xstilts.costs.measured import Evidence
 from xstilts.costs.peak import peaks
-from xstilts.costs.units import count, duration, hours, percent, size
 from xstilts.grid import retention
 from xstilts.grid.artefacts import Cell, Checkpoint, cells_of, model_of
 from xstilts.grid.base import Artefact
 from xstilts.terminal import Console
+from xstilts.units import count, duration, hours, percent, size
 
 _COLUMNS = ("total", "done", "to do", "time", "GPU time", "disk", "download")
 

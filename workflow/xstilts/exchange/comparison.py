@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from xstilts.costs.units import count
 from xstilts.errors import InputError
 from xstilts.exchange.studies import StudyResults
 from xstilts.grid.artefacts import Cell, Score
@@ -16,6 +15,7 @@ from xstilts.results.samples import Samples
 from xstilts.results.scores import AVERAGES, Context, Results
 from xstilts.results.tables import STAR, ends, signed
 from xstilts.results.verdicts import family
+from xstilts.units import count
 
 SIDES = ("A", "B")
 COLUMNS = [

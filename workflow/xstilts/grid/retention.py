@@ -13,12 +13,12 @@ from xstilts import store
 from xstilts.config.project import load, this_site
 from xstilts.config.resources import Keep
 from xstilts.config.schema import ARM
-from xstilts.costs.units import size
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Checkpoint, Score
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import missing
 from xstilts.store import paths
+from xstilts.units import size
 
 log = logging.getLogger("xstilts")
 

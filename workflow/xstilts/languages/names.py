@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from xstilts.config.yaml import read_yaml
+import yaml
+
 from xstilts.languages.codes import TATOEBA_CODES
 
 _TABLE = Path(__file__).with_name("languages.yaml")
@@ -39,7 +40,8 @@ class Language(NamedTuple):
 @cache
 def languages() -> dict[str, Language]:
     """Return the known languages by code."""
-    entries = read_yaml(_TABLE)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, if PyYAML has it
+    entries = yaml.load(_TABLE.read_text(encoding="utf-8"), loader)
     return {code: Language(code, *entry) for code, entry in entries.items()}
 
 

@@ -7,11 +7,11 @@ from contextlib import suppress
 
 from transformers import TrainerCallback
 
-from xstilts.costs.units import duration, rate
 from xstilts.errors import Stopped
 from xstilts.grid.artefacts import Checkpoint
 from xstilts.modelling import distributed
 from xstilts.store import progress
+from xstilts.units import duration, rate
 
 log = logging.getLogger("xstilts")
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from xstilts import store
-from xstilts.costs.units import percent
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell, Checkpoint, Dataset
 from xstilts.grid.grid import Grid
 from xstilts.report.view import labels
+from xstilts.units import percent
 
 MARK = "▁"
 _MOST = 0.5  # from this share on, most words of a language begin so

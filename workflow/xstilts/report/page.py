@@ -19,9 +19,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from xstilts import units
 from xstilts.analyses.answer import Answer, row
-from xstilts.costs import units
-from xstilts.costs.units import count
 from xstilts.grid.artefacts import Score
 from xstilts.languages.names import by_code, language
 from xstilts.recipe import trainings
@@ -40,6 +39,7 @@ from xstilts.results.scores import (
     summarise,
 )
 from xstilts.results.tables import signed
+from xstilts.units import count
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("data", "tables", "panel", "page")  # one module; each uses those before it

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from xstilts import units
 from xstilts.config.schema import ARM
-from xstilts.costs import units
 from xstilts.recipe import TASK
 
 Columns = Mapping[str, list]

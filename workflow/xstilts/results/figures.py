@@ -12,12 +12,12 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from xstilts.costs.units import count
 from xstilts.languages import names
 from xstilts.results.colours import GAIN, LOSS, PALE, ZERO, limit
 from xstilts.results.drawing import COLUMN, LINE, TEXT, Canvas, Drawing, ink, note, width, wrap
 from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results, ranked, summarise
 from xstilts.results.tables import STAR, half_width, marks, signed, target_label
+from xstilts.units import count
 
 GAINS = LinearSegmentedColormap.from_list("gains", [LOSS, ZERO, GAIN])
 MARGIN, GAP, ROW = 0.05, 0.06, 0.145  # around a figure; between groups of columns; of a row

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pandas as pd
 
-from xstilts.costs.units import count
 from xstilts.results.scores import AVERAGES, BASELINE, Results, plain
 from xstilts.results.tables import Entry, columns, frame_texts, table_rows, target_label
+from xstilts.units import count
 
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",

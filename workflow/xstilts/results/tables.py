@@ -13,7 +13,6 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.costs.units import count
 from xstilts.results.scores import (
     AVERAGES,
     BASELINE,
@@ -28,6 +27,7 @@ from xstilts.results.scores import (
     summarise,
 )
 from xstilts.terminal import Console, side_by_side
+from xstilts.units import count
 
 MISSING, ABSENT, DOTS = "–", "n/a", "⋯"
 # of a data frame

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xstilts import store
-from xstilts.costs.units import count, size
 from xstilts.errors import InputError, nearest
 from xstilts.grid.artefacts import Checkpoint, Download
 from xstilts.grid.base import Artefact
@@ -23,6 +22,7 @@ from xstilts.identity import file_sha256
 from xstilts.sources import models
 from xstilts.sources.hub import READERS, kind
 from xstilts.store.provenance import provenance
+from xstilts.units import count, size
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile

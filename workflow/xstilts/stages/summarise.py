@@ -5,7 +5,6 @@ from pathlib import Path
 
 from xstilts import analyses, store
 from xstilts.analyses import facts
-from xstilts.costs.units import count
 from xstilts.exchange import imported
 from xstilts.grid import state
 from xstilts.grid.grid import Grid
@@ -14,6 +13,7 @@ from xstilts.report.view import StudyView, labels, notes, same_data
 from xstilts.report.write import Report, write_answer, write_study
 from xstilts.results.samples import Samples
 from xstilts.results.scores import Context
+from xstilts.units import count
 
 
 def run(view: StudyView) -> Report:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.costs.units import clock_time, count, duration, hours, percent, rate
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.grid.state import mixed_versions
 from xstilts.status.progress import STATES, Failure, Snapshot, costs_of
 from xstilts.store.progress import Progress
 from xstilts.terminal import Console, side_by_side
+from xstilts.units import clock_time, count, duration, hours, percent, rate
 
 MARKS = {"done": "✓", "running": "▸", "queued": "…", "failed": "✗", "to do": "·"}
 STYLES = dict(zip(STATES, ("green", "cyan", "yellow", "bold red", "dim"), strict=True))

@@ -18,7 +18,6 @@ from xstilts.config.origins import FilesSplit
 from xstilts.config.project import read_site
 from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
-from xstilts.costs.units import count, size
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import gpus_of
 from xstilts.grid.grid import Grid
@@ -26,6 +25,7 @@ from xstilts.grid.state import done, is_done
 from xstilts.status.problems import settings_problems
 from xstilts.store import paths
 from xstilts.terminal import Console
+from xstilts.units import count, size
 
 ROOT = Path(__file__).parents[3]
 _SECONDS = 120  # for a command of SLURM, or to import torch on a busy file server

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from xstilts import store
-from xstilts.costs.units import count
 from xstilts.errors import InputError, nearest
 from xstilts.grid import state
 from xstilts.grid.artefacts import Cell, Predictions, Score
@@ -18,6 +17,7 @@ from xstilts.results.score_file import ScoreFile
 from xstilts.status.progress import command
 from xstilts.store import paths
 from xstilts.store.about import About
+from xstilts.units import count
 
 _DIGEST = re.compile("[0-9a-f]{12}|[0-9a-f]{64}")
 _NEW = "not made yet"

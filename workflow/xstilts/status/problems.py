@@ -10,13 +10,13 @@ from pydantic import ValidationError
 from xstilts import lab, store
 from xstilts.config.origins import FilesSplit, Init, LabSplit, Local
 from xstilts.config.settings import SETTINGS
-from xstilts.costs.units import count
 from xstilts.errors import InputError
 from xstilts.families import check_metrics
 from xstilts.grid.artefacts import PART_SETTINGS, Checkpoint, Dataset, Predictions
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import is_done
 from xstilts.modelling.steps import check_packing, longest_sequence
+from xstilts.units import count
 
 _LISTED = 3
 _DEPTH = ("num_hidden_layers", "num_layers", "n_layers")

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 from xstilts import store
-from xstilts.costs.units import count, duration
 from xstilts.grid import retention, state
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
@@ -21,6 +20,7 @@ from xstilts.processes import signals
 from xstilts.report.view import StudyView
 from xstilts.store import locks, paths
 from xstilts.store.progress import Progress
+from xstilts.units import count, duration
 
 _TOUCH_SECONDS = 3600
 _PROGRESS_SECONDS = 8

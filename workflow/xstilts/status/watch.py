@@ -12,11 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.costs.units import count, duration, percent
 from xstilts.grid.grid import Grid
 from xstilts.status.console import STYLES, cost_line, title, training_line
 from xstilts.status.progress import STATES, Snapshot, failures, take_snapshot
 from xstilts.terminal import Console
+from xstilts.units import count, duration, percent
 
 _SHOWN = 8  # running and failed jobs; the others are counted
 _SHARE = 0.1  # of the time at most goes into snapshots, however large the study

@@ -40,7 +40,7 @@ function number(value, digits = 1) {
 }
 const signed = (value) => (number(value).startsWith("−") ? number(value) : `+${number(value)}`);
 const ends = (s) => (s.low === null ? "" : `[${number(s.low)}, ${number(s.high)}]`);
-/** A duration in words, by the same rule as costs/units.py. */
+/** A duration in words, by the same rule as units.py. */
 function time(seconds) {
   if (seconds === null) return "not measured";
   const units = [["d", 86400, 2], ["h", 3600, 1], ["min", 60, 2]];

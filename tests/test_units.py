@@ -1,6 +1,6 @@
 """Numbers as people read them."""
 
-from xstilts.costs import units
+from xstilts import units
 
 
 def test_sizes_of_files():
