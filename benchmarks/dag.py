@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 if TYPE_CHECKING:
-    from xstilts.grid.artefacts import Artefact
+    from xstilts.grid.base import Artefact
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("Snakefile", "workflow", "profiles", "envs")
