@@ -10,10 +10,12 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.workflow.conftest import Checkout, new_checkout
@@ -31,9 +33,14 @@ def results(folder: Path) -> dict[str, str]:
     return found
 
 
-def kill_once(checkout: Checkout, seconds: float) -> bool:
-    """Start the run and kill it after some seconds; return whether it had ended before."""
-    with open(checkout.folder / "run.log", "ab") as log:
+def kill_once(checkout: Checkout, seconds: float, in_jobs: bool) -> bool:
+    """Start the run and kill it after some seconds, of its start or of its first job.
+
+    Return whether it had ended before.
+    """
+    path = checkout.folder / "run.log"
+    with open(path, "ab") as log:
+        before = log.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "snakemake", "--cores", "2"],
             cwd=checkout.folder,
@@ -42,8 +49,11 @@ def kill_once(checkout: Checkout, seconds: float) -> bool:
             stderr=log,
             start_new_session=True,
         )
+    while in_jobs and process.poll() is None and b"\nJob " not in path.read_bytes()[before:]:
+        time.sleep(0.2)
     try:
-        return process.wait(seconds) == 0
+        process.wait(seconds)
+        return True
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -54,13 +64,29 @@ def disturb(checkout: Checkout, kills: int, longest: float, seed: int) -> int:
     """Kill the run `kills` times, and start it again when it has finished; return the kills."""
     chance, done = random.Random(seed), 0
     while done < kills:
-        if kill_once(checkout, chance.uniform(1, longest)):
+        if kill_once(checkout, chance.uniform(0, longest), chance.random() < 0.8):
             break
         done += 1
         time.sleep(0.5)  # forks of the fork server end with it
-        unlocked = checkout.snakemake("--unlock")
-        assert unlocked.status == 0, unlocked.output
+        shutil.rmtree(checkout.folder / ".snakemake/locks", ignore_errors=True)  # as --unlock
     return done
+
+
+def scratch(checkout: Checkout) -> set[str]:
+    """Names in the folder of unfinished artefacts; after a run, memories of checked files."""
+    return {path.name for path in checkout.folder.glob("results/scratch/*")}
+
+
+def findings(checkout: Checkout, undisturbed: Checkout) -> dict[str, bool]:
+    """Finish the run; return which faults were seen."""
+    last = checkout.snakemake()
+    log = (checkout.folder / "run.log").read_text() + last.output
+    return {
+        "lost": results(checkout.folder) != results(undisturbed.folder),
+        "stuck": last.status != 0,
+        "tracebacks": "Traceback" in log,
+        "litter": bool(scratch(checkout) - scratch(undisturbed)),
+    }
 
 
 def main() -> int:
@@ -71,21 +97,19 @@ def main() -> int:
     parser.add_argument("--longest", type=float, default=40, help="seconds before a kill")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    undisturbed = new_checkout(options.folder / "undisturbed")
-    assert undisturbed.snakemake().status == 0
-    expected, total, rounds = results(undisturbed.folder), 0, 0
+    undisturbed = Checkout(options.folder / "undisturbed")
+    if not undisturbed.folder.exists():
+        assert new_checkout(undisturbed.folder).snakemake().status == 0
+    total, rounds = 0, 0
+    faults: Counter[str] = Counter()
     while total < options.kills:
         rounds += 1
         checkout = new_checkout(options.folder / f"killed{rounds}")
         total += disturb(checkout, options.kills - total, options.longest, options.seed + rounds)
-        last = checkout.snakemake()
-        log = (checkout.folder / "run.log").read_text() + last.output
-        assert last.status == 0, last.output
-        assert "Traceback" not in log, log
-        assert results(checkout.folder) == expected, checkout.folder
-        assert not list(checkout.folder.glob("results/scratch/*")), "litter"
-        print(f"round {rounds}: {total} kills, {len(expected)} files equal", flush=True)
-    return 0
+        faults.update(findings(checkout, undisturbed))
+        counts = ", ".join(f"{number} {name}" for name, number in faults.items())
+        print(f"round {rounds}: {total} kills: {counts}", flush=True)
+    return int(any(faults.values()))
 
 
 if __name__ == "__main__":
