@@ -68,6 +68,8 @@ def test_recipe_is_respelled_if_all_its_tasks_are_known(text, recipe):
     [
         ({"targets": ["xnly"]}, "targets: unknown task 'xnly': did you mean 'xnli'?"),
         ({"targets": ["SQuAD"]}, "'squad' cannot be used as target task; .*did you mean 'xquad'"),
+        ({"models": ["../xlmr-base"]}, "unknown model '../xlmr-base'"),
+        ({"recipes": ["none", {}]}, "recipes.1: {} is not allowed; expected text or a mapping"),
         ({"models": ["xlmr"]}, "unknown model 'xlmr': did you mean 'xlmr-"),
         ({"targets": ["xnli", "XNLI"]}, "targets: xnli is given twice"),
         ({"tasks": {"xnli": {"languages": ["Klingon"]}}}, "languages.0: 'Klingon' is not allowed"),

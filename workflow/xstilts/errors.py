@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 _LISTED = 12  # choices in a hint
+_OF_PATHS = (".", "/", "\\", "~")  # how paths begin, which are no names
 
 # Names that a user may give; as a mapping, with other spellings of each, such as its label.
 Choices = Iterable[str] | Mapping[str, Any]
@@ -60,7 +61,7 @@ def spelled(name: str, choices: Choices) -> str | None:
     if name in names:
         return name
     letters = _letters(name)
-    if not letters:
+    if not letters or name.startswith(_OF_PATHS):
         return None
     same = [choice for choice in names if _letters(choice) == letters]
     if not same:

@@ -133,6 +133,9 @@ def _expected(mistake: Mapping) -> str:
         return allowed(context["pattern"].strip("^$"))
     if kind == "literal_error":
         return context["expected"]
+    if kind == "too_short":
+        kind = "mapping" if isinstance(value, Mapping) else "list"
+        return f"a {kind} that is not empty"
     if kind == "string_type" and value is False:
         return "text in quotes (YAML reads no and off as false)"
     if kind == "string_type" and isinstance(value, bool | int | float):

@@ -309,7 +309,7 @@ class Study(Overrides):
         "pretraining.",
     )
     controls: list[str] = Field([], description="Models that run only under recipe `none`.")
-    recipes: list[str | dict[str, str]] = Field(
+    recipes: list[str | Annotated[dict[str, str], Field(min_length=1)]] = Field(
         min_length=1, description="Recipes; `{name: recipe}` gives a recipe a short name."
     )
     orders: Orders | None = Field(
