@@ -59,13 +59,19 @@ def simulate(
     return Samples(results, tables.get, subsets or {})
 
 
-def from_points(points: Mapping[Cell, float]) -> Samples:
-    """Return a study from zero-shot scores alone: quick, with CIs over seeds only."""
-    rows = [
-        (*(c.model, c.recipe, c.target, c.seed), language, "accuracy", value, 100, str(c))
-        for c, value in points.items()
-        for language in ("xa", "avg", "zero_shot")
-    ]
+def from_points(points: Mapping[Cell, float | Mapping[str, float]]) -> Samples:
+    """Return a study from zero-shot scores alone: quick, with CIs over seeds only.
+
+    The score of a cell is a number, or one number per language.
+    """
+    rows = []
+    for c, value in points.items():
+        languages = value if isinstance(value, Mapping) else {"xa": value}
+        average = float(np.mean(list(languages.values())))
+        averages = dict.fromkeys(("avg", "zero_shot"), average)
+        for language, points_of in (languages | averages).items():
+            row = (*(c.model, c.recipe, c.target, c.seed), language, "accuracy", points_of)
+            rows.append((*row, 100, str(c)))
     frame = pd.DataFrame(rows, columns=CSV_COLUMNS)
     frame = frame.assign(headline=True, majority=np.nan, degenerate=False)
     targets = dict.fromkeys(cell.target for cell in points)

@@ -126,6 +126,38 @@ def test_the_chosen_recipe_gains_what_is_planted():
     assert significant.mean() > 0.95
 
 
+def resources(random: np.random.Generator, more: float) -> Points:
+    """Return scores in two low- and two high-resource languages; `more` is the low ones' gain.
+
+    Half of the variance of a score is its run's, half that of the run and language.
+    """
+    points = {}
+    for recipe in RECIPES:
+        for target in ("qa", "nli"):
+            for seed in SEEDS:
+                run, *own = 1.5 * np.sqrt(0.5) * random.normal(size=5)
+                helped = more * (recipe != "none")
+                truth = {"sw": helped, "wo": helped, "de": 0.0, "fr": 0.0}
+                points[Cell("m", recipe, target, seed)] = {
+                    language: 60 + value + run + noise
+                    for (language, value), noise in zip(truth.items(), own, strict=True)
+                }
+    return points
+
+
+@pytest.mark.parametrize(
+    ("studies", "more", "low", "high"), [(STUDIES, 0.0, 0.0, HIGHEST), (FEW, 4.0, 0.85, 1.0)]
+)
+def test_resources_matter_only_where_they_do(studies, more, low, high):
+    def verdict(random):
+        found = answer("helps", resources(random, more))
+        claimed = claims(found, "m, gain in low- minus high-resource")
+        assert claimed == ("Low-resource languages gain" in found.finding)
+        return claimed
+
+    assert low <= rate(studies, verdict) <= high
+
+
 # ---------------------------------------------------------------------------------------- order
 
 ORDERS = [*["-".join(tasks) for tasks in permutations("abcd")][::3], "d-c-b-a"]
