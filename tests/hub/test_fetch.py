@@ -222,7 +222,8 @@ def test_each_dataset_error_is_one_message(hub, project):
         ),
         "xml": (
             {**place, "repository": "some/xml", "revision": xml, "config": "", "files": "*.xml"},
-            "dataset some/xml: t.xml: expected one of .parquet, .jsonl, .json, .csv, .tsv, .txt; ",
+            "dataset some/xml: t.xml: expected one of .parquet, .jsonl, .json, .csv, .tsv, .txt, "
+            ".conll; ",
         ),
         "wrong_column": (
             {**place, "columns": column},

@@ -60,6 +60,8 @@ def test_signal_while_a_study_is_read_ends_in_one_line(id, number):
 
 
 def test_ctrl_c_while_snakemake_plans_ends_in_one_line(capfd):
+    # a shell that starts the tests in the background lets them ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signals.end_planning()
     with pytest.raises(SystemExit, match="130"):
         signal.raise_signal(signal.SIGINT)

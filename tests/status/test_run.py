@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests import eventually
 from tests.tiny_project import make_grid
 from xstilts import store
 from xstilts.grid import state
@@ -102,6 +102,7 @@ def test_resume_states_of_complete_artefacts_are_removed():
 
 SIGNALLED = """
 import os, signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 from xstilts.status import run
 signal.signal(signal.SIGTERM, lambda *_: print("finishing", flush=True))
 run.start_on_slurm()
@@ -129,9 +130,8 @@ def test_run_survives_its_terminal(on_slurm, tmp_path):
     process, _, submits = on_slurm
     log = tmp_path / "results/logs/snakemake.log"
     process.send_signal(signal.SIGHUP)
-    while not (log.exists() and "continues" in log.read_text()):
-        assert process.poll() is None
-        time.sleep(0.02)
+    assert eventually(lambda: log.exists() and "continues" in log.read_text())
+    assert process.poll() is None
     assert f"`kill {process.pid}` ends the run" in log.read_text()
     assert os.path.lexists(submits)
 

@@ -57,7 +57,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         (b"\xff", "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b"1" * 5000, "too many digits"),
-        (b'{"a": NaN}', "NaN is not a finite number"),
+        (b'{"a": [{"b": NaN}]}', "'a.0.b': NaN is not a finite number"),
         (b"[-Infinity]", "-Infinity is not a finite number"),
         (b"[1e999]", "1e999 is not a finite number"),
     ],

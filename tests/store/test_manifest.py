@@ -155,5 +155,5 @@ def test_manifest_has_no_number_that_is_not_finite(tmp_path):
     folder = tmp_path / "x"
     folder.mkdir()
     (folder / store.MANIFEST).write_text('{"id": "x", "content": {"a": NaN}, "files": {}}')
-    with pytest.raises(InputError, match=r"damaged: NaN is not a finite number; "):
+    with pytest.raises(InputError, match=r"damaged: 'content.a': NaN is not a finite number; "):
         store.Manifest.read(folder)

@@ -80,10 +80,16 @@ def closest(name: str, choices: Choices) -> str | None:
         by_letters.setdefault(_letters(spelling), choice)
     by_letters.pop("", None)
     letters = _letters(name)
-    similar = difflib.get_close_matches(letters, by_letters, n=1)
+    similar = difflib.get_close_matches(letters, by_letters, n=5)
+    # among equally similar names, of the most similar length: `nly` is nli rather than xnli_my
+    similar.sort(key=lambda known: (-_similarity(known, letters), abs(len(known) - len(letters))))
     if not similar and len(letters) > 2:  # `tydi`, `paws`: the beginning of one name
         similar = sorted((known for known in by_letters if known.startswith(letters)), key=len)
     return by_letters[similar[0]] if similar else None
+
+
+def _similarity(known: str, letters: str) -> float:
+    return difflib.SequenceMatcher(None, known, letters).ratio()
 
 
 def _letters(name: str) -> str:

@@ -64,8 +64,8 @@ def decode_json(source: str, finite: bool = False) -> Any:
         raise ValueError(f"not valid JSON, or truncated: {error.msg} at {place}") from None
     except RecursionError:
         raise ValueError("not valid JSON: nested too deeply") from None
-    except _NotFinite:
-        raise
+    except _NotFinite as error:
+        raise ValueError(f"{_not_finite(json.loads(source))!r}: {error}") from None
     except ValueError:
         raise ValueError("not valid JSON: a number has too many digits") from None
     if "\\ud" in source or "\\uD" in source:
@@ -85,6 +85,19 @@ def _refuse(text: str) -> float:
 def _finite(text: str) -> float:
     number = float(text)
     return number if math.isfinite(number) else _refuse(text)
+
+
+def _not_finite(value: Any) -> str:
+    """Return the key, with its parents', of a number that is not finite."""
+    items = [("", value)]
+    while items:
+        key, value = items.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return key
+        inside = value.items() if isinstance(value, dict) else ()
+        inside = enumerate(value) if isinstance(value, list) else inside
+        items += [(f"{key}.{name}".lstrip("."), child) for name, child in inside]
+    return ""
 
 
 def _position(source: str, offset: int) -> str:
