@@ -112,6 +112,19 @@ def test_targets_that_differ_in_name_share_a_training():
     assert len(found.artefacts().predictions) == len(found.cells())
 
 
+def test_borrowing_task_names_no_checkpoint():
+    def trained(*names):
+        project = tiny_project.make_grid(recipes=["none"], targets=["nli"]).project
+        nli = project.tasks["nli"]
+        borrowed = {"train": "nli", "validation": "sibling", "test": "nli"}
+        splits = {"sibling": nli.splits | {"train": "nli"}, "borrower": borrowed}
+        copies = {name: nli.model_copy(update={"splits": splits[name]}) for name in names}
+        found = Grid(project.model_copy(update={"tasks": project.tasks | copies}))
+        return sorted(found.artefacts().checkpoints)
+
+    assert trained("sibling") == trained("sibling", "borrower")
+
+
 @pytest.mark.parametrize("target", ["lab_nli", "a_copy"])
 def test_job_of_a_shared_training_is_found(target):
     cell = next(cell for cell in twins().cells() if cell.target == target)

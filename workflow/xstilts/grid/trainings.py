@@ -203,8 +203,8 @@ class Trainings:
     def _representative(self, step: Step, model: str) -> Part:
         """Return the part of the first task, by name, that trains the same weights as a step.
 
-        A task whose training and validation data are those of another task has its name: then the
-        name does not depend on the study's other tasks.
+        A task whose training and validation data are those of others has the name of one of them:
+        then the name does not depend on the tasks that borrow the data.
         """
         [part] = step.parts
         wanted = self._training(step, model)
@@ -216,7 +216,7 @@ class Trainings:
             and "train" in task.splits
             and self._training(replace(step, parts=(replace(part, task=name),)), model) == wanted
         ]
-        name = min(map(self._owner, equal))
+        name = min(self._owner(name, equal) for name in equal)
         is_default = languages == self._task(name).languages_of(Part(name))
         return Part(name, None if is_default else part.language, self._size(part))
 
@@ -225,9 +225,12 @@ class Trainings:
         settings, [part] = self._resolved(step, model)
         return part.content(bool(settings.evaluate_every)), settings
 
-    def _owner(self, name: str) -> str:
-        """Return the task that all training and validation data of a task belong to, or `name`."""
+    def _owner(self, name: str, equal: Sequence[str]) -> str:
+        """Return the task that the training and validation data of a task belong to.
+
+        If they belong to several tasks, it is the first that trains equal weights, or else `name`.
+        """
         task = self._task(name)
         splits = [split for split in ("train", "validation") if split in task.splits]
         owners = {owner for split in splits for owner in task.references(split) or [name]}
-        return owners.pop() if len(owners) == 1 else name
+        return owners.pop() if len(owners) == 1 else min(owners & {*equal}, default=name)
