@@ -205,6 +205,13 @@ def test_many_panels_of_equal_rows_fit_a_page():
     assert fits(figure)
 
 
+def test_lowest_panel_of_each_column_has_ticks():
+    point = {"a": [(10.0, Interval(0.0, -1.0, 1.0))]}
+    figure, _ = along("", [Panel(t, series=point) for t in "abcd"], ("x", "y"), {10.0: "10"})
+    shown = [axes.xaxis.get_tick_params()["labelbottom"] for axes in figure.axes[:4]]
+    assert shown == [False, True, True, True]
+
+
 def test_points_along_an_axis_are_not_joined():
     points = [(10.0, Interval(1, 0.5, 1.5, p_adjusted=0.01)), (100.0, Interval(2, -1, 5))]
     ticks = {10.0: "10", 100.0: "100"}

@@ -150,11 +150,13 @@ def along(
         axes.minorticks_off()
         axes.grid(axis="y", color=RULE, lw=0.5)
         axes.set_axisbelow(True)
-        axes.set_title(wrap(panel.title, size[0] / across, 1), loc="left", weight="bold")
+        axes.set_title(wrap(panel.title, size[0] / across, 2), loc="left", weight="bold")
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     for place, axes in enumerate(grid[: len(panels)]):
-        axes.set_xlabel(labels[0] if place + across >= len(panels) else "")
+        is_lowest = place + across >= len(panels)  # also above the gap in an incomplete last row
+        axes.tick_params(axis="x", labelbottom=is_lowest)
+        axes.set_xlabel(labels[0] if is_lowest else "")
         axes.set_ylabel("" if place % across else labels[1])
     if len(names) > 1:
         handles, shown = grid[0].get_legend_handles_labels()
