@@ -40,7 +40,7 @@ pin: .venv/made ## write the commits that STUDY needs of the Hub to config/hub.l
 fetch: .venv/made ## download everything that STUDY needs; no other job needs a network
 	snakemake fetch_all --configfile $(STUDY)
 
-test: .venv/made ## run the quick tests: about six minutes on two cores
+test: .venv/made ## run the quick tests: about five minutes on two cores
 	pytest --numprocesses auto --dist worksteal -m "not slow"
 
 test-all: .venv/made ## the slow tests, too: complete Snakemake runs, kills, the Hub's studies
