@@ -16,6 +16,7 @@ from xstilts.commands import log
 from xstilts.costs.measured import Benchmark
 from xstilts.errors import Stopped
 from xstilts.grid.state import missing as missing_file
+from xstilts.processes import signals
 
 if TYPE_CHECKING:
     from xstilts.grid.base import Artefact
@@ -38,7 +39,7 @@ def run(artefacts: Sequence["Artefact"], arguments: Sequence[str]) -> None:
     received: list[int] = []
     started = time.monotonic()
     processes = [_start(artefact, common) for artefact in missing]
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in signals.HANDLED:
         signal.signal(number, lambda number, _: _stop(number, received, processes))
     log.info(f"{len(missing)} processes: {', '.join(artefact.id for artefact in missing)}")
     statuses = [process.wait() for process in processes]

@@ -134,8 +134,7 @@ def _expected(mistake: Mapping) -> str:
     if kind == "literal_error":
         return context["expected"]
     if kind == "too_short":
-        kind = "mapping" if isinstance(value, Mapping) else "list"
-        return f"a {kind} that is not empty"
+        return f"a {'mapping' if isinstance(value, Mapping) else 'list'} that is not empty"
     if kind == "string_type" and value is False:
         return "text in quotes (YAML reads no and off as false)"
     if kind == "string_type" and isinstance(value, bool | int | float):

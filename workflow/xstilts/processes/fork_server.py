@@ -77,8 +77,7 @@ def delegate(arguments: Sequence[str]) -> None:
         return
     if os.environ.get("OMP_NUM_THREADS") != "1":
         return
-    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP)
-    handlers = {number: signal.getsignal(number) for number in handled}
+    handlers = {n: signal.getsignal(n) for n in (*signals.HANDLED, signal.SIGTSTP)}
     request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
     with suppress(OSError), socket.socket(socket.AF_UNIX) as server:
         server.connect(address)
