@@ -151,9 +151,12 @@ def test_rows_are_read_as_they_were_written(tmp_path, rows, family):
     assert store.read_rows(tmp_path / "x") == given
 
 
-def test_manifest_has_no_number_that_is_not_finite(tmp_path):
+@pytest.mark.parametrize("number", ["NaN", "1e999"])
+def test_manifest_has_no_number_that_is_not_finite(tmp_path, number):
     folder = tmp_path / "x"
     folder.mkdir()
-    (folder / store.MANIFEST).write_text('{"id": "x", "content": {"a": NaN}, "files": {}}')
-    with pytest.raises(InputError, match=r"damaged: 'content.a': NaN is not a finite number; "):
+    text = f'{{"id": "x", "content": {{"a": {number}}}, "files": {{}}}}'
+    (folder / store.MANIFEST).write_text(text)
+    message = rf"damaged: 'content.a': {number} is not a finite number; "
+    with pytest.raises(InputError, match=message):
         store.Manifest.read(folder)

@@ -1,5 +1,6 @@
 """Records: small JSON files that this package writes and reads again, one class per format."""
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from xstilts.errors import InputError
 from xstilts.store.files import parse_json
 
+_NOT_FINITE = re.compile(rb"NaN|Infinity|[\s:,\[]-?[\d.]+[eE]\+?\d{3}")  # perhaps, as 1e999
 _KEPT = 20_000  # parsed files in memory: a large study reads each manifest several times
 
 
@@ -56,7 +58,7 @@ class Made(Record):
 @lru_cache(_KEPT)
 def _parsed(kind: type[Record], path: Path, stamp: tuple[int, ...]) -> Record:
     content = path.read_bytes()
-    if b"NaN" in content or b"Infinity" in content:
+    if _NOT_FINITE.search(content):
         parse_json(content)  # pydantic accepts them where a field may hold anything
     return kind.model_validate_json(content)
 
