@@ -30,7 +30,7 @@ CODE = {
     "train": ("stages/train.py", "modelling", "recipe.py", *_NUMBERS),
     "merge": ("stages/merge.py", "modelling", "recipe.py", *_NUMBERS),
     "predict": ("stages/predict.py", "modelling", *_NUMBERS),
-    "score": ("stages/score.py", *_NUMBERS),
+    "score": ("stages/score.py", "results/predictions.py", "results/score_file.py", *_NUMBERS),
 }
 # A digest omits settings at their default, so a changed default changes results under one digest.
 SETTINGS = {

@@ -15,6 +15,7 @@ from xstilts.errors import InputError
 from xstilts.grid.artefacts import Checkpoint, Dataset, Predictions
 from xstilts.grid.base import Artefact
 from xstilts.grid.state import is_done
+from xstilts.results.predictions import read_language
 from xstilts.results.samples import read_examples
 from xstilts.results.score_file import ScoreFile
 from xstilts.stages import score as scoring
@@ -67,7 +68,7 @@ def read(artefact: Artefact) -> None:
             store.CheckpointManifest.verify(Path(artefact.path))
         case Predictions():
             for data in artefact.predicted:
-                scoring.read_language(artefact, data)
+                read_language(artefact, data)
         case _:
             ScoreFile.read(Path(artefact.path))
             read_examples(Path(artefact.examples_path))

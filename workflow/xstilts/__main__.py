@@ -8,8 +8,11 @@ signals.end_immediately()
 
 from xstilts.processes import fork_server  # noqa: E402 - a signal may come during any import
 
-fork_server.delegate(sys.argv[1:])
+if sys.argv[1:2] == [fork_server.COMMAND]:
+    sys.argv[1:] = fork_server.serve(int(sys.argv[2]))
+else:
+    fork_server.delegate(sys.argv[1:])
 
-from xstilts.cli import main  # noqa: E402 - the client of a fork server needs none of it
+from xstilts.cli import main  # noqa: E402 - a server and its clients need none of it
 
 sys.exit(main())

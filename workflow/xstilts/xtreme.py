@@ -18,9 +18,9 @@ from xstilts.errors import InputError, nearest, spelled
 from xstilts.grid.artefacts import Cell, Dataset
 from xstilts.grid.grid import Grid
 from xstilts.languages.names import languages
+from xstilts.results.predictions import read_language
 from xstilts.sources import records
 from xstilts.sources.words import NER, UPOS
-from xstilts.stages.score import read_language
 
 Rows = Sequence[Mapping[str, Any]]
 Scores = dict[str, float]

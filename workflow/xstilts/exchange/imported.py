@@ -15,9 +15,8 @@ from xstilts.families import family
 from xstilts.grid.artefacts import Cell, Dataset
 from xstilts.grid.grid import Grid
 from xstilts.identity import file_sha256
-from xstilts.results.score_file import Language, ScoreFile
+from xstilts.results.score_file import Language, ScoreFile, averages
 from xstilts.results.scores import IMPORTED
-from xstilts.stages.score import averages
 from xstilts.store import paths
 from xstilts.store.provenance import provenance
 

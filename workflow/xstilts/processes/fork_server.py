@@ -26,6 +26,7 @@ from functools import partial
 
 from xstilts.processes import signals
 
+COMMAND = "fork-server"  # of `python -m xstilts`, internal: the process of the server
 ADDRESS = "XSTILTS_FORK_SERVER"  # environment variable: the server's socket, or `off`
 STAGES = ("prepare", "initialise", "train", "merge", "predict", "score")
 _ACCELERATORS = ("/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")  # CUDA and forks exclude each other
@@ -56,7 +57,7 @@ def start() -> None:
         listener.listen(4096)
         input, _ = os.pipe()  # the other end closes when this process ends, however it ends
         subprocess.Popen(
-            [sys.executable, "-m", "xstilts.processes.fork_server", str(listener.fileno())],
+            [sys.executable, "-m", "xstilts", COMMAND, str(listener.fileno())],
             stdin=input,
             stdout=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
@@ -64,6 +65,11 @@ def start() -> None:
         )
         os.close(input)
         os.environ[ADDRESS] = address
+
+
+def serve(listener: int) -> list[str]:
+    """Run the server on a listening socket, and return the arguments of a job in its fork."""
+    return Server(socket.socket(fileno=listener)).serve()
 
 
 def delegate(arguments: Sequence[str]) -> None:
@@ -245,10 +251,3 @@ class Server:
             self.selector.unregister(client)
         with suppress(OSError), client:
             client.send(status.to_bytes(_STATUS_BYTES, "big"))
-
-
-if __name__ == "__main__":
-    sys.argv[1:] = Server(socket.socket(fileno=int(sys.argv[1]))).serve()
-    from xstilts.cli import main
-
-    sys.exit(main())

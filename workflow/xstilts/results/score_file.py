@@ -1,5 +1,6 @@
 """The score file of one cell: its schema, written by `score` and read by everything after it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -89,3 +90,16 @@ class ScoreFile(Record):
     def _sha256(self) -> str:
         content = self.model_dump(by_alias=True, exclude_unset=True, exclude={"sha256"})
         return text_sha256(canonical(content))
+
+
+def averages(languages: Mapping[str, Language], source: str) -> dict[str, dict[str, float]]:
+    """Return unweighted means: over all languages, as XTREME does, and without the source."""
+    groups = {"avg": list(languages), "zero_shot": [code for code in languages if code != source]}
+    return {
+        name: {
+            metric: sum(languages[code].metrics[metric] for code in codes) / len(codes)
+            for metric in languages[codes[0]].metrics
+        }
+        for name, codes in groups.items()
+        if codes
+    }
