@@ -9,7 +9,8 @@ from tests.costs.test_measured import make, write_benchmark
 from tests.results.test_scores import score as score_content
 from tests.tiny_project import MODELS, STUDY, TASKS
 from xstilts.cli import main
-from xstilts.costs import command
+from xstilts.costs import command, local_rows
+from xstilts.grid.artefacts import Dataset
 from xstilts.grid.state import open_study
 from xstilts.report.view import StudyView
 from xstilts.store import Manifest, write_json
@@ -96,19 +97,30 @@ def test_plan_says_what_it_does_not_price(study, capsys):
     assert "cells_per_gpu is not priced for xlmr" in " ".join(capsys.readouterr().out.split())
 
 
-def test_plan_says_whose_rows_it_counts(study, capsys):
+@pytest.mark.parametrize(
+    ("content", "rows", "counted"),
+    [
+        ("text\tlabel\na\t0\nb\t1\n", "any", 2),
+        ("text\tlabel\na\t0\nb\t1\n", "stated", None),
+        ("text\tlabel\na\t0\nb\n", "any", None),  # damaged
+    ],
+)
+def test_plan_counts_rows_of_own_files(study, capsys, content, rows, counted):
     Path("data").mkdir()
-    Path("data/own.tsv").write_text("text\tlabel\na\t0\nb\t1\n")
+    Path("data/own.tsv").write_text(content)
     split = {"source": "files", "format": "tsv", "path": "own.tsv", "rows": 9000}
     split["columns"] = {"text_a": "text", "label": "label"}
     own = {**TASKS["nli"], "languages": ["en"], "splits": {"train": split, "test": split}}
     Path("config/tasks/own.yaml").write_text(yaml.safe_dump({"own": own}))
-    changes = {"targets": ["own"], "recipes": ["none"]}
-    for rows, warns in (("any", True), ("stated", False)):
-        assert run(write_study({**VALUES, **changes, "rows": rows}, rows)) == 0
-        assert (
-            "`snakemake prepare_all` has counted these: own" in capsys.readouterr().out
-        ) is warns
+    changes = {"targets": ["own"], "recipes": ["none"], "rows": rows}
+    path = write_study({**VALUES, **changes}, "counted")
+    grid = open_study(path)[0]
+    data = [a for a in grid.artefacts().all() if isinstance(a, Dataset)]
+    assert set(local_rows.count(grid.project, data, ()).values()) == {counted} - {None}
+    assert not local_rows.count(grid.project, data, {dataset.id for dataset in data})
+    assert run(path) == 0
+    warns = rows == "any" and not counted
+    assert ("not of your files" in capsys.readouterr().out) is warns
 
 
 def test_plan_counts_done_cells_as_status_does(study, capsys):

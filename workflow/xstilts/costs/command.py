@@ -8,6 +8,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,13 @@ from xstilts import store
 from xstilts.config.project import folders
 from xstilts.config.schema import STUDY
 from xstilts.config.yaml import read_yaml
-from xstilts.costs import bill, measured, printed
+from xstilts.costs import bill, local_rows, measured, printed
 from xstilts.costs.choice import choose
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.costs.measured import Evidence
 from xstilts.errors import InputError, spelled
 from xstilts.grid import state
-from xstilts.grid.artefacts import Cell
+from xstilts.grid.artefacts import Cell, Dataset
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.results.score_file import ScoreFile
@@ -93,6 +94,9 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
     project = project.model_copy(update={"models": models})
     own = {artefact.id: artefact for artefact in grid.artefacts().all()}
     evidence = measured.read(project, (past | own).values())
+    datasets = [artefact for artefact in own.values() if isinstance(artefact, Dataset)]
+    counted = local_rows.count(project, datasets, evidence.rows)
+    evidence = replace(evidence, rows={**evidence.rows, **counted})
     table = load_table(*[options.hardware_table] if options.hardware_table else [])
     reused = [past[id] for id in past if id in evidence.costs]
     hardware = spelled(options.hardware, table.hardware) or options.hardware

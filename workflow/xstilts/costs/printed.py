@@ -151,8 +151,8 @@ def rows(plan: Plan, estimator: Estimator, evidence: Evidence, console: Console)
     }
     if unprepared:
         console.say(
-            "Numbers of rows of the releases, not of your files, until `snakemake prepare_all` has "
-            f"counted these: {', '.join(unprepared)}",
+            "Numbers of rows of the releases, not of your files, which are large or damaged: "
+            f"{', '.join(unprepared)}; `snakemake prepare_all` counts them",
         )
     if unknown:
         names = ", ".join(

@@ -34,7 +34,7 @@ def _prepare(dataset: Dataset, project: Project) -> None:
     started = time.monotonic()
     task = project.tasks[dataset.task]
     module = family(task.family)
-    table = _read(dataset, project)
+    table = read(dataset, project)
     labels = module.labels(table.rows)
     unknown = sorted(set(labels) - set(task.labels))
     if task.labels and unknown:
@@ -79,7 +79,8 @@ def _check_counts(dataset: Dataset, project: Project, table: Table) -> None:
             )
 
 
-def _read(dataset: Dataset, project: Project) -> Table:
+def read(dataset: Dataset, project: Project) -> Table:
+    """Return the canonical rows of a data set from its source. Raise InputError."""
     spec = dataset.spec
     if dataset.download:
         folder = Path(dataset.download.path)

@@ -1,0 +1,39 @@
+"""Numbers of rows of local files that are not prepared yet."""
+
+import contextlib
+from collections.abc import Collection, Iterable, Mapping
+
+from xstilts.config.origins import FilesSplit
+from xstilts.config.project import Project
+from xstilts.errors import InputError
+from xstilts.grid.artefacts import Dataset
+from xstilts.sources import archives, files
+from xstilts.stages import prepare
+
+_LIMIT = 200e6  # bytes of a data set; reading takes up to a second per 10 MB
+
+
+def count(
+    project: Project, datasets: Iterable[Dataset], known: Collection[str]
+) -> Mapping[str, int]:
+    """Return the numbers of rows by id of the data sets whose files alone state them.
+
+    A release states its numbers, and `prepare` checks them unless the study has `rows: any`. Left
+    out are the data sets in `known`, large files, and files that cannot be read: `prepare` reports
+    those.
+    """
+    counts = {}
+    for data in datasets:
+        if data.id not in known and _is_counted(project, data):
+            with contextlib.suppress(InputError):
+                counts[data.id] = len(prepare.read(data, project).rows)
+    return counts
+
+
+def _is_counted(project: Project, data: Dataset) -> bool:
+    if not isinstance(data.spec, FilesSplit) or not data.raw:
+        return False
+    if project.study.rows != "any" and data.spec.expected("rows", data.language):
+        return False
+    paths = files.locate(data.spec.path, project.data_folder(), data.spec.code(data.language))
+    return sum(archives.status(path).st_size for path in paths) <= _LIMIT
