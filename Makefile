@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= config/config.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo studies pocket report pin fetch test test-all test-slurm test-browser check-demo lint reference lock clean
+.PHONY: help install demo studies pocket report pin fetch test test-all test-slurm test-browser test-trackers check-demo lint reference lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -52,6 +52,13 @@ test-slurm: .venv/made ## run the workflow on a SLURM cluster that the tests sta
 test-browser: .venv/made ## test the report in Chromium (Debian: apt-get install chromium npm)
 	npm install --silent --prefix tests/browser  # axe-core, the accessibility checker
 	pytest --override-ini addopts=-q tests/browser
+
+test-trackers: .venv/made ## run the tests of TensorBoard and trackio, in an environment of their own
+	$(PYTHON) -m venv .venv-trackers
+	.venv-trackers/bin/pip install --quiet --requirement envs/requirements.lock
+	.venv-trackers/bin/pip install --quiet '.[trackers]'  # its pins may replace some of the lock's
+	PYTHONPATH=workflow .venv-trackers/bin/python -m pytest tests/modelling/test_trackers.py
+	rm -rf .venv-trackers
 
 check-demo: .venv/made ## compare a finished demo, and the lab's other studies, with what is planted
 	pytest --override-ini addopts=-q tests/demo

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path("results/trackers")
+PROJECT = "xstilts"  # that trackers show the runs in
 
 
 def prepare(names: Sequence[str], run: str) -> None:
@@ -20,9 +21,9 @@ def prepare(names: Sequence[str], run: str) -> None:
     defaults = {
         "WANDB_MODE": "offline",  # `wandb sync results/trackers/wandb/*` uploads the runs
         "WANDB_DIR": str(folder),
-        "WANDB_PROJECT": "xstilts",
+        "WANDB_PROJECT": PROJECT,
         "MLFLOW_TRACKING_URI": (folder / "mlflow").as_uri(),
-        "MLFLOW_EXPERIMENT_NAME": "xstilts",
+        "MLFLOW_EXPERIMENT_NAME": PROJECT,
         "TRACKIO_DIR": str(folder / "trackio"),
     }
     for name, value in defaults.items():

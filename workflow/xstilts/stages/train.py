@@ -370,6 +370,7 @@ def _arguments(
         logging_nan_inf_filter=False,
         report_to=list(reported),
         run_name=step.id,
+        project=trackers.PROJECT,
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
