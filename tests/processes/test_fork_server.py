@@ -15,7 +15,7 @@ import pytest
 from tests import PATIENCE, ROOT, SMALL, eventually
 from xstilts.grid.state import open_study
 from xstilts.processes import fork_server
-from xstilts.store import locks, read_json
+from xstilts.store import locks, provenance, read_json
 
 START = """
 import os, sys
@@ -222,3 +222,14 @@ def test_no_server_next_to_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(fork_server, "_ACCELERATORS", [str(tmp_path)])
     monkeypatch.setattr(subprocess, "Popen", pytest.fail)
     fork_server.start()
+
+
+def test_repeated_work_is_done_before_the_fork(monkeypatch):
+    conversions = pytest.importorskip("transformers.conversion_mapping")
+    monkeypatch.setattr(conversions, "_checkpoint_conversion_mapping_cache", None)
+    provenance.libraries.cache_clear()
+    fork_server.compute_once(loads_weights=False)
+    assert provenance.libraries.cache_info().currsize == 1
+    assert conversions._checkpoint_conversion_mapping_cache is None
+    fork_server.compute_once(loads_weights=True)
+    assert conversions._checkpoint_conversion_mapping_cache

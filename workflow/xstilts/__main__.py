@@ -8,11 +8,14 @@ signals.end_immediately()
 
 from xstilts.processes import fork_server  # noqa: E402 - a signal may come during any import
 
-if sys.argv[1:2] == [fork_server.COMMAND]:
+FORKED = sys.argv[1:2] == [fork_server.COMMAND]
+if FORKED:
     sys.argv[1:] = fork_server.serve(int(sys.argv[2]))
 else:
     fork_server.delegate(sys.argv[1:])
 
 from xstilts.cli import main  # noqa: E402 - a server and its clients need none of it
 
+if FORKED:
+    fork_server.end(main)
 sys.exit(main())

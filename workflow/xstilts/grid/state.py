@@ -60,6 +60,7 @@ def keep_snapshot(name: str) -> None:
     if path.suffix == ".json" and path not in _kept:
         with suppress(InputError):
             _kept[path] = open_study(path)[0]
+            _kept[path].shared()  # where every job looks first
 
 
 def open_rules(

@@ -15,14 +15,16 @@ import ctypes
 import gc
 import importlib
 import json
+import logging
 import os
 import selectors
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import NoReturn
 
 from xstilts.processes import signals
 
@@ -30,8 +32,12 @@ COMMAND = "fork-server"  # of `python -m xstilts`, internal: the process of the 
 ADDRESS = "XSTILTS_FORK_SERVER"  # environment variable: the server's socket, or `off`
 STAGES = ("prepare", "initialise", "train", "merge", "predict", "score")
 _ACCELERATORS = ("/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")  # CUDA and forks exclude each other
-# what every stage imports when it runs
+# what every stage imports when it runs, and what one stage does
 _IMPORTED_LATER = ("xstilts.cli", "xstilts.grid.state", "psutil", "pyarrow.parquet")
+_LOADS_WEIGHTS = ("train", "merge", "predict")
+_IMPORTED_BY = {"score": ("seqeval.metrics",)} | dict.fromkeys(
+    _LOADS_WEIGHTS, ("transformers.models.xlm_roberta.modeling_xlm_roberta",)
+)
 _REQUEST_SECONDS = 10
 _STATUS_BYTES = 4
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
@@ -125,6 +131,18 @@ def _exit(status: int) -> None:
     sys.exit(os.WEXITSTATUS(status))
 
 
+def compute_once(loads_weights: bool) -> None:
+    """Compute what each fork would otherwise compute again, and the libraries keep."""
+    from xstilts.store import provenance
+
+    provenance.commit()
+    provenance.libraries()
+    if loads_weights:
+        from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+        get_checkpoint_conversion_mapping("")  # compiles 900 patterns: half a second
+
+
 class Server:
     """The server's process. All forks have the folder and environment of the first request."""
 
@@ -186,8 +204,10 @@ class Server:
             self.setting = folder, environment
         if self.setting != (folder, environment):
             return False
-        for module in (*_IMPORTED_LATER, f"xstilts.stages.{arguments[0]}"):
+        stage = arguments[0]
+        for module in (*_IMPORTED_LATER, f"xstilts.stages.{stage}", *_IMPORTED_BY.get(stage, ())):
             importlib.import_module(module)
+        compute_once(stage in _LOADS_WEIGHTS)
         if "--study" in arguments[:-1]:
             study = arguments[arguments.index("--study") + 1]
             sys.modules["xstilts.grid.state"].keep_snapshot(study)
@@ -251,3 +271,15 @@ class Server:
             self.selector.unregister(client)
         with suppress(OSError), client:
             client.send(status.to_bytes(_STATUS_BYTES, "big"))
+
+
+def end(main: Callable[[], int]) -> NoReturn:
+    """Run a fork's job, and end without freeing the modules: that would copy their pages."""
+    try:
+        status = main()
+    except SystemExit as exit:
+        status = exit.code
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)

@@ -25,7 +25,7 @@ def commit() -> str | None:
 
 
 @cache
-def _libraries() -> dict[str, str]:
+def libraries() -> dict[str, str]:
     """Installed versions; each is parsed from a package's metadata, so ask once per process."""
     return {name: version(name) for name in _LIBRARIES}
 
@@ -58,7 +58,7 @@ def provenance(started: float) -> dict:
     job is a fork of the fork server.
     """
     return {
-        "libraries": _libraries(),
+        "libraries": libraries(),
         "python": platform.python_version(),
         "commit": commit(),
         "machine": platform.machine(),
