@@ -11,11 +11,9 @@ clients run their jobs themselves. The server ends with the run that started it,
 client if that is later.
 """
 
-import ctypes
 import gc
 import importlib
 import json
-import logging
 import os
 import selectors
 import signal
@@ -223,6 +221,8 @@ class Server:
         environment: dict[str, str],
     ) -> list[str]:
         """Make this process, a fork, equal to a new one with the request's arguments."""
+        import ctypes
+
         sys.argv[1:] = arguments
         signals.end_immediately()
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
@@ -275,6 +275,8 @@ class Server:
 
 def end(main: Callable[[], int]) -> NoReturn:
     """Run a fork's job, and end without freeing the modules: that would copy their pages."""
+    import logging
+
     try:
         status = main()
     except SystemExit as exit:
