@@ -13,7 +13,8 @@ from tests import ROOT
 from xstilts.cli import main
 from xstilts.grid.dag import GOALS
 
-PAGES = ("README.md", "config/README.md", "profiles/README.md")
+DOCS = ("docs/tutorial.md", "docs/footguns.md", "docs/architecture.md")
+PAGES = ("README.md", *(f"{folder}/README.md" for folder in ("config", "profiles")), *DOCS)
 PROGRAMS = ("xstilts", "snakemake", "make")
 OTHERS = {  # programs that are not part of this project, and why they are not run
     "source": "of the shell",
@@ -32,21 +33,24 @@ NEEDS = {  # commands that fail in a new checkout, and what they then say
     "compare": "no results of study",
     "card": "is missing",  # the score
     "push": "is missing",
+    "pin": "network",
 }
 STUDY = "config/studies/phang2020.yaml"
 OWN = "config/studies/own.yaml"  # needs the reader's files: tests/workflow/test_own_example.py
-FIRST = re.search(
-    r"Write `config/studies/first.yaml`.*?```yaml\n(.*?)```",
-    (ROOT / "config/README.md").read_text(encoding="utf-8"),
-    re.DOTALL,
-)[1]
+TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
+STUDIES = {  # in YAML on the pages, by name
+    name: text
+    for page in TEXTS.values()
+    for text in re.findall(r"```yaml\n((?:#.*?\n)?study: .*?)```", page, re.DOTALL)
+    if (name := re.search(r"^study: (\w+)", text, re.MULTILINE)[1]) != "own"
+}
 
 
 def commands() -> list[str]:
     """The commands of the pages, without comments."""
     found = []
     for page in PAGES:
-        for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+        for line in TEXTS[page].splitlines():
             code = re.match(r"    ([a-z]+ .*|make [a-z-]+)$", line)
             text = re.split(r"  +#| {3,}", code[1])[0] if code else ""
             if text.split(" ")[0] in (*PROGRAMS, *OTHERS) and OWN not in text:
@@ -78,7 +82,8 @@ def of(program: str) -> list:
 def checkout(tmp_path, monkeypatch) -> Path:
     """A folder with the configuration, the study of the documentation and no results."""
     shutil.copytree(ROOT / "config", tmp_path / "config")
-    (tmp_path / "config/studies/first.yaml").write_text(FIRST, encoding="utf-8")
+    for name, text in STUDIES.items():
+        (tmp_path / f"config/studies/{name}.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "p.tsv").write_text("neutral\nentailment\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
