@@ -103,9 +103,12 @@ def _summary(grid: Grid, score: Score, names: Mapping[str, str]) -> Iterator[str
     cell = score.cell
     model, recipe = (names.get(name, name) for name in (cell.model, cell.recipe))
     notation = grid.recipes[cell.recipe]
+    steps = "without an intermediate step"
+    if notation.steps:
+        steps = f"after the intermediate steps `{notation}` ({escape(recipe)})"
     yield (
-        f"{escape(model)}, fine-tuned with the intermediate steps `{notation}` ({escape(recipe)}), "
-        f"then for {escape(names.get(cell.target, cell.target))}, seed {cell.seed}. "
+        f"{escape(model)}, fine-tuned for {escape(names.get(cell.target, cell.target))} {steps}, "
+        f"seed {cell.seed}. "
         f"Other languages than {about(score.source_language).name} are zero-shot, unless a step "
         f"below has data in them. Made by xstilts {__version__}."
     )
@@ -128,7 +131,7 @@ def _steps(checkpoint: Checkpoint, grid: Grid) -> Iterator[str]:
             cells = [part.name, f"{task.label or part.task} ({languages}{size})", task.licence]
             cells += [task.homepage or task.citation, settings]
             rows.append([escape(text) or "not stated" for text in cells])
-    yield from markdown_lines(heads, rows)
+    yield from markdown_lines(heads, rows, texts=len(heads))
 
 
 def _scores(file: ScoreFile, samples: Samples) -> Iterator[str]:

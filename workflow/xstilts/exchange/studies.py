@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class StudyResults:
     """
 
     name: str
-    grid: Grid
+    grid: Grid = field(repr=False)
     folder: Path  # that has `results`
     other_versions: bool = False  # whether scores of other settings and versions count, too
 

@@ -261,10 +261,13 @@ def _markdown_table(results: Results, average: str, model: str) -> list[str]:
     )
 
 
-def markdown_lines(heads: list[str], rows: list[list[str]]) -> list[str]:
-    """Return the lines of a Markdown table; the entries must be escaped."""
-    aligned = [":--", *["--:"] * (len(heads) - 1)]
-    return [f"| {' | '.join(texts)} |" for texts in (heads, aligned, *rows)]
+def markdown_lines(heads: list[str], rows: list[list[str]], texts: int = 1) -> list[str]:
+    """Return the lines of a Markdown table; the entries must be escaped.
+
+    The first `texts` columns are aligned to the left, the others, numbers, to the right.
+    """
+    aligned = [":--"] * texts + ["--:"] * (len(heads) - texts)
+    return [f"| {' | '.join(entries)} |" for entries in (heads, aligned, *rows)]
 
 
 def _markdown_entry(entry: Entry) -> str:

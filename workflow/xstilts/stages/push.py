@@ -12,6 +12,7 @@ from xstilts.grid.artefacts import Cell
 from xstilts.grid.grid import Grid
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_LOGIN = "run `hf auth login` with a token that may write there"
 
 
 def run(grid: Grid, cell: Cell, repository: str, public: bool = False) -> str:
@@ -44,12 +45,11 @@ def _explained(repository: str) -> Iterator[None]:
     try:
         yield
     except (errors.LocalTokenNotFoundError, errors.RepositoryNotFoundError):
-        remedy = "run `hf auth login` with a token that may write there"
-        raise InputError(f"repository {repository}: no access; {remedy}") from None
+        raise InputError(f"repository {repository}: no access; {_LOGIN}") from None
     except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         remedy = "run again where there is a network"
         if status in (401, 403):
-            remedy = "run `hf auth login` with a token that may write there"
+            reason, remedy = f"no access (HTTP status {status})", _LOGIN
         raise InputError(f"repository {repository}: {reason}; {remedy}") from None
