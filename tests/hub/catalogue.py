@@ -113,9 +113,19 @@ def topics(count: int) -> list[dict]:
 
 def intents(count: int) -> list[dict]:
     return [
-        {"intent": "alarm", "text": WORDS[n], "spans": [], "target": "", "example_id": "train-0"}
+        {
+            "intent": "alarm",
+            "text": f"red {WORDS[n]}",
+            "spans": [{"start_byte": 0, "limit_byte": 3, "label": "TIME"}],
+            "target": "TIME: red",
+            "example_id": "train-0",
+        }
         for n in range(count)
     ]
+
+
+def sentiments(count: int) -> list[dict]:
+    return [{"id": str(n), "text": WORDS[n], "label": n % 3} for n in range(count)]
 
 
 def belebele(count: int) -> list[dict]:
@@ -199,6 +209,7 @@ def repositories() -> dict[str, dict[str, bytes]]:
         "nala-cub/americas_nli": {code: _split(nli, **two) for code in ("aym", "gn", "quy")},
         "masakhane/afrixnli": {code: _split(nli, **two) for code in ("eng", "swa")},
         "masakhane/InjongoIntent": {code: _split(intents, **usual) for code in ("eng", "swa")},
+        "mteb/NusaX-senti": {code: _split(sentiments, **usual) for code in ("eng", "ace")},
         "HiTZ/xnli-eu": {"eu": _split(nli, **usual)},
         "facebook/belebele": {code: {"test": belebele(TEST)} for code in flores},
     }

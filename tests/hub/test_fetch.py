@@ -227,7 +227,7 @@ def test_each_dataset_error_is_one_message(hub, project):
         ),
         "wrong_column": (
             {**place, "columns": column},
-            "row 1: no column 'premis'; did you mean 'premise'?",
+            "row 1: no column 'premis'; did you mean 'premise'? Its columns: premise, hypothesis,",
         ),
         "wrong_label": (
             {**place, "labels": {0: "entailment", 1: "neutral"}},

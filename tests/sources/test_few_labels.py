@@ -3,6 +3,7 @@
 The counts are in the table of the README.md in the folder XSTILTS_REAL_DATA.
 """
 
+import json
 import os
 from collections import Counter
 from functools import cache
@@ -43,6 +44,8 @@ ROWS = [
     ("afrixnli", "test", AFRIXNLI, 198),
     ("injongointent", "train", ["en"], 890),
     ("injongointent", "test", INJONGO, 214),
+    ("injongoslots", "train", ["en"], 890),
+    ("injongoslots", "test", INJONGO, 214),
     ("nusax", "train", ["en", "id"], 350),
     ("nusax", "validation", TASKS["nusax"].languages, 60),
     ("nusax", "test", TASKS["nusax"].languages, 200),
@@ -53,6 +56,9 @@ OTHER = {
     ("americasnli", "oto"): 197,
     ("injongointent", "en"): 208,
     ("injongointent", "wo"): 213,
+    ("injongoslots", "en"): 207,  # and one with two slots in a word
+    ("injongoslots", "lin"): 213,
+    ("injongoslots", "wo"): 206,
 }
 
 
@@ -137,13 +143,30 @@ def test_intents_repeat_ids_and_are_numbered():
         assert len({row["label"] for row in rows}) == 40
 
 
+@real
+@pytest.mark.parametrize("code", ["amh", "yo"])
+def test_offsets_of_slots_count_characters(code):
+    path = ROOT / f"injongointent/InjongoIntent/{TASKS['injongoslots'].splits['test'].code(code)}"
+    records = map(json.loads, (path / "test.jsonl").read_text(encoding="utf-8").splitlines())
+    slots = [
+        f"{span['label']}: {record['text'][span['start_byte'] : span['limit_byte']]}"
+        in record["target"]
+        for record in records
+        for span in record["spans"]
+    ]
+    assert len(slots) > 100
+    assert all(slots)
+
+
 @pytest.mark.parametrize(
     ("task", "language", "expected"),
     [
         ("sib200", "de", {"text_a": "red", "label": "travel"}),
         ("americasnli", "qu", {"text_b": "a red", "label": "entailment"}),
         ("afrixnli", "sw", {"text_b": "a red", "label": "entailment"}),
-        ("injongointent", "sw", {"text_a": "red", "label": "alarm"}),
+        ("injongointent", "sw", {"text_a": "red red", "label": "alarm"}),
+        ("injongoslots", "sw", {"words": ["red", "red"], "tags": ["B-TIME", "O"]}),
+        ("nusax", "ace", {"text_a": "red", "label": "negative"}),
         ("xnli_eu", "eu", {"text_b": "a red", "label": "entailment"}),
         ("belebele", "de", {"choices": ["red", "blue", "green", "big"], "label": 0}),
     ],

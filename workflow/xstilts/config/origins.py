@@ -224,9 +224,10 @@ class Columns(Strict):
                 raise ValueError(f"columns.{name}: expected one column")
         for name in sorted(fields.required - self.columns.keys()):
             raise ValueError(f"columns: family {family_name} needs {name!r}")
-        if self.columns.keys() & fields.together not in (set(), fields.together):
-            together = " and ".join(f"`{name}`" for name in sorted(fields.together))
-            raise ValueError(f"columns: {together} go together")
+        for group in fields.together:
+            if self.columns.keys() & group not in (set(), group):
+                together = " and ".join(f"`{name}`" for name in sorted(group))
+                raise ValueError(f"columns: {together} go together")
 
 
 class FilesSplit(Release, Columns):

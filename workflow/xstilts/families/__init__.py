@@ -26,7 +26,7 @@ class HubColumns:
     required: frozenset[str]
     optional: frozenset[str] = frozenset()
     several: frozenset[str] = frozenset()  # fields that may be filled by a list of columns
-    together: frozenset[str] = frozenset()  # optional fields that need each other
+    together: tuple[frozenset[str], ...] = ()  # optional fields that need each other
     label: type = str  # type of a label's value; int: the number of a choice
     worded: bool = False  # the key `wording` is allowed
     lines: bool = False  # the key `lines` is allowed

@@ -15,6 +15,7 @@ from xstilts.families import (
     pad,
     pad_lists,
 )
+from xstilts.sources import spans
 from xstilts.sources.hub import each
 from xstilts.sources.records import field, known
 from xstilts.sources.words import UPOS, Part, number, surface
@@ -22,7 +23,8 @@ from xstilts.sources.words import UPOS, Part, number, surface
 COLUMNS = {"id": str, "words": list[str], "tags": list[str]}
 MODEL = "AutoModelForTokenClassification"
 TOKENS = 30
-HUB = HubColumns({"words", "tags"}, {"id", "heads", "fused"}, together={"heads", "fused"})
+_TREE, _SPANS = frozenset({"heads", "fused"}), frozenset({"starts", "ends"})
+HUB = HubColumns({"words", "tags"}, {"id", *_TREE, *_SPANS}, together=(_TREE, _SPANS))
 CATEGORY = "Structured prediction"
 _SHOWN = 12  # words of an answer on the report's page
 
@@ -189,6 +191,9 @@ def hub_items(records):
 
 
 def _hub_row(record):
+    if "starts" in record.split.columns:
+        row = _spans(record)
+        return row if isinstance(row, str) else record.texts() | row
     words = record.listed("words", str)
     tags = [str(tag) for tag in record.listed("tags", str | int)]
     if len(words) != len(tags) or not words:
@@ -203,6 +208,17 @@ def _hub_row(record):
     return row if isinstance(row, str) else record.texts() | row
 
 
+def _spans(record):
+    """Return the words and tags of a text whose spans have a label and offsets in characters."""
+    columns = [record.listed("starts", int), record.listed("ends", int), record.listed("tags", str)]
+    if len({len(column) for column in columns}) > 1:
+        counts = "{} starts, {} ends and {} labels".format(*map(len, columns))
+        raise InputError(f"{record.place}: {counts} of spans; expected equal numbers")
+    text = record.texts("words")["words"]
+    tagged = spans.tagged(text, zip(*columns, strict=True), record.place)
+    return tagged if isinstance(tagged, str) else dict(zip(("words", "tags"), tagged, strict=True))
+
+
 def _surface_words(record, words, tags):
     """Return the surface words of a treebank's row, as `sources.words.conllu` those of a file."""
     place = record.place
@@ -213,11 +229,11 @@ def _surface_words(record, words, tags):
         Part(word, known(tag, UPOS, place), (int(head) if head.isdecimal() else 0,))
         for word, tag, head in zip(words, tags, heads, strict=True)
     ]
-    spans = {}
+    fused = {}
     for token in record.listed("fused", dict):
         first, _, last = number(field(token, "id", str, place), place)
-        spans[first] = (last, field(token, "form", str, place))
-    return surface(parts, spans, record.language, place)
+        fused[first] = (last, field(token, "form", str, place))
+    return surface(parts, fused, record.language, place)
 
 
 def shown_texts(row):

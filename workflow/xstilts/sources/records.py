@@ -18,6 +18,8 @@ from xstilts.text import decode_json
 # benchmark itself excludes the row.
 Item = tuple[str, dict | str]
 
+_LISTED = 20  # columns in a message
+
 
 @dataclass(frozen=True)
 class Table:
@@ -208,7 +210,11 @@ def field(record: Any, name: str, kind: type | UnionType, place: str) -> Any:
     """Return `record[name]`. Raise InputError if it is missing or not of `kind`."""
     names = record if isinstance(record, dict) else ()
     if name not in names:
-        raise InputError(f"{place}: no column {name!r}; {nearest(name, names)}")
+        hint = nearest(name, names)
+        listed = ", ".join([*map(str, names)][:_LISTED]) + (", …" if len(names) > _LISTED else "")
+        # the nearest name may be the wrong one
+        columns = "" if hint.startswith("valid:") else f" Its columns: {listed}"
+        raise InputError(f"{place}: no column {name!r}; {hint}{columns}")
     if not isinstance(record[name], kind):
         expected = getattr(kind, "__name__", kind)
         raise InputError(f"{place}: column {name!r} holds {record[name]!r}, expected {expected}")
