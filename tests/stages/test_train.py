@@ -383,6 +383,13 @@ def test_targets_in_bf16_round_equal_weights(workspace):
     assert all(torch.equal(full[name].bfloat16(), rounded[name]) for name in full)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_bf16_trains_on_a_cpu(workspace):
+    study = {"max_steps": 2, "batch_size": 8}
+    mixed = workspace.train(workspace.step("nli", train={**study, "precision": "bf16"}))
+    assert mixed != workspace.train(workspace.step("nli", train=study))
+
+
 def test_tokenizer_is_the_linked_file_of_the_parent(workspace):
     step = workspace.step("nli", train={"max_steps": 1, "batch_size": 8})
     workspace.train(step)

@@ -17,7 +17,7 @@ README = (ROOT / "config/README.md").read_text(encoding="utf-8")
 QUICK = {
     "seeds": [1],
     "encode": {"max_length": 32},
-    "train": {"max_steps": 4, "batch_size": 4, "precision": "fp32"},
+    "train": {"max_steps": 4, "batch_size": 4},
 }
 
 
@@ -44,7 +44,6 @@ def test_example_of_own_data_and_model_gives_a_table(tmp_path):
     write_model(tmp_path / "models/my-encoder")
     model = yaml.safe_load(example("my_encoder:"))
     model["my_encoder"]["predict"] = {}  # the tiny model has one layer
-    del model["my_encoder"]["resources"]
     files = {
         "tasks/own.yaml": example("my_paraphrase:"),
         "models/own.yaml": yaml.safe_dump(model),

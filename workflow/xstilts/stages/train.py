@@ -360,6 +360,8 @@ def _arguments(
         adam_epsilon=settings.adam_epsilon,
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.precision == "bf16",
+        # otherwise the library refuses bf16 where there is no GPU
+        use_cpu=settings.precision == "bf16" and not torch.cuda.is_available(),
         fp16=settings.precision == "fp16",
         seed=step.seed,
         # "no": at the times of SaveByTime only, and not once more after the last step
