@@ -58,7 +58,8 @@ def mistakes(model, values) -> list[str]:
         ),
         (
             {"tasks": {"xnli": {"languages": ["DE"]}}},
-            "tasks.xnli.languages.0: 'DE' is not allowed; expected a language code such as 'de'",
+            "tasks.xnli.languages.0: 'DE' is not allowed; expected a language code such as 'de'; "
+            "did you mean 'de'?",
         ),
         ({"tasks": ["xnli"]}, 'tasks: ["xnli"] is not allowed; expected a mapping'),
         (
@@ -165,6 +166,27 @@ def test_usual_names_on_the_hub_are_accepted(name):
 )
 def test_values_of_another_type(changes, expected):
     assert expected in "\n".join(mistakes(Study, STUDY | changes))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("languages", ["EN"], "'EN' is not allowed; expected .*; did you mean 'en'"),
+        ("languages", ["zh-TW"], "; did you mean 'zh_tw'"),
+        ("languages", ["German"], "; did you mean 'de'"),
+        ("languages", ["de", "de"], "languages: 'de' is given twice"),
+        ("languages", [], "languages: the list is empty"),
+        ("labels", ["a", "b", "a"], "labels: 'a' is given twice"),
+        ("metrics", ["f1", "f1"], "metrics: 'f1' is given twice"),
+        (
+            "splits",
+            {"test": {**HUB, "labels": [True]}},
+            "labels.0: true .* expected text in quotes",
+        ),
+    ],
+)
+def test_names_in_a_task_are_distinct_and_known(key, value, expected):
+    assert re.search(expected, "\n".join(mistakes(Task, TASK | {key: value})))
 
 
 def test_architecture_must_be_plain():

@@ -7,6 +7,8 @@ import os
 import re
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.hub.repositories import NER, NLI, PAIR, SQUAD, parquet
@@ -66,6 +68,39 @@ def test_keys_name_a_choice_by_its_label(load, listed, key, names, position):
     [row] = load("choose", [record], columns=CHOICES, labels={"A": 0, "B": 1}).rows
     assert row["choices"][row["label"]] == f"text {key}"
     assert row["label"] == position
+
+
+PARALLEL = {"columns": {"text_a": "t.de", "label": "l"}}
+WORDS = {"columns": {"words": "w", "tags": "t"}}
+ANSWERS = {"columns": {"context": "c", "question": "c", "answers": "a", "starts": "s"}}
+UNREADABLE = [
+    ("classify", PARALLEL, {"t": {"language": None, "translation": None}}, "no column 't.de'"),
+    ("classify", PARALLEL, {"t": {"language": ["de", "en"], "translation": ["x"]}}, "'t.de'"),
+    ("classify", PARALLEL, {"t": {"language": ["de"] * 2, "translation": ["x", "y"]}}, "'t.de'"),
+    ("tag", WORDS, {"w": "['a', 'b']", "t": "['O', 'O']"}, "a JSON list such as"),
+    ("tag", WORDS, {"w": "[" * 50_000, "t": "[" * 50_000}, "a JSON list such as"),
+    ("answer", ANSWERS, {"c": "Rome", "a": ["Rome"], "s": [False]}, "has False in its list"),
+    ("answer", ANSWERS, {"c": "Rome", "a": ["Rome"], "s": "9" * 5000}, "'s' has '999"),
+]
+
+
+@pytest.mark.parametrize(("family", "split", "record", "message"), UNREADABLE)
+def test_values_that_are_no_rows_are_named(load, family, split, record, message):
+    with pytest.raises(InputError, match=f"jsonl:1: .*{message}"):
+        load(family, [{"l": "x", **record}], name="data.jsonl", **split)
+
+
+def test_parquet_with_odd_columns_is_explained(tmp_path):
+    columns = {"columns": {"text_a": "a", "label": "l"}}
+    far = pa.array([10**16], pa.timestamp("ms"))
+    for values, names, message in [
+        ([["x"], ["1"], ["2"]], ["a", "l", "l"], "column 'l' is given twice"),
+        ([["x"], ["1"], far], ["a", "l", "when"], "after row 0 cannot be read: date value out"),
+    ]:
+        path = tmp_path / "data.parquet"
+        pq.write_table(pa.Table.from_arrays([*map(pa.array, values)], names), path)
+        with pytest.raises(InputError, match=message):
+            read(HubSplit(**PLACE, **columns), family_of("classify").hub_items, [path], "en")
 
 
 def test_keys_without_a_choice_are_errors(load):

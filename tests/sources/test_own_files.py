@@ -250,6 +250,45 @@ def test_damaged_archive_is_named(name, content, message):
         planned("classify", split)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_member_of_an_archive_is_named(method):
+    with zipfile.ZipFile("data/own.zip", "w", method) as archive:
+        archive.writestr("en.tsv", "one\ttwo\tgold\n" + "a\tb\t1\n" * 400)
+    content = bytearray(Path("data/own.zip").read_bytes())
+    content[60:70] = bytes(10)
+    Path("data/own.zip").write_bytes(content)
+    split = {**FAMILIES["classify"][0], "format": "tsv", "path": "own.zip/en.tsv"}
+    with pytest.raises(InputError, match=r"own\.zip/en\.tsv: (not valid zip|cannot be read: Inv)"):
+        rows_of("classify", split)
+
+
+LABELS = [
+    ("classify", "gold", ["Yes", "yes"], "labels 'Yes' and 'yes' look alike"),
+    ("classify", "gold", ["yes", "yes\u200b"], r"labels 'yes' and 'yes\\u200b' look alike"),
+    ("classify", "gold", ["\u00e9", "e\u0301"], r"labels 'e\\u0301' and '\\xe9' look alike"),
+    ("classify", "gold", ["\uff11", "1"], r"labels '1' and '\\uff11' look alike"),
+    ("tag", "ner", ["B-PER O O", "b-per O O"], "labels 'B-PER' and 'b-per' look alike"),
+    ("tag", "ner", ["1 0 0"], "f1 counts spans, and '0' is no tag of a span"),
+    ("tag", "ner", ["PER O O"], "f1 counts spans, and 'PER' is no tag of a span"),
+]
+
+
+@pytest.mark.parametrize(("family", "column", "labels", "message"), LABELS)
+def test_labels_that_no_model_should_learn_are_named(family, column, labels, message):
+    split, raw, _ = FAMILIES[family]
+    write(Path("data/en.jsonl"), "jsonl", *({**raw, column: label} for label in labels))
+    split = {"columns": split["columns"], "format": "jsonl", "path": "en.jsonl"}
+    with pytest.raises(InputError, match=message):
+        rows_of(family, split)
+
+
+def test_csv_field_may_be_long():
+    split, raw, _ = FAMILIES["mask"]
+    write(Path("data/en.csv"), "csv", raw | {"t": "x" * 200_000})
+    [row] = rows_of("mask", {**split, "format": "csv", "path": "en.csv"})
+    assert len(row["text"]) == 200_000
+
+
 def test_archive_of_several_files_needs_a_name():
     with zipfile.ZipFile("data/own.zip", "w") as archive:
         archive.writestr("a.tsv", "x")

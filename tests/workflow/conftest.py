@@ -81,7 +81,7 @@ class Checkout:
 
 def new_checkout(folder: Path) -> Checkout:
     """The workflow's code with the small study, and no results."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     shutil.copy(ROOT / "Snakefile", folder)
     for name in ("workflow", "profiles", "envs"):
         ignored = shutil.ignore_patterns("__pycache__")

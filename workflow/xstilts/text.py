@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from typing import Any
 
 # Control characters except tab and line feed, marks that reorder text, and surrogates
@@ -51,12 +52,19 @@ class _NotFinite(ValueError):
     """A number that is infinite or not a number, which JSON does not have."""
 
 
-def decode_json(source: str, finite: bool = False) -> Any:
+class _Repeated(ValueError):
+    """A key that an object has twice."""
+
+
+def decode_json(source: str, finite: bool = False, unique: bool = False) -> Any:
     """Return the value of a JSON text. Raise ValueError that says what is wrong, and where.
 
-    NaN and Infinity, which Python's own writer allows, are accepted unless `finite`.
+    NaN and Infinity, which Python's own writer allows, are accepted unless `finite`; of a repeated
+    key, the last value counts unless `unique`.
     """
-    hooks = {"parse_constant": _refuse, "parse_float": _finite} if finite else {}
+    hooks: dict[str, Any] = {"parse_constant": _refuse, "parse_float": _finite} if finite else {}
+    if unique:
+        hooks["object_pairs_hook"] = _once
     try:
         value = json.loads(source, **hooks)
     except json.JSONDecodeError as error:
@@ -64,6 +72,8 @@ def decode_json(source: str, finite: bool = False) -> Any:
         raise ValueError(f"not valid JSON, or truncated: {error.msg} at {place}") from None
     except RecursionError:
         raise ValueError("not valid JSON: nested too deeply") from None
+    except _Repeated as error:
+        raise ValueError(str(error)) from None
     except _NotFinite as error:
         raise ValueError(f"{_not_finite(json.loads(source))!r}: {error}") from None
     except ValueError:
@@ -75,6 +85,14 @@ def decode_json(source: str, finite: bool = False) -> Any:
                 f"{half[0]} at {_position(source, half.start())} is half of a character "
                 "(an unpaired surrogate), which no file in UTF-8 can hold"
             )
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        repeated = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _Repeated(f"the key {repeated!r} is given twice")
     return value
 
 

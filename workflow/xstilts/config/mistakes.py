@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from xstilts.config.origins import COMMIT, KeyMistake
 from xstilts.config.schema import MODEL, RECIPE_NAME
-from xstilts.errors import nearest
+from xstilts.errors import nearest, spelled
+from xstilts.languages.names import languages
 from xstilts.recipe import LANGUAGE, TASK
 
 Key = tuple[str | int, ...]
@@ -130,7 +131,8 @@ def _expected(mistake: Mapping) -> str:
         limit, words = _LIMITS[kind]
         return f"{words} {_number(context[limit])}"
     if kind == "string_pattern_mismatch":
-        return allowed(context["pattern"].strip("^$"))
+        pattern = context["pattern"].strip("^$")
+        return allowed(pattern) + (_likely_code(value) if pattern == LANGUAGE else "")
     if kind == "literal_error":
         return context["expected"]
     if kind == "too_short":
@@ -140,6 +142,12 @@ def _expected(mistake: Mapping) -> str:
     if kind == "string_type" and isinstance(value, bool | int | float):
         return "text in quotes"
     return _TYPES.get(kind, mistake["msg"].removeprefix("Input should be "))
+
+
+def _likely_code(value: str) -> str:
+    """Return a hint at the code of a language that is written in another way."""
+    code = spelled(value, languages()) or value.lower().replace("-", "_")
+    return f"; did you mean {code!r}?" if re.fullmatch(LANGUAGE, code) else ""
 
 
 def _number(limit: float) -> str:

@@ -86,7 +86,8 @@ def _check_numbers(value: Any, annotation: Any, *key: str | int) -> None:
         for inner, entry in items:
             _check_numbers(entry, annotation, *key, inner)
     elif isinstance(value, bool):
-        kind = "a number" if float in types else "a whole number"
+        number = "a number" if float in types else "a whole number"
+        kind = "text in quotes" if str in types else number
         value = str(value).lower()
         raise KeyMistake(f"{value} is not allowed; expected {kind}", *key, shown=True)
     elif isinstance(value, int) and abs(value) > _LARGEST:
@@ -386,7 +387,11 @@ class HubSplit(Hub, Release, Columns):
     """Examples of a dataset on the Hugging Face Hub: Parquet, JSON, CSV, TSV or text files."""
 
     repository: Annotated[
-        str, _checked(rf"{REPOSITORY}|[A-Za-z0-9][\w.-]*", "OWNER/NAME, a repository on the Hub")
+        str,
+        _checked(
+            rf"{REPOSITORY}|[A-Za-z0-9][\w.-]*",
+            "OWNER/NAME, a repository on the Hub (for files on this machine: `source: files`)",
+        ),
     ] = Field(description="Name on the Hub, such as `facebook/xnli`.")
     source: Literal["hub"]
     config: HubName = Field("", description="Configuration of the dataset, if it has several.")

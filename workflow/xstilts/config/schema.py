@@ -43,6 +43,16 @@ Scores = dict[str, dict[str, Annotated[float, Field(ge=0, le=100)] | None]]
 Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
 
 
+def _once(given: list[str]) -> list[str]:
+    repeated = next((value for value in given if given.count(value) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"{repeated!r} is given twice")
+    return given
+
+
+_ONCE = AfterValidator(_once)
+
+
 def _known_family(name: str) -> str:
     if name not in names():
         raise ValueError(f"unknown family {name!r}: {nearest(name, names())}")
@@ -64,10 +74,10 @@ class Task(Overrides):
         [], description="Other names that a study may call the task by, besides its label."
     )
     source_language: Language = Field("en", description="Language of the training data.")
-    languages: list[Language] = Field(
-        description="Languages of the test data; in the mask family, of the text."
+    languages: Annotated[list[Language], _ONCE] = Field(
+        min_length=1, description="Languages of the test data; in the mask family, of the text."
     )
-    labels: list[str] = Field(
+    labels: Annotated[list[str], _ONCE] = Field(
         [], description="Names of the labels; if empty, taken from the training data."
     )
     splits: dict[SplitName, Split | str | list[str]] = Field(
@@ -87,7 +97,9 @@ class Task(Overrides):
         description="Tasks that share training examples with this task, in another form. The "
         "report marks recipes that train on the same examples as their target.",
     )
-    metrics: list[str] = Field([], description="Metrics; the first is the main metric.")
+    metrics: Annotated[list[str], _ONCE] = Field(
+        [], description="Metrics; the first is the main metric."
+    )
     licence: str = Field("", description="Licence of the data.")
     citation: str = Field("", description="Publication to cite.")
     homepage: str = Field("", description="Address of the release.")
@@ -262,7 +274,7 @@ class Model(Overrides):
 class StudyTask(Overrides):
     """Changes of a study for one task."""
 
-    languages: list[Language] | None = Field(
+    languages: Annotated[list[Language], Field(min_length=1), _ONCE] | None = Field(
         None, description="Languages to score; by default, all of the task."
     )
     examples: int | None = Field(

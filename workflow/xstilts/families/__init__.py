@@ -45,6 +45,10 @@ def _no_labels(rows: Sequence[Row]) -> list[str]:
     return []
 
 
+def _accept(labels: Sequence[str], metrics: Sequence[str]) -> None:
+    """Accept any labels."""
+
+
 def _one_term(feature: Feature) -> int:
     return 1
 
@@ -74,6 +78,7 @@ class Family:
 
     # training
     labels: Callable = _no_labels  # (rows) -> label inventory; empty if the head needs none
+    check_labels: Callable = _accept  # (labels, metrics); raise InputError if they do not fit
     forward: Callable | None = None  # (model, **batch) -> output; replaces the model's own forward
     # (features of an optimiser step, settings, random) -> features with their random changes
     corrupt: Callable | None = None

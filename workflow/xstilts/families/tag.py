@@ -1,5 +1,6 @@
 """tag: a label for every word, at its first sub-word token (POS, NER, CCG supertags)."""
 
+import re
 from collections import Counter
 from operator import mul
 
@@ -26,6 +27,8 @@ TOKENS = 30
 _TREE, _SPANS = frozenset({"heads", "fused"}), frozenset({"starts", "ends"})
 HUB = HubColumns({"words", "tags"}, {"id", *_TREE, *_SPANS}, together=(_TREE, _SPANS))
 CATEGORY = "Structured prediction"
+_SPANS = ("f1", "precision", "recall")  # metrics
+_IOB = re.compile("O|[BIES](-.+)?")
 _SHOWN = 12  # words of an answer on the report's page
 
 
@@ -79,6 +82,17 @@ EXAMPLES = {
 def labels(rows):
     """Return the tags that occur, sorted."""
     return sorted({tag for row in rows for tag in row["tags"]})
+
+
+def check_labels(labels, metrics):
+    """Raise InputError if a metric of spans cannot read a tag: seqeval would score it anyway."""
+    counted = [metric for metric in metrics if metric in _SPANS]
+    odd = [label for label in labels if not _IOB.fullmatch(label)]
+    if counted and odd:
+        raise InputError(
+            f"{counted[0]} counts spans, and {odd[0]!r} is no tag of a span; expected O, B-TYPE or "
+            "I-TYPE (`labels` renames tags), or metrics: [token_accuracy]"
+        )
 
 
 def encode(rows, tokenizer, settings, labels, train):

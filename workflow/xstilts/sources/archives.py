@@ -1,6 +1,7 @@
 """Files of a user, plain or inside a zip archive; a path such as `own.zip/de.tsv` is a member."""
 
 import gzip
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ from typing import BinaryIO
 from xstilts.errors import InputError
 
 _ZIP = ".zip"
-_DAMAGED = (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError)
+_DAMAGED = (
+    *(gzip.BadGzipFile, zipfile.BadZipFile, EOFError, RuntimeError),
+    *(zlib.error, lzma.LZMAError),
+)
 
 
 def matching(root: Path, pattern: str) -> Iterator[Path]:
@@ -75,12 +79,12 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGED as error:
-        kind = "zip" if isinstance(error, zipfile.BadZipFile | RuntimeError) else "gzip"
+        kind = "gzip" if path.suffix == ".gz" and not _archive(path) else "zip"
         raise InputError(f"{path}: not valid {kind}, or truncated: {error}") from None
     except KeyError:
         raise InputError(f"{path}: no such file in the archive") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def status(path: Path) -> stat_result:

@@ -5,8 +5,8 @@ needs code of its own. `split` is a `HubSplit` of the configuration, or a `Files
 """
 
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -20,6 +20,7 @@ from xstilts.sources.archives import opened
 from xstilts.sources.records import (
     Item,
     Table,
+    check_once,
     collect,
     csv,
     field,
@@ -29,9 +30,9 @@ from xstilts.sources.records import (
     tsv,
 )
 from xstilts.sources.words import conll
+from xstilts.text import decode_json
 
 _SPACED = ("words", "tags")  # fields that a text lists between spaces
-_TRANSLATIONS = {"language", "translation"}  # as XNLI's all_languages on the Hub
 _BATCH = 1000  # rows in memory at once: a row may be an article, or BUCC's two pools
 
 
@@ -45,12 +46,17 @@ def parquet(path: Path) -> Iterator[tuple[str, dict]]:
         with opened(path) as file:
             # a member of an archive cannot be read from its end
             source = file if file.seekable() else io.BytesIO(file.read())
-            batches = pa.parquet.ParquetFile(source).iter_batches(_BATCH)
-            records = (record for batch in batches for record in batch.to_pylist())
+            table = pa.parquet.ParquetFile(source)
+            check_once(table.schema_arrow.names, str(path))
+            records = (
+                record for batch in table.iter_batches(_BATCH) for record in batch.to_pylist()
+            )
             for number, record in enumerate(records, 1):
                 yield f"{path}: row {number}", record
     except UnicodeDecodeError:
         raise InputError(f"{path}: a text after row {number} is not UTF-8") from None
+    except OverflowError as error:  # of a date, for example
+        raise InputError(f"{path}: a value after row {number} cannot be read: {error}") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not valid Parquet, or truncated: {error}") from None
 
@@ -105,9 +111,15 @@ class Record:
         column = self.split.columns[name]
         if column not in self.values and self.values.get(column.rpartition(".")[0]) == []:
             return []  # of structures: an empty list does not show their fields
-        values = _as_list(field(self.values, column, list | str | int, self.place), name, kind)
+        given = field(self.values, column, list | str | int, self.place)
+        try:
+            values = _as_list(given, name, kind)
+        except ValueError as error:
+            raise InputError(
+                f"{self.place}: column {column!r} holds {given!r:.80}: {error}"
+            ) from None
         for value in values:
-            if not isinstance(value, kind):
+            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
                 raise InputError(f"{self.place}: column {column!r} has {value!r} in its list")
         return values
 
@@ -215,21 +227,40 @@ def _as_list(value: list | str | int, name: str, kind: Any) -> list:
     """Return a list, or the list that a text stands for.
 
     The text is a JSON list, or words or tags between spaces, or the only answer with its start.
+    Raise ValueError for a list in another notation, such as Python's.
     """
     if not isinstance(value, str):
         return value if isinstance(value, list) else [value]
     if value.startswith("["):
         try:
-            written = json.loads(value)
-        except json.JSONDecodeError:
+            written = decode_json(value)
+        except ValueError:
             written = None
         if isinstance(written, list) and all(isinstance(entry, kind) for entry in written):
             return written
+        if name == "tags":  # no tag begins with [, but a word may
+            raise ValueError('expected tags between spaces, or a JSON list such as ["O", "O"]')
     if name in _SPACED:
         return value.split()
     if kind is int:
-        return [int(part) if part.isdecimal() else part for part in value.split()]
+        return [_number(part) for part in value.split()]
     return [value] if value else []
+
+
+def _number(text: str) -> int | str:
+    """Return the number that a text states; another text, or a number too long, stays a text."""
+    with suppress(ValueError):
+        return int(text) if text.isdecimal() else text
+    return text
+
+
+def _translations(value: Mapping) -> list[tuple[str, str]]:
+    """Return (language, text) of parallel lists, as XNLI's all_languages; [] for other values."""
+    codes, texts = value.get("language"), value.get("translation")
+    if len(value) != 2 or not isinstance(codes, list) or not isinstance(texts, list):
+        return []
+    paired = len(codes) == len(texts) == len(set(map(str, codes)))
+    return list(zip(codes, texts, strict=True)) if paired else []
 
 
 def _flat(record: dict) -> dict:
@@ -245,7 +276,5 @@ def _flat(record: dict) -> dict:
             value = {key: [entry[key] for entry in value] for key in shared}
         if isinstance(value, dict):
             flat |= {f"{name}.{inner}": content for inner, content in value.items()}
-            if value.keys() == _TRANSLATIONS:
-                pairs = zip(value["language"], value["translation"], strict=False)
-                flat |= {f"{name}.{language}": text for language, text in pairs}
+            flat |= {f"{name}.{language}": text for language, text in _translations(value)}
     return flat

@@ -4,6 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from csv import Error as CsvError
+from csv import field_size_limit
 from csv import reader as csv_reader
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,10 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
     """
     with opened(path) as file:
         for place, line in _decoded(path, file):
-            yield place, line.removesuffix("\n").removesuffix("\r")
+            content = line.removesuffix("\n").removesuffix("\r")
+            if "\r" in content and not line.endswith("\n") and place == f"{path}:1":
+                raise InputError(f"{place}: only CR ends lines; convert the line ends to LF")
+            yield place, content
 
 
 def _decoded(path: Path, file: BinaryIO) -> Iterator[tuple[str, str]]:
@@ -131,6 +135,7 @@ def csv(path: Path) -> Iterator[tuple[str, dict | None]]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    field_size_limit(2**31 - 1)  # an article may be longer than the default of 128 kB
     reader = csv_reader(io.StringIO(text(path), newline=""), strict=True)
     line = 1
     try:
@@ -145,9 +150,7 @@ def _table(
     rows: Iterator[tuple[str, list[str]]], ragged: bool = False
 ) -> Iterator[tuple[str, dict | None]]:
     place, columns = next(rows)
-    repeated = [name for name, count in Counter(columns).items() if name and count > 1]
-    if repeated:
-        raise InputError(f"{place}: column {repeated[0]!r} is given twice; rename one of them")
+    check_once(columns, place)
     for place, values in rows:
         if len(values) == len(columns):
             yield place, dict(zip(columns, values, strict=True))
@@ -158,6 +161,13 @@ def _table(
                 f"{place}: {len(values)} columns, expected {len(columns)} as in the header"
                 " (is the file truncated?)"
             )
+
+
+def check_once(columns: Iterable[str], place: str) -> None:
+    """Raise InputError if a column is given twice."""
+    repeated = [name for name, count in Counter(columns).items() if name and count > 1]
+    if repeated:
+        raise InputError(f"{place}: column {repeated[0]!r} is given twice; rename one of them")
 
 
 def jsonl(path: Path) -> Iterator[tuple[str, dict]]:
@@ -194,7 +204,7 @@ def parse(source: str, place: str) -> dict:
 def decode(source: str, place: str) -> Any:
     """Return the value of JSON text. Raise InputError naming the place if it is not valid."""
     try:
-        return decode_json(source)
+        return decode_json(source, unique=True)
     except ValueError as error:
         raise InputError(f"{place}: {error}") from None
 

@@ -5,12 +5,14 @@ This stage removes all peculiarities of the sources; later stages do not depend 
 
 import logging
 import time
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from xstilts import lab, store
 from xstilts.config.origins import FilesSplit, Release
 from xstilts.config.project import Project
+from xstilts.config.schema import Task
 from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.grid import raw_files
@@ -36,12 +38,7 @@ def _prepare(dataset: Dataset, project: Project) -> None:
     module = family(task.family)
     table = read(dataset, project)
     labels = module.labels(table.rows)
-    unknown = sorted(set(labels) - set(task.labels))
-    if task.labels and unknown:
-        raise InputError(
-            f"{dataset.identity.name}: labels {', '.join(unknown)} are not among the task's: "
-            f"{', '.join(task.labels)}"
-        )
+    _check_labels(labels, task, dataset.identity.name)
     excluded = sum(table.excluded.values())
     _check_counts(dataset, project, table)
     folder = store.scratch(dataset.id)
@@ -58,6 +55,35 @@ def _prepare(dataset: Dataset, project: Project) -> None:
     )
     note = f", {excluded} excluded" if excluded else ""
     log.info(f"{dataset.identity.name}: {len(table.rows)} rows{note}")
+
+
+def _check_labels(labels: Sequence[str], task: Task, name: str) -> None:
+    """Raise InputError for labels that the task lacks, that look alike or that no metric reads."""
+    unknown = sorted(set(labels) - set(task.labels))
+    if task.labels and unknown:
+        raise InputError(
+            f"{name}: labels {', '.join(unknown)} are not among the task's: "
+            f"{', '.join(task.labels)}"
+        )
+    seen: dict[str, str] = {}
+    for label in () if task.labels else labels:
+        other = seen.setdefault(_plain(label), label)
+        if other != label:
+            raise InputError(
+                f"{name}: labels {other!a} and {label!a} look alike but count as two; map both to "
+                "one (`labels` of the split), or state the `labels` of the task"
+            )
+    try:
+        family(task.family).check_labels(labels, task.metrics)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def _plain(label: str) -> str:
+    """Return a label without case, marks that nobody sees, and variants of Unicode."""
+    composed = unicodedata.normalize("NFKC", label).casefold()
+    seen = "".join(c for c in composed if unicodedata.category(c) != "Cf")
+    return " ".join(seen.split())
 
 
 def _check_counts(dataset: Dataset, project: Project, table: Table) -> None:
