@@ -116,11 +116,13 @@ def test_plan_counts_rows_of_own_files(study, capsys, content, rows, counted):
     path = write_study({**VALUES, **changes}, "counted")
     grid = open_study(path)[0]
     data = [a for a in grid.artefacts().all() if isinstance(a, Dataset)]
-    assert set(local_rows.count(grid.project, data, ()).values()) == {counted} - {None}
-    assert not local_rows.count(grid.project, data, {dataset.id for dataset in data})
+    assert set(local_rows.count(grid.project, data, ())[0].values()) == {counted} - {None}
+    assert local_rows.count(grid.project, data, {dataset.id for dataset in data}) == ({}, [])
     assert run(path) == 0
     warns = rows == "any" and not counted
-    assert ("not of your files" in capsys.readouterr().out) is warns
+    shown = capsys.readouterr().out
+    assert ("not of your files" in shown) is warns
+    assert ("own.en.train cannot be prepared: data/own.tsv:3: 1 columns" in shown) is warns
 
 
 def test_plan_counts_done_cells_as_status_does(study, capsys):

@@ -95,7 +95,9 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
     own = {artefact.id: artefact for artefact in grid.artefacts().all()}
     evidence = measured.read(project, (past | own).values())
     datasets = [artefact for artefact in own.values() if isinstance(artefact, Dataset)]
-    counted = local_rows.count(project, datasets, evidence.rows)
+    counted, problems = local_rows.count(grid.project, datasets, evidence.rows)
+    for problem in problems:
+        console.say(problem, "yellow")
     evidence = replace(evidence, rows={**evidence.rows, **counted})
     table = load_table(*[options.hardware_table] if options.hardware_table else [])
     reused = [past[id] for id in past if id in evidence.costs]

@@ -1,7 +1,6 @@
 """Numbers of rows of local files that are not prepared yet."""
 
-import contextlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from xstilts.config.origins import FilesSplit
 from xstilts.config.project import Project
@@ -15,19 +14,20 @@ _LIMIT = 200e6  # bytes of a data set; reading takes up to a second per 10 MB
 
 def count(
     project: Project, datasets: Iterable[Dataset], known: Collection[str]
-) -> Mapping[str, int]:
-    """Return the numbers of rows by id of the data sets whose files alone state them.
+) -> tuple[Mapping[str, int], Sequence[str]]:
+    """Return the rows by id of the data sets whose files alone state them, and damaged files.
 
     A release states its numbers, and `prepare` checks them unless the study has `rows: any`. Left
-    out are the data sets in `known`, large files, and files that cannot be read: `prepare` reports
-    those.
+    out are the data sets in `known`, and large files.
     """
-    counts = {}
+    counts, problems = {}, []
     for data in datasets:
         if data.id not in known and _is_counted(project, data):
-            with contextlib.suppress(InputError):
+            try:
                 counts[data.id] = len(prepare.read(data, project).rows)
-    return counts
+            except InputError as error:
+                problems.append(f"{data.identity.name} cannot be prepared: {error}")
+    return counts, problems
 
 
 def _is_counted(project: Project, data: Dataset) -> bool:

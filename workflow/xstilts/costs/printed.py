@@ -151,7 +151,7 @@ def rows(plan: Plan, estimator: Estimator, evidence: Evidence, console: Console)
     }
     if unprepared:
         console.say(
-            "Numbers of rows of the releases, not of your files, which are large or damaged: "
+            "Numbers of rows of the releases, not of your files, which are large or not readable: "
             f"{', '.join(unprepared)}; `snakemake prepare_all` counts them",
         )
     if unknown:

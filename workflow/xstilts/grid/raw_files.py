@@ -52,9 +52,8 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     for place, split, languages in splits:
         files: dict[str, list[Path]] = {}
         for language in dict.fromkeys(languages):
-            paths = locate(split.path, root, split.code(language))
+            paths = _located(split, root, language, place)
             if paths:
-                _check_columns(split, paths, language, place)
                 found[raw_key(split, language)] = [_sha256(path, known) for path in paths]
                 files[language] = paths
         notices += _copies(place, files, known)
@@ -166,15 +165,19 @@ def _local_model(name: str, model: Model, known: dict[str, list]) -> tuple[Model
     return model.model_copy(update=stated), hashes
 
 
-def _check_columns(split: FilesSplit, paths: list[Path], language: str, place: str) -> None:
-    """Raise InputError if the first row of a user's own file lacks a column of the split."""
-    if not split.columns:
-        return
+def _located(split: FilesSplit, root: Path, language: str, place: str) -> list[Path]:
+    """Return the files of a split in a language.
+
+    Raise InputError for a path that is not allowed, a damaged archive, and if the first row of a
+    user's own file lacks a column of the split.
+    """
     try:
-        for path in paths:
+        paths = locate(split.path, root, split.code(language))
+        for path in paths if split.columns else ():
             hub.check_columns(split, path, language)
     except InputError as error:
         raise InputError(f"{place}: {error}") from None
+    return paths
 
 
 def check_present(datasets: Iterable[Dataset], root: Path) -> None:
