@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from tests import ROOT
 from xstilts.config.project import read_site, validate
-from xstilts.config.resources import JobResources, ModelNeeds, Needs, Site, amount, request
+from xstilts.config.resources import Demand, JobResources, ModelNeeds, Needs, Site
 from xstilts.errors import InputError
 
 PROFILE = ROOT / "profiles" / "slurm"
@@ -20,39 +20,44 @@ SITE = Site.model_validate(
 
 
 def test_memory_and_time_grow_up_to_the_limit():
-    assert [amount("mem_mb", "train", LARGE, SITE, n) for n in (1, 2, 3)] == [48000, 96000, 144000]
-    assert [amount("runtime", "train", LARGE, SITE, n) for n in (1, 2, 3)] == [1440, 2880, 2880]
-    assert [amount("gpu", "train", LARGE, SITE, n) for n in (1, 3)] == [4, 4]
+    memory = [Demand("train", LARGE, SITE, n).amount("mem_mb") for n in (1, 2, 3)]
+    assert memory == [48000, 96000, 144000]
+    assert [Demand("train", LARGE, SITE, n).amount("runtime") for n in (1, 2, 3)] == [
+        1440,
+        2880,
+        2880,
+    ]
+    assert [Demand("train", LARGE, SITE, n).amount("gpu") for n in (1, 3)] == [4, 4]
 
 
 def test_model_overrides_site_overrides_defaults():
-    assert amount("mem_mb", "train", ModelNeeds(), SITE) == 7
-    assert amount("mem_mb", "train", ModelNeeds(), Site()) == 4000
-    assert amount("mem_mb", "prepare", None, SITE) == 99
-    assert amount("mem_mb", "prepare", LARGE, Site()) == 8000
+    assert Demand("train", ModelNeeds(), SITE).amount("mem_mb") == 7
+    assert Demand("train", ModelNeeds(), Site()).amount("mem_mb") == 4000
+    assert Demand("prepare", None, SITE).amount("mem_mb") == 99
+    assert Demand("prepare", LARGE, Site()).amount("mem_mb") == 8000
 
 
 def test_memory_follows_from_the_weights_unless_stated():
     base, large = 278e6, 560e6
     usual = [("train", 0), ("train", base), ("train", large), ("predict", base), ("predict", large)]
     expected = [4000, 5948, 10460, 4000, 5980]
-    assert [amount("mem_mb", p, None, Site(), weights=n) for p, n in usual] == expected
-    assert amount("mem_mb", "train", None, Site(), 2, weights=large) == 2 * 10460
-    assert amount("mem_mb", "train", LARGE, Site(), weights=large) == 48000
-    assert amount("mem_mb", "train", None, SITE, weights=large) == 7
+    assert [Demand(p, None, Site(), weights=n).amount("mem_mb") for p, n in usual] == expected
+    assert Demand("train", None, Site(), 2, weights=large).amount("mem_mb") == 2 * 10460
+    assert Demand("train", LARGE, Site(), weights=large).amount("mem_mb") == 48000
+    assert Demand("train", None, SITE, weights=large).amount("mem_mb") == 7
     jobs = JobResources({"m": ModelNeeds()}, Site(), weights={"m": large})
     assert jobs.request("train", "m", 1)["mem_mb"] == 10460
     assert jobs.request("prepare", "m", 1)["mem_mb"] == 8000
 
 
 def test_predictions_use_training_resources():
-    assert amount("gpu", "predict", LARGE, SITE) == 1
-    assert amount("mem_mb", "predict", LARGE, SITE) == 48000
+    assert Demand("predict", LARGE, SITE).amount("gpu") == 1
+    assert Demand("predict", LARGE, SITE).amount("mem_mb") == 48000
 
 
 @pytest.mark.parametrize("phase", ["prepare", "initialise"])
 def test_work_for_processors_gets_no_gpu(phase):
-    assert amount("gpu", phase, LARGE, SITE) == 0
+    assert Demand(phase, LARGE, SITE).amount("gpu") == 0
 
 
 def test_site_example_is_valid_and_complete():
@@ -84,8 +89,8 @@ def test_trackers_of_the_site_reach_trainings(tmp_path):
 
 def test_predictions_use_one_gpu():
     shared = ModelNeeds(gpu=8, nodes=2)
-    assert amount("gpu", "train", shared, SITE) == 8
-    assert amount("gpu", "predict", shared, SITE) == 1
+    assert Demand("train", shared, SITE).amount("gpu") == 8
+    assert Demand("predict", shared, SITE).amount("gpu") == 1
 
 
 @pytest.mark.parametrize("gpu", [None, 1, 2, 5])
@@ -96,29 +101,29 @@ def test_nodes_have_equally_many_gpus(gpu):
 
 def test_what_one_node_is_asked_for():
     site = SITE.model_copy(update={"gpu_model": "a100", "qos": "long"})
-    asked = request("train", ModelNeeds(gpu=4, threads=3), site)
+    asked = Demand("train", ModelNeeds(gpu=4, threads=3), site).request()
     assert (asked["gpu"], asked["gpu_model"], asked["nodes"]) == (4, "a100", 1)
     assert asked["cpus_per_task"] == 12, "one task has all the processes"
     assert (asked["mpi"], asked["gres"], asked["qos"]) == (None, None, "long")
-    assert request("train", ModelNeeds(gpu=1), site)["cpus_per_task"] is None
-    assert request("predict", ModelNeeds(gpu=4, nodes=2), site)["nodes"] == 1
+    assert Demand("train", ModelNeeds(gpu=1), site).request()["cpus_per_task"] is None
+    assert Demand("predict", ModelNeeds(gpu=4, nodes=2), site).request()["nodes"] == 1
 
 
 def test_what_several_nodes_are_asked_for():
     needs = ModelNeeds(gpu=8, nodes=2)
-    asked = request("train", needs, SITE.model_copy(update={"gpu_model": "a100"}))
+    asked = Demand("train", needs, SITE.model_copy(update={"gpu_model": "a100"})).request()
     assert (asked["nodes"], asked["tasks_per_node"], asked["mpi"]) == (2, 4, "srun")
     # sbatch refuses GPUs with a type for the job beside others without one for each node
     assert (asked["gres"], asked["gpu"], asked["gpu_model"]) == ("gpu:a100:4", None, None)
-    assert request("train", needs, SITE)["gres"] == "gpu:4"
+    assert Demand("train", needs, SITE).request()["gres"] == "gpu:4"
 
 
 def test_work_for_processors_asks_for_nothing_of_gpus():
     site = Site(gpu_model="a100", qos="long", constraint="big")
-    asked = request("prepare", None, site)
+    asked = Demand("prepare", None, site).request()
     assert asked["gpu"] == 0
     assert {asked[name] for name in ("gpu_model", "qos", "constraint", "gres", "mpi")} == {None}
-    assert asked.keys() == request("train", ModelNeeds(gpu=4, nodes=2), site).keys()
+    assert asked.keys() == Demand("train", ModelNeeds(gpu=4, nodes=2), site).request().keys()
 
 
 def test_constants_are_no_functions():

@@ -275,25 +275,18 @@ def answer_examples(
     return [score(question, answers) for question, answers in golds.items()]
 
 
-def _squad2_em_f1(answers: Sequence[str], prediction: str | None) -> tuple[float, float]:
-    if prediction is None:
-        return 0.0, 0.0
+def squad2_em_f1(answers: Sequence[str], prediction: str) -> tuple[float, float]:
+    """Return exact match and F1 of a question that may have no answer (no golds; prediction "").
+
+    Without an answer both are 100 for an empty prediction, otherwise 0. Source: SQuAD's
+    evaluate-v2.0.py.
+    """
     predicted = squad_tokens(prediction)
     expected = [words for words in map(squad_tokens, answers) if words] or [[]]
     exact = 100.0 * (predicted in expected)
     if expected == [[]]:  # no answer: both scores are 100 or 0
         return exact, exact
     return exact, max(_overlap_f1(e, predicted) for e in expected)
-
-
-def squad2_scores(golds: Answers, predictions: Mapping[str, str]) -> Scores:
-    """Exact match and F1 if a question may have no answer (no golds; prediction "").
-
-    Without an answer both are 100 for an empty prediction, otherwise 0. Source: SQuAD's
-    evaluate-v2.0.py; that script ignores missing predictions, which score 0 here as everywhere
-    else.
-    """
-    return _mean_em_f1([_squad2_em_f1(a, predictions.get(q)) for q, a in golds.items()])
 
 
 def squad2_best_scores(
@@ -322,7 +315,7 @@ def squad2_best_scores(
         for null_score, tied in groupby(ranked, key=lambda question: null_scores[question]):
             for question in tied:
                 if golds[question]:
-                    total += _squad2_em_f1(golds[question], predictions[question])[column]
+                    total += squad2_em_f1(golds[question], predictions[question])[column]
                 elif predictions[question]:
                     total -= 100.0
             if total > best_total:
@@ -367,11 +360,6 @@ def best_pair_threshold(golds: Collection[Pair], candidates: Mapping[Pair, float
     return threshold
 
 
-def pairs_above(candidates: Mapping[Pair, float], threshold: float) -> set[Pair]:
-    """Pairs with score >= `threshold`: BUCC's prediction on test (`bucc_extract`)."""
-    return {pair for pair, score in candidates.items() if score >= threshold}
-
-
 def mean_average_precision(
     golds: Mapping[str, Collection[str]], rankings: Mapping[str, Sequence[str]], k: int = 20
 ) -> float:
@@ -403,10 +391,3 @@ def average_precisions(
                 precision += len(counted) / rank / min(k, len(set(right)))
         precisions.append(precision)
     return precisions
-
-
-def precision_at_1(
-    golds: Mapping[str, Collection[str]], rankings: Mapping[str, Sequence[str]]
-) -> float:
-    """Share of queries whose first candidate is right: mAP@1."""
-    return mean_average_precision(golds, rankings, k=1)

@@ -1,13 +1,12 @@
 """The answer of a study: a finding in words, and the estimates that support it."""
 
-from typing import Annotated, get_args
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from xstilts.config.schema import Analysis
 from xstilts.results.tables import MISSING, STAR, escape, markdown_lines, p_value, signed
 
-ANALYSES: tuple[str, ...] = get_args(Analysis)
 POINTS, SHARE = "points", "share"
 Number = Annotated[float, Field(allow_inf_nan=False)]
 

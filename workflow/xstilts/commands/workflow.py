@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from xstilts import store
 from xstilts.commands import Command, log, number, open_grid, whole
-from xstilts.config.resources import SAVE_MINUTES, Needs, Site, amount
+from xstilts.config.resources import SAVE_MINUTES, Demand, Needs, Site
 from xstilts.errors import InputError
 from xstilts.modelling import distributed
 from xstilts.processes import devices, signals
@@ -258,7 +258,7 @@ def _gpus(artefact: "Artefact", grid: "Grid") -> int:
 
     default = Site(phases={"train": Needs(gpu=1), "predict": Needs(gpu=1)})
     needs = grid.project.models[model_of(artefact)].resources
-    return amount("gpu", artefact.identity.phase, needs, default)
+    return Demand(artefact.identity.phase, needs, default).amount("gpu")
 
 
 def _require_gpu(artefact: "Artefact", grid: "Grid") -> None:

@@ -5,6 +5,7 @@ They change no result, so they are not part of an artefact's identity.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -147,79 +148,77 @@ _BYTES_PER_WEIGHT: dict[Phase, int] = {"train": 16, "predict": 8}
 _MEMORY_BESIDE = 1500  # MB; a training of 117.5 M weights peaked at 3.4 to 3.6 GB in all
 
 
-def amount(
-    resource: str,
-    phase: Phase,
-    model: ModelNeeds | None,
-    site: Site,
-    attempt: int = 1,
-    cells: int = 1,
-    weights: float = 0,
-) -> int:
-    """Return the amount of a resource for an attempt of a job, which runs `cells` processes.
+@dataclass(frozen=True)
+class Demand:
+    """Demand of a job of a phase on resources.
 
-    The model's resources for trainings and predictions take precedence over the site's resources
-    for the phase, and these over the defaults, whose memory grows with the model's `weights`.
+    `cells` processes run in it at the same time; `weights` is the model's number of weights.
     """
-    stated: list[Needs | None] = [site.phases.get(phase), _defaults(phase, weights)]
-    if model and phase == "predict":
-        stated = [model.predict, model, *stated]
-    elif model and phase == "train":
-        stated = [model, *stated]
-    found = next(
-        value for needs in stated if needs and (value := getattr(needs, resource)) is not None
-    )
-    if (resource, phase) == ("gpu", "predict"):
-        return min(found, 1)
-    if resource in ("mem_mb", "threads"):
-        found *= cells
-    if resource not in Limits.model_fields:
-        return found
-    most = getattr(site.limits, resource)
-    return min(found * attempt, most) if most else found * attempt
 
+    phase: Phase
+    model: ModelNeeds | None
+    site: Site
+    attempt: int = 1
+    cells: int = 1
+    weights: float = 0
 
-def _defaults(phase: Phase, weights: float) -> Needs:
-    usual = _DEFAULTS[phase]
-    memory = _MEMORY_BESIDE + weights * _BYTES_PER_WEIGHT.get(phase, 0) / 1e6
-    return usual.model_copy(update={"mem_mb": max(usual.mem_mb or 0, math.ceil(memory))})
+    def amount(self, resource: str) -> int:
+        """Return the amount of a resource.
 
+        The model's resources for trainings and predictions take precedence over the site's
+        resources for the phase, and these over the defaults, whose memory grows with the weights.
+        """
+        stated: list[Needs | None] = [self.site.phases.get(self.phase), self._defaults()]
+        if self.model and self.phase == "predict":
+            stated = [self.model.predict, self.model, *stated]
+        elif self.model and self.phase == "train":
+            stated = [self.model, *stated]
+        value = next(
+            value for needs in stated if needs and (value := getattr(needs, resource)) is not None
+        )
+        if (resource, self.phase) == ("gpu", "predict"):
+            return min(value, 1)
+        if resource in ("mem_mb", "threads"):
+            value *= self.cells
+        if resource not in Limits.model_fields:
+            return value
+        most = getattr(self.site.limits, resource)
+        return min(value * self.attempt, most) if most else value * self.attempt
 
-def request(
-    phase: Phase,
-    model: ModelNeeds | None,
-    site: Site,
-    attempt: int = 1,
-    cells: int = 1,
-    weights: float = 0,
-) -> dict[str, int | str | None]:
-    """Return a job's resources by the names of Snakemake's SLURM plugin; None leaves it to SLURM.
+    def _defaults(self) -> Needs:
+        usual = _DEFAULTS[self.phase]
+        memory = _MEMORY_BESIDE + self.weights * _BYTES_PER_WEIGHT.get(self.phase, 0) / 1e6
+        return usual.model_copy(update={"mem_mb": max(usual.mem_mb or 0, math.ceil(memory))})
 
-    For a training on several nodes, SLURM gets the tasks and GPUs per node, and the command itself
-    calls srun. A single node is stated too: otherwise SLURM may spread a job's GPUs over nodes.
-    """
-    gpus = amount("gpu", phase, model, site)
-    nodes = model.nodes if model and phase == "train" else 1
-    found: dict[str, int | str | None] = {
-        "mem_mb": amount("mem_mb", phase, model, site, attempt, cells, weights),
-        "runtime": amount("runtime", phase, model, site, attempt),
-        "slurm_account": site.account,
-        "slurm_partition": site.partitions.gpu if gpus else site.partitions.cpu,
-        "slurm_extra": f"--signal=TERM@{site.save_seconds} {site.sbatch}".strip(),
-        "constraint": site.constraint if gpus else None,
-        "qos": site.qos if gpus else None,
-        "nodes": nodes,
-    }
-    names = ("gpu", "gpu_model", "cpus_per_task", "mpi", "tasks_per_node", "gres")
-    found |= dict.fromkeys(names)
-    if nodes > 1:
-        each = gpus // nodes
-        kind = f"{site.gpu_model}:" if site.gpu_model else ""
-        return found | {"mpi": "srun", "tasks_per_node": each, "gres": f"gpu:{kind}{each}"}
-    found |= {"gpu": gpus, "gpu_model": site.gpu_model if gpus else None}
-    if gpus > 1:
-        found["cpus_per_task"] = gpus * amount("threads", phase, model, site)
-    return found
+    def request(self) -> dict[str, int | str | None]:
+        """Return the resources by the names of Snakemake's SLURM plugin; None leaves it to SLURM.
+
+        For a training on several nodes, SLURM gets the tasks and GPUs per node, and the command
+        itself calls srun. A single node is stated too: otherwise SLURM may spread a job's GPUs over
+        nodes.
+        """
+        site, gpus = self.site, self.amount("gpu")
+        nodes = self.model.nodes if self.model and self.phase == "train" else 1
+        resources: dict[str, int | str | None] = {
+            "mem_mb": self.amount("mem_mb"),
+            "runtime": self.amount("runtime"),
+            "slurm_account": site.account,
+            "slurm_partition": site.partitions.gpu if gpus else site.partitions.cpu,
+            "slurm_extra": f"--signal=TERM@{site.save_seconds} {site.sbatch}".strip(),
+            "constraint": site.constraint if gpus else None,
+            "qos": site.qos if gpus else None,
+            "nodes": nodes,
+        }
+        names = ("gpu", "gpu_model", "cpus_per_task", "mpi", "tasks_per_node", "gres")
+        resources |= dict.fromkeys(names)
+        if nodes > 1:
+            each = gpus // nodes
+            kind = f"{site.gpu_model}:" if site.gpu_model else ""
+            return resources | {"mpi": "srun", "tasks_per_node": each, "gres": f"gpu:{kind}{each}"}
+        resources |= {"gpu": gpus, "gpu_model": site.gpu_model if gpus else None}
+        if gpus > 1:
+            resources["cpus_per_task"] = gpus * self.amount("threads")
+        return resources
 
 
 def slurm_comment(rule: str, node: str) -> str:
@@ -251,7 +250,7 @@ class JobResources:
         self, phase: Phase, model: str, attempt: int, cells: int = 1
     ) -> dict[str, int | str | None]:
         weights = self.weights.get(model, 0)
-        return request(phase, self.models.get(model), self.site, attempt, cells, weights)
+        return Demand(phase, self.models.get(model), self.site, attempt, cells, weights).request()
 
     def _model_of(self, wildcards: Any) -> str:
         """Name of the model of a job, from its wildcard `node`; empty for data."""
@@ -323,7 +322,7 @@ class JobResources:
 
     def threads_of(self, phase: Phase, model: str, cells: int = 1) -> int:
         """Return the processors of a job of a model that runs `cells` processes."""
-        return amount("threads", phase, self.models.get(model), self.site, cells=cells)
+        return Demand(phase, self.models.get(model), self.site, cells=cells).amount("threads")
 
     def options(self, phase: Phase, model: str) -> str:
         """Return the options of each process of a shared job."""

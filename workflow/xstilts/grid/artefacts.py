@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from xstilts.config.origins import FilesSplit, Hub, HubSplit, Init, LabSplit, Local
 from xstilts.config.project import Project
-from xstilts.config.resources import Site, amount
+from xstilts.config.resources import Demand, Site
 from xstilts.config.settings import Train
 from xstilts.grid.base import Artefact, Job
 from xstilts.identity import Identity
@@ -373,7 +373,7 @@ def gpus_of(artefact: Artefact, project: Project) -> int:
     phase = artefact.identity.phase
     if phase not in ("train", "predict"):
         return 0
-    return amount("gpu", phase, project.models[model_of(artefact)].resources, Site())
+    return Demand(phase, project.models[model_of(artefact)].resources, Site()).amount("gpu")
 
 
 def cells_of(artefact: Artefact, project: Project) -> int:

@@ -6,7 +6,7 @@ independent of language. Test items are therefore parallel in all languages, as 
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -346,6 +346,32 @@ def rows(
 
     Raise InputError for an unknown name, a size below 1, or more rows than exist.
     """
+    _check(kind, language, split, size, portion)
+    draw, make, parallel = KINDS[kind]
+    stream = f"{kind} {split} {portion} {seed}" + ("" if parallel else f" {language}")
+    rng, manner = _rng(stream), _rng(f"{stream} {language} manner")
+    items = list(_distinct(lambda: draw(rng, (split, portion)), size))
+    if len(items) < size:
+        raise InputError(
+            f"lab {kind} ({language}, {split}): only about {len(items)} different examples exist, "
+            f"but size is {size}"
+        )
+    written: list[Row] = []
+    for number, item in enumerate(items):
+        row = make(item, language, manner)
+        if kind != "translation":
+            written.append({"id": str(number), **row})
+            continue
+        english = make(item, "en", manner)
+        written += (
+            {"id": f"f{number}", "side": "foreign", **row, "match": f"e{number}"},
+            {"id": f"e{number}", "side": "english", **english, "match": f"f{number}"},
+        )
+    return written
+
+
+def _check(kind: str, language: str, split: str, size: int, portion: str) -> None:
+    """Raise InputError for an unknown name, or a size below 1."""
     languages = [name for name in LANGUAGES if (kind, name) != ("translation", "en")]
     for what, value, choices in (
         ("kind", kind, KINDS),
@@ -358,35 +384,17 @@ def rows(
     if size < 1:
         raise InputError(f"lab {kind} ({language}, {split}): size is {size}, expected at least 1")
 
-    draw, make, parallel = KINDS[kind]
-    stream = f"{kind} {split} {portion} {seed}" + ("" if parallel else f" {language}")
-    rng, manner = _rng(stream), _rng(f"{stream} {language} manner")
-    written: list[Row] = []
+
+def _distinct(draw: Callable[[], tuple], size: int) -> Iterator[tuple]:
+    """Yield at most `size` different items; end early after 1,000 draws without a new one."""
     seen: set[tuple] = set()
     misses = 0
-    while len(seen) < size:
-        item = draw(rng, (split, portion))
-        if item in seen:
-            misses += 1
-            if misses > 1000:
-                raise InputError(
-                    f"lab {kind} ({language}, {split}): only about {len(seen)} different examples "
-                    f"exist, but size is {size}"
-                )
-            continue
-        misses = 0
-        row = make(item, language, manner)
-        number = len(seen)
-        if kind == "translation":
-            written.append({"id": f"f{number}", "side": "foreign", **row, "match": f"e{number}"})
-            english = make(item, "en", manner)
-            written.append(
-                {"id": f"e{number}", "side": "english", **english, "match": f"f{number}"}
-            )
-        else:
-            written.append({"id": str(number), **row})
-        seen.add(item)
-    return written
+    while len(seen) < size and misses <= 1000:
+        item = draw()
+        misses = misses + 1 if item in seen else 0
+        if not misses:
+            seen.add(item)
+            yield item
 
 
 def _rng(stream: str) -> random.Random:

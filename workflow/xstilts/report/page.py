@@ -55,7 +55,7 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
     `answer.json` and `gains.csv`; the page lists the hashes of all.
     """
     content = files.get("answer.json")
-    answer = content and Answer.model_validate_json(content)
+    answer = Answer.model_validate_json(content) if content else None
     record, context, tables = Record(view.grid), results.context, Tables(view.grid, results)
     nodes, datasets = record.nodes(), record.datasets()
     examples = disagreements.sample(view.grid, record.notices)
@@ -71,15 +71,12 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         "means": {average: _means(results, average) for average in AVERAGES},
         "bibtex": bibtex(context.study, question, view.stamp.name),
     }
-    script = "".join(_template(f"{name}.js") for name in SCRIPTS)
     provenance = _provenance(record, nodes, datasets)
     return _html_template().render(
         title=question,
         study=context.study,
         about=_about(results, provenance["total"]),
-        answer=answer,
-        findings=[*answer.finding.splitlines(), *answer.power.splitlines()] if answer else [],
-        estimates=[row(estimate) for estimate in (answer.estimates if answer else [])],
+        **_answered(answer),
         figures=_figures(answer, files),
         notes=context.notes,
         warnings=[*results.warnings, *_state_warnings(results, nodes, datasets)],
@@ -96,11 +93,24 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         **provenance,
         files=[(name, hashlib.sha256(content).hexdigest()) for name, content in files.items()],
         stamp=view.stamp.name,
-        script_hash=_base64_sha256(script),
-        script=Markup(script),
+        **_script(),
         style=Markup(_template("report.css")),
         data=packed(data),
     )
+
+
+def _answered(answer: Answer | None) -> dict[str, Any]:
+    """Return the answer, the lines of its finding, and its estimates as rows of a table."""
+    if answer is None:
+        return {"answer": None, "findings": [], "estimates": []}
+    findings = [*answer.finding.splitlines(), *answer.power.splitlines()]
+    return {"answer": answer, "findings": findings, "estimates": [*map(row, answer.estimates)]}
+
+
+def _script() -> dict[str, str]:
+    """Return the page's script, and the hash by which its policy permits it."""
+    script = "".join(_template(f"{name}.js") for name in SCRIPTS)
+    return {"script_hash": _base64_sha256(script), "script": Markup(script)}
 
 
 def packed(value: Any) -> str:

@@ -24,6 +24,7 @@ from xstilts.errors import Diverged, InputError
 from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
 from xstilts.modelling import distributed, lora, saves, trackers
+from xstilts.modelling.arguments import training_arguments
 from xstilts.modelling.batches import Batches, Material, subsample
 from xstilts.modelling.callbacks import Patience, Progress, StopOnSignal, spent_before
 from xstilts.modelling.checkpoints import (
@@ -161,25 +162,16 @@ def run(
     parent = Path(step.parent.path)
     inherited = store.CheckpointManifest.verify(parent)
     tokenizer = load_tokenizer(parent)
-    for part in step.parts:
-        check_length(parent, tokenizer, part.encode.max_length, step.id)
     materials = read_materials(step, tokenizer)
-    pooler = inherited.pretrained_pooler
-    model = _new_model(step, materials, pooler)
+    model = _new_model(step, materials, inherited.pretrained_pooler)
     batches = Batches(step, materials, tokenizer, micro_batch)
     compact = _compacted(step, materials, model) if compact_embeddings else None
     # one process cannot read the saves of several, nor those of another table of embeddings
     kind = "sharded" if distributed.count() > 1 else "compact" if compact else "trainer"
     state = store.scratch(step.id, keep=True) / kind
-    callbacks = [
-        Progress(step, started),
-        saves.SealSaves(),
-        saves.SaveByTime(save_minutes),
-        stop,
-        *([Patience(step.settings.patience)] if step.settings.patience else []),
-        *([Decay(compact)] if compact else []),
-    ]
-    arguments = _arguments(step, batches, state, save_every, model, reported)
+    callbacks = [Progress(step, started), saves.SealSaves(), saves.SaveByTime(save_minutes), stop]
+    callbacks += _callbacks(step.settings, compact)
+    arguments = training_arguments(batches, state, save_every, model, reported)
     trainer = _trainer(model, arguments, batches, tokenizer, callbacks)
     _train(trainer, state, micro_batch)
     weights = distributed.whole_state(trainer)
@@ -189,6 +181,12 @@ def run(
         restore(encoder_of(model))
         publish(step, trainer, weights, materials, inherited, computed)
     distributed.wait()
+
+
+def _callbacks(settings: Train, compact: CompactEmbedding | None) -> list[TrainerCallback]:
+    """Return the callbacks that only some settings need."""
+    patience = [Patience(settings.patience)] if settings.patience else []
+    return [*patience, *([Decay(compact)] if compact else [])]
 
 
 def _trainer(
@@ -274,8 +272,11 @@ def _only(batches: list[dict]) -> dict:
 def read_materials(step: Checkpoint, tokenizer) -> dict[str, Material]:
     """Return the examples of each part, subsampled and encoded.
 
-    Raise InputError if the step needs validation, but no part has validation data.
+    Raise InputError if the texts are too long for the model, or if the step needs validation, but
+    no part has validation data.
     """
+    for part in step.parts:
+        check_length(Path(step.parent.path), tokenizer, part.encode.max_length, step.id)
     rows = {
         part.name: [
             (data.language, row) for data in part.train for row in store.read_rows(Path(data.path))
@@ -314,74 +315,6 @@ def _validation(part: TrainPart, settings: Train) -> list[dict]:
     if not (settings.evaluate_every and part.validation and part.metrics):
         return []
     return store.read_rows(Path(part.validation.path))[: settings.validation_examples]
-
-
-def _arguments(
-    step: Checkpoint,
-    batches: Batches,
-    folder: Path,
-    save_every: int | None,
-    model,
-    reported: Sequence[str],
-):
-    settings = step.settings
-    evaluate = {}
-    if settings.evaluate_every:
-        # a training that is shorter validates at its end: otherwise no weights would be the best
-        every = min(settings.evaluate_every, batches.steps)
-        evaluate = {"eval_strategy": "steps", "eval_steps": every}
-    if settings.select == "best":
-        save_every = every  # the best weights must be among the saves
-        evaluate |= {
-            "load_best_model_at_end": True,
-            "metric_for_best_model": "eval_score",
-            "greater_is_better": True,
-        }
-    warmup = settings.warmup_steps
-    if warmup is None:
-        warmup = round(settings.warmup * batches.steps)
-    schedule, schedule_options = settings.schedule, {}
-    if schedule == "constant":
-        schedule = "constant_with_warmup"
-    if schedule == "warmup_stable_decay":
-        decay = batches.steps // 2
-        schedule_options = {"num_decay_steps": decay, "decay_type": "linear"}
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=batches.steps,
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=batches.per_step // distributed.count(),
-        train_sampling_strategy="sequential",
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=schedule,
-        lr_scheduler_kwargs=schedule_options,
-        warmup_steps=warmup,
-        weight_decay=settings.weight_decay,
-        adam_epsilon=settings.adam_epsilon,
-        max_grad_norm=settings.max_grad_norm,
-        bf16=settings.precision == "bf16",
-        # otherwise the library refuses bf16 where there is no GPU
-        use_cpu=settings.precision == "bf16" and not torch.cuda.is_available(),
-        fp16=settings.precision == "fp16",
-        seed=step.seed,
-        # "no": at the times of SaveByTime only, and not once more after the last step
-        save_strategy="steps" if save_every else "no",
-        save_steps=save_every or 1,
-        save_total_limit=saves.KEPT,
-        logging_steps=max(1, batches.steps // 50),
-        logging_nan_inf_filter=False,
-        report_to=list(reported),
-        run_name=step.id,
-        project=trackers.PROJECT,
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        **evaluate,
-        **distributed.sharding(model),
-    )
-    distributed.shard_on_cpu()
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # else DataParallel would split micro-batches
-    return arguments
 
 
 def _resume_point(folder: Path) -> str | None:
