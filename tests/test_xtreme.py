@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources.samples import question, squad
 from xstilts import cli, store
 from xstilts.config.project import Project
 from xstilts.errors import InputError
@@ -288,6 +289,10 @@ TEXT = "A man sleeps.\tA person rests.\n"
         ("panx", "O\n", "NOUN\n", r"predicted:1: unknown label 'NOUN'"),
         ("udpos", "B-PER\n", "NOUN\n", r"gold:1: unknown label 'B-PER'"),
         ("tatoeba", "4\n", "de-4\n", r"predicted:1: 'de-4' is no number"),
+        ("tatoeba", "4\n", "04\n", r"predicted:1: '04' is no number"),
+        ("tatoeba", "4\n", "\u0664\n", r"predicted:1: '\u0664' is no number"),
+        ("xquad", squad(question("q"), question("q")), '{"q": "Italy"}', "id 'q' is repeated"),
+        ("xquad", squad(question("q")), '{"q": "a", "q": "b"}', "the key 'q' is given twice"),
         ("bucc2018", "de-1\ten-1\n", TEXT, r"predicted:1: expected two ids of sentences"),
         ("bucc2018", "de-1\ten-1\n", "fr-1\ten-1\n", "the ids are of other languages"),
         ("bucc2018", "de-1\ten-1\n", "en-1\tde-1\n", "or in another order"),

@@ -71,6 +71,7 @@ def _text(lines: Sequence[str]) -> str:
 
 # As in evaluate.py, white space around a line does not count, and any line end ends a line.
 
+_NUMBER = re.compile("0|[1-9][0-9]*")  # evaluate.py compares texts: 01 would never be 1
 Labels = Sequence[str]  # of a task; () allows any number
 
 
@@ -84,7 +85,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 def _known(label: str, labels: Labels, place: str) -> str:
     if labels:
         return records.known(label, labels, place)
-    if not label.isdecimal():
+    if not _NUMBER.fullmatch(label):
         raise InputError(f"{place}: {label!r} is no number; expected a whole number from 0")
     return label
 
@@ -161,13 +162,16 @@ def _read_answers(path: Path, labels: Labels) -> dict[str, list[str]]:
     articles = _data(path)
     if not isinstance(articles, list):
         raise InputError(f"{path}: no list of articles in SQuAD's format")
-    return {
-        records.field(question, "id", str, place): [
+    golds: dict[str, list[str]] = {}
+    for place, _, question in questions(articles, path):
+        id = records.field(question, "id", str, place)
+        if id in golds:
+            raise InputError(f"{place}: id {id!r} is repeated")
+        golds[id] = [
             records.field(answer, "text", str, place)
             for answer in records.field(question, "answers", list, place)
         ]
-        for place, _, question in questions(articles, path)
-    }
+    return golds
 
 
 def _accuracy(golds: Any, predictions: Any, language: str) -> Scores:
