@@ -163,8 +163,9 @@ def test_find_does_not_expand_the_study(monkeypatch, changes):
     with monkeypatch.context() as patch:
         patch.setattr(Grid, "artefacts", lambda self: pytest.fail("expanded"))
         for group in ("datasets", "checkpoints", "predictions", "scores"):
+            fresh = grid(**changes)
             for id in getattr(everything, group):
-                assert grid(**changes).find(group, id).id == id
+                assert fresh.find(group, id).id == id
     id = next(iter(everything.checkpoints))
     with pytest.raises(InputError, match=f"has no checkpoint '{id}x' .*did you mean '{id}'"):
         grid(**changes).find("checkpoints", f"{id}x")

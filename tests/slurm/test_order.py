@@ -18,9 +18,9 @@ STUDY = {
     "models": ["tiny"],
     "recipes": ["none", "nli", "paraphrase"],
     "targets": ["nli", "paraphrase", "tatoeba"],
-    "seeds": [1, 2],
+    "seeds": [1],
 }
-CELLS = 3 * 3 * 2
+CELLS = 3 * 3
 REFUSING = """#!/bin/sh
 echo call >> {folder}/calls
 [ $(($(wc -l < {folder}/calls) % 3)) = 0 ] || exec {sbatch} "$@"
@@ -66,7 +66,7 @@ def test_every_artefact_is_one_job_and_scores_are_none(finished, artefacts):
     checkout, submitted = finished
     kinds = Counter(comment.split("_")[1] for comment in submitted)
     trained = [node for node in artefacts.checkpoints.values() if node.parent]
-    assert len(trained) == 12
+    assert len(trained) == 6
     assert kinds == {
         "prepare": 4,
         "initialise": 1,
@@ -126,13 +126,13 @@ def test_another_target_submits_its_jobs_alone(finished):
     needs = {"gpu": 1, "mem_mb": 1000, "runtime": 5, "cells_per_gpu": 2}
     checkout.configure("config/models/tiny.yaml", {"tiny": MODELS["xlmr"] | {"resources": needs}})
     assert without_digests(checkout.run()) == [
-        *["predict"] * 2,  # of two cells each, on one GPU
-        "predict tiny.paraphrase.s2.other",
+        "predict",  # of two cells, on one GPU
+        "predict tiny.paraphrase.s1.other",
         "prepare",
     ]
-    lines = (checkout.folder / "trace.jsonl").read_text().splitlines()[-5:]
+    lines = (checkout.folder / "trace.jsonl").read_text().splitlines()[-3:]
     places = Counter((line["node"], line["gpu"], line["job"]) for line in map(json.loads, lines))
-    assert sorted(places.values()) == [1, 2, 2]
+    assert sorted(places.values()) == [1, 2]
     assert all(gpu for _, gpu, _ in places)
     shared = {job for (_, _, job), cells in places.items() if cells == 2}
     jobs = [job for job in checkout.cluster.records() if job["JobId"] in shared]

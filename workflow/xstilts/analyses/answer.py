@@ -35,7 +35,7 @@ class Estimate(_Frozen):
 
 
 class Verdict(_Frozen):
-    """Whether the study reproduces a published claim, for one model; values are in points."""
+    """Verdict on a published claim, for one model; values are in points."""
 
     claim: str
     source: str
