@@ -170,7 +170,8 @@ class Columns(Strict):
 
     columns: dict[str, str | list[str]] = Field({}, description=_COLUMNS)
     labels: dict[Written, str | int] = Field(
-        {}, description="Label, or number of the choice from 0, of each value; if empty, unchanged."
+        {},
+        description="Maps values to labels, or to choices by number from 0; if empty, unchanged.",
     )
     only: dict[str, str] = Field(
         {}, description="Glob that the values of a column must match; other rows are left out."

@@ -25,8 +25,8 @@ class Needs(Strict):
     threads: int | None = Field(
         None,
         gt=0,
-        description="Processors; per GPU, if a job has several. Only with one are results equal to "
-        "the last bit.",
+        description="Processor cores, per GPU if there are several. Only one core gives "
+        "bit-identical results.",
     )
     gpu: int | None = Field(
         None,
@@ -37,8 +37,8 @@ class Needs(Strict):
     mem_mb: int | None = Field(
         None,
         gt=0,
-        description="Main memory, on each node. By default, 4,000, or more for a large model: "
-        "1,500, and 16 bytes a weight to train, 8 to predict (`parameters`).",
+        description="Main memory per node. By default 4,000 or, if more, 1,500 plus 16 bytes per "
+        "weight (training) or 8 (prediction) of the model's `parameters`.",
     )
     runtime: int | None = Field(None, gt=0, description="Minutes.")
 

@@ -98,8 +98,8 @@ class Train(Grouped):
     packing: bool = Field(
         False,
         description="Compute no padding in the layers of the encoder (BERT, XLM-R, XLM-R XL, "
-        "ModernBERT, EuroBERT). Dropout draws other numbers, and no padding counts as an answer in "
-        "the loss of family answer, so it is part of the identity. On a GPU it needs `bf16` or "
+        "ModernBERT, EuroBERT). Dropout draws other numbers, and the loss of family answer "
+        "excludes padding, so it is part of the path. On a GPU it needs `bf16` or "
         "`fp16` to be fast.",
     )
     save_precision: Literal["fp32", "bf16"] = Field(
