@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from xstilts import store
 from xstilts.cli import main
 from xstilts.grid.state import is_done, open_study
 
@@ -56,6 +57,32 @@ def test_failed_system_calls_have_a_message(small_folder, rejected, number, name
         rejected(number, "prepare", data.id)
     assert not is_done(data)
     assert main(["prepare", data.id]) == 0
+
+
+def test_a_file_in_place_of_a_folder_is_named(small_folder, capsys):
+    data = grid().data.dataset("nli", "en", "train")
+    Path(data.path).parent.mkdir(parents=True)
+    Path(data.path).touch()
+    assert main(["prepare", data.id]) == 2
+    expected = f"{data.path}: a file is in place of this folder; delete it and run again"
+    assert expected in capsys.readouterr().err
+    Path(data.path).unlink()
+    assert main(["prepare", data.id]) == 0
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path):
+    (tmp_path / "scores.json").mkdir()
+    with pytest.raises(OSError) as error:
+        store.write_json(tmp_path / "scores.json", {})
+    message = store.machine_error(error.value)
+    assert (
+        message
+        == f"{tmp_path}/scores.json: a folder is in place of this file; delete it and run again"
+    )
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError) as error:
+        store.write_json(tmp_path / "file/scores.json", {})
+    assert "in place of" in store.machine_error(error.value)
 
 
 @pytest.mark.slow

@@ -34,6 +34,12 @@ _REMEDIES = {  # errors of the machine, and what to do
     ),
 }
 
+_IN_THE_WAY = {
+    errno.EISDIR: "a folder is in place of this file",
+    errno.EEXIST: "a file is in place of this folder",
+    errno.ENOTDIR: "a file is in place of a folder of this path",
+}
+
 
 def temporary(path: Path) -> Path:
     """Return a temporary name in a file's folder that says which process uses it.
@@ -231,6 +237,9 @@ def machine_error(error: BaseException) -> str:
 
     Libraries raise their own exceptions, which contain the words of the system.
     """
+    if isinstance(error, OSError) and error.errno in _IN_THE_WAY:
+        place = error.filename2 or error.filename  # of a renamed file, its new name
+        return f"{place}: {_IN_THE_WAY[error.errno]}; delete it and run again"
     for number, remedy in _REMEDIES.items():
         if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
             place = getattr(error, "filename", None)
