@@ -40,9 +40,13 @@ def reusable(folder, version):
 
 def create(folder, version):
     """Create the environment; one that is incomplete or of another Python is replaced."""
-    if folder.exists() and not reusable(folder, version):
+    present = folder.exists() or folder.is_symlink()
+    if present and not reusable(folder, version):
         print(f"{folder} is incomplete or of another Python: making it again", flush=True)
-        shutil.rmtree(str(folder))
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(str(folder))
+        else:  # a file, or a link that may lead nowhere
+            folder.unlink()
     if not folder.exists():
         print(f"Creating {folder}", flush=True)
         subprocess.check_call([sys.executable, "-m", "venv", str(folder)])

@@ -4,6 +4,7 @@ import runpy
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -49,10 +50,19 @@ def test_make_stops_before_installing(tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
-def test_a_broken_environment_is_made_again(install, tmp_path, capsys):
-    folder = tmp_path / ".venv"
+def _half_made(folder: Path) -> None:
     (folder / "bin").mkdir(parents=True)
     (folder / "pyvenv.cfg").write_text("version = 3.9.1\n")
+
+
+def _link_to_nothing(folder: Path) -> None:
+    folder.symlink_to("nothing")
+
+
+@pytest.mark.parametrize("make", [_half_made, _link_to_nothing, Path.touch])
+def test_a_broken_environment_is_made_again(install, tmp_path, capsys, make):
+    folder = tmp_path / ".venv"
+    make(folder)
     calls = []
     create = install["create"]
     create.__globals__["subprocess"] = FakeProcesses(calls)
@@ -60,6 +70,7 @@ def test_a_broken_environment_is_made_again(install, tmp_path, capsys):
     assert "making it again" in capsys.readouterr().out
     assert calls == [[sys.executable, "-m", "venv", str(folder)]]
     assert not folder.exists()
+    assert not folder.is_symlink()
 
 
 class FakeProcesses:
