@@ -25,7 +25,10 @@ _IMPORTS = (ast.Import, ast.ImportFrom)
 _NUMBERS = ("families", "metrics.py")
 CODE = {
     "fetch": ("stages/fetch.py", "sources", "languages"),
-    "prepare": ("stages/prepare.py", "sources", "languages", "lab", "recipe.py", *_NUMBERS),
+    "prepare": (
+        *("stages/prepare.py", "grid/rows.py", "sources", "languages", "lab", "recipe.py"),
+        *_NUMBERS,
+    ),
     "initialise": ("stages/initialise.py", "modelling", *_NUMBERS),
     "train": ("stages/train.py", "modelling", "recipe.py", *_NUMBERS),
     "merge": ("stages/merge.py", "modelling", "recipe.py", *_NUMBERS),

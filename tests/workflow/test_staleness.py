@@ -243,24 +243,17 @@ def test_a_copy_elsewhere_runs_nothing(first_run, tmp_path):
     assert copy.jobs() == []
 
 
-def test_a_deleted_score_is_made_again(finished):
+def test_deleted_results_are_made_again(finished):
     finished.one("results/scores/tiny.nli.paraphrase.s1.*.json").unlink()
     assert finished.jobs() == ["score tiny.nli.paraphrase.s1", STUDY]
-    assert finished.jobs() == []
-
-
-def test_a_deleted_prediction_file_is_made_again(finished):
+    finished.one("results/studies/small/table.md").unlink()
+    assert finished.jobs() == [STUDY]
     path = finished.one("results/predictions/tiny.paraphrase.s1.paraphrase.*/en.*.jsonl")
     content = path.read_bytes()
     path.unlink()
     assert finished.jobs() == ["predict tiny.paraphrase.s1.paraphrase"]
     assert path.read_bytes() == content
     assert finished.jobs() == []
-
-
-def test_a_deleted_table_is_made_again(finished):
-    finished.one("results/studies/small/table.md").unlink()
-    assert finished.jobs() == [STUDY]
 
 
 def test_a_failed_job_leaves_the_rest_done(finished):

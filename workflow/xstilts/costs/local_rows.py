@@ -6,8 +6,8 @@ from xstilts.config.origins import FilesSplit
 from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Dataset
+from xstilts.grid.rows import read_rows
 from xstilts.sources import archives, files
-from xstilts.stages import prepare
 
 _LIMIT = 200e6  # bytes of a data set; reading takes up to a second per 10 MB
 
@@ -24,7 +24,7 @@ def count(
     for data in datasets:
         if data.id not in known and _is_counted(project, data):
             try:
-                counts[data.id] = len(prepare.read(data, project).rows)
+                counts[data.id] = len(read_rows(data, project).rows)
             except InputError as error:
                 problems.append(f"{data.identity.name} cannot be prepared: {error}")
     return counts, problems
