@@ -175,6 +175,16 @@ def test_a_click_on_a_head_sorts(visit):
     assert "sort=-t1" in seen.page.url
 
 
+def test_tables_sort_before_the_data_are_read(visit):
+    page = visit().page
+    page.add_init_script("requestIdleCallback = () => 0")
+    page.reload()
+    head = page.locator("#grid th[data-key=t1]")
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert not page.locator("[data-ready]").count()
+
+
 def test_the_address_holds_the_view(visit):
     seen = visit()
     seen.page.select_option("select[name=over]", "sw")

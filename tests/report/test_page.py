@@ -147,7 +147,7 @@ def test_rounding_agrees_with_the_files(view):
 
 
 def test_the_citation_names_study_and_state(view):
-    entry = data(page(view))["bibtex"]
+    entry = unescape(re.search(r'data-bibtex="(.*?)"', page(view), re.S)[1])
     assert entry.startswith("@misc{made-up,")
     assert view.stamp.name in entry
     assert bibtex("a", "50 % {of} it", "s").count("{") == bibtex("a", "50 % {of} it", "s").count(
@@ -267,6 +267,7 @@ def test_examples_are_sorted_by_disagreement(view):
     groups = disagreements.sample(view.grid, notices)
     assert notices == []
     assert {group["target"] for group in groups} == {"t0", "t1", "t2"}
+    assert max(len(group["examples"]) for group in groups) == disagreements.MOST // len(groups)
     for group in groups:
         for example in group["examples"]:
             answers = [json.dumps(pairs) for _, _, pairs in example["answers"]]

@@ -28,7 +28,7 @@ def test_seeds_of_a_step_are_one_branch():
     names = ["A~10k", "T", "T", "predictions: T", "predictions: T"]
     assert [branch.name for branch in branches] == names
     assert all(len(branch.nodes) == 2 for branch in branches)
-    assert [child.name for child in root.children] == ["A~10k", "T"]
+    assert [child.name for child in root.trainings] == ["A~10k", "T"]
     assert root.name == "M: random weights"
     assert root.is_open
 
@@ -49,8 +49,8 @@ def test_an_origin_equal_to_the_label_is_named_once():
 def test_costs_are_sorted_and_count_each_gpu():
     [(dear, parts, size), (cheap, others, _)] = steps.costs(NODES, CELLS, [0, 1])[0]
     assert (dear, cheap) == (1, 0)
-    assert parts == [60, None, 400, None]
-    assert others == [None, None, 200, 2]
+    assert parts == [60, 0, 400, None]
+    assert others == [0, 0, 200, 2]
     assert size == 30
 
 
@@ -58,8 +58,8 @@ def test_a_step_of_two_recipes_is_shared():
     cells = CELLS | {"recipe": [0, 0, 1, 2]}
     nodes = NODES | {"parent": [None, 0, 0, 0, 0, 1, 1, 3, 4, 5, 6]}
     rows = {recipe: parts for recipe, parts, _ in steps.costs(nodes, cells, [0, 1, 1])[0]}
-    assert rows[1] == [None, 20, 200, None]
-    assert rows[2] == [None, 20, 200, None]
+    assert rows[1] == [0, 20, 200, None]
+    assert rows[2] == [0, 20, 200, None]
 
 
 def test_a_recipe_uses_all_that_it_merges():
@@ -81,7 +81,7 @@ def test_a_recipe_uses_all_that_it_merges():
     assert names[3:5] == ["merge: A | B~0.3", "T"]
     assert all(use.runs == 1 for use in steps.uses(nodes, cells))
     [(_, parts, size)] = steps.costs(nodes, cells, [2])[0]
-    assert parts == [30, None, 100, 1]
+    assert parts == [30, 0, 100, 1]
     assert size == 20
 
 

@@ -17,6 +17,7 @@ from xstilts.grid.artefacts import Dataset, Predictions
 from xstilts.grid.grid import Grid
 
 ROWS, RECIPES, CANDIDATES, EXAMPLES = 150, 8, 20, 5
+MOST = 100  # examples of a page, but at least one per target and language: nobody reads more
 LONGEST = 360  # characters of a text; of a context, around the answer
 
 Pairs = list[list[str]]  # (text, tag or "") of an answer
@@ -41,7 +42,8 @@ def sample(grid: Grid, notices: list[str]) -> list[dict]:
             if examples:
                 group = {"target": target, "language": dataset.language, "examples": examples}
                 groups.append(group)
-    return groups
+    shown = max(1, MOST // max(1, len(groups)))
+    return [{**group, "examples": group["examples"][:shown]} for group in groups]
 
 
 def _predictions(grid: Grid, target: str) -> dict[str, Predictions]:

@@ -81,6 +81,11 @@ def share(part: float) -> str:
     return f"{part:.3f}".rstrip("0").rstrip(".")
 
 
+def shade(gain: float, saturated: float) -> str:
+    """Return the class of a gain's colour: 21 strengths, as cells of one class share a style."""
+    return f"t{math.floor(20 * min(1, abs(gain) / saturated) + 0.5)}"
+
+
 @dataclass(frozen=True)
 class Tables:
     """The tables of a study's gains in its main average."""
@@ -193,12 +198,13 @@ class Tables:
             classes = " ".join(["score", *marks])
             return Entry(shown, f"{label}, {column}: {shown}", classes, link=link)
         marks = self._marks(stats, recipe, target)
-        classes = " ".join([_sign(value), *marks])
+        is_mean = target == MEAN
+        colour = [] if is_mean else [shade(value, self.limit)]
         return Entry(
             text=shown,
             spoken=f"{label}, {column}: {shown}{_spoken(stats)}",
-            classes=classes,
-            style=self._style(stats) if target == MEAN else self._colour(value),
+            classes=" ".join([_sign(value), *colour, *marks]),
+            style=self._style(stats) if is_mean else "",
             link=link,
             ends=ends(stats["low"], stats["high"]) if target == self.targets[0] else "",
         )
@@ -213,9 +219,6 @@ class Tables:
             "gap": stats["seeds"] < stats["wanted"],
         }
         return [name for name, holds in classes.items() if holds]
-
-    def _colour(self, value: float) -> str:
-        return f"--t:{share(min(1, abs(value) / self.limit))}"
 
     def _style(self, stats: Mapping) -> str:
         """Return the places of a mean gain and of its CI on the axis, in percent."""
@@ -304,9 +307,8 @@ def _mean(gains: list[float | None]) -> float | None:
 def _shade(gain: float | None, significant: bool, saturated: float) -> Entry:
     if gain is None:
         return Entry("", classes="empty")
-    strength = share(min(1, abs(gain) / saturated))
-    classes = _sign(gain) + " strong" * significant
-    return Entry(signed(gain, "+"), classes=classes, style=f"--t:{strength}")
+    classes = f"{_sign(gain)} {shade(gain, saturated)}" + " strong" * significant
+    return Entry(signed(gain, "+"), classes=classes)
 
 
 def _sign(gain: float) -> str:

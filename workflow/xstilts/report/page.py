@@ -42,8 +42,9 @@ from xstilts.results.tables import signed
 from xstilts.units import count
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("data", "tables", "panel", "page")  # one module; each uses those before it
+SCRIPTS = ("dom", "tables", "page", "data", "panel")  # one module; `data` waits for the first paint
 _LARGEST_FIGURES = 200_000  # bytes of all figures; the files are beside the page
+_LARGE = 2000  # cells of a page that is laid out in parts
 _SUMMED = ("wanted", "done", "measured", "seconds", "gpu_hours", "bytes")  # of the phases
 DRAWN_BY = ("xstilts", "matplotlib", "pandas", "numpy", "scipy")
 
@@ -69,11 +70,12 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         **_steps(view, record, nodes, branches),
         "gains": _gains(results),
         "means": {average: _means(results, average) for average in AVERAGES},
-        "bibtex": bibtex(context.study, question, view.stamp.name),
     }
     provenance = _provenance(record, nodes, datasets)
     return _html_template().render(
         title=question,
+        is_large=len(context.cells) > _LARGE,
+        bibtex=bibtex(context.study, question, view.stamp.name),
         study=context.study,
         about=_about(results, provenance["total"]),
         **_answered(answer),

@@ -34,13 +34,14 @@ class Use:
 
 @dataclass
 class Branch:
-    """Steps that differ only in their seed, and the branches of the steps after them."""
+    """Steps that differ only in their seed, and the branches of what is made from them."""
 
     number: int
     name: str
     parent: "Branch | None"
     nodes: list[int] = field(default_factory=list)
-    children: list["Branch"] = field(default_factory=list)
+    trainings: list["Branch"] = field(default_factory=list)
+    predictions: list["Branch"] = field(default_factory=list)
     facts: str = ""
     uses: str = ""
     state: str = ""  # empty if all are done
@@ -60,7 +61,9 @@ def branches(
         if kind not in by_kind:
             by_kind[kind] = Branch(len(by_kind), _name(nodes, node, label), parent)
             if parent:
-                parent.children.append(by_kind[kind])
+                is_leaf = nodes["phase"][node] == "predict"
+                after = parent.predictions if is_leaf else parent.trainings
+                after.append(by_kind[kind])
         by_kind[kind].nodes.append(node)
         of_node.append(by_kind[kind])
     used = uses(nodes, cells)
@@ -141,8 +144,10 @@ def seconds(nodes: Columns, chosen: Iterable[int]) -> float | None:
 
 
 def duration(amount: float | None) -> str:
-    """Return seconds in words."""
-    return "not measured" if amount is None else units.duration(amount)
+    """Return seconds in words; a dash for no step."""
+    if amount is None:
+        return "not measured"
+    return units.duration(amount) if amount else "–"
 
 
 def costs(
@@ -186,9 +191,10 @@ def _trained(nodes: Columns, leaf: int) -> list[int]:
     ]
 
 
-def _spent(nodes: Columns, chosen: Iterable[int]) -> float | None:
+def _spent(nodes: Columns, chosen: set[int]) -> float | None:
     known = [n for n in chosen if nodes["seconds"][n] is not None]
-    return sum(nodes["seconds"][n] * max(1, nodes["gpus"][n]) for n in known) if known else None
+    spent = sum(nodes["seconds"][n] * max(1, nodes["gpus"][n]) for n in known)
+    return None if chosen and not known else spent
 
 
 def environment(values: Mapping[str, Any]) -> str:

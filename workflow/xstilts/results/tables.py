@@ -148,8 +148,9 @@ def _imported_rows(results: Results, average: str, targets: Sequence[str]) -> li
 
 
 def columns(results: Results, average: str) -> list[str]:
-    """Return the columns of a table: the mean over targets, then the targets."""
-    return [MEAN, *results.targets(average)]
+    """Return the columns of a table: the mean over targets if there are several, the targets."""
+    targets = results.targets(average)
+    return targets if len(targets) == 1 else [MEAN, *targets]
 
 
 def _entry(stats: pd.Series, recipe: str) -> Entry:

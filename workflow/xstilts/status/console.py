@@ -67,12 +67,13 @@ def _print_marks(snapshot: Snapshot, model: str, console: Console) -> None:
     for part in side_by_side(widths, console.width - first):
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         table.add_column(Text(model), no_wrap=True)
-        table.add_column("trained", justify="right", no_wrap=True)
+        if is_first := not part.start:
+            table.add_column("trained", justify="right", no_wrap=True)
         for target in study.targets[part]:
             table.add_column(Text(target), justify="center", no_wrap=True)
         for recipe, steps in trained.items():
             cells = [_marks(snapshot, model, recipe, t) for t in study.targets[part]]
-            table.add_row(Text(recipe), steps, *cells)
+            table.add_row(Text(recipe), *([steps] if is_first else []), *cells)
         console.print(table)
 
 

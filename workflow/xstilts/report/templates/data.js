@@ -1,6 +1,7 @@
-/* The data of the page and the arithmetic on it; the other scripts show them. All text becomes text nodes:
-   no text of the data is ever parsed as HTML. */
-const D = await unpack(document.getElementById("data").textContent);
+/* The data of the page and the arithmetic on it; the scripts before need neither. They are read after the first
+   paint: ten thousand runs take a second, in which the tables can be read and sorted already. */
+await new Promise((done) => (globalThis.requestIdleCallback ?? setTimeout)(done));
+const D = await unpack(byId("data").textContent);
 
 /** Decode a value that `packed` in report/page.py encodes. */
 async function unpack(text) {
@@ -8,28 +9,10 @@ async function unpack(text) {
   const json = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(json).json();
 }
-const BASELINE = "none",
-  MEAN = "mean";
 const AVERAGES = ["zero_shot", "avg"];
-const byId = (id) => document.getElementById(id);
-const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 const mean = (values) => (values.length ? sum(values) / values.length : null);
 const present = (values) => values.filter((v) => v !== null && v !== undefined);
-
-/** Create an element. Functions as attributes become listeners; strings as children become text nodes. */
-function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else if (value !== null && value !== false)
-      element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(
-    ...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== ""),
-  );
-  return element;
-}
 
 /** Round as the files do: first to the four decimals that they store; exact halves to even. */
 function number(value, digits = 1) {
@@ -59,9 +42,8 @@ const key = (...names) => names.join(".");
 const MODELS = [...D.models, ...D.controls];
 const cellAt = new Map(); // model.recipe.target -> number of the cell of each seed
 const rowOf = new Map(); // cell -> its row in the values of its target
-const axes = { model: MODELS, recipe: D.recipes, target: D.targets };
-D.cells.model.forEach((_, cell) => {
-  const name = key(...Object.entries(axes).map(([axis, names]) => names[D.cells[axis][cell]]));
+D.cells.model.forEach((model, cell) => {
+  const name = key(MODELS[model], D.recipes[D.cells.recipe[cell]], D.targets[D.cells.target[cell]]);
   if (!cellAt.has(name)) cellAt.set(name, []);
   cellAt.get(name)[D.cells.seed[cell]] = cell;
 });
@@ -106,9 +88,9 @@ function seedScores(m, r, t, metric, over) {
 }
 
 const given = new Map(); // model.recipe.target.language -> row of gains.csv
-D.gains.model.forEach((_, i) => {
-  const names = ["model", "recipe", "target", "language"].map((x) => D.gains[`${x}s`][D.gains[x][i]]);
-  given.set(key(...names), i);
+D.gains.model.forEach((model, i) => {
+  const { models, recipes, recipe, targets, target, languages, language } = D.gains;
+  given.set(key(models[model], recipes[recipe[i]], targets[target[i]], languages[language[i]]), i);
 });
 
 /** Mean over seeds and its gain over a baseline. Verdict and CI are those of gains.csv; so gains over another

@@ -1,11 +1,14 @@
 /* The state of the page is its address: choices, sorting, and the open run or step. */
+const { average, target, bibtex } = byId("main").dataset;
 const DEFAULTS = {
-  ...{ show: "gain", over: D.average, metric: "", baseline: BASELINE, sort: columnsOf(byId("grid"))[0] },
-  ...{ target: MEAN, family: "", script: "", resource: "", codes: "", order: "" },
+  ...{ show: "gain", over: average, metric: "", baseline: BASELINE, sort: target },
+  ...{ target, family: "", script: "", resource: "", codes: "", order: "" },
   ...{ run: "", step: "" },
 };
-if (D.targets.length < 2) DEFAULTS.target = D.targets[0];
-let view = { ...DEFAULTS };
+const SORTING = ["sort", "order"]; // all else needs the data
+let isLoaded = false; // panel.js, the last script, sets it
+let view = DEFAULTS,
+  drawn = DEFAULTS; // as the template drew the page
 
 /** The state in a fragment such as `#sort=xnli&run=m.mnli.xnli`; unknown names are ignored. */
 function parse(fragment) {
@@ -30,12 +33,17 @@ function readKey(name) {
 }
 
 const differs = (a, b, names) => names.some((name) => a[name] !== b[name]);
-/** Show a state: fill, sort and open only what differs from the state before. */
 function show(next) {
-  const before = view;
   view = next;
   for (const input of all("select[name]")) input.value = view[input.name];
   for (const box of all("input[name=code]")) box.checked = view.codes.split(",").includes(box.value);
+  const others = Object.keys(DEFAULTS).filter((name) => !SORTING.includes(name));
+  if (isLoaded || !differs(drawn, view, others)) draw();
+}
+/** Fill, sort and open only what differs from the state that is drawn. */
+function draw() {
+  const before = drawn;
+  drawn = view;
   if (differs(before, view, ["show", "over", "metric", "baseline"])) {
     fillGrid(view);
     sortTables(all("#grid table"), view.sort);
@@ -61,6 +69,21 @@ function closePanel() {
   if (history.state?.opened) history.back();
   else choose({ run: "", step: "" });
 }
+
+const panel = byId("detail");
+function openPanel(title, subtitle, ...content) {
+  const close = { type: "button", click: () => panel.close(), "aria-label": "Close" };
+  const heading = h("div", {}, h("h2", { id: "detail-title", dir: "auto" }, title));
+  heading.append(h("p", { class: "hint", dir: "auto" }, subtitle));
+  panel.replaceChildren(
+    h("header", {}, heading, h("button", close, "Close")),
+    ...content.flat(Infinity).filter((part) => part !== null),
+  );
+  if (!panel.open) panel.showModal();
+  panel.scrollTop = 0;
+}
+panel.addEventListener("click", (event) => event.target === panel && panel.close()); // the backdrop
+panel.addEventListener("close", () => closePanel());
 
 /* ------------------------------------------------------------------------------------ copying */
 const MARK_TEXTS = { degenerate: "†", gap: "‡" };
@@ -101,7 +124,7 @@ const FORMATS = {
     return rows.map((row) => row.join(",")).join("\n") + "\n";
   },
   Link: () => location.href.replace(/#.*$/, "") + address(view),
-  BibTeX: () => D.bibtex,
+  BibTeX: () => bibtex,
 };
 async function copy(button) {
   const tables = all("table.gains", button.closest("section")),
@@ -152,6 +175,5 @@ addEventListener("afterprint", () => setPrinting(false));
 addEventListener("popstate", restore);
 startTables();
 for (const element of all("[data-scripted]")) element.hidden = false;
-sortTables(all("#grid table"), view.sort);
 restore();
-document.documentElement.setAttribute("data-ready", "");
+

@@ -1,21 +1,6 @@
 /* The panel of details of a run or a step. */
-const panel = byId("detail");
 const N = D.nodes;
 const column = (name, node) => N[name]?.[node] ?? null;
-
-function openPanel(title, subtitle, ...content) {
-  const close = { type: "button", click: () => panel.close(), "aria-label": "Close" };
-  const heading = h("div", {}, h("h2", { id: "detail-title", dir: "auto" }, title));
-  heading.append(h("p", { class: "hint", dir: "auto" }, subtitle));
-  panel.replaceChildren(
-    h("header", {}, heading, h("button", close, "Close")),
-    ...content.flat(Infinity).filter((part) => part !== null),
-  );
-  if (!panel.open) panel.showModal();
-  panel.scrollTop = 0;
-}
-panel.addEventListener("click", (event) => event.target === panel && panel.close()); // the backdrop
-panel.addEventListener("close", () => closePanel());
 
 function showPanel({ run, step }) {
   if (step && D.branches[step]) return openStep(Number(step));
@@ -265,3 +250,7 @@ function openStep(branch) {
     commands(nodes.map((n) => command(N.phase[n], N.id[n]))),
   );
 }
+
+isLoaded = true;
+draw();
+document.documentElement.setAttribute("data-ready", "");

@@ -2,6 +2,7 @@
 const SATURATED = 0.95; // as in results/colours.py; the other rules here as in report/grid.py
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const share = (value) => String(Number(value.toFixed(3)));
+const shade = (part) => `t${Math.floor(20 * Math.min(1, part) + 0.5)}`; // report.css has the 21 strengths of a colour
 function limit(values) {
   const sizes = present(values).map(Math.abs).sort((a, b) => a - b);
   return sizes.length ? Math.max(1, sizes[Math.ceil(SATURATED * (sizes.length - 1))]) : 1;
@@ -54,9 +55,8 @@ function gridCell(s, { name, recipe, target, isGain, kind, ends: [saturated, axi
   const text = isGain ? signed(value) : number(value);
   if (kind === "floor") return { text, spoken: about + text, classes: ["score"] };
   if (!isGain) {
-    const style = kind === "recipe" ? { t: (0.9 * (value - low)) / (high - low || 1) } : {};
-    const classes = [kind === "recipe" ? "gain" : "score", ...marksOf(s, recipe, target, {})];
-    return { text, spoken: about + text, classes, style };
+    const colour = kind === "recipe" ? ["gain", shade((0.9 * (value - low)) / (high - low || 1))] : ["score"];
+    return { text, spoken: about + text, classes: [...colour, ...marksOf(s, recipe, target, {})] };
   }
   const place = (x) => 50 + 50 * Math.max(-1, Math.min(1, x / axis)),
     isMean = target === MEAN,
@@ -64,10 +64,8 @@ function gridCell(s, { name, recipe, target, isGain, kind, ends: [saturated, axi
   return {
     text,
     spoken: about + text + spokenGain(s),
-    classes: [sign(value), ...marksOf(s, recipe, target, extra)],
-    style: isMean
-      ? { l: place(s.low ?? value), v: place(value), h: place(s.high ?? value) }
-      : { t: Math.min(1, Math.abs(value) / saturated) },
+    classes: [sign(value), isMean ? "" : shade(Math.abs(value) / saturated), ...marksOf(s, recipe, target, extra)],
+    style: isMean ? { l: place(s.low ?? value), v: place(value), h: place(s.high ?? value) } : {},
     interval: isMean ? ends(s) : "",
   };
 }
@@ -96,7 +94,7 @@ function fillGrid(v) {
   const count = targetsWith(v.metric, v.over).length;
   for (const head of all("#grid th[data-key=mean]")) {
     const some = count < D.targets.length ? ` of ${count}` : "";
-    (head.querySelector("button") ?? head).firstChild.textContent =
+    head.firstChild.textContent =
       v.show === "gain" ? `Mean gain${some}, 95 % CI` : `Mean score${some}`;
   }
   for (const mark of all("[data-mark]")) mark.hidden = !byId("grid").querySelector(`td.${mark.dataset.mark}`);
@@ -104,10 +102,8 @@ function fillGrid(v) {
 
 /** Facts on hovering: made when they are needed. */
 function explain(td) {
-  const table = td.closest("table"),
-    row = td.closest("tr"),
-    link = td.querySelector("a");
-  if (!link || link.title || !row.dataset.recipe) return;
+  const link = td.querySelector("a");
+  if (!isLoaded || !link || link.title) return;
   const [m, r, t] = readKey(linked(link).run),
     s = summary(m, r, t, view);
   const facts = {
@@ -164,8 +160,7 @@ function fillLanguages(v) {
     else
       fill(td, {
         text: signed(gain),
-        classes: [sign(gain), ...(significant ? ["strong"] : [])],
-        style: { t: Math.min(1, Math.abs(gain) / saturated) },
+        classes: [sign(gain), shade(Math.abs(gain) / saturated), significant ? "strong" : ""],
       });
   }
 }
@@ -183,7 +178,9 @@ function sortTables(tables, name) {
   for (const table of tables) {
     const heads = all("thead [data-key]", table),
       column = Math.max(heads.findIndex((head) => head.dataset.key === wanted), 0),
-      body = table.querySelector("tbody.recipe");
+      body = table.querySelector("tbody.recipe"),
+      sorted = [...body.rows];
+    if (sorted.some((row) => row.rank === undefined)) sorted.forEach((row, i) => (row.rank = i)); // as the template has them
     const compare = (a, b) => {
       const [x, y] = [a, b].map((row) => row.cells[column]);
       if (column === 0) return x.textContent.localeCompare(y.textContent);
@@ -191,9 +188,9 @@ function sortTables(tables, name) {
       if (v === null || w === null) return (v === null) - (w === null) || a.rank - b.rank;
       return (isUp ? v - w : w - v) || a.rank - b.rank;
     };
-    const rows = [...body.rows].sort(compare);
-    if (isUp && column === 0) rows.reverse();
-    body.append(...rows);
+    sorted.sort(compare);
+    if (isUp && column === 0) sorted.reverse();
+    body.append(...sorted);
     heads.forEach((head, i) => {
       const direction = (column === 0) !== isUp ? "ascending" : "descending";
       if (i === column) head.setAttribute("aria-sort", direction);
@@ -206,21 +203,25 @@ function startTables() {
   for (const [section, choice] of [["grid", "sort"], ["languages", "order"]]) {
     const heads = all(`#${section} table thead [data-key]`);
     for (const head of heads) {
-      const button = h("button", { type: "button" }, ...head.childNodes);
-      button.addEventListener("click", () => {
+      head.querySelector("button").addEventListener("click", () => {
         const name = head.dataset.key;
         choose({ [choice]: view[choice] === name ? `-${name}` : name });
       });
-      head.append(button);
     }
     for (const table of all(`#${section} table`)) {
-      all("tbody.recipe tr", table).forEach((row, i) => (row.rank = i)); // decides between equals
-      all("tbody a", table).forEach((link, i) => (link.tabIndex = i ? -1 : 0));
+      table.addEventListener("focusin", keepOneStop, { once: true });
       table.addEventListener("keydown", moveFocus);
     }
   }
   const show = (event) => event.target.closest("td") && explain(event.target.closest("td"));
   byId("grid").addEventListener("pointerover", show);
+}
+
+/** Leave only the cell with the focus as a stop of Tab: done when the focus first enters a table. */
+function keepOneStop({ target, currentTarget }) {
+  const links = all("tbody a", currentTarget),
+    stop = links.includes(target) ? target : links[0];
+  for (const link of links) link.tabIndex = link === stop ? 0 : -1;
 }
 
 /** Arrow keys, Home and End move the focus over a table; only one of its cells is a stop of Tab. */
