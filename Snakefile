@@ -65,6 +65,7 @@ onstart:
         raise WorkflowError("\n".join(PROBLEMS))
     if PLANNING:
         this_run.watch_signals()
+        SHARED.cells |= REQUESTS.cells
         this_run.start(VIEW, SHARED, keep_snapshots=bool(RESOURCES.earlier))
     if PLANNING and not workflow.local_exec:
         this_run.start_on_slurm()
@@ -75,4 +76,7 @@ onstart:
 
 
 onerror:
-    print(store.problem(paths.RESULTS) or this_run.last_words(map(Path, log), GRID))
+    print(
+        store.problem(paths.RESULTS)
+        or this_run.last_words(map(Path, log), GRID, REQUESTS.cells)
+    )

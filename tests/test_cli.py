@@ -1,6 +1,7 @@
 """The command line: help, exit status, imports and overrides."""
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from xstilts import __version__
 from xstilts.cli import BAD_INPUT, main
 from xstilts.grid import state
+from xstilts.processes import signals
 
 COMMANDS = ["doctor", "status", "plan", "why", "gc", "list", "study", "pin", "export-xtreme"]
 COMMANDS += ["score-files", "schema", "compare", "import-scores", "card", "push"]
@@ -72,3 +74,21 @@ def test_config_overrides_keys_of_the_study(small_folder, capsys):
     assert "nli-nli" in capsys.readouterr().out
     assert main(["status", "--config", "seeds"]) == 2
     assert "--config 'seeds': expected KEY=VALUE" in capsys.readouterr().err
+
+
+def test_commands_run_one_after_another_until_one_fails(small_folder, capsys):
+    assert main(["list", "models", "then", "list", "studies"]) == 0
+    both = capsys.readouterr().out
+    assert main(["list", "models"]) == main(["list", "studies"]) == 0
+    assert both == capsys.readouterr().out
+    assert main(["status", "--study", "none.yaml", "then", "list", "models"]) == BAD_INPUT
+    assert capsys.readouterr().out == ""
+
+
+def test_signal_ends_what_would_follow(small_folder, capsys, monkeypatch):
+    def stopped(*_):
+        signals.received.append(signal.SIGTERM)  # after the last look of a training
+
+    monkeypatch.setattr("xstilts.commands.listing.print_entries", stopped)
+    assert main(["list", "models", "then", "list", "models"]) == 128 + signal.SIGTERM
+    assert capsys.readouterr().out == ""

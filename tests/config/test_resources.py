@@ -179,3 +179,25 @@ def test_a_shared_job_asks_for_one_gpu():
     first = jobs.shared("train", "train_together_1", "a", ["a.x", "a.y", "a.w"])["slurm_extra"]
     assert first(SimpleNamespace(), 1).endswith(" --dependency=afterany:5:7")
     assert "--dependency" not in first(SimpleNamespace(), 2)
+
+
+def test_job_that_predicts_too_has_time_for_both():
+    needs = ModelNeeds(gpu=1, mem_mb=900, runtime=40, predict=Needs(runtime=15, mem_mb=1000))
+    jobs = JobResources({"a": needs}, Site(), cells={"a.x.s1.0"})
+    asked = jobs.keywords("train")
+    for node, minutes, memory in (("a.x.s1.0", 110, 2000), ("a.x.s2.0", 80, 1800)):
+        wildcards = SimpleNamespace(node=node)
+        assert asked["runtime"](wildcards, 2) == minutes
+        assert asked["mem_mb"](wildcards, 2) == memory
+    assert jobs.predicts_after_training("a")
+    limited = JobResources({"a": needs}, Site(limits={"runtime": 50}), cells={"a.x.s1.0"})
+    assert limited._of_job("train", SimpleNamespace(node="a.x.s1.0"), 1)["runtime"] == 50
+
+
+@pytest.mark.parametrize(
+    "needs", [LARGE, ModelNeeds(gpu=1, cells_per_gpu=2), ModelNeeds(predict=Needs(threads=2))]
+)
+def test_jobs_on_other_devices_do_not_predict(needs):
+    assert not JobResources({"a": needs}, Site()).predicts_after_training("a")
+    off = Site(one_job_per_cell=False)
+    assert not JobResources({"a": ModelNeeds()}, off).predicts_after_training("a")

@@ -123,3 +123,17 @@ def test_damaged_file_is_named(content):
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"{path}: damaged"):
         measured.read(GRID.project, [step])
+
+
+def test_predictions_in_a_training_job_are_counted_once():
+    predictions = GRID.scores()[0].predictions
+    step = predictions.checkpoint
+    make(step)
+    make(predictions)
+    write_benchmark(step, 100.0)
+    measured.Benchmark(30.0, after_training=True).write(predictions.job.benchmark)
+    costs = measured.read(GRID.project, [step, predictions]).costs
+    assert (costs[step.id].seconds, costs[predictions.id].seconds) == (70, 30)
+    write_benchmark(step, 20.0)  # of a second attempt, which found the training complete
+    costs = measured.read(GRID.project, [step, predictions]).costs
+    assert (costs[step.id].seconds, costs[predictions.id].seconds) == (0, 30)

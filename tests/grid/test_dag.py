@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from snakemake import common, rules
 
@@ -47,3 +48,23 @@ def test_planning_imports_no_numerical_library():
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.stdout == "set()\n", run.stderr
+
+
+def test_score_waits_for_the_training_that_predicts_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    requests = dag.Requests(grid(), True, lambda: None, in_one_job=lambda model: True)
+    scores = requests.grid.artefacts().scores.values()
+    after = requests._after_training
+    score = next(s for s in scores if s.predictions.checkpoint.id in after)
+    training = score.predictions.checkpoint
+    requests.goal("train_all")
+    assert not requests.cells, "nothing asked for predictions"
+    assert training.files[-1] in requests.inputs("scores", [score.id])
+    assert requests.cells == {training.id: [made.id for made in after[training.id]]}
+    tests = {file for data in score.predictions.datasets for file in data.files}
+    assert tests & set(requests.inputs("checkpoints", [training.id]))
+    assert training.files[-1] not in requests.inputs("checkpoints", [training.id])
+    Path(training.files[-1]).parent.mkdir(parents=True)
+    Path(training.files[-1]).touch()
+    later = dag.Requests(requests.grid, True, lambda: None, in_one_job=lambda model: True)
+    assert score.predictions.files[-1] in later.inputs("scores", [score.id])

@@ -7,7 +7,7 @@ from xstilts.config.resources import ModelNeeds, Needs
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Checkpoint
 from xstilts.grid.grid import Grid
-from xstilts.grid.sharing import SharedJobs, shared_jobs
+from xstilts.grid.sharing import SharedJobs, predicted_after_training, shared_jobs
 
 GRID = make_grid(
     models=["xlmr"],
@@ -94,3 +94,18 @@ def test_job_reads_what_its_run_wrote(tmp_path, monkeypatch):
 def test_only_one_gpu_is_shared(gpu):
     with pytest.raises(ValueError, match="cells_per_gpu: 2 needs gpu: 1"):
         ModelNeeds(gpu=gpu, cells_per_gpu=2)
+
+
+def test_last_trainings_predict_in_their_jobs():
+    artefacts = GRID.artefacts()
+    found = predicted_after_training(artefacts, lambda artefact: True, lambda model: True)
+    trainings = [artefacts.checkpoints[id] for id in found]
+    # `entities` and `completion` have descendants, and Tatoeba's predictions have no own training
+    assert {node.chain for node in trainings} == {"nli", "entities-nli", "entities-completion-nli"}
+    assert all(made.checkpoint.id == id for id, all_made in found.items() for made in all_made)
+    assert {made.target for all_made in found.values() for made in all_made} == {"nli"}
+    of_seed = predicted_after_training(
+        artefacts, lambda artefact: getattr(artefact, "seed", 1) == 1, lambda model: True
+    )
+    assert {artefacts.checkpoints[id].seed for id in of_seed} == {1}
+    assert not predicted_after_training(artefacts, lambda artefact: True, lambda model: False)

@@ -179,3 +179,14 @@ def test_too_few_gpus_are_a_message(monkeypatch):
     message = "needs 4 GPUs, but this machine offers 2"
     with pytest.raises(InputError, match=message), devices.taken(4):
         pass
+
+
+def test_process_that_used_a_gpu_keeps_it(monkeypatch, hold):
+    monkeypatch.setenv(OFFERED, "0,1")
+    monkeypatch.setattr(devices, "_uses_cuda", lambda: True)
+    with devices.taken(1):
+        mine = os.environ[VISIBLE]
+    with devices.taken(1):
+        assert os.environ[VISIBLE] == mine
+    monkeypatch.setenv(OFFERED, "0,1")
+    assert hold(1)[1] != mine

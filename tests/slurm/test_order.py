@@ -62,16 +62,21 @@ def artefacts(finished):
     return open_study(finished[0].folder / "config/config.yaml")[0].artefacts()
 
 
-def test_every_artefact_is_one_job_and_scores_are_none(finished, artefacts):
+def test_cell_is_one_job_and_scores_are_none(finished, artefacts):
     checkout, submitted = finished
     kinds = Counter(comment.split("_")[1] for comment in submitted)
     trained = [node for node in artefacts.checkpoints.values() if node.parent]
     assert len(trained) == 6
+    parents = {node.parent for node in trained}
+    with_training = [
+        made for made in artefacts.predictions.values() if made.checkpoint in {*trained} - parents
+    ]
+    assert len(with_training) == 4  # two recipes' trainings on two targets
     assert kinds == {
         "prepare": 4,
         "initialise": 1,
         "train": len(trained),
-        "predict": len(artefacts.predictions),
+        "predict": len(artefacts.predictions) - len(with_training),
     }
     assert len(set(submitted)) == len(submitted)
     assert len(list(checkout.folder.glob("results/scores/*.json"))) == CELLS
@@ -79,8 +84,9 @@ def test_every_artefact_is_one_job_and_scores_are_none(finished, artefacts):
     assert re.search(r"^.+: sbatch refused it \(.*Limit\)", checkout.said(), re.M)
     jobs = [job for job in checkout.cluster.records() if job["WorkDir"] == str(checkout.folder)]
     assert len(jobs) == len(submitted), "none is submitted twice"
-    limits = {job["TimeLimit"] for job in jobs if job["Comment"].startswith("rule_train")}
-    assert limits == {"00:05:00"}, "a refusal is no attempt"
+    limits = Counter(job["TimeLimit"] for job in jobs if job["Comment"].startswith("rule_train"))
+    # a refusal is no attempt
+    assert limits == {"00:05:00": 2, "00:10:00": 4}
 
 
 def test_no_step_starts_before_its_parent_has_ended(trace, artefacts):
@@ -113,6 +119,17 @@ def test_gpu_jobs_never_exceed_gpus(finished):
 
 def test_a_second_invocation_submits_nothing(finished):
     assert finished[0].run() == []
+
+
+def test_lost_score_and_prediction_are_made_alone(finished, artefacts):
+    checkout, _ = finished
+    parents = {node.parent for node in artefacts.checkpoints.values()}
+    score = next(s for s in artefacts.scores.values() if s.predictions.checkpoint not in parents)
+    for file, submitted in ((score.path, []), (score.predictions.files[0], ["predict"])):
+        (checkout.folder / score.path).unlink()
+        (checkout.folder / file).unlink(missing_ok=True)
+        assert [line.split()[0] for line in without_digests(checkout.run())] == submitted
+        assert (checkout.folder / file).exists()
 
 
 def test_another_target_submits_its_jobs_alone(finished):

@@ -40,6 +40,10 @@ def test_last_words_name_cause_and_cells():
     assert f"    results/logs/train/{step.id}.log\n" in words
     store.write_text(store.failure_file(step.id), "the loss is nan\n")
     assert "  train xlmr.nli.s1: the loss is nan\n" in run.last_words([Path("log")], grid)
+    store.failure_file(step.id).unlink()
+    store.write_text(store.failure_file("xlmr.nli.s1.nli.0"), "a row is damaged\n")
+    words = run.last_words([Path("log")], grid, {step.id: ["xlmr.nli.s1.nli.0"]})
+    assert "  train xlmr.nli.s1 and 1 more: a row is damaged\n" in words
 
 
 def test_a_stopped_job_is_not_called_killed():

@@ -8,6 +8,7 @@ runs and retries the jobs of missing files. `{node}` is an artefact's id and has
 import functools
 import gc
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def everything():
     return "shown" if workflow.execution_settings is None or workflow.touch else None
 
 
+def in_one_job(model):
+    """Whether a job that trains a target task of a model also predicts it.
+
+    It does on a cluster, which has a queue. A dry run has no executor; it has a number of jobs.
+    """
+    nodes = workflow.resource_settings.nodes
+    on_cluster = nodes is not None if workflow.dryrun else not workflow.local_exec
+    return on_cluster and RESOURCES.predicts_after_training(model)
+
+
 use_this_installation()
 
 # The process of a job reads the snapshot of its run: the configuration may have changed since.
@@ -73,7 +84,7 @@ except InputError as error:
 
 VIEW = StudyView(GRID)
 SNAPSHOT = VIEW.snapshot if PLANNING else Path(RUN_SNAPSHOT or VIEW.snapshot)
-REQUESTS = Requests(GRID, PLANNING, everything)
+REQUESTS = Requests(GRID, PLANNING, everything, in_one_job)
 # Also of a run without jobs: a job's process has the rules of its run.
 SHARED_FILE = os.environ.get("XSTILTS_SHARED", "")
 SHARED = (
@@ -81,11 +92,13 @@ SHARED = (
     if PLANNING
     else SharedJobs.read(Path(SHARED_FILE)) if SHARED_FILE else SharedJobs()
 )
+REQUESTS.cells.update(SHARED.cells)
 RESOURCES = JobResources(
     {name: model.resources for name, model in GRID.project.models.items()},
     SITE,
     queued_jobs(Path.cwd(), SharedJobs.by_comment()) if PLANNING else {},
     {name: model.weights[0] or 0 for name, model in GRID.project.models.items()},
+    REQUESTS.cells,
 )
 if PLANNING:
     this_run.quieten(logger)
@@ -97,6 +110,16 @@ if PLANNING:
 def command(stage):
     """The shell command of a stage; `exec`, so that a scheduler's signal reaches Python."""
     return f"exec python -m xstilts {stage} --study {SNAPSHOT} --log {{log:q}} "
+
+
+def then_predict(wildcards):
+    """The commands that the process of a training runs afterwards."""
+    threads = RESOURCES.options("predict", wildcards.node.split(".")[0])
+    return [
+        f"then predict {shlex.quote(id)} --study {SNAPSHOT} {threads} --measure "
+        f"--log {shlex.quote(str(paths.log_file('predict', id)))}"
+        for id in REQUESTS.cells.get(wildcards.node, [])
+    ]
 
 
 def inputs(group, ids=None):

@@ -17,10 +17,12 @@ rule train:
         **RESOURCES.keywords("train"),
     params:
         options=RESOURCES.train_options,
+        then=then_predict,
     message:
         "train {wildcards.node}"
     shell:
-        command("train") + "{wildcards.node:q} --threads {threads} {params.options}"
+        command("train")
+        + "{wildcards.node:q} --threads {threads} {params.options} {params.then}"
 
 
 rule merge:

@@ -1,6 +1,7 @@
 """The command line: options, logging and exit status of the commands in `xstilts.commands`."""
 
 import argparse
+import gc
 import io
 import logging
 import os
@@ -23,6 +24,7 @@ from xstilts.text import visible
 
 FAILED, BAD_INPUT = 1, 2
 SIGNALLED = 128  # plus the signal's number, as a shell reports it
+_THEN = "then"
 _GROUPS = {
     "What you call": (*user.COMMANDS, *results.COMMANDS),
     "What the workflow calls, with the ids of artefacts": workflow.COMMANDS,
@@ -30,10 +32,25 @@ _GROUPS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, or commands separated by `then`, until one fails; return its exit status."""
+    remaining = list(sys.argv[1:] if arguments is None else arguments)
+    while _THEN in remaining:
+        place = remaining.index(_THEN)
+        status = _run(remaining[:place])
+        if not status and signals.received:  # after the command's last look at signals
+            status = SIGNALLED + signals.received[0]
+        if status:
+            return status
+        gc.collect()  # a trained model, before the next command loads one
+        remaining = remaining[place + 1 :]
+    return _run(remaining)
+
+
+def _run(arguments: Sequence[str]) -> int:
     """Run a command and return the exit status; a user's mistake is a message, no traceback."""
     _replace_what_a_terminal_cannot_show()
     parser = _parser()
-    if any("\0" in text for text in arguments or ()):
+    if any("\0" in text for text in arguments):
         parser.error("an argument has a zero byte, which no path has")
     options = parser.parse_args(arguments)
     try:

@@ -1,14 +1,12 @@
 """Several trainings, or predictions, at the same time on one GPU: a process for each."""
 
 import ctypes
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xstilts import store
@@ -90,7 +88,4 @@ def _measure(artefacts: Sequence["Artefact"], seconds: float) -> None:
     for artefact in artefacts:
         if not missing_file(artefact):
             share = Benchmark(seconds / len(artefacts), len(artefacts))
-            path = Path(artefact.job.benchmark)
-            with suppress(OSError):  # the result counts
-                os.makedirs(path.parent, exist_ok=True)
-                store.write_text(path, share.text())
+            share.write(artefact.job.benchmark)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -80,12 +81,18 @@ def merge(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> 
 
 def predict(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
     """Predict the target task in all languages."""
+    started = time.monotonic()
     with devices.taken(_gpus(artefacts[0], grid)):
         _prepare_torch(options.threads)
         _require_gpu(artefacts[0], grid)
         from xstilts.stages import predict
 
         predict.run(artefacts[0])
+    if options.measure:
+        from xstilts.costs.measured import Benchmark
+
+        taken = time.monotonic() - started
+        Benchmark(taken, after_training=True).write(artefacts[0].job.benchmark)
 
 
 def score(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
@@ -110,6 +117,7 @@ def add_ids(parser: ArgumentParser) -> None:
 def add_training(parser: ArgumentParser) -> None:
     """Add the options of `train`."""
     add_ids(parser)
+    _add_threads(parser)
     add = partial(parser.add_argument, type=whole(), metavar="N")
     add("--micro-batch", help="examples in memory at a time (default: the whole batch)")
     add("--processes", default=1, help="processes, each with its own GPU (default: 1)")
@@ -130,12 +138,14 @@ def add_training(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--trackers", default="", metavar="LIST", help="trackers, such as tensorboard,wandb"
     )
-    _add_threads(parser)
 
 
 def add_prediction(parser: ArgumentParser) -> None:
     """Add the options of `predict`."""
     add_ids(parser)
+    parser.add_argument(
+        "--measure", action="store_true", help="write the benchmark file, in a training's job"
+    )
     _add_threads(parser)
 
 

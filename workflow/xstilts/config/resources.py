@@ -4,7 +4,7 @@ They change no result, so they are not part of an artefact's identity.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -133,6 +133,9 @@ class Site(Strict):
         None, description="Weights that stay, for studies without a `keep` of their own."
     )
     trackers: list[Tracker] = Field([], description="Trackers that trainings report to.")
+    one_job_per_cell: bool = Field(
+        True, description="Whether a job of SLURM that trains a target task also predicts it."
+    )
 
 
 _DEFAULTS: dict[Phase, Needs] = {
@@ -231,6 +234,7 @@ class JobResources:
 
     `earlier` are jobs that SLURM still has of a run that ended without them: their numbers by
     comment, and by the ids of what they make. `weights` are the models' numbers of weights.
+    `cells` are the ids of trainings whose jobs also predict.
     """
 
     def __init__(
@@ -239,8 +243,10 @@ class JobResources:
         site: Site,
         earlier: Mapping[str, str] | None = None,
         weights: Mapping[str, float] | None = None,
+        cells: Container[str] = (),
     ):
         self.models = models
+        self.cells = cells
         self.site = site
         self.weights = weights or {}
         self.earlier = earlier or {}
@@ -289,9 +295,29 @@ class JobResources:
         return keywords | {"slurm_extra": options}
 
     def _asked(self, phase: Phase, name: str) -> Callable[..., int | str | None]:
-        return lambda wildcards, attempt: self.request(phase, self._model_of(wildcards), attempt)[
-            name
-        ]
+        return lambda wildcards, attempt: self._of_job(phase, wildcards, attempt)[name]
+
+    def _of_job(self, phase: Phase, wildcards: Any, attempt: int) -> dict[str, int | str | None]:
+        model = self._model_of(wildcards)
+        found = self.request(phase, model, attempt)
+        if phase != "train" or _node(wildcards) not in self.cells:
+            return found
+        then = self.request("predict", model, attempt)
+        minutes = int(found["runtime"] or 0) + int(then["runtime"] or 0)
+        return found | {
+            "runtime": min(minutes, self.site.limits.runtime or minutes),
+            "mem_mb": max(int(found["mem_mb"] or 0), int(then["mem_mb"] or 0)),
+        }
+
+    def predicts_after_training(self, model: str) -> bool:
+        """Whether one job can train a target task and predict it: both need the same device."""
+        needs = self.models[model]
+
+        def asked(name: str) -> set[int]:
+            return {Demand(p, needs, self.site).amount(name) for p in ("train", "predict")}
+
+        same = asked("gpu") in ({0}, {1}) and len(asked("threads")) == 1
+        return same and needs.cells_per_gpu == 1 and self.site.one_job_per_cell
 
     def _sbatch_options(self, phase: Phase, rule: str) -> Callable[..., str]:
         """Options of sbatch."""

@@ -3,8 +3,9 @@
 import csv
 import math
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,16 +48,25 @@ class Evidence:
 class Benchmark:
     """A benchmark file of Snakemake: the wall time of a job's last attempt.
 
-    A job that shared its GPU has a column more: the number of processes, of whose time `seconds` is
-    its share.
+    Files of this project have two columns more. `cells_per_gpu` is the number of processes that
+    shared a GPU, of whose time `seconds` is a share. `after_training` is 1 for predictions of a
+    training's job, whose own file has the time of both.
     """
 
     seconds: float
     cells: int = 1
+    after_training: bool = False
 
     def text(self) -> str:
         """Return the content of the file."""
-        return f"s\tcells_per_gpu\n{self.seconds:.4f}\t{self.cells}\n"
+        names = "s\tcells_per_gpu\tafter_training"
+        return f"{names}\n{self.seconds:.4f}\t{self.cells}\t{self.after_training:d}\n"
+
+    def write(self, path: Path) -> None:
+        """Write the file, if that is possible: only the result of a job counts."""
+        with suppress(OSError):
+            os.makedirs(path.parent, exist_ok=True)
+            store.write_text(path, self.text())
 
     @classmethod
     def read(cls, path: Path) -> "Benchmark | None":
@@ -66,15 +76,16 @@ class Benchmark:
                 lines = list(csv.DictReader(file, delimiter="\t"))
                 seconds = [float(line["s"]) for line in lines]
                 cells = max((int(line.get("cells_per_gpu") or 1) for line in lines), default=1)
+                after = any(line.get("after_training") == "1" for line in lines)
         except FileNotFoundError:
             return None
         except (KeyError, TypeError, ValueError):  # a decoding error is a ValueError, too
-            seconds, cells = [], 1
+            seconds, cells, after = [], 1, False
         if cells < 1 or not seconds or not all(0 <= number < math.inf for number in seconds):
             raise InputError(
                 f"{path}: damaged, not a benchmark file of Snakemake; delete it to ignore its job"
             )
-        return cls(sum(seconds), cells)
+        return cls(sum(seconds), cells, after)
 
 
 def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
@@ -88,19 +99,33 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
         if Path(artefact.path).exists():
             by_file[artefact.job.benchmark].append(artefact)
     costs, rows = {}, {}
+    benchmarks = {path: Benchmark.read(path) for path in by_file}
+    predicting = _predicting(by_file, benchmarks)
     for path, together in by_file.items():
-        benchmark = Benchmark.read(path)
+        benchmark = benchmarks[path]
         for artefact in together:
             if isinstance(artefact, Dataset) and is_complete(artefact):
                 rows[artefact.id] = store.DatasetManifest.read(Path(artefact.path)).rows
             if benchmark:
+                seconds = (benchmark.seconds - predicting[artefact.id]) / len(together)
                 costs[artefact.id] = Cost(
-                    max(benchmark.seconds / len(together), _all_attempts(artefact, benchmark)),
+                    max(seconds, _all_attempts(artefact, benchmark), 0),
                     gpus_of(artefact, project),
                     size(artefact),
                     cells=benchmark.cells,
                 )
     return Evidence(costs, rows)
+
+
+def _predicting(
+    by_file: Mapping[Path, Sequence[Artefact]], benchmarks: Mapping[Path, Benchmark | None]
+) -> Counter[str]:
+    """Return the seconds of predictions in the jobs of trainings, by the training's id."""
+    seconds: Counter[str] = Counter()
+    for path, benchmark in benchmarks.items():
+        if benchmark and benchmark.after_training:
+            seconds[by_file[path][0].checkpoint.id] += benchmark.seconds
+    return seconds
 
 
 def is_complete(artefact: Artefact) -> bool:

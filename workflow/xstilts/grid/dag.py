@@ -6,14 +6,14 @@ creates a job for every requested file, even an existing one, so requesting only
 planning proportional to the work left. Reports, drawings and forced runs request everything.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache, cached_property
 from pathlib import Path
 
-from xstilts.grid.artefacts import Dataset, Download
+from xstilts.grid.artefacts import Dataset, Download, Predictions
 from xstilts.grid.base import Artefact, Job
 from xstilts.grid.grid import Grid
-from xstilts.grid.sharing import SharedJobs, shared_jobs
+from xstilts.grid.sharing import SharedJobs, predicted_after_training, shared_jobs
 from xstilts.grid.state import is_released, loose_ends, missing
 
 # Named goal -> groups of `Artefacts` that it makes
@@ -39,13 +39,22 @@ class Requests:
 
     `planning`: this process plans all jobs; the process of a single job must not expand all cells.
     `everything`: why existing files are requested too, "forced" or "shown", or None if they are
-    not; called after Snakemake has parsed.
+    not; called after Snakemake has parsed. `in_one_job`: whether jobs that train target tasks of a
+    model also predict them; called after Snakemake has parsed.
     """
 
-    def __init__(self, grid: Grid, planning: bool, everything: Callable[[], str | None]):
+    def __init__(
+        self,
+        grid: Grid,
+        planning: bool,
+        everything: Callable[[], str | None],
+        in_one_job: Callable[[str], bool] = lambda model: False,
+    ):
         self.grid = grid
         self.planning = planning
+        self.cells: dict[str, list[str]] = {}  # training whose job also predicts -> predictions
         self._everything = everything
+        self._in_one_job = in_one_job
         self._missing = cache(missing)  # the state when the jobs were planned
         self._requested = cache(self._request)  # most inputs are those of many jobs
 
@@ -65,8 +74,26 @@ class Requests:
 
     def _request(self, artefact: Artefact) -> tuple[Job, str] | None:
         """Return an artefact's job and the file that is requested of it, if any."""
+        if isinstance(artefact, Predictions):
+            training = artefact.checkpoint
+            together = self._after_training.get(training.id, [])
+            if artefact in together:
+                self.cells[training.id] = [predictions.id for predictions in together]
+                return self._request(training)
         path = artefact.files[-1] if self.everything else self._missing(artefact)
         return (artefact.job, path) if path and not (self.shown and is_released(artefact)) else None
+
+    @cached_property
+    def _after_training(self) -> dict[str, list[Predictions]]:
+        """Predictions that a job can make after a training, by its id."""
+        if not self.planning or self.everything:
+            return {}
+        possible = cache(self._in_one_job)
+        return predicted_after_training(self.grid.artefacts(), self._is_made, possible)
+
+    def _is_made(self, artefact: Artefact) -> bool:
+        """Whether a run makes an artefact: it is missing, and not released."""
+        return bool(self._missing(artefact)) and not is_released(artefact)
 
     def goal(self, name: str) -> list[str]:
         """Return the files of a goal, of `GOALS`."""
@@ -81,9 +108,11 @@ class Requests:
         known = getattr(self.grid.artefacts(), group) if self.planning else {}
         return known.get(id) or self.grid.find(group, id)
 
-    def inputs(self, group: str, ids: Iterable[str]) -> list[str]:
+    def inputs(self, group: str, ids: Collection[str]) -> list[str]:
         """Return the files that the job of some artefacts waits for."""
-        needed = [input for id in ids for input in self.artefact(group, id).inputs]
+        made = [self.artefact(group, id) for id in ids]
+        made += [predictions for id in ids for predictions in self._after_training.get(id, [])]
+        needed = [input for artefact in made for input in artefact.inputs if input.id not in ids]
         return self.files(dict.fromkeys(needed))
 
     def shared_jobs(self) -> SharedJobs:
@@ -91,11 +120,7 @@ class Requests:
         project = self.grid.project
         if all(model.resources.cells_per_gpu == 1 for model in project.models.values()):
             return SharedJobs()
-        return shared_jobs(
-            project,
-            self.grid.artefacts(),
-            lambda artefact: self._missing(artefact) and not is_released(artefact),
-        )
+        return shared_jobs(project, self.grid.artefacts(), self._is_made)
 
     def downloads(self, datasets: Iterable[Dataset]) -> list[str]:
         """Return the downloads that the job preparing these data sets waits for."""

@@ -1,7 +1,9 @@
-"""Jobs that share a GPU: each runs several trainings, or several predictions, at the same time.
+"""Jobs that make several artefacts.
 
-A model's `cells_per_gpu` asks for them. They are formed of the artefacts that are missing when a
-run starts. The processes of its jobs read them from a file: by then, some of the artefacts exist.
+Jobs that share a GPU run several trainings, or several predictions, at the same time; a model's
+`cells_per_gpu` asks for them. On SLURM, the job that trains a target task also predicts it: a cell
+waits in the queue once and imports torch once. Both are formed of the artefacts that are missing
+when a run starts. The processes of its jobs read them from a file: by then, some of them exist.
 """
 
 from collections import defaultdict
@@ -49,18 +51,19 @@ class SharedJob(Record):
 
 
 class SharedJobs(Record):
-    """The shared jobs of a run."""
+    """The jobs of a run that make several artefacts."""
 
     jobs: list[SharedJob] = Field(default_factory=list)
+    cells: dict[str, list[str]] = Field(default_factory=dict)  # training -> its predictions
 
     @property
     def path(self) -> Path:
         """Path of their file; its name has a digest of its content."""
-        return paths.shared_file(digest([job.ids for job in self.jobs]))
+        return paths.shared_file(digest([[job.ids for job in self.jobs], self.cells]))
 
     def write(self) -> None:
         """Write the file, unless it would be empty."""
-        if self.jobs:
+        if self.jobs or self.cells:
             write_text(self.path, self.model_dump_json(indent=1))
 
     @classmethod
@@ -70,11 +73,13 @@ class SharedJobs(Record):
 
     @classmethod
     def by_comment(cls) -> dict[str, list[str]]:
-        """Return the ids of each shared job of all runs whose files exist and are sound."""
+        """Return the ids of each of these jobs, of all runs whose files exist and are sound."""
         ids = {}
         for path in paths.shared_files():
             with suppress(InputError):
-                ids |= {job.comment: job.ids for job in cls.read(path).jobs}
+                run = cls.read(path)
+                ids |= {job.comment: job.ids for job in run.jobs}
+                ids |= {slurm_comment("train", i): [i, *then] for i, then in run.cells.items()}
         return ids
 
 
@@ -97,6 +102,27 @@ def shared_jobs(
             depth = len(checkpoint.lineage()) if artefact is checkpoint else 0
             groups[artefact.identity.phase, checkpoint.model, depth].append(artefact)
     return SharedJobs(jobs=[job for group in groups.values() for job in _jobs(group, project)])
+
+
+def predicted_after_training(
+    artefacts: Artefacts,
+    is_missing: Callable[[Artefact], object],
+    is_possible: Callable[[str], bool],
+) -> dict[str, list[Predictions]]:
+    """Return the missing predictions by the id of the missing training whose job can make them.
+
+    No other step waits for such a training. `is_possible`: whether one job can do both, by the
+    name of the model.
+    """
+    needed = {input.id for node in artefacts.checkpoints.values() for input in node.inputs}
+    needed |= {made.checkpoint.id for made in artefacts.predictions.values() if made.head}
+    found = defaultdict(list)
+    for predictions in artefacts.predictions.values():
+        node = predictions.checkpoint
+        is_last = node.parts and node.id not in needed and is_possible(node.model)
+        if is_last and is_missing(node) and is_missing(predictions):
+            found[node.id].append(predictions)
+    return dict(found)
 
 
 def _jobs(group: list[Artefact], project: Project) -> Iterator[SharedJob]:

@@ -10,6 +10,7 @@ from transformers import TrainerCallback
 from xstilts.errors import Stopped
 from xstilts.grid.artefacts import Checkpoint
 from xstilts.modelling import distributed
+from xstilts.processes import signals
 from xstilts.store import progress
 from xstilts.units import duration, rate
 
@@ -70,6 +71,7 @@ class StopOnSignal(TrainerCallback):
 
     def _receive(self, number, frame):
         self.signal = number
+        signals.received.append(number)
 
     def on_step_end(self, args, state, control, **kwargs):  # noqa: D102
         self.agreed = distributed.agree(self.signal)

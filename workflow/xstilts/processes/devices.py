@@ -11,6 +11,7 @@ Jobs of SLURM take none: SLURM has already chosen their GPUs.
 import fcntl
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -79,8 +80,18 @@ def taken(number: int) -> Iterator[None]:
         try:
             yield
         finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+            if (
+                _uses_cuda()
+            ):  # CUDA keeps its device, and some of its memory, until the process ends
+                files.pop_all()
+            else:
+                for name, value in before.items():
+                    os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _uses_cuda() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized()
 
 
 def _wait_for(number: int, names: Sequence[str], files: ExitStack) -> list[str]:

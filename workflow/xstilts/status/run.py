@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from xstilts import store
 from xstilts.grid import retention, state
@@ -46,7 +47,7 @@ def start(view: StudyView, shared: SharedJobs, keep_snapshots: bool) -> None:
     view.write_snapshot()
     shared.write()
     os.environ["XSTILTS_SNAPSHOT"] = str(view.snapshot)  # also of jobs on other hosts
-    os.environ["XSTILTS_SHARED"] = str(shared.path) if shared.jobs else ""
+    os.environ["XSTILTS_SHARED"] = str(shared.path) if shared.jobs or shared.cells else ""
     used = [view.snapshot, shared.path]
     threading.Thread(target=_touch, args=(used,), daemon=True).start()
     state.remove_litter()
@@ -143,19 +144,26 @@ def quieten(logger: logging.Logger) -> None:
     logger.addFilter(lambda record: "no backup found" not in record.getMessage())
 
 
-def last_words(logs: Iterable[Path], grid: Grid) -> str:
-    """Return why a run failed, from its logs: the cause and the cells of each failed job."""
+def last_words(
+    logs: Iterable[Path],
+    grid: Grid,
+    cells: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
+    """Return why a run failed, from its logs: the cause and the cells of each failed job.
+
+    `cells` are the predictions that jobs of trainings make too, by the training's id.
+    """
     failures = {}
     for log in logs:
         for rule, block in _FAILED.findall(log.read_text(encoding="utf-8", errors="replace")):
             failures[rule, _value(block, "output")] = block  # the last attempt of a job
     if _received:  # jobs that the signal ended have not failed
-        failures = {key: block for key, block in failures.items() if _left_a_message(key[1])}
+        failures = {k: block for k, block in failures.items() if _left_a_message(_ids(k[1], cells))}
     if not failures:
         return f"Stopped. {_AGAIN}"
     lines = [f"{count(len(failures), 'job')} failed:"]
     for (rule, output), block in list(failures.items())[:_SHOWN]:
-        ids = [_id(path) for path in output.split(", ")]
+        ids = _ids(output, cells)
         lines.append(f"  {rule} {_job(ids)}: {_cause(ids, block)}")
         lines += [f"    {line}" for line in (_cells(grid, set(ids)), _value(block, "log")) if line]
     if len(failures) > _SHOWN:
@@ -163,8 +171,14 @@ def last_words(logs: Iterable[Path], grid: Grid) -> str:
     return "\n".join([*lines, _AGAIN])
 
 
-def _left_a_message(output: str) -> bool:
-    return any(store.failure_file(_id(path)).exists() for path in output.split(", "))
+def _left_a_message(ids: Iterable[str]) -> bool:
+    return any(store.failure_file(id).exists() for id in ids)
+
+
+def _ids(output: str, cells: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the ids of all that a job makes, from its output as Snakemake lists it."""
+    own = [_id(path) for path in output.split(", ")]
+    return [*own, *(then for id in own for then in cells.get(id, []))]
 
 
 def _value(block: str, key: str) -> str:
