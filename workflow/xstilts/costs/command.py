@@ -22,6 +22,7 @@ from xstilts.costs import bill, local_rows, measured, printed
 from xstilts.costs.choice import choose
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.costs.measured import Evidence
+from xstilts.costs.savings import savings
 from xstilts.errors import InputError, spelled
 from xstilts.grid import state
 from xstilts.grid.artefacts import Cell, Dataset
@@ -59,6 +60,7 @@ def run(grid: Grid, options) -> None:
     done = state.done(grid.artefacts().all())
     plan = bill.make(grid, estimator, evidence, done, past)
     printed.bill(plan, console)
+    printed.causes(plan, savings(plan, estimator), console)
     printed.time(plan, options.gpus, console)
     printed.disk_peaks(plan, estimator, options.gpus, console)
     printed.sources(plan, estimator, console)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import harmonic_mean
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
@@ -53,6 +53,8 @@ class Hardware(Strict):
         description="Share of the peak that a training reaches, by precision."
     )
 
+    source: ClassVar[str] = "assumed"
+
     def spellings(self) -> list[str]:
         """Return other names of the processor."""
         return [self.label, self.label.removeprefix("NVIDIA ")]
@@ -69,6 +71,8 @@ class Hardware(Strict):
 
 class MeasuredHardware(Strict):
     """A GPU that `benchmarks/gpu.py` has measured."""
+
+    source: ClassVar[str] = "measured"
 
     label: str
     path: Path
@@ -205,14 +209,21 @@ class Estimator:
         """Return the seconds of the floating-point operations of a training or prediction."""
         if not isinstance(artefact, Predictions) and not getattr(artefact, "parts", ()):
             return 0
+        return work / (self.rate(artefact) * max(1, gpus_of(artefact, self.project)))
+
+    def rate(self, artefact: Checkpoint | Predictions, precision: Precision | None = None) -> float:
+        """Return the operations per second of a device; in another precision if one is stated.
+
+        Raise InputError if the precision was not measured.
+        """
         name = self.gpu if gpus_of(artefact, self.project) else "cpu"
         hardware = self.table.hardware[name]
         if isinstance(artefact, Predictions):
             families = [artefact.family]
         else:
             families = [part.family for part in artefact.parts]
-        rate = hardware.flops(artefact.settings.precision, artefact.identity.phase, families)
-        return work / (rate * max(1, gpus_of(artefact, self.project)))
+        precision = precision or artefact.settings.precision
+        return hardware.flops(precision, artefact.identity.phase, families)
 
     def work(self, artefact: Artefact, evidence: Evidence) -> float:
         """Return the work of a job, on which its time depends: FLOPs of a model, or rows of data.

@@ -12,6 +12,7 @@ from xstilts.costs.choice import AIMS, Choice, Problem, half_width, value
 from xstilts.costs.estimates import ESTIMATED, Estimator
 from xstilts.costs.measured import Evidence
 from xstilts.costs.peak import peaks
+from xstilts.costs.savings import Saving
 from xstilts.grid import retention
 from xstilts.grid.artefacts import Cell, Checkpoint, cells_of, model_of
 from xstilts.grid.base import Artefact
@@ -87,6 +88,22 @@ def _row(line: Line) -> list[str]:
         size(line.disk),
         size(line.download),
     ]
+
+
+def causes(plan: Plan, saved: list[Saving], console: Console) -> None:
+    """Print the GPU hours that a study saves, by cause, and those that remain."""
+    if not saved:
+        return
+    table = _table("By cause", "GPU time", "known")
+    table.columns[2].justify = "left"
+    remaining = plan.total().gpu_hours
+    plain = remaining + sum(saving.hours for saving in saved)
+    table.add_row("without these" if saved[1:] else "without", hours(plain), "")
+    for saving in saved:
+        table.add_row(saving.cause, f"\N{MINUS SIGN}{hours(saving.hours)}", saving.source)
+    table.add_row(Text("all", "bold"), hours(remaining), "")
+    console.print()
+    console.print(table)
 
 
 def time(plan: Plan, gpus: int, console: Console) -> None:

@@ -1,0 +1,65 @@
+"""GPU hours that a study saves, by cause; together with the bill they add up to a plain run's."""
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from math import fsum
+
+from xstilts.costs.bill import COMPUTING, Plan
+from xstilts.costs.estimates import ESTIMATED, Estimator
+from xstilts.errors import InputError
+from xstilts.grid.artefacts import Checkpoint, Predictions
+from xstilts.grid.base import Artefact
+
+_PLAIN = "fp32"
+
+
+@dataclass(frozen=True)
+class Saving:
+    """GPU hours that a cause saves, and how they are known."""
+
+    cause: str
+    hours: float
+    source: str
+
+
+def savings(plan: Plan, estimator: Estimator) -> list[Saving]:
+    """Return what precision and shared trainings save, from a study without both to the bill."""
+    on_gpu = [a for a in plan.to_do if a.identity.phase in COMPUTING and plan.costs[a.id].gpus]
+    targets = _targets(plan)
+    jobs = {a.id: max(1, targets[a.id]) for a in on_gpu}  # without shared trainings
+    estimated = [a for a in on_gpu if plan.costs[a.id].source == ESTIMATED]
+    lower = [a for a in estimated if a.settings.precision != _PLAIN]
+    saved = []
+    with suppress(InputError):  # of a benchmark file without fp32
+        more = [(_plain_hours(a, plan, estimator) - _hours(a, plan)) * jobs[a.id] for a in lower]
+        names = ", ".join(sorted({a.settings.precision for a in lower}))
+        basis = f"rates {estimator.table.hardware[estimator.gpu].source}"
+        saved += [Saving(f"{names} instead of {_PLAIN}", fsum(more), basis)] if lower else []
+    if twice := [a for a in on_gpu if jobs[a.id] > 1]:
+        more = fsum(_hours(a, plan) * (jobs[a.id] - 1) for a in twice)
+        number = sum(jobs[a.id] - 1 for a in twice)
+        saved.append(Saving(f"{number} trainings that targets share", more, "counted"))
+    return saved
+
+
+def _targets(plan: Plan) -> Counter[str]:
+    """Return the number of targets that a training is the own training of, by its id."""
+    count: Counter[str] = Counter()
+    for artefact in plan.by_id.values():
+        if isinstance(artefact, Predictions) and not artefact.head:
+            families = {part.family for part in artefact.checkpoint.parts}
+            count[artefact.checkpoint.id] += artefact.family in families
+    return count
+
+
+def _hours(artefact: Artefact, plan: Plan) -> float:
+    return plan.costs[artefact.id].gpu_hours
+
+
+def _plain_hours(artefact: Checkpoint | Predictions, plan: Plan, estimator: Estimator) -> float:
+    """Return the GPU hours of an estimated job in fp32; its start takes as long."""
+    cost = plan.costs[artefact.id]
+    start = estimator.table.assumptions.seconds[artefact.identity.phase]
+    faster = estimator.rate(artefact) / estimator.rate(artefact, _PLAIN)
+    return (start + (cost.seconds - start) * faster) * cost.gpus / 3600
