@@ -1,6 +1,7 @@
 """Training: resumed trainings end with equal bits, heads are new, checkpoints open."""
 
 import json
+import logging
 import re
 import shutil
 import signal
@@ -261,14 +262,32 @@ def test_out_of_memory_names_the_remedy(workspace, monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
         patched.setattr(train.StepTrainer, "_maybe_log_save_evaluate", full)
-        with pytest.raises(InputError, match="too little memory on the GPU for 4 examples at a ti"):
-            workspace.train(step, micro_batch=4)
+        with pytest.raises(InputError, match="too little memory on the GPU for 1 example at a ti"):
+            workspace.train(step, micro_batch=1)
     progress = store.read_json(store.progress_file(step.id))
     assert progress["step"] == 1
     store.write_json(store.progress_file(step.id), progress | {"seconds_spent": 9000})
     workspace.train(step)
     manifest = json.loads((Path(step.path) / "manifest.json").read_text())
     assert 9000 < manifest["provenance"]["seconds"] < 9600
+
+
+def test_too_large_micro_batch_is_halved(workspace, monkeypatch, caplog):
+    step = workspace.step("nli", train=SHORT)
+    compute = train.StepTrainer.compute_loss
+
+    def limited(self, model, inputs, *arguments, **options):
+        if len(inputs["labels"]) > 3 and self.state.global_step > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(self, model, inputs, *arguments, **options)
+
+    monkeypatch.setattr(train.StepTrainer, "compute_loss", limited)
+    with caplog.at_level(logging.INFO, "xstilts"):
+        workspace.train(step, save_every=4)
+    manifest = json.loads((Path(step.path) / "manifest.json").read_text())
+    assert manifest["provenance"]["micro_batch"] == 2
+    assert "resuming from step 4" in caplog.text
+    assert "too little memory on the GPU: 4 examples at a time" in caplog.text
 
 
 def test_validation_needs_validation_data(workspace):

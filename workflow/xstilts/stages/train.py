@@ -5,6 +5,7 @@ and `training.jsonl` (the log). The state to resume from is stored in `results/s
 interrupted training resumes from its last save and ends with the weights of an uninterrupted one.
 """
 
+import gc
 import logging
 import math
 import shutil
@@ -39,10 +40,11 @@ from xstilts.modelling.compact import CompactEmbedding, Decay, reason_against, r
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.packing import packed
 from xstilts.modelling.precision import prepare
-from xstilts.modelling.steps import check_packing, head_seed
+from xstilts.modelling.steps import ceil_div, check_packing, head_seed
 from xstilts.sources.models import share_tokenizer
 from xstilts.store import paths
 from xstilts.store.provenance import computation
+from xstilts.units import count
 
 log = logging.getLogger("xstilts")
 
@@ -149,13 +151,33 @@ def run(
     `micro_batch` examples are in memory together (default: the batch size); the state is saved
     every `save_minutes`, and every `save_every` optimiser steps if stated; `compact_embeddings`
     trains only the embeddings of tokens that occur; `reported` are trackers that receive the log.
-    None of these is part of the result's identity.
+    None of these is part of the result's identity. A GPU with too little memory for a micro-batch
+    gets half of it.
 
     Raise InputError for damaged or unsuitable inputs, Diverged for a loss that is not finite,
     Stopped after a signal.
     """
-    started = time.monotonic() - spent_before(step.id)
     micro_batch = micro_batch or step.settings.batch_size
+    while not _fits(step, micro_batch, save_every, save_minutes, compact_embeddings, reported):
+        micro_batch = ceil_div(micro_batch, 2)
+        log.warning(f"{step.id}: too little memory on the GPU: {micro_batch} examples at a time")
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def _fits(
+    step: Checkpoint,
+    micro_batch: int,
+    save_every: int | None,
+    save_minutes: float,
+    compact_embeddings: bool,
+    reported: Sequence[str],
+) -> bool:
+    """Train one step and publish it; return False if the GPU's memory is too small.
+
+    Several processes and single examples raise InputError then.
+    """
+    started = time.monotonic() - spent_before(step.id)
     stop = StopOnSignal(step.id)
     trackers.prepare(reported, step.id)
     prepare(step.settings.precision, step.id)
@@ -173,7 +195,8 @@ def run(
     callbacks += _callbacks(step.settings, compact)
     arguments = training_arguments(batches, state, save_every, model, reported)
     trainer = _trainer(model, arguments, batches, tokenizer, callbacks)
-    _train(trainer, state, micro_batch)
+    if not _train(trainer, state, micro_batch):
+        return False
     weights = distributed.whole_state(trainer)
     if distributed.is_main():
         computed = computation(started, micro_batch, step.settings.precision)
@@ -181,6 +204,7 @@ def run(
         restore(encoder_of(model))
         publish(step, trainer, weights, materials, inherited, computed)
     distributed.wait()
+    return True
 
 
 def _callbacks(settings: Train, compact: CompactEmbedding | None) -> list[TrainerCallback]:
@@ -212,17 +236,19 @@ def _trainer(
     return trainer
 
 
-def _train(trainer: StepTrainer, state: Path, micro_batch: int) -> None:
-    """Train to the end, from the last save if there is one."""
+def _train(trainer: StepTrainer, state: Path, micro_batch: int) -> bool:
+    """Train to the end, from the last save if there is one; return False if memory is short."""
     try:
         trainer.train(resume_from_checkpoint=_resume_point(state))
+        return True
     except torch.OutOfMemoryError:
+        if micro_batch > 1 and distributed.count() == 1:  # others would wait for this process
+            return False
         step = trainer.step
         raise InputError(
-            f"{step.id}: too little memory on the GPU for "
-            f"{micro_batch} examples at a time; state a smaller "
-            f"`micro_batch` in the `resources` of model {step.model!r}: it is not part of a "
-            "result's identity"
+            f"{step.id}: too little memory on the GPU for {count(micro_batch, 'example')} at a "
+            f"time; state a smaller `micro_batch`, or more GPUs (`gpu`), in the `resources` of "
+            f"model {step.model!r}: they are not part of a result's identity"
         ) from None
 
 
