@@ -131,3 +131,9 @@ def test_forgetting_uses_the_head_of_the_own_step():
     squad = next(s for (_, _, task, _), s in retained.items() if task == "lab_squad")
     assert [d.split for d in squad.predictions.scored] == ["validation"]
     assert {s.id for s in found.aside()} < {s.id for s in found.artefacts().scores.values()}
+
+
+def test_forgetting_leaves_out_tasks_without_labels():
+    orders = {"tasks": ["lab_squad", "lab_text"], "steps": 40, "random": 2, "forgetting": True}
+    found = grid(recipes=["none"], orders=orders, targets=["lab_entities"], controls=[], seeds=[1])
+    assert {task for _, _, task, _ in found.retained()} == {"lab_squad"}

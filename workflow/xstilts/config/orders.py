@@ -40,7 +40,7 @@ class Orders(Strict):
     forgetting: bool = Field(
         False,
         description="Score each task of a chain after its own step and every later step, with "
-        "the head of its own step.",
+        "the head of its own step, if it has test or validation data.",
     )
 
     @model_validator(mode="after")

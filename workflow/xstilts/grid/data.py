@@ -66,6 +66,10 @@ class Data:
             return examined
         return tuple(self.first(dataset, entry.examples) for dataset in examined)
 
+    def has_examined(self, task: str) -> bool:
+        """Whether a task has data that it can be predicted on."""
+        return not {"test", "validation"}.isdisjoint(self.project.tasks[task].splits)
+
     def _examined(self, target: str) -> tuple[Dataset, ...]:
         task = self.project.tasks[target]
         if "test" not in task.splits:

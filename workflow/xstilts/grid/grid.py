@@ -127,6 +127,7 @@ class Grid:
 
         For each beginning of an order and each of its steps, the head of that step is evaluated
         on the encoder after the last step. The first entry of a task is that of its own step.
+        Tasks without test and validation data, such as plain text, are left out.
         """
         if not (self.study.orders and self.study.orders.forgetting):
             return {}
@@ -142,7 +143,7 @@ class Grid:
             chain = chains.get(name, ())
             for end, start in [(e, s) for e in range(len(chain)) for s in range(e + 1)]:
                 key = (model, str(Recipe(chain[: end + 1])), chain[start].parts[0].task, seed)
-                if key not in found:
+                if key not in found and self.data.has_examined(key[2]):
                     found[key] = self._retained(Cell(*key), chain[: end + 1], start)
         return found
 
