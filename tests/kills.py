@@ -73,8 +73,9 @@ def disturb(checkout: Checkout, kills: int, longest: float, seed: int) -> int:
 
 
 def scratch(checkout: Checkout) -> set[str]:
-    """Names in the folder of unfinished artefacts; after a run, memories of checked files."""
-    return {path.name for path in checkout.folder.glob("results/scratch/*")}
+    """Names in the folder of unfinished artefacts, but for memories of checked files."""
+    files = checkout.folder.glob("results/scratch/*")
+    return {path.name for path in files if path.suffix != ".verified"}
 
 
 def findings(checkout: Checkout, undisturbed: Checkout) -> dict[str, bool]:

@@ -27,6 +27,10 @@ echo call >> {folder}/calls
 echo "sbatch: error: AssocMaxSubmitJobLimit" >&2
 exit 1
 """
+SLOW = """#!/bin/sh
+sleep 1
+exec {sacct} "$@"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +44,12 @@ def finished(cluster, tmp_path_factory) -> tuple[Checkout, list[str]]:
     for stage in ("train", "predict"):
         text = f'"""{stage}: a stand-in."""\nfrom xstilts.stand_ins import {stage} as run\n'
         (folder / f"workflow/xstilts/stages/{stage}.py").write_text(text)
-    refuse = folder / "refuse"  # one submission in three, before SLURM's own sbatch
+    refuse = folder / "refuse"  # one submission in three, before SLURM's own sbatch; slow sacct
     refuse.mkdir()
     (refuse / "sbatch").write_text(REFUSING.format(sbatch=shutil.which("sbatch"), folder=folder))
-    (refuse / "sbatch").chmod(0o755)
+    (refuse / "sacct").write_text(SLOW.format(sacct=shutil.which("sacct")))
+    for name in ("sbatch", "sacct"):
+        (refuse / name).chmod(0o755)
     path = os.pathsep.join([str(refuse), cluster.environment["PATH"]])
     checkout.environment.update(PATH=path, XSTILTS_SUBMIT_SECONDS="0.2")
     return checkout, checkout.run()
