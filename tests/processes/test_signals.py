@@ -36,7 +36,7 @@ def outcome(module: str, code: str, *arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("module", ["ctypes", "pydantic"])  # of the first lines, of the commands
+@pytest.mark.parametrize("module", ["socket", "pydantic"])  # of the first lines, of the commands
 def test_signal_during_imports_ends_in_one_line(id, module, number):
     word = "interrupted" if number == signal.SIGINT else "stopped"
     expected = (128 + number, f"xstilts initialise: {word}\n")
