@@ -1,4 +1,4 @@
-"""What a study saves by cause."""
+"""Savings of a study by cause."""
 
 from math import fsum
 
