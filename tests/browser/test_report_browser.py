@@ -321,6 +321,8 @@ def test_dark_mode_and_print(visit):
     assert chalk != ink
     dark.page.emulate_media(media="print", color_scheme="dark")
     dark.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    marked = dark.page.locator(".gains tbody td").first  # its mark is placed within it
+    assert marked.evaluate("cell => getComputedStyle(cell).position") == "relative"
     assert _colours(dark) == [ground, ink]
     assert not dark.page.locator("nav a").last.is_visible()
     assert dark.page.get_by_role("region", name="Estimates").is_visible()

@@ -297,7 +297,7 @@ def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[st
     order = _by_value(panels[0])
     panels = [Panel(panel.title, [panel.rows[n] for n in order]) for panel in panels]
     caption = f"Zero-shot score of each order, minus the mean of all. {bars(samples)} {FILLED}"
-    return intervals(caption, panels, "difference (points)")
+    return intervals(caption, panels, "points above the mean order")
 
 
 def _by_value(panel: Panel) -> list[int]:
