@@ -181,6 +181,7 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.slow
 def test_unpinnable_repositories_are_reported(hub, project):
     files = dict(hub.repositories["models/some/tiny"][1])
     weights = files.pop("model.safetensors")

@@ -280,6 +280,7 @@ def test_an_unreachable_hub_is_one_message(hub, project):
     hub.start()
 
 
+@pytest.mark.slow
 def test_models_in_every_usual_form(hub, project, root, tmp_path, rows):
     import io
 

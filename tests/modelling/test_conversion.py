@@ -61,6 +61,7 @@ def test_program_in_place_of_weights_is_one_message(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_index_of_several_pickles_names_the_new_files(tmp_path):
     names = [f"pytorch_model-0000{n}-of-00002.bin" for n in (1, 2)]
     index = {"weight_map": {"a": names[0], "b": names[1]}}

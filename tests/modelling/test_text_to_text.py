@@ -79,6 +79,7 @@ def test_training_targets_are_the_labels(published, rows):
         assert [token for token in tokens if token != IGNORED] == expected
 
 
+@pytest.mark.slow
 def test_it_learns(published):
     settings = {"max_steps": 60, "batch_size": 8, "learning_rate": 1e-2}
     step = grid("text-to-text", train=settings).trainings.step("mt5", parse("nli"), 1)

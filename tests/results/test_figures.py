@@ -81,6 +81,7 @@ def test_heatmap_shows_gains_intervals_and_scores(tmp_path):
     assert not any("gain over" in text for text in texts(figure))  # no title
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("draw", "targets", "count"), [(heatmap, 9, 2), (languages, 1, 40)])
 def test_figures_of_a_paper_fit_its_page(tmp_path, draw, targets, count):
     figure, _ = draw(paper(tmp_path, 22, targets, count))
