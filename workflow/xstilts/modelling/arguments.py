@@ -35,8 +35,7 @@ def training_arguments(
         adam_epsilon=settings.adam_epsilon,
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.precision == "bf16",
-        # otherwise the library refuses bf16 where there is no GPU
-        use_cpu=settings.precision == "bf16" and not torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),  # otherwise the library refuses bf16 there
         fp16=settings.precision == "fp16",
         seed=step.seed,
         # "no": at the times of SaveByTime only, and not once more after the last step

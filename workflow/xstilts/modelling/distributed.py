@@ -108,7 +108,6 @@ def sharding(model: Any) -> dict[str, Any]:
     # accelerate would make units of embeddings and head, and fail because they share weights
     model.get_input_embeddings = model.get_output_embeddings = lambda: None
     return {
-        "use_cpu": not on_gpu,
         "ddp_backend": "nccl" if on_gpu else "gloo",
         "fsdp": True,
         "fsdp_config": {
