@@ -77,7 +77,7 @@ def main():
     def state():
         collected = log.read_text(errors="replace").count("Collecting ")
         installed = len(list(ENVIRONMENT.glob("lib/python*/site-packages/*.dist-info")))
-        return f"{collected} packages read, {installed} of {total} installed"
+        return f"{collected} packages read, {min(installed, total)} of {total} installed"
 
     print(f"Installing {total} packages into {ENVIRONMENT}", flush=True)
     pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--progress-bar", "off"]
