@@ -7,7 +7,7 @@ Needs this repository, torch and transformers; nothing is installed. `xstilts pl
 h100.json` reads the rates. A row states a configuration and its speed in real tokens a second,
 without padding. `share` is the share of the card's bf16 peak: 6 FLOPs per weight and token in
 training and 2 in prediction, as `plan` counts. `parity` has the differences of packed and padded
-batches without dropout.
+batches without dropout, `repeats` says whether two trainings have the same weights to the last bit.
 """
 
 import argparse
@@ -28,6 +28,7 @@ import transformers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 from xstilts.modelling.compact import shrink
+from xstilts.modelling.determinism import make_deterministic
 from xstilts.modelling.packing import layout_of, packed
 
 STARTED = time.monotonic()
@@ -59,6 +60,8 @@ class Setup:
     micro: int = 1  # micro-batches of a step
     compact: bool = False  # train only the embeddings that occur
     processes: int = 1  # trainings that share the GPU
+    deterministic: bool = True  # kernels with the same result each time, as the product has
+    compiled: bool = False  # the layers by torch.compile, which the product does not
 
     @property
     def name(self) -> str:
@@ -66,6 +69,7 @@ class Setup:
         extra = [f"{self.micro} micro-batches"] * (self.micro > 1)
         extra += ["compact embeddings"] * self.compact
         extra += [f"{self.processes} processes"] * (self.processes > 1)
+        extra += ["any kernels"] * (not self.deterministic) + ["compiled"] * self.compiled
         return ", ".join([self.phase, self.task, self.batches, self.precision, *extra])
 
 
@@ -80,6 +84,10 @@ SETUPS = [
         for c in (False, True)
     ),
     Setup("train", "mnli", compact=True),
+    Setup("train", "mnli", deterministic=False),
+    *(Setup("train", task, "packed", deterministic=False) for task in ("mnli", "squad")),
+    Setup("train", "mnli", "packed", compact=True, processes=4),
+    Setup("train", "mnli", compiled=True),
     Setup("train", "squad", processes=2),
     *(Setup("predict", "mnli", batches, "fp32") for batches in ("fixed", "grouped")),
     *(Setup("train", task, "fixed") for task in FAMILIES),
@@ -205,6 +213,10 @@ class Run:
         features = ({"input_ids": ids} for ids in self.texts.ids)
         self.compact = shrink(self.model.base_model, features).to(device) if setup.compact else None
         torch.set_float32_matmul_precision("high" if setup.precision == "tf32" else "highest")
+        make_deterministic(setup.deterministic)
+        if setup.compiled:
+            for layer in self.model.base_model.encoder.layer:
+                layer.compile(dynamic=True)
         self.training = setup.phase == "train"
         self.model.train(self.training)
         fused = device.type == "cuda"
@@ -249,6 +261,25 @@ class Run:
         flops = (6 if self.training else 2) * self.weights * tokens / took
         speed = {"tokens_per_second": tokens / took, "flops_per_second": flops}
         return speed | {"seconds_per_step": took / (number - together)}
+
+
+def repeats(tiny: bool, device: torch.device) -> dict[str, bool]:
+    """Return for each configuration whether two trainings of ten steps have the same weights."""
+    same = {}
+    for batches in ("grouped", "packed"):
+        for compact, deterministic in ((False, True), (True, True), (False, False)):
+            setup = Setup("train", "mnli", batches, compact=compact, deterministic=deterministic)
+            first, second = (_trained(setup, tiny, device) for _ in range(2))
+            same[setup.name] = all(map(torch.equal, first, second))
+    return same
+
+
+def _trained(setup: Setup, tiny: bool, device: torch.device) -> list[torch.Tensor]:
+    """Return the weights of a few layers of full width after ten steps, on the CPU."""
+    run = Run(setup, tiny, device, (TINY if tiny else SIZES) | {"num_hidden_layers": 2})
+    for number in range(10):
+        run.step(number)
+    return [weight.detach().cpu() for weight in run.model.parameters()]
 
 
 def wait_for(device: torch.device) -> None:
@@ -323,6 +354,8 @@ def main() -> None:
     result = {"device": card, "torch": torch.__version__, "transformers": transformers.__version__}
     result |= {"files": measure_files(options.tiny, device)}
     result |= {"parity": parity(TINY if options.tiny else SIZES, device)}
+    result |= {"repeats": repeats(options.tiny, device)}
+    print(json.dumps(result, indent=1), flush=True)
     peak = next((value for name, value in PEAK.items() if name in card), None)
     rows: list[dict] = []
     for setup in SETUPS:

@@ -37,6 +37,7 @@ from xstilts.modelling.checkpoints import (
     load_tokenizer,
 )
 from xstilts.modelling.compact import CompactEmbedding, Decay, reason_against, restore, shrink
+from xstilts.modelling.determinism import make_deterministic
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.packing import packed
 from xstilts.modelling.precision import prepare
@@ -181,6 +182,7 @@ def _fits(
     stop = StopOnSignal(step.id)
     trackers.prepare(reported, step.id)
     prepare(step.settings.precision, step.id)
+    make_deterministic()
     parent = Path(step.parent.path)
     inherited = store.CheckpointManifest.verify(parent)
     tokenizer = load_tokenizer(parent)
