@@ -211,7 +211,9 @@ class Run:
         table = self.model.get_input_embeddings().weight.numel()
         self.weights = self.model.base_model.num_parameters() - table
         features = ({"input_ids": ids} for ids in self.texts.ids)
-        self.compact = shrink(self.model.base_model, features).to(device) if setup.compact else None
+        self.compact = None
+        if setup.compact:
+            self.compact = shrink(self.model.base_model, features, PAD).to(device)
         torch.set_float32_matmul_precision("high" if setup.precision == "tf32" else "highest")
         make_deterministic(setup.deterministic)
         if setup.compiled:

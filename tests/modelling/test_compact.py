@@ -1,5 +1,6 @@
 """Compact embeddings: the weights are those of a training of the whole table, up to rounding."""
 
+import json
 from itertools import chain
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from tests.stages.test_train import crash
 from xstilts import store
+from xstilts.identity import file_sha256
 from xstilts.modelling import compact
 from xstilts.modelling.checkpoints import load_weights
 
@@ -67,6 +69,19 @@ def test_a_compact_training_resumes_bitwise(workspace, monkeypatch):
         "checkpoint-14"
     }
     assert workspace.train(step, compact_embeddings=True) == expected
+
+
+def test_padding_of_the_tokenizer_is_kept(workspace):
+    """Multilingual E5 small pads with token 1; its configuration says 0."""
+    step = workspace.step("nli~4", train=SETTINGS)
+    config, manifest = (Path(step.parent.path) / f"{name}.json" for name in ("config", "manifest"))
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"pad_token_id": 0}))
+    parent = json.loads(manifest.read_text())
+    parent["files"]["config.json"] = file_sha256(config)
+    manifest.write_text(json.dumps(parent))
+    expected, _ = weights_of(workspace, step)
+    weights, _ = weights_of(workspace, step, compact_embeddings=True)
+    assert_equal(weights, expected)
 
 
 def test_a_model_validates_with_any_token():

@@ -92,14 +92,19 @@ def reason_against(settings: "Train", families: Iterable[Family], model: nn.Modu
     return ""
 
 
-def shrink(encoder: nn.Module, features: Iterable[Mapping[str, Any]]) -> CompactEmbedding:
-    """Replace the table of an encoder by a compact one with the tokens of all features."""
+def shrink(
+    encoder: nn.Module, features: Iterable[Mapping[str, Any]], padding: int
+) -> CompactEmbedding:
+    """Replace the table of an encoder by a compact one with the tokens of all features.
+
+    Batches also have the token `padding` of the tokenizer. It can differ from the model's: those of
+    multilingual E5 small are 1 and 0.
+    """
     table = encoder.get_input_embeddings()
     occurs = np.zeros(table.num_embeddings, bool)
     for ids in tokens_of(features):
         occurs[ids] = True
-    if table.padding_idx is not None:
-        occurs[table.padding_idx] = True
+    occurs[[padding] if table.padding_idx is None else [padding, table.padding_idx]] = True
     compact = CompactEmbedding(table, torch.from_numpy(np.flatnonzero(occurs)))
     encoder.set_input_embeddings(compact)
     return compact

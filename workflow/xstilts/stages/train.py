@@ -189,7 +189,7 @@ def _fits(
     materials = read_materials(step, tokenizer)
     model = _new_model(step, materials, inherited.pretrained_pooler)
     batches = Batches(step, materials, tokenizer, micro_batch)
-    compact = _compacted(step, materials, model) if compact_embeddings else None
+    compact = _compacted(batches, model) if compact_embeddings else None
     # one process cannot read the saves of several, nor those of another table of embeddings
     kind = "sharded" if distributed.count() > 1 else "compact" if compact else "trainer"
     state = store.scratch(step.id, keep=True) / kind
@@ -275,17 +275,16 @@ def _new_model(step: Checkpoint, materials: Mapping[str, Material], pooler: bool
     return model
 
 
-def _compacted(
-    step: Checkpoint, materials: Mapping[str, Material], model: nn.Module
-) -> CompactEmbedding | None:
+def _compacted(batches: Batches, model: nn.Module) -> CompactEmbedding | None:
     """Replace the table of a model's encoder by a compact one; None if that is not possible."""
+    step, materials = batches.step, batches.materials
     families = [family(material.part.family) for material in materials.values()]
     reason = reason_against(step.settings, families, model)
     if reason:
         log.info(f"{step.identity.name}: compact_embeddings has no effect: {reason}")
         return None
     features = (feature for material in materials.values() for feature in material.features)
-    compact = shrink(encoder_of(model), features)
+    compact = shrink(encoder_of(model), features, batches.tokenizer.pad_token_id)
     log.info(
         f"{step.identity.name}: {len(compact.weight):,} of {len(compact.place):,} embeddings occur"
     )
