@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources.samples import question, squad
+from tests.sources.samples import COPA, jsonl, question, squad
 from xstilts import cli, store
 from xstilts.config.project import Project
 from xstilts.errors import InputError
@@ -55,7 +55,6 @@ KINDS = {
     "xquad": ("answer", "reading", ["f1", "exact_match"], QA),
     "mlqa": ("answer", "reading", ["mlqa_f1", "mlqa_exact_match"], {**QA, "languages": ["en"]}),
     "tydiqa": ("answer", "reading", ["f1", "exact_match"], {**QA, "languages": ["xa"]}),
-    "xcopa": ("choose", "completion", ["accuracy"], {}),
 }
 NAMES = {"pos_f1": "f1", "mlqa_f1": "f1", "mlqa_exact_match": "exact_match"}
 
@@ -73,13 +72,15 @@ def task_of(family: str, splits: dict, metrics: list[str], **others) -> dict:
 
 
 def release(folder: Path) -> None:
-    """A PAWS-X with a placeholder in two rows, a Tatoeba, and a BUCC."""
+    """Write a PAWS-X with a placeholder in two rows, an XCOPA, a Tatoeba, and a BUCC."""
     for language in ("en", "xa"):
         lines = ["id\tsentence1\tsentence2\tlabel"]
         for n in range(8):
             text = "NS" if language == "xa" and n in (0, 5) else f"text {n}"
             lines.append(f"{n + 1}\t{text}\tother {n}\t{n % 2}")
         (folder / f"pawsx-{language}.tsv").write_text("\n".join(lines) + "\n")
+        rows = [COPA | {"idx": n, "label": n % 2, "premise": f"text {n}"} for n in range(8)]
+        (folder / f"copa-{language}.jsonl").write_text("".join(map(jsonl, rows)))
     for side, words in (("xa", "c a b d"), ("eng", "z x w y")):
         (folder / f"tatoeba.xa-eng.{side}").write_text("\n".join(words.split()) + "\n")
     for split in ("sample", "training"):
@@ -107,6 +108,8 @@ def study(workspace, tmp_path):
         tasks[name] = task_of(family, lab(kind, "train", "test"), metrics, **others)
     paws = files("pawsx", train="pawsx-{language}.tsv", test="pawsx-{language}.tsv")
     tasks["pawsx"] = task_of("classify", paws, ["accuracy"])
+    copa = files("copa", train="copa-{language}.jsonl", test="copa-{language}.jsonl")
+    tasks["xcopa"] = task_of("choose", copa, ["accuracy"])
     foreign = {"languages": ["xa"]}
     tatoeba = files("tatoeba", test="tatoeba.xa-eng.*")
     tasks["tatoeba"] = task_of("mine", tatoeba, ["accuracy"], **foreign)
@@ -116,7 +119,7 @@ def study(workspace, tmp_path):
     chosen = {
         **STUDY,
         "models": ["xlmr"],
-        "targets": [*KINDS, "pawsx", "tatoeba", "bucc2018", "nli"],
+        "targets": [*KINDS, "xcopa", "pawsx", "tatoeba", "bucc2018", "nli"],
         "data": str(tmp_path),
         "train": {"max_steps": 2, "batch_size": 4},
     }
@@ -296,7 +299,17 @@ TEXT = "A man sleeps.\tA person rests.\n"
         ("bucc2018", "de-1\ten-1\n", TEXT, r"predicted:1: expected two ids of sentences"),
         ("bucc2018", "de-1\ten-1\n", "fr-1\ten-1\n", "the ids are of other languages"),
         ("bucc2018", "de-1\ten-1\n", "en-1\tde-1\n", "or in another order"),
-        ("xcopa", '{"label": 0}\n', '{"label": "no"}\n', r"predicted:1: 'no' is no number"),
+        (
+            "xcopa",
+            '{"label": 0}\n',
+            '{"label": "no"}\n',
+            r"predicted:1: unknown label 'no'; valid: 0, 1",
+        ),
+        ("xcopa", '{"label": 0}\n', '{"label": 2}\n', r"predicted:1: unknown label '2'"),
+        ("tatoeba", "1\n0\n", "1\n2\n", "line 2: 2, but 2 sentences count from 0"),
+        ("bucc2018", "fr-1\ten-1\n", "fr-1\ten-1\n", "gold pairs are not of 'de' and 'en'"),
+        ("bucc2018", "de-01\ten-1\n", "de-1\ten-1\n", "only one of the files has ids with lead"),
+        ("tydiqa", squad(question("korean-1")), '{"korean-1": "a"}', "are in korean, not in 'de'"),
         ("mewslix", '{"m1": ["Q1"]}', '{"m2": ["Q1"]}', "no id of the gold file has a pred"),
     ],
 )
@@ -315,6 +328,7 @@ def test_files_that_are_no_answers_have_no_score(tmp_path, task, gold, predicted
         ("tydiqa", ["Italy"], "expected a JSON object, found list"),
         ("mewslix", {"m1": "Q220"}, "column 'm1' holds 'Q220', expected list"),
         ("mewslix", {"m1": [220]}, r"'m1' has \[220\]; expected ids of candidates"),
+        ("mewslix", {"m1": ["Q1", "Q1"]}, r"'m1' has .*; expected ids of candidates, each once"),
     ],
 )
 def test_answers_and_rankings_must_match_the_task(tmp_path, task, content, message):

@@ -189,16 +189,28 @@ POOLS = {"foreign": "a", "english": "b", "pairs": "gold"}
 @pytest.mark.parametrize(
     ("gold", "message"),
     [
-        ([[1, 3]], "no sentence has the id 'en-2'"),
-        ([[0, 1]], "no sentence has the id 'de--1'"),
-        ([[1, 1], [2, 1]], "'en-0' already has the translation 'de-0'"),
+        ([[1, 3]], r"pair \[1, 3\], but the row has 2 sentences"),
+        ([[0, 1]], r"pair \[0, 1\], but the row has 2 sentences"),
+        ([[1, 1], [2, 1]], "'en-2' already has the translation 'de-2'"),
         ([[1]], r"\[1\] is not a pair of numbers"),
     ],
 )
 def test_pairs_must_fit_the_pools(load, gold, message):
     record = {"a": ["x", "y"], "b": ["x", "y"], "gold": gold}
     with pytest.raises(InputError, match=message):
-        load("mine", [record], "de", columns=POOLS)
+        load("mine", [{**record, "gold": [[1, 2]]}, record, record], "de", columns=POOLS)
+
+
+def test_true_is_no_number_of_a_sentence(load):
+    record = {"a": ["x"], "b": ["y"], "gold": [[True, True]]}
+    with pytest.raises(InputError, match=r"\[True, True\] is not a pair of numbers"):
+        load("mine", [record], "de", name="data.jsonl", columns=POOLS)
+
+
+def test_a_column_with_a_dot_in_its_name_is_read(load):
+    record = {"a.b": "outer", "a": {"b": "inner"}, "l": "x"}
+    [row] = load("classify", [record], columns={"text_a": "a.b", "label": "l"}).rows
+    assert row["text_a"] == "outer"
 
 
 TREE = {"w": ["in", "dem", "Haus"], "t": ["ADP", "DET", "NOUN"], "h": ["3", "3", "0"]}
@@ -298,11 +310,28 @@ def test_a_truncated_file_is_reported(tmp_path):
         ("classify", {"columns": PAIR, "labels": {0: 1}}, "labels.0: 1, expected text"),
         ("choose", {"columns": CHOICES}, "labels: family choose needs"),
         ("choose", {"columns": CHOICES, "labels": {"A": "0"}}, "labels.A: '0', expected a choice"),
+        (
+            "choose",
+            {"columns": CHOICES, "labels": {"A": -1}},
+            "labels.A: -1, expected a choice's number",
+        ),
+        (
+            "choose",
+            {"columns": {**CHOICES, "choices": ["x", "y"]}, "labels": {"A": 2}},
+            "labels.A: 2, expected a choice's number, from 0 to 1",
+        ),
         ("retrieve", {"columns": {}}, "not for family retrieve, only answer, choose, classify"),
         ("mask", {"columns": {"text": "t"}, "revision": "main"}, "'main' is not allowed; expected"),
         ("tag", {"columns": {"words": "w", "tags": "t", "heads": "h"}}, "go together"),
         ("classify", {"columns": PAIR, "lines": True}, "lines: not for family classify"),
-        ("classify", {"columns": PAIR, "wording": {"text_b": "x"}}, "wording.text_b: expected a"),
+        *(
+            (
+                "classify",
+                {"columns": PAIR, "wording": {"text_b": text}},
+                "wording.text_b: expected a",
+            )
+            for text in ("x", "{} {name}", "{} {", "{}{}", "{!r} {}", "{}}", "{:>9}")
+        ),
         ("mask", {"columns": {"text": "t"}, "confg": "x"}, "unknown key 'confg': did you mean"),
     ],
 )

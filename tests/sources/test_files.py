@@ -24,7 +24,7 @@ from tests.sources.samples import (
     ud,
 )
 from xstilts.errors import InputError
-from xstilts.sources.files import FORMATS, locate, read
+from xstilts.sources.files import FORMATS, check_format, locate, read
 
 
 def test_every_format_has_a_case():
@@ -83,6 +83,19 @@ EXCLUDED = [
 @pytest.mark.parametrize(("format", "text", "excluded"), EXCLUDED)
 def test_excluded_rows_are_counted(load, format, text, excluded):
     assert load(format, text).excluded == excluded
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("labelled", "false", "true or false"),
+        ("version", 1.1, "text in quotes"),
+        ("number_ids", "no", "true or false"),
+    ],
+)
+def test_options_of_another_type_are_rejected(option, value, expected):
+    with pytest.raises(InputError, match=f"options.{option}: .* is not allowed; exp.* {expected}"):
+        check_format("squad", {option: value}, "answer")
 
 
 def test_unknown_names_get_the_nearest_name(load):

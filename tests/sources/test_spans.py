@@ -46,6 +46,12 @@ def test_columns_of_spans_are_read_from_a_table(tmp_path):
     split.check_family("tag")
     table = hub.read(split, tag.hub_items, [tmp_path / "t.parquet"], "en")
     assert [row["tags"] for row in table.rows] == [["B-a", "O"], ["O"]]
+    renamed = split.model_copy(update={"labels": {"a": "DATE"}})
+    table = hub.read(renamed, tag.hub_items, [tmp_path / "t.parquet"], "en")
+    assert table.rows[0]["tags"] == ["B-DATE", "O"]
+    unknown = split.model_copy(update={"labels": {"b": "DATE"}})
+    with pytest.raises(InputError, match="row 1: unknown label 'a'; valid: b"):
+        hub.read(unknown, tag.hub_items, [tmp_path / "t.parquet"], "en")
     alone = split.model_copy(update={"columns": {"words": "text", "tags": "t", "ends": "e"}})
     with pytest.raises(ValueError, match="`ends` and `starts` go together"):
         alone.check_family("tag")

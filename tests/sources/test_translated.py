@@ -52,6 +52,12 @@ def test_an_impossible_half_is_rejected(tmp_path, languages, portion, message):
         read("xnli-mt", paths, "de", portion=portion)
 
 
+def test_files_of_other_languages_are_rejected(tmp_path):
+    paths = [write(tmp_path, language) for language in ("de", "fr")]
+    with pytest.raises(InputError, match="no file in 'sw'; valid: de, fr"):
+        read("xnli-mt", paths, "sw")
+
+
 def test_files_of_different_length_are_rejected(tmp_path):
     paths = [write(tmp_path, "de", ROWS[:-1]), write(tmp_path, "en")]
     with pytest.raises(InputError, match="differ in their number of rows"):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import unicodedata
 
 import pytest
@@ -68,6 +69,18 @@ def news(span=(25, 29, "Roma"), **changes):
 
 
 SPLIT = squad(question(text=unicodedata.normalize("NFD", "é")), context="é")
+BREAKS = [
+    *([1, 2], [[0]], [[0, "x"]], [None], [[0, True], [8, 17]], [[0, 8, 9], [9, 17]]),
+    *([[-5, 8], [8, 17]], [[0, 8], [9, 5]], [[8, 17], [0, 8]], [[0, 9], [8, 17]], [[0, 99]]),
+]
+
+
+def broken(*breaks):
+    content = json.loads(squad(question()))
+    content["data"][0]["paragraphs"][0]["sentence_breaks"] = breaks
+    return json.dumps(content)
+
+
 ERRORS = [
     ("checklist", CHECKLIST.replace("\ten", "\tde"), "no column 'en'; valid: de, sw"),
     ("checklist", CHECKLIST.replace("Answer", "Answr"), "'Pets' has 1 contexts, 1 questions and 0"),
@@ -103,6 +116,11 @@ ERRORS = [
     ("squad", squad(question(text="", start=0)), "answer is empty, .* the original release"),
     ("squad", squad(question(answers=[])), "0 answers and is_impossible None"),
     ("squad", squad(question(answers=[IN_ITALY], is_impossible=True)), "1 answers and is_imp"),
+    ("squad", squad(question(start=True)), "'answer_start' holds True, expected int"),
+    ("passages", squad(question()).replace("Where?", ""), "question 1: the question is empty"),
+    *(("passages", broken(*breaks), f"paragraph 1: sentence_breaks {re.escape(str([*breaks]))}")
+      for breaks in BREAKS),
+    ("passages", broken([0, 4], [16, 17]), "question 1: the answer at 11 is in none"),
     ("tydiqa", squad(question("swahili-1-0")), "no question in english; valid: swahili"),
     ("tydiqa", squad(question("12")), "id '12' does not begin with a language"),
     ("mewslix", news(text=""), ":1, mention 1: the article has no text, .* get-mewsli-x.sh"),

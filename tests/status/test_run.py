@@ -140,6 +140,19 @@ def test_run_survives_its_terminal(on_slurm, tmp_path):
     assert os.path.lexists(submits)
 
 
+def test_lines_of_other_processes_stay_in_a_log(tmp_path):
+    """Where a log is written from its start, each side would overwrite the other's lines."""
+    code = (
+        "import os, sys; from xstilts.grid.state import use_this_installation as use; use();"
+        "print('first', file=sys.stderr, flush=True);"
+        "open(os.environ['XSTILTS_TERMINAL'], 'a').write('refused\\n');"
+        "print('last', file=sys.stderr, flush=True)"
+    )
+    with open(tmp_path / "log", "w") as log:
+        subprocess.run([sys.executable, "-c", code], stderr=log, check=True)
+    assert (tmp_path / "log").read_text() == "first\nrefused\nlast\n"
+
+
 def test_stopped_run_submits_no_more(on_slurm):
     process, lines, submits = on_slurm
     assert os.path.lexists(submits)

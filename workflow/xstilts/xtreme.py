@@ -17,6 +17,7 @@ from xstilts import metrics, store
 from xstilts.errors import InputError, nearest, spelled
 from xstilts.grid.artefacts import Cell, Dataset
 from xstilts.grid.grid import Grid
+from xstilts.languages.codes import TYDIQA_NAMES
 from xstilts.languages.names import languages
 from xstilts.results.predictions import read_language
 from xstilts.sources import records
@@ -147,8 +148,10 @@ def _read_rankings(path: Path, labels: Labels) -> dict[str, list[str]]:
     rankings = records.document(path)
     for id in rankings:
         ranked = records.field(rankings, id, list, str(path))
-        if not all(isinstance(candidate, str) for candidate in ranked):
-            raise InputError(f"{path}: {id!r} has {ranked!r}; expected ids of candidates")
+        is_text = all(isinstance(candidate, str) for candidate in ranked)
+        if not is_text or len(set(ranked)) < len(ranked):
+            expected = "expected ids of candidates, each once"
+            raise InputError(f"{path}: {id!r} has {ranked!r:.80}; {expected}")
     return rankings
 
 
@@ -178,6 +181,14 @@ def _accuracy(golds: Any, predictions: Any, language: str) -> Scores:
     return {"accuracy": metrics.accuracy(golds, predictions)}
 
 
+def _found(golds: Any, predictions: Any, language: str) -> Scores:
+    """Return the share of right positions; they are those of the file's own sentences, from 0."""
+    for line, position in enumerate(predictions, 1):
+        if int(position) >= len(golds) > int(max(golds, key=int)):
+            raise InputError(f"line {line}: {position}, but {len(golds)} sentences count from 0")
+    return _accuracy(golds, predictions, language)
+
+
 def _spans(golds: Any, predictions: Any, language: str) -> Scores:
     return metrics.span_f1(golds, predictions)
 
@@ -190,19 +201,35 @@ def _squad(golds: Any, predictions: Any, language: str) -> Scores:
     return metrics.answer_scores(golds, predictions)
 
 
+def _tydiqa(golds: Any, predictions: Any, language: str) -> Scores:
+    stated = {id.partition("-")[0] for id in golds} & {*TYDIQA_NAMES.values()}
+    if stated and TYDIQA_NAMES.get(language) not in stated:
+        raise InputError(f"the questions are in {', '.join(sorted(stated))}, not in {language!r}")
+    return _squad(golds, predictions, language)
+
+
 def _mlqa(golds: Any, predictions: Any, language: str) -> Scores:
     tokens = partial(metrics.mlqa_tokens, language=language)
     return metrics.answer_scores(golds, predictions, tokens)
 
 
 def _mined(golds: Any, predictions: Any, language: str) -> Scores:
+    if _languages(golds) != {(language, "en")}:
+        raise InputError(f"the gold pairs are not of {language!r} and 'en', in this order")
     if predictions and not _languages(predictions) <= _languages(golds):
         raise InputError("the ids are of other languages, or in another order")
+    if predictions and _are_padded(golds) != _are_padded(predictions):
+        raise InputError("only one of the files has ids with leading zeros, such as de-000000042")
     return metrics.pair_f1(golds, predictions)
 
 
 def _languages(pairs: Sequence[metrics.Pair]) -> set[tuple[str, ...]]:
     return {tuple(id.partition("-")[0] for id in pair) for pair in pairs}
+
+
+def _are_padded(pairs: Sequence[metrics.Pair]) -> bool:
+    """Whether the numbers in ids have leading zeros."""
+    return any(re.search(r"-0\d", id) for pair in pairs for id in pair)
 
 
 def _ranked(golds: Any, predictions: Any, language: str) -> Scores:
@@ -234,10 +261,10 @@ FORMATS: Mapping[str, Format] = {
     "panx": Format("tsv", _tags, _read_tags, _spans, NER, label="NER"),
     "xquad": Format("json", _by_id, _read_texts, _squad, read_golds=_read_answers),
     "mlqa": Format("json", _by_id, _read_texts, _mlqa, read_golds=_read_answers),
-    "tydiqa": Format("json", _by_id, _read_texts, _squad, read_golds=_read_answers),
+    "tydiqa": Format("json", _by_id, _read_texts, _tydiqa, read_golds=_read_answers),
     "bucc2018": Format("tsv", _pairs, _read_pairs, _mined, label="BUCC"),
-    "tatoeba": Format("tsv", _positions, _read_labels, _accuracy),
-    "xcopa": Format("jsonl", _choices, _read_choices, _accuracy),
+    "tatoeba": Format("tsv", _positions, _read_labels, _found),
+    "xcopa": Format("jsonl", _choices, _read_choices, _accuracy, ("0", "1")),
     "mewslix": Format("json", _by_id, _read_rankings, _ranked),
 }
 

@@ -337,8 +337,11 @@ def hub_items(records):
             sides, pairs = [[texts["foreign"]], [texts["english"]]], [[1, 1]]
         starts = len(foreign), len(english)
         for pair in pairs:
-            if len(pair) != 2 or not all(isinstance(number, int) for number in pair):
+            if len(pair) != 2 or not all(type(number) is int for number in pair):
                 raise InputError(f"{place}: {pair} is not a pair of numbers")
+            for number, side in zip(pair, sides, strict=True):
+                if not 1 <= number <= len(side):
+                    raise InputError(f"{place}: pair {pair}, but the row has {len(side)} sentences")
             f, e = (start + number - 1 for start, number in zip(starts, pair, strict=True))
             golds.append((place, f"{language}-{f}", f"en-{e}"))
         for code, side, sentences in ((language, foreign, sides[0]), ("en", english, sides[1])):

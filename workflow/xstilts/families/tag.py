@@ -228,6 +228,11 @@ def _spans(record):
     if len({len(column) for column in columns}) > 1:
         counts = "{} starts, {} ends and {} labels".format(*map(len, columns))
         raise InputError(f"{record.place}: {counts} of spans; expected equal numbers")
+    for column in columns[2:]:
+        if "" in column:
+            raise InputError(f"{record.place}: span {column.index('') + 1} has an empty label")
+        if labels := record.split.labels:
+            column[:] = [labels[known(label, labels, record.place)] for label in column]
     text = record.texts("words")["words"]
     tagged = spans.tagged(text, zip(*columns, strict=True), record.place)
     return tagged if isinstance(tagged, str) else dict(zip(("words", "tags"), tagged, strict=True))

@@ -3,6 +3,7 @@
 The Snakefile, `status`, `why` and `gc` all start here.
 """
 
+import fcntl
 import os
 import shutil
 import sys
@@ -126,7 +127,10 @@ def use_this_installation() -> None:
     """
     os.environ |= OFFLINE
     package = Path(__file__).parents[1]
-    # a file of another process's terminal can be opened by its owner, on Linux
+    # a file of another process's terminal can be opened by its owner, on Linux; where it is a log,
+    # both must append, or Snakemake's next line overwrites that of the other process
+    with suppress(OSError):
+        fcntl.fcntl(2, fcntl.F_SETFL, fcntl.fcntl(2, fcntl.F_GETFL) | os.O_APPEND)
     os.environ["XSTILTS_TERMINAL"] = f"/proc/{os.getpid()}/fd/2"
     here = {"PATH": Path(sys.executable).parent, "PYTHONPATH": package.parent}
     for name, first in here.items():

@@ -50,12 +50,14 @@ _FAMILIES = {
     **dict.fromkeys(("tatoeba", "bucc"), "mine"),
     "text": "mask",
 }
+_EXPECTED = {bool: "true or false", int: "a whole number", str: "text in quotes"}  # of options
 
 
 def check_format(format: str, options: Mapping[str, object], family: str) -> None:
     """Raise InputError for an unknown format or option, or a format of another family."""
     if format not in OWN:
         check_options(format, options)
+        _check_types(format, options)
         of = _FAMILIES.get(format, "retrieve")
         if of != family:
             suitable = [name for name in FORMATS if _FAMILIES.get(name, "retrieve") == family]
@@ -77,6 +79,17 @@ def check_options(format: str, options: Iterable[str]) -> None:
     for option in set(options) - known:
         hint = nearest(option, known)
         raise InputError(f"options: format {format}: unknown option {option!r}; {hint}")
+
+
+def _check_types(format: str, options: Mapping[str, object]) -> None:
+    """Raise InputError for an option with a value of another type, such as "false" for false."""
+    parameters = inspect.signature(FORMATS[format]).parameters
+    kinds = {name: parameter.annotation for name, parameter in parameters.items()}
+    for name, value in options.items():
+        kind = kinds.get(name, bool)  # number_ids
+        if kind in _EXPECTED and type(value) is not kind:
+            expected = _EXPECTED[kind]
+            raise InputError(f"options.{name}: {value!r} is not allowed; expected {expected}")
 
 
 def without_defaults(format: str, options: Mapping[str, object]) -> dict[str, object]:

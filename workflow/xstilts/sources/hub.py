@@ -269,7 +269,7 @@ def _flat(record: dict) -> dict:
     A list of objects with equal fields is read like an object of lists: newer releases have both.
     Of translations in a list of languages, each language is a field.
     """
-    flat = dict(record)
+    flat = {}
     for name, value in record.items():
         if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
             shared = [key for key in value[0] if all(key in entry for entry in value)]
@@ -277,4 +277,4 @@ def _flat(record: dict) -> dict:
         if isinstance(value, dict):
             flat |= {f"{name}.{inner}": content for inner, content in value.items()}
             flat |= {f"{name}.{language}": text for language, text in _translations(value)}
-    return flat
+    return flat | record  # a column of this very name comes first

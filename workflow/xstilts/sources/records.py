@@ -225,10 +225,11 @@ def field(record: Any, name: str, kind: type | UnionType, place: str) -> Any:
         # the nearest name may be the wrong one
         columns = "" if hint.startswith("valid:") else f" Its columns: {listed}"
         raise InputError(f"{place}: no column {name!r}; {hint}{columns}")
-    if not isinstance(record[name], kind):
+    value = record[name]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         expected = getattr(kind, "__name__", kind)
-        raise InputError(f"{place}: column {name!r} holds {record[name]!r}, expected {expected}")
-    return record[name]
+        raise InputError(f"{place}: column {name!r} holds {value!r}, expected {expected}")
+    return value
 
 
 def known(label: str, labels: Iterable[str], place: str) -> str:

@@ -96,9 +96,11 @@ def passages(paths: list[Path], language: str, candidates: bool = True) -> Itera
                 if not answers:
                     yield where, "no answer"
                     continue
-                right = next(n for n, (_, end) in enumerate(spans) if answers[0][1] < end)
+                right = _sentence_of(*answers[0], spans, where)
                 matches.setdefault(id, []).append(ids[right])
                 text = field(question, "question", str, where)
+                if not text:  # a row without a question is a candidate
+                    raise InputError(f"{where}: the question is empty")
                 row = {"id": id, "question": text, "text": texts[right], "context": context}
                 if not candidates or path.stem == language:
                     questions.append((where, row))
@@ -116,12 +118,33 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0
 def _sentence_spans(paragraph: dict, context: str, place: str) -> list[tuple[int, int]]:
     """Return (start, end) of each sentence: as in the file, or by a regular expression."""
     if "sentence_breaks" in paragraph:
-        spans = [tuple(span) for span in field(paragraph, "sentence_breaks", list, place)]
-        if not spans or spans[-1][1] > len(context):
-            raise InputError(f"{place}: sentence_breaks {spans} do not fit the context")
+        breaks = field(paragraph, "sentence_breaks", list, place)
+        spans = [tuple(span) for span in breaks if _is_span(span)]
+        starts, ends = [first for first, _ in spans], [0, *(end for _, end in spans)]
+        ordered = all(end <= start for end, start in zip(ends, starts, strict=False))
+        if not spans or len(spans) < len(breaks) or not ordered or spans[-1][1] > len(context):
+            raise InputError(f"{place}: sentence_breaks {breaks!r:.80} do not fit the context")
         return [*spans[:-1], (spans[-1][0], len(context))]
     ends = [match.end() for match in _SENTENCE_END.finditer(context)]
     return list(zip([0, *ends], [*ends, len(context)], strict=True))
+
+
+def _is_span(given: object) -> bool:
+    """Whether a value of a file is a list of a start and a later end."""
+    return (
+        isinstance(given, list)
+        and len(given) == 2
+        and all(type(number) is int for number in given)
+        and given[0] < given[1]
+    )
+
+
+def _sentence_of(answer: str, start: int, spans: list[tuple[int, int]], place: str) -> int:
+    """Return the number of the sentence in which an answer begins. Raise InputError if none."""
+    for number, (first, end) in enumerate(spans):
+        if first < start + len(answer) and start < end:
+            return number
+    raise InputError(f"{place}: the answer at {start} is in none of the sentence_breaks")
 
 
 def _articles(path: Path) -> list:

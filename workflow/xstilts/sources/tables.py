@@ -8,6 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from xstilts.errors import InputError, nearest
+from xstilts.languages.names import languages
 from xstilts.sources.records import Item, csv, field, jsonl, known, tsv
 
 
@@ -38,19 +39,20 @@ def tabular(
     If not `labelled`, the label column is not read, and labels are -1 (choose) or "" (classify).
     Empty texts are kept: QQP has a few.
     """
-    languages = set()
+    found = set()
     for path in paths:
         for place, record in layout.records(path):
             if record is None:
                 yield place, "row broken over two lines"
                 continue
             if layout.language:
-                languages.add(field(record, layout.language, str, place))
-                if record[layout.language] != language:
+                stated = field(record, layout.language, str, place).strip()
+                found.add(stated)
+                if stated != language:
                     continue
             yield place, row(layout, record, place, labelled)
-    if layout.language and language not in languages:
-        raise InputError(f"{paths[0]}: no row in {language!r}; {nearest(language, languages)}")
+    if layout.language and language not in found:
+        raise InputError(f"{paths[0]}: no row in {language!r}; {nearest(language, found)}")
 
 
 def translated(
@@ -59,10 +61,14 @@ def translated(
     """Yield the items of a release with the same rows in each language's `*.{language}.tsv`.
 
     `portion` "a" or "b" selects one of two halves that share no English premise in any language;
-    it needs the English file among `paths`.
+    it needs the English file among `paths`. Raise InputError if all of several files are those of
+    other languages.
     """
     files = {path.stem.rpartition(".")[2]: path for path in paths}
     if portion is None:
+        others = sorted(files.keys() & languages().keys())
+        if len(paths) > 1 and others and language not in files:
+            raise InputError(f"{paths[0]}: no file in {language!r}; {nearest(language, others)}")
         yield from tabular(layout, [files[language]] if language in files else paths, language)
         return
     if portion not in ("a", "b"):
