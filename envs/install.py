@@ -7,6 +7,7 @@ no syntax that Python 3.6 lacks.
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def reusable(folder, version):
 
 
 def create(folder, version):
-    """Create the environment; one that is incomplete or of another Python is replaced."""
+    """Create the environment, in place of a broken or another one, and return the exit status."""
     present = folder.exists() or folder.is_symlink()
     if present and not reusable(folder, version):
         print(f"{folder} is incomplete or of another Python: making it again", flush=True)
@@ -47,21 +48,33 @@ def create(folder, version):
             shutil.rmtree(str(folder))
         else:  # a file, or a link that may lead nowhere
             folder.unlink()
-    if not folder.exists():
-        print(f"Creating {folder}", flush=True)
-        subprocess.check_call([sys.executable, "-m", "venv", str(folder)])
+    if folder.exists():
+        return 0
+    print(f"Creating {folder}", flush=True)
+    command = [sys.executable, "-m", "venv", str(folder)]
+    with tempfile.TemporaryDirectory() as place:
+        return follow(command, Path(place) / "venv.log", lambda: "installing pip")
 
 
 def follow(command, log, state):
-    """Run a command with its output in a file, print `state()` now and then, return its status."""
+    """Run a command with its output in a file, print `state()` now and then, return its status.
+
+    If the command fails, the end of its output is printed.
+    """
     start = time.time()
     with open(str(log), "w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         while True:
             try:
-                return process.wait(SECONDS)
+                status = process.wait(SECONDS)
+                break
             except subprocess.TimeoutExpired:
                 print(f"  {time.time() - start:3.0f} s: {state()}", flush=True)
+    if status:
+        print(
+            "".join(log.read_text(errors="replace").splitlines(True)[-20:]), end="", file=sys.stderr
+        )
+    return status
 
 
 def main():
@@ -70,7 +83,9 @@ def main():
     if unsupported:
         print(unsupported, file=sys.stderr)
         return 2
-    create(ENVIRONMENT, sys.version_info)
+    status = create(ENVIRONMENT, sys.version_info)
+    if status:
+        return status
     total = sum("==" in line for line in REQUIREMENTS.read_text().splitlines())
     log = ENVIRONMENT / "install.log"
 
@@ -85,7 +100,6 @@ def main():
     for options in (["--requirement", str(REQUIREMENTS)], own):
         status = follow([*pip, *options], log, state)
         if status:
-            print("".join(log.read_text(errors="replace").splitlines(True)[-20:]), file=sys.stderr)
             return status
     return 0
 

@@ -65,7 +65,8 @@ def test_a_broken_environment_is_made_again(install, tmp_path, capsys, make):
     make(folder)
     calls = []
     create = install["create"]
-    create.__globals__["subprocess"] = FakeProcesses(calls)
+    create.__globals__["subprocess"] = FakeProcesses()
+    create.__globals__["follow"] = lambda command, log, state: calls.append(command)
     create(folder, sys.version_info)
     assert "making it again" in capsys.readouterr().out
     assert calls == [[sys.executable, "-m", "venv", str(folder)]]
@@ -78,9 +79,6 @@ class FakeProcesses:
 
     DEVNULL = subprocess.DEVNULL
     CalledProcessError = subprocess.CalledProcessError
-
-    def __init__(self, calls):
-        self.check_call = calls.append
 
     def check_output(self, command, **options):
         raise FileNotFoundError(command[0])
@@ -95,7 +93,8 @@ def test_progress_is_printed_while_pip_works(install, tmp_path, capsys):
     def state() -> str:
         return next(states, None) or end.touch() or "3 of 5 installed"
 
-    command = ["sh", "-c", f"until [ -e '{end}' ]; do sleep 0.01; done; exit 3"]
+    command = ["sh", "-c", f"until [ -e '{end}' ]; do sleep 0.01; done; echo disk full; exit 3"]
     assert follow(command, tmp_path / "log", state) == 3
-    shown = capsys.readouterr().out
+    shown, error = capsys.readouterr()
+    assert error == "disk full\n"
     assert [f"s: {number} of 5 installed" in shown for number in (1, 2, 3)] == [True] * 3

@@ -164,7 +164,7 @@ def _pairs(samples: Samples, rows: pd.DataFrame) -> str:
             f"{label(row.recipe)} → {label(row.target)} {signed(row.gain, '+')}"
             for row in changed.head(NAMED).itertuples()
         ]
-        + ["…"] * (len(changed) > NAMED)
+        + [f"{len(changed) - NAMED} more"] * (len(changed) > NAMED)
         for changed in (better, worse)
     ]
     listing = "; ".join(", ".join(names) for names in named if names)
@@ -192,8 +192,8 @@ def _verdict(samples: Samples, gains: dict[str, Estimate]) -> str:
         )
         explained = "Brackets hold the 95 % CI of the mean gain"
     else:
-        lead = f"No recipe reliably helps{f'; {harmful} of {total} hurts' if harmful == 1 else ''}"
-        lead += f"; {harmful} of {total} hurt." if harmful > 1 else "."
+        lead = "No recipe reliably helps" + " on average" * (len(targets) > 1)
+        lead += f"; {harmful} of {total} hurt{'s' * (harmful == 1)}." if harmful else "."
         explained = f"The best, {label(best)}, gains {with_ci(gain)}"
         if gain.value <= 0:
             explained = (

@@ -184,7 +184,7 @@ def _finding(
     against: Sequence[Estimate],
     forgotten: Forgotten,
 ) -> str:
-    lines = [_verdict(samples, chains, share) + _extremes(samples, model, chains)]
+    lines = [_verdict(samples, chains, share), *_extremes(samples, model, chains)]
     lines += [f"{difference.label}: {with_ci(difference)}." for difference in against]
     if forgotten:
         changes = [points * -1 for lost in forgotten.values() for points in lost]
@@ -200,22 +200,22 @@ def _verdict(samples: Samples, chains: Sequence[str], share: Interval) -> str:
     return f"{capital(effect(share, 'task order'))}: it explains {explained}."
 
 
-def _extremes(samples: Samples, model: str, chains: Sequence[str]) -> str:
-    """Return the difference between the best and the worst order, beside that by chance."""
+def _extremes(samples: Samples, model: str, chains: Sequence[str]) -> list[str]:
+    """Return a line on the best and the worst order, beside their difference by chance."""
     label = samples.results.context.label
     table = np.stack([samples.score(model, r, MEAN).by_seed for r in chains])
     if (np.sum(~np.isnan(table), axis=1) < 2).any():
-        return ""
+        return []
     means = np.nanmean(table, axis=1)
     best, worst = chains[int(means.argmax())], chains[int(means.argmin())]
     seeds = np.sum(~np.isnan(table), axis=1, keepdims=True)
     residuals = (table - means[:, None]) * np.sqrt(seeds / (seeds - 1))
     chance = float(np.mean(_range(permuted(residuals))))
-    return (
-        f" The best order, {label(best)}, and the worst, {label(worst)}, differ by "
+    return [
+        f"The best order, {label(best)}, and the worst, {label(worst)}, differ by "
         f"{signed(_range(table))} points; the best and the worst of {len(chains)} equal orders "
         f"would differ by {signed(chance)} by chance."
-    )
+    ]
 
 
 def _variance_table(

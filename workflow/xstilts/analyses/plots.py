@@ -134,8 +134,8 @@ def along(
     if not panels:
         return note(NOTHING)
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
-    across = min(_BESIDE, len(panels))
-    down = math.ceil(len(panels) / across)
+    down = math.ceil(len(panels) / _BESIDE)
+    across = math.ceil(len(panels) / down)  # rows of equal length: four are two and two
     size = (COLUMN if across == 1 else TEXT, 1.55 * down + 0.3 + LINE * math.ceil(len(names) / 3))
     figure = Figure(figsize=size, facecolor="white", layout="constrained")
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()

@@ -251,9 +251,10 @@ def _finding(
     )
     families = len(set(_sizes(facts, curve)[1]))
     n = count(slope.n, "model") + (f" of {families} families" if families > 1 else "")
+    name = _name(samples, key)
     return (
-        f"{_name(samples, key)}: {_verdict(slope, odds)}: {with_ci(slope, UNIT, n)}; "
-        f"{with_ci(odds, ODDS)}. The gain is {extremes}."
+        f"{name}: {_verdict(slope, odds)}.\n"
+        f"{name}: {with_ci(slope, UNIT, n)}; {with_ci(odds, ODDS)}. The gain is {extremes}."
     )
 
 

@@ -8,6 +8,7 @@ is inside of the page, whose policy forbids connections.
 import base64
 import hashlib
 import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -42,7 +43,8 @@ from xstilts.results.tables import signed
 from xstilts.units import count
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("dom", "tables", "page", "data", "panel")  # one module; `data` waits for the first paint
+EARLY = ("dom", "sorting", "page")  # runs below the first table, before the rest of a large page
+LATE = ("data", "tables", "panel")  # a module: what needs the data, read when all is shown
 _LARGEST_FIGURES = 200_000  # bytes of all figures; the files are beside the page
 _LARGE = 2000  # cells of a page that is laid out in parts
 _SUMMED = ("wanted", "done", "measured", "seconds", "gpu_hours", "bytes")  # of the phases
@@ -95,7 +97,7 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         **provenance,
         files=[(name, hashlib.sha256(content).hexdigest()) for name, content in files.items()],
         stamp=view.stamp.name,
-        **_script(),
+        **_scripts(),
         style=Markup(_template("report.css")),
         data=packed(data),
     )
@@ -109,10 +111,15 @@ def _answered(answer: Answer | None) -> dict[str, Any]:
     return {"answer": answer, "findings": findings, "estimates": [*map(row, answer.estimates)]}
 
 
-def _script() -> dict[str, str]:
-    """Return the page's script, and the hash by which its policy permits it."""
-    script = "".join(_template(f"{name}.js") for name in SCRIPTS)
-    return {"script_hash": _base64_sha256(script), "script": Markup(script)}
+def _scripts() -> dict[str, str]:
+    """Return the page's scripts, and the hashes by which its policy permits them."""
+    early, late = ("".join(_template(f"{n}.js") for n in names) for names in (EARLY, LATE))
+    hashes = " ".join(f"'sha256-{_base64_sha256(script)}'" for script in (early, late))
+    return {
+        "script_hashes": Markup(hashes),
+        "early_script": Markup(early),
+        "late_script": Markup(late),
+    }
 
 
 def packed(value: Any) -> str:
@@ -335,10 +342,10 @@ def _whole(value: float) -> int | None:
     return None if pd.isna(value) else round(round(value, DECIMALS) * 10**DECIMALS)
 
 
-def _figures(answer: Answer | None, files: Mapping[str, bytes]) -> list[tuple[str, str]]:
-    """Return (stem, data URL) of the answer's figures while there is room.
+def _figures(answer: Answer | None, files: Mapping[str, bytes]) -> list[tuple[str, ...]]:
+    """Return (stem, data URL, width in points, caption) of the figures while there is room.
 
-    The tables of the page show what the figures of `helps` show.
+    They are those of the answer, except of `helps`: the tables of the page show what they show.
     """
     stems = answer.figures if answer and answer.analysis != "helps" else []
     room, figures = _LARGEST_FIGURES, []
@@ -346,8 +353,10 @@ def _figures(answer: Answer | None, files: Mapping[str, bytes]) -> list[tuple[st
         content = files.get(f"{stem}.svg", b"")
         room -= len(content)
         if content and room > 0:
-            encoded = base64.b64encode(content).decode()
-            figures.append((stem, f"data:image/svg+xml;base64,{encoded}"))
+            url = f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
+            width = re.search(r'width="([\d.]+)pt"', content.decode())
+            caption = files.get(f"{stem}.txt", b"").decode()
+            figures.append((stem, url, width[1] if width else "234", caption))
     return figures
 
 

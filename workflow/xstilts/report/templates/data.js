@@ -1,5 +1,5 @@
-/* The data of the page and the arithmetic on it; the scripts before need neither. They are read after the first
-   paint: ten thousand runs take a second, in which the tables can be read and sorted already. */
+/* The data of the page and the arithmetic on it. They are read after the first paint: ten thousand runs take a
+   second, in which the tables can be read and sorted already. */
 await new Promise((done) => (globalThis.requestIdleCallback ?? setTimeout)(done));
 const D = await unpack(byId("data").textContent);
 
@@ -48,6 +48,12 @@ D.cells.model.forEach((model, cell) => {
   cellAt.get(name)[D.cells.seed[cell]] = cell;
 });
 for (const scores of Object.values(D.values)) scores.cells.forEach((cell, row) => rowOf.set(cell, row));
+/** Model, recipe and target of a run's name, if the study has it. */
+function readKey(name) {
+  const parts = name.split("."),
+    isKnown = parts.length === 3 && MODELS.includes(parts[0]) && D.recipes.includes(parts[1]);
+  return isKnown && [...D.targets, MEAN].includes(parts[2]) ? parts : null;
+}
 const cellsOf = (m, r, t) => cellAt.get(key(m, r, t)) ?? [];
 const sharesData = new Set(D.shared.map((pair) => key(...pair)));
 

@@ -5,8 +5,7 @@ const DEFAULTS = {
   ...{ target, family: "", script: "", resource: "", codes: "", order: "" },
   ...{ run: "", step: "" },
 };
-const SORTING = ["sort", "order"]; // all else needs the data
-let isLoaded = false; // panel.js, the last script, sets it
+let loaded = null; // what needs the page's data and its last tables; panel.js, the last script, sets it
 let view = DEFAULTS,
   drawn = DEFAULTS; // as the template drew the page
 
@@ -25,34 +24,27 @@ function address(state) {
   const changed = Object.keys(DEFAULTS).filter((name) => state[name] !== DEFAULTS[name]);
   return `#${changed.map((name) => `${name}=${encodeURIComponent(state[name])}`).join("&")}`;
 }
-/** Model, recipe and target of a run's name, if the study has it. */
-function readKey(name) {
-  const parts = name.split("."),
-    isKnown = parts.length === 3 && MODELS.includes(parts[0]) && D.recipes.includes(parts[1]);
-  return isKnown && [...D.targets, MEAN].includes(parts[2]) ? parts : null;
-}
-
 const differs = (a, b, names) => names.some((name) => a[name] !== b[name]);
 function show(next) {
   view = next;
   for (const input of all("select[name]")) input.value = view[input.name];
   for (const box of all("input[name=code]")) box.checked = view.codes.split(",").includes(box.value);
-  const others = Object.keys(DEFAULTS).filter((name) => !SORTING.includes(name));
-  if (isLoaded || !differs(drawn, view, others)) draw();
+  const others = Object.keys(DEFAULTS).filter((name) => name !== "sort");
+  if (loaded || !differs(drawn, view, others)) draw();
 }
 /** Fill, sort and open only what differs from the state that is drawn. */
 function draw() {
   const before = drawn;
   drawn = view;
   if (differs(before, view, ["show", "over", "metric", "baseline"])) {
-    fillGrid(view);
+    loaded.fillGrid(view);
     sortTables(all("#grid table"), view.sort);
   } else if (before.sort !== view.sort) sortTables(all("#grid table"), view.sort);
   const filters = ["target", "family", "script", "resource", "codes"];
-  if (differs(before, view, filters)) fillLanguages(view);
+  if (differs(before, view, filters)) loaded.fillLanguages(view);
   if (differs(before, view, ["order"]) || (view.order && differs(before, view, filters)))
     sortTables(all("#languages table"), view.order || "all");
-  if (differs(before, view, ["run", "step"])) showPanel(view);
+  if (differs(before, view, ["run", "step"])) loaded.showPanel(view);
 }
 const restore = () => show({ ...DEFAULTS, ...parse(location.hash) });
 
@@ -155,8 +147,10 @@ function setPrinting(isPrinting) {
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href^='#']"),
-    button = event.target.closest("[data-copy]");
+    button = event.target.closest("[data-copy]"),
+    head = event.target.closest(".gains thead [data-key]");
   if (button) copy(button);
+  if (head) sortBy(head);
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   const state = linked(link),
     isOpening = Boolean(state.run || state.step);
@@ -173,7 +167,15 @@ document.addEventListener("change", ({ target }) => {
 addEventListener("beforeprint", () => setPrinting(true));
 addEventListener("afterprint", () => setPrinting(false));
 addEventListener("popstate", restore);
-startTables();
-for (const element of all("[data-scripted]")) element.hidden = false;
+document.addEventListener("focusin", ({ target }) => {
+  const table = target.closest("table.gains");
+  if (table && !table.hasOneStop) keepOneStop(table, target);
+});
+document.addEventListener("keydown", (event) => {
+  const table = event.target.closest("table.gains");
+  if (table) moveFocus(event, table);
+});
+byId("grid").addEventListener("pointerover", ({ target }) => loaded?.explain(target.closest("td")));
+document.documentElement.setAttribute("data-scripts", "");
 restore();
 

@@ -251,6 +251,6 @@ function openStep(branch) {
   );
 }
 
-isLoaded = true;
-draw();
+loaded = { fillGrid, fillLanguages, explain, showPanel };
+show(view);
 document.documentElement.setAttribute("data-ready", "");

@@ -1,6 +1,5 @@
 /* The tables of gains: the template draws them, a choice of the reader fills the same cells again. */
 const SATURATED = 0.95; // as in results/colours.py; the other rules here as in report/grid.py
-const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const share = (value) => String(Number(value.toFixed(3)));
 const shade = (part) => `t${Math.floor(20 * Math.min(1, part) + 0.5)}`; // report.css has the 21 strengths of a colour
 function limit(values) {
@@ -102,8 +101,8 @@ function fillGrid(v) {
 
 /** Facts on hovering: made when they are needed. */
 function explain(td) {
-  const link = td.querySelector("a");
-  if (!isLoaded || !link || link.title) return;
+  const link = td?.querySelector("a");
+  if (!link || link.title) return;
   const [m, r, t] = readKey(linked(link).run),
     s = summary(m, r, t, view);
   const facts = {
@@ -163,85 +162,4 @@ function fillLanguages(v) {
         classes: [sign(gain), shade(Math.abs(gain) / saturated), significant ? "strong" : ""],
       });
   }
-}
-
-/* --------------------------------------------------------------------- sorting, the keyboard */
-/** Value of a cell for sorting; null without a number. */
-const valueOf = (td) => {
-  const value = Number.parseFloat(td.textContent.replace("−", "-"));
-  return Number.isNaN(value) ? null : value;
-};
-
-/** Sort the recipes of tables by the column `name`, or in the other direction by `-name`. */
-function sortTables(tables, name) {
-  const [isUp, wanted] = name.startsWith("-") ? [true, name.slice(1)] : [false, name];
-  for (const table of tables) {
-    const heads = all("thead [data-key]", table),
-      column = Math.max(heads.findIndex((head) => head.dataset.key === wanted), 0),
-      body = table.querySelector("tbody.recipe"),
-      sorted = [...body.rows];
-    if (sorted.some((row) => row.rank === undefined)) sorted.forEach((row, i) => (row.rank = i)); // as the template has them
-    const compare = (a, b) => {
-      const [x, y] = [a, b].map((row) => row.cells[column]);
-      if (column === 0) return x.textContent.localeCompare(y.textContent);
-      const [v, w] = [valueOf(x), valueOf(y)];
-      if (v === null || w === null) return (v === null) - (w === null) || a.rank - b.rank;
-      return (isUp ? v - w : w - v) || a.rank - b.rank;
-    };
-    sorted.sort(compare);
-    if (isUp && column === 0) sorted.reverse();
-    body.append(...sorted);
-    heads.forEach((head, i) => {
-      const direction = (column === 0) !== isUp ? "ascending" : "descending";
-      if (i === column) head.setAttribute("aria-sort", direction);
-      else head.removeAttribute("aria-sort");
-    });
-  }
-}
-
-function startTables() {
-  for (const [section, choice] of [["grid", "sort"], ["languages", "order"]]) {
-    const heads = all(`#${section} table thead [data-key]`);
-    for (const head of heads) {
-      head.querySelector("button").addEventListener("click", () => {
-        const name = head.dataset.key;
-        choose({ [choice]: view[choice] === name ? `-${name}` : name });
-      });
-    }
-    for (const table of all(`#${section} table`)) {
-      table.addEventListener("focusin", keepOneStop, { once: true });
-      table.addEventListener("keydown", moveFocus);
-    }
-  }
-  const show = (event) => event.target.closest("td") && explain(event.target.closest("td"));
-  byId("grid").addEventListener("pointerover", show);
-}
-
-/** Leave only the cell with the focus as a stop of Tab: done when the focus first enters a table. */
-function keepOneStop({ target, currentTarget }) {
-  const links = all("tbody a", currentTarget),
-    stop = links.includes(target) ? target : links[0];
-  for (const link of links) link.tabIndex = link === stop ? 0 : -1;
-}
-
-/** Arrow keys, Home and End move the focus over a table; only one of its cells is a stop of Tab. */
-function moveFocus(event) {
-  const cell = event.target.closest("td, th"),
-    row = cell.parentElement,
-    rows = all("tbody tr", event.currentTarget),
-    [down, across] = ARROWS[event.key] ?? [0, 0];
-  const linked = (tr) => [...tr.cells].filter((x) => x.querySelector("a"));
-  if (event.target.localName !== "a") return;
-  const next = {
-    Home: () => linked(row)[0],
-    End: () => linked(row).at(-1),
-    [event.key in ARROWS ? event.key : ""]: () =>
-      rows[rows.indexOf(row) + down]?.cells[cell.cellIndex + across],
-  }[event.key]?.();
-  if (event.key in ARROWS || next) event.preventDefault();
-  const link = next?.querySelector("a");
-  if (!link) return;
-  event.target.tabIndex = -1;
-  link.tabIndex = 0;
-  link.focus();
 }
