@@ -175,6 +175,34 @@ def test_best_weights_have_the_best_validation(workspace):
     assert files["model.safetensors"] != last["model.safetensors"]
 
 
+def best_weights(step) -> list[Path]:
+    return sorted((store.SCRATCH / step.id / "trainer").glob("best-*"))
+
+
+def test_best_weights_are_saved_without_the_rest(workspace, monkeypatch):
+    step = workspace.step("nli", train={**SHORT, "select": "best", "evaluate_every": 4})
+    expected = reference(workspace, step)
+    crash(workspace, monkeypatch, step, at=17)
+    assert workspace.saves(step) == []
+    [best] = best_weights(step)
+    assert {path.name for path in best.iterdir()} == {"model.safetensors", "manifest.json"}
+    assert workspace.train(step) == expected
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_save_needs_its_best_weights(workspace, monkeypatch, caplog, damage):
+    step = workspace.step("nli", train={**SHORT, "select": "best", "evaluate_every": 4})
+    expected = reference(workspace, step)
+    crash(workspace, monkeypatch, step, at=17, save_every=7)
+    for best in best_weights(step):
+        if damage == "missing":
+            shutil.rmtree(best)
+        else:
+            (best / "model.safetensors").write_bytes(b"{")
+    assert workspace.train(step) == expected
+    assert "checkpoint-14: this save is discarded: the best weights so far" in caplog.text
+
+
 def test_a_training_validates_at_least_once(workspace):
     settings = {**SHORT, "max_steps": 6, "evaluate_every": 1000, "select": "best", "patience": 2}
     step = workspace.step("nli", train=settings)

@@ -22,8 +22,6 @@ def training_arguments(
 ) -> TrainingArguments:
     """Return the library's arguments; `folder` holds the saves, `reported` are trackers."""
     step, settings = batches.step, batches.step.settings
-    if settings.select == "best":  # the best weights must be among the saves
-        save_every = _validation_interval(settings, batches.steps)
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=batches.steps,
@@ -72,23 +70,11 @@ def _schedule(settings: Train, steps: int) -> dict[str, Any]:
     return {"lr_scheduler_type": name, "lr_scheduler_kwargs": options, "warmup_steps": warmup}
 
 
-def _validation_interval(settings: Train, steps: int) -> int:
-    """Return the steps between validations.
+def _validation(settings: Train, steps: int) -> dict[str, Any]:
+    """Return when to validate.
 
     A training that is shorter validates at its end: otherwise no weights would be the best.
     """
-    return min(settings.evaluate_every, steps)
-
-
-def _validation(settings: Train, steps: int) -> dict[str, Any]:
-    """Return when to validate, and which weights to keep."""
     if not settings.evaluate_every:
         return {}
-    when = {"eval_strategy": "steps", "eval_steps": _validation_interval(settings, steps)}
-    if settings.select != "best":
-        return when
-    return when | {
-        "load_best_model_at_end": True,
-        "metric_for_best_model": "eval_score",
-        "greater_is_better": True,
-    }
+    return {"eval_strategy": "steps", "eval_steps": min(settings.evaluate_every, steps)}

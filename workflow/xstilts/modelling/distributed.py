@@ -9,7 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from xstilts.errors import InputError, Stopped
@@ -149,9 +150,31 @@ def whole_state(trainer: Any) -> dict[str, Any] | None:
     """
     if count() == 1:
         return None
+    state = trainer.accelerator.get_state_dict(trainer.model)
+    return with_all_names(trainer.model, once(trainer.model, state))
+
+
+@contextmanager
+def gathered(model: Any) -> Iterator[None]:
+    """Gather the weights outside of the layers, for calls of a part of a sharded model."""
+    if count() > 1:
+        model.unshard()
+    yield
+    if count() > 1:
+        model.reshard()
+
+
+def once(model: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Return each weight under the first of its names."""
     from xstilts.modelling.checkpoints import first_names
 
-    state = trainer.accelerator.get_state_dict(trainer.model)
-    first = first_names(trainer.model)
-    weights = {first.get(name, name): weight for name, weight in state.items()}
+    first = first_names(model)
+    return {first.get(name, name): weight for name, weight in weights.items()}
+
+
+def with_all_names(model: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Return each weight under all of its names."""
+    from xstilts.modelling.checkpoints import first_names
+
+    first = first_names(model)
     return {name: weights[shared] for name, shared in first.items() if shared in weights}

@@ -2,15 +2,18 @@
 
 A save ends with a manifest, as a published artefact does. One that a crash or a power cut left
 incomplete or damaged is discarded, and the one before it is used: a training never resumes with
-weights of one step and a fresh optimiser.
+weights of one step and a fresh optimiser. The weights that are best on validation are beside the
+saves, alone: they are a third of a save, and are written only when they are better.
 """
 
 import logging
-import re
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from xstilts import store
@@ -21,6 +24,7 @@ log = logging.getLogger("xstilts")
 
 KEPT = 2  # the last save, and the one before it in case that is damaged
 _NAME = "checkpoint-"  # of the Trainer
+_WEIGHTS = "model.safetensors"
 
 
 class SealSaves(TrainerCallback):
@@ -59,13 +63,39 @@ def save_of(folder: Path, step: int) -> Path:
 def last_step(folder: Path) -> int | None:
     """Return the optimiser step of the last complete save, and discard damaged ones."""
     found = [int(path.name.removeprefix(_NAME)) for path in folder.glob(f"{_NAME}*")]
-    complete = [step for step in sorted(found) if _is_complete(save_of(folder, step))]
-    for step in reversed(complete):
-        best = _best(save_of(folder, step))
-        if best is None or best in complete:
+    for step in sorted(found, reverse=True):
+        save = save_of(folder, step)
+        if not _is_complete(save):
+            continue
+        best = _best(save)
+        if best is None or _is_complete(_best_of(folder, best)):
             return step
-        _discard(save_of(folder, step), f"the best weights so far, of step {best}, are missing")
+        _discard(save, f"the best weights so far, of step {best}, are missing")
     return None
+
+
+def write_best(folder: Path, step: int, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write the weights that are best on validation so far; delete those that no save needs."""
+    needed = {step, *map(_best, folder.glob(f"{_NAME}*"))}
+    for old in folder.glob("best-*"):
+        if old not in {_best_of(folder, number) for number in needed}:
+            shutil.rmtree(old)
+    best = _best_of(folder, step)
+    shutil.rmtree(best, ignore_errors=True)  # of an attempt that was interrupted later
+    best.mkdir(parents=True)
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, best / _WEIGHTS)
+    store.Manifest.seal(best, content={})
+
+
+def read_best(folder: Path, step: int) -> dict[str, torch.Tensor]:
+    """Return the weights that `write_best` wrote at a step. Raise InputError if damaged."""
+    best = _best_of(folder, step)
+    store.Manifest.verify(best)
+    return load_file(best / _WEIGHTS)
+
+
+def _best_of(folder: Path, step: int | None) -> Path:
+    return folder / f"best-{step}"
 
 
 def _is_complete(save: Path) -> bool:
@@ -78,11 +108,10 @@ def _is_complete(save: Path) -> bool:
 
 
 def _best(save: Path) -> int | None:
-    """Return the step of the best weights so far, which are in a save of their own."""
-    path = store.read_object(save / "trainer_state.json").get("best_model_checkpoint")
-    return int(re.sub(r".*-", "", path)) if path else None
+    """Return the step of the weights that were best when a save was written."""
+    return store.read_object(save / "trainer_state.json").get("best_global_step")
 
 
 def _discard(save: Path, reason: str) -> None:
     log.warning(f"{save.name}: this save is discarded: {reason}")
-    shutil.rmtree(save)
+    shutil.rmtree(save, ignore_errors=True)

@@ -107,18 +107,33 @@ class StepTrainer(Trainer):
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         """Return the main metric of each task on its validation data, and their mean."""
         self.check_losses()
-        scores = {
-            material.part.task: self._validate(material)
-            for material in self.materials.values()
-            if material.validation
-        }
+        with distributed.gathered(self.model):
+            scores = {
+                material.part.task: self._validate(material)
+                for material in self.materials.values()
+                if material.validation
+            }
         metrics = {f"eval_{name}": score for name, score in scores.items()}
         metrics["eval_score"] = sum(scores.values()) / len(scores)
         self.log(dict(metrics))
+        if self.step.settings.select == "best":
+            self._save_if_best(metrics["eval_score"])
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+    def _save_if_best(self, score: float) -> None:
+        """Save the weights if no validation before had this score."""
+        state = self.state
+        if state.best_metric is not None and score <= state.best_metric:
+            return
+        state.best_metric, state.best_global_step = score, state.global_step
+        weights = distributed.whole_state(self) or self.model.state_dict()
+        if distributed.is_main():
+            weights = distributed.once(self.model, weights)
+            saves.write_best(Path(self.args.output_dir), state.global_step, weights)
+        distributed.wait()
 
     def _validate(self, material: Material) -> float:
         part = material.part
@@ -199,7 +214,7 @@ def _fits(
     trainer = _trainer(model, arguments, batches, tokenizer, callbacks)
     if not _train(trainer, state, micro_batch):
         return False
-    weights = distributed.whole_state(trainer)
+    weights = _selected(trainer, state)
     if distributed.is_main():
         computed = computation(started, micro_batch, step.settings.precision)
         computed["embeddings"] = len(compact.weight) if compact else None
@@ -252,6 +267,20 @@ def _train(trainer: StepTrainer, state: Path, micro_batch: int) -> bool:
             f"time; state a smaller `micro_batch`, or more GPUs (`gpu`), in the `resources` of "
             f"model {step.model!r}: they are not part of a result's identity"
         ) from None
+
+
+def _selected(trainer: StepTrainer, state: Path) -> dict[str, torch.Tensor] | None:
+    """Return the weights to publish, in the main process; None if they are those of the model."""
+    best = trainer.state.best_global_step
+    if best is None:
+        return distributed.whole_state(trainer)
+    if not distributed.is_main():
+        return None
+    weights = distributed.with_all_names(trainer.model, saves.read_best(state, best))
+    if distributed.count() > 1:
+        return weights
+    trainer.model.load_state_dict(weights)
+    return None
 
 
 def _new_model(step: Checkpoint, materials: Mapping[str, Material], pooler: bool) -> nn.Module:
