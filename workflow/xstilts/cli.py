@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     """Run a command and return the exit status; a user's mistake is a message, no traceback."""
     _replace_what_a_terminal_cannot_show()
-    parser = _parser()
+    parser = build_parser()
     if any("\0" in text for text in arguments):
         parser.error("an argument has a zero byte, which no path has")
     options = parser.parse_args(arguments)
@@ -110,7 +110,8 @@ def _replace_what_a_terminal_cannot_show() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     width = min(shutil.get_terminal_size().columns, 100) - 2
     parser = _Parser(
         prog="xstilts",

@@ -340,7 +340,7 @@ class Study(Overrides):
     only: list[str] = Field(
         [],
         description="Cells to run, named as in `status`; `*` matches any text. Results are shared "
-        "with the complete study. `xstilts plan --write` writes this key.",
+        "with the complete study. `xstilts plan --gpu-hours 9 --write FILE` writes this key.",
     )
     hyperparameters: str | None = Field(
         None, description="Settings preset to use; tasks without it keep their defaults."
