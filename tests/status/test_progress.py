@@ -14,6 +14,7 @@ from xstilts import store
 from xstilts.cli import main
 from xstilts.grid import state
 from xstilts.status import progress, watch
+from xstilts.status.console import share_done
 
 STUDY = Path("config/config.yaml")
 
@@ -206,3 +207,7 @@ def test_panel_counts_by_phase(grid):
     assert "cells done (25 %)" in text
     assert "queued" not in text
     assert "[bold]no" in text
+
+
+def test_all_but_one_is_not_all():
+    assert [share_done(*n) for n in ((593, 594), (594, 594))] == ["99 %", "100 %"]

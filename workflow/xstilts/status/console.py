@@ -12,7 +12,7 @@ from xstilts.grid.state import mixed_versions
 from xstilts.status.progress import STATES, Failure, Snapshot, costs_of
 from xstilts.store.progress import Progress
 from xstilts.terminal import Console, side_by_side
-from xstilts.units import clock_time, count, duration, hours, percent, rate
+from xstilts.units import clock_time, count, duration, hours, rate
 
 MARKS = {"done": "✓", "running": "▸", "queued": "…", "failed": "✗", "to do": "·"}
 STYLES = dict(zip(STATES, ("green", "cyan", "yellow", "bold red", "dim"), strict=True))
@@ -48,10 +48,15 @@ def print_status(snapshot: Snapshot, failures: Sequence[Failure]) -> None:
             console.print(Text(f"    {line}"), soft_wrap=True)  # to be copied
 
 
+def share_done(done: int, total: int) -> str:
+    """Return the share of what is done, rounded down: 593 of 594 are `99 %`."""
+    return f"{100 * done // max(total, 1)} %"
+
+
 def title(snapshot: Snapshot) -> str:
     """Return `lab: 8 of 56 cells done (14 %)`."""
     done, cells = snapshot.done_cells, len(snapshot.cells)
-    share = percent(done / cells) if cells else "nothing to do"
+    share = share_done(done, cells) if cells else "nothing to do"
     return f"{snapshot.grid.study.study}: {done:,} of {count(cells, 'cell')} done ({share})"
 
 

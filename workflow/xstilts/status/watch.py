@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from xstilts.grid.grid import Grid
-from xstilts.status.console import STYLES, cost_line, title, training_line
+from xstilts.status.console import STYLES, cost_line, share_done, title, training_line
 from xstilts.status.progress import STATES, Snapshot, failures, take_snapshot
 from xstilts.terminal import Console
-from xstilts.units import count, duration, percent
+from xstilts.units import count, duration
 
 _SHOWN = 8  # running and failed jobs; the others are counted
 _SHARE = 0.1  # of the time at most goes into snapshots, however large the study
@@ -52,7 +52,7 @@ def panel(snapshot: Snapshot, study: Path, finished: int, elapsed: float) -> Ren
     bar.add_column(no_wrap=True)
     bar.add_row(
         ProgressBar(total=max(total, 1), completed=made),
-        f"{made:,} of {count(total, 'artefact')}, {percent(made / max(total, 1))}",
+        f"{made:,} of {count(total, 'artefact')}, {share_done(made, total)}",
     )
     lines = [Text(_speed(finished, elapsed)), Text(cost_line(snapshot)), _running(snapshot)]
     if len(snapshot.running) > _SHOWN:
@@ -93,7 +93,7 @@ def _running(snapshot: Snapshot) -> Table:
     table.add_column(width=12)
     for id, report in list(snapshot.running.items())[:_SHOWN]:
         bar = ProgressBar(total=report.steps, completed=report.step) if report else ""
-        table.add_row(Text(f"▸ {id}{training_line(report)}", "cyan"), bar)
+        table.add_row(Text(f"▸ {id.rpartition('.')[0]}{training_line(report)}", "cyan"), bar)
     return table
 
 
@@ -108,5 +108,5 @@ def line(snapshot: Snapshot) -> str:
 
 def _speed(finished: int, elapsed: float) -> str:
     if finished == 0:
-        return f"no job has finished in the last {duration(elapsed)}"
+        return "no job has finished since the watch began"
     return f"{finished} finished in {duration(elapsed)}, {finished / elapsed * 3600:,.0f} per hour"
