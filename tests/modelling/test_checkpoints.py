@@ -270,6 +270,11 @@ def test_an_initial_encoder_decoder_has_both_parts(tokenizer):
         checkpoints.initialise({"model_type": "mt5", **small, "num_heads": "two"}, tokenizer, 1)
 
 
+def test_a_misspelt_key_of_an_architecture_is_named(tokenizer):
+    with pytest.raises(InputError, match="unknown key 'hiden_size'; did you mean 'hidden_size'"):
+        checkpoints.initialise({**architecture(), "hiden_size": 8}, tokenizer, 1)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"model_type": "xlm-robert"}, {"hidden_size": 15}, {"vocab_size": 7}, {"hidden_size": "x"}],

@@ -6,6 +6,7 @@ its own task: the next step uses the encoder and draws a new head from the step'
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from transformers import (
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
 from xstilts import store
-from xstilts.errors import Diverged, InputError
+from xstilts.errors import Diverged, InputError, nearest
 from xstilts.families import class_index, family
 from xstilts.modelling.heads import with_head
 from xstilts.modelling.steps import ceil_div, longest_sequence
@@ -272,6 +273,7 @@ def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
     an architecture that transformers does not accept.
     """
     try:
+        _check_keys(architecture)
         config = AutoConfig.for_model(
             **architecture,
             vocab_size=len(tokenizer),
@@ -286,6 +288,18 @@ def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):
         return made._from_config(config)
     except (TypeError, ValueError, KeyError, StrictDataclassError) as error:
         raise InputError(f"init.architecture {dict(architecture)}: {error}") from None
+
+
+def _check_keys(architecture: Mapping[str, Any]) -> None:
+    """Raise ValueError for a key without effect: transformers would keep it, and take its default.
+
+    A misspelt `hidden_size` would give a model of 768 dimensions.
+    """
+    default = AutoConfig.for_model(architecture["model_type"])
+    known = {*default.to_dict(), *default.attribute_map, *signature(type(default)).parameters}
+    for key in architecture:
+        if key not in known:
+            raise ValueError(f"unknown key {key!r}; {nearest(key, known)}")
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path, longest: int = 512):
