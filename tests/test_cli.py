@@ -76,6 +76,12 @@ def test_config_overrides_keys_of_the_study(small_folder, capsys):
     assert "--config 'seeds': expected KEY=VALUE" in capsys.readouterr().err
 
 
+def test_listed_names_stay_whole_on_a_narrow_screen(small_folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "24")
+    assert main(["list", "recipes", "--config", "recipes=[none, nli~10-nli~20]"]) == 0
+    assert "nli~10-nli~20" in capsys.readouterr().out
+
+
 def test_commands_run_one_after_another_until_one_fails(small_folder, capsys):
     assert main(["list", "models", "then", "list", "studies"]) == 0
     both = capsys.readouterr().out

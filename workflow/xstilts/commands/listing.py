@@ -28,8 +28,9 @@ def print_entries(kind: str, study: Path, changes: Mapping[str, Any]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for head in heads:
         number = head in ("weights", "languages")
+        whole = number or head == heads[0]  # a name in two lines could not be copied
         table.add_column(
-            head, justify="right" if number else "left", no_wrap=number, overflow="fold"
+            head, justify="right" if number else "left", no_wrap=whole, overflow="fold"
         )
     for row in rows(study, changes):
         table.add_row(*map(Text, row))
