@@ -59,20 +59,11 @@ for _goal in [name for name in GOALS if name != "all"]:
 
 
 onstart:
-    if problem := store.problem(paths.RESULTS):
-        raise WorkflowError(problem)
-    if PROBLEMS:  # before the first job, instead of in the log of one of them
-        raise WorkflowError("\n".join(PROBLEMS))
-    if PLANNING:
-        this_run.watch_signals()
-        SHARED.cells |= REQUESTS.cells
-        this_run.start(VIEW, SHARED, keep_snapshots=bool(RESOURCES.earlier))
-    if PLANNING and not workflow.local_exec:
-        this_run.start_on_slurm()
-    if PLANNING and workflow.local_exec and not DEPLOYMENT:
-        fork_server.start()
-    if PLANNING and workflow.local_exec:
-        this_run.show_progress()
+    # before the first job, instead of in the log of one of them
+    if message := store.problem(paths.RESULTS) or "\n".join(PROBLEMS):
+        raise WorkflowError(message)
+    SHARED.cells |= REQUESTS.cells
+    this_run.start(VIEW, SHARED, RUN, keep_snapshots=bool(EARLIER))
 
 
 onerror:

@@ -83,12 +83,20 @@ def test_listed_names_stay_whole_on_a_narrow_screen(small_folder, capsys, monkey
 
 
 def test_commands_run_one_after_another_until_one_fails(small_folder, capsys):
-    assert main(["list", "models", "then", "list", "studies"]) == 0
+    assert main(["list", "models", "--then", "list", "studies"]) == 0
     both = capsys.readouterr().out
     assert main(["list", "models"]) == main(["list", "studies"]) == 0
     assert both == capsys.readouterr().out
-    assert main(["status", "--study", "none.yaml", "then", "list", "models"]) == BAD_INPUT
+    assert main(["status", "--study", "none.yaml", "--then", "list", "models"]) == BAD_INPUT
     assert capsys.readouterr().out == ""
+
+
+def test_a_file_may_have_any_name(small_folder, capsys):
+    Path("config/config.yaml").rename("config/then")
+    assert main(["list", "recipes", "--study", "config/then"]) == 0
+    assert main(["list", "studies", "--log", "then"]) == 0
+    with pytest.raises(SystemExit):  # no file has this name
+        main(["list", "recipes", "--study", "--then"])
 
 
 def test_signal_ends_what_would_follow(small_folder, capsys, monkeypatch):
@@ -96,5 +104,5 @@ def test_signal_ends_what_would_follow(small_folder, capsys, monkeypatch):
         signals.received.append(signal.SIGTERM)  # after the last look of a training
 
     monkeypatch.setattr("xstilts.commands.listing.print_entries", stopped)
-    assert main(["list", "models", "then", "list", "models"]) == 128 + signal.SIGTERM
+    assert main(["list", "models", "--then", "list", "models"]) == 128 + signal.SIGTERM
     assert capsys.readouterr().out == ""

@@ -9,7 +9,14 @@ from pydantic import ValidationError
 
 from tests import ROOT
 from xstilts.config.project import read_site, validate
-from xstilts.config.resources import Demand, JobResources, ModelNeeds, Needs, Site
+from xstilts.config.resources import (
+    Demand,
+    JobResources,
+    ModelNeeds,
+    Needs,
+    Site,
+    predicts_after_training,
+)
 from xstilts.errors import InputError
 
 PROFILE = ROOT / "profiles" / "slurm"
@@ -183,14 +190,17 @@ def test_a_shared_job_asks_for_one_gpu():
 
 def test_job_that_predicts_too_has_time_for_both():
     needs = ModelNeeds(gpu=1, mem_mb=900, runtime=40, predict=Needs(runtime=15, mem_mb=1000))
-    jobs = JobResources({"a": needs}, Site(), cells={"a.x.s1.0"})
+    predicted_by = {"a.x.s1.0": ["a"]}.get
+    jobs = JobResources({"a": needs}, Site(), predicted_by=predicted_by)
     asked = jobs.keywords("train")
     for node, minutes, memory in (("a.x.s1.0", 110, 2000), ("a.x.s2.0", 80, 1800)):
         wildcards = SimpleNamespace(node=node)
         assert asked["runtime"](wildcards, 2) == minutes
         assert asked["mem_mb"](wildcards, 2) == memory
-    assert jobs.predicts_after_training("a")
-    limited = JobResources({"a": needs}, Site(limits={"runtime": 50}), cells={"a.x.s1.0"})
+    assert predicts_after_training(needs, Site())
+    limited = JobResources(
+        {"a": needs}, Site(limits={"runtime": 50}), predicted_by={"a.x.s1.0": ["a"]}.get
+    )
     assert limited._of_job("train", SimpleNamespace(node="a.x.s1.0"), 1)["runtime"] == 50
 
 
@@ -198,6 +208,5 @@ def test_job_that_predicts_too_has_time_for_both():
     "needs", [LARGE, ModelNeeds(gpu=1, cells_per_gpu=2), ModelNeeds(predict=Needs(threads=2))]
 )
 def test_jobs_on_other_devices_do_not_predict(needs):
-    assert not JobResources({"a": needs}, Site()).predicts_after_training("a")
-    off = Site(one_job_per_cell=False)
-    assert not JobResources({"a": ModelNeeds()}, off).predicts_after_training("a")
+    assert not predicts_after_training(needs, Site())
+    assert not predicts_after_training(ModelNeeds(), Site(one_job_per_cell=False))

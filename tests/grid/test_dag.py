@@ -6,12 +6,21 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from snakemake import common, rules
 
 from tests import ROOT
 from tests.grid.test_grid import grid
 from xstilts.grid import dag
+from xstilts.processes.snakemake import plan_fast
+
+
+def a_run(**differs) -> SimpleNamespace:
+    """A run of Snakemake on a cluster."""
+    usual = {"plans": True, "everything": None, "on_cluster": True, "targets": set()}
+    return SimpleNamespace(**usual | differs)
 
 
 def test_snakemake_inspects_a_function_once(monkeypatch):
@@ -23,21 +32,12 @@ def test_snakemake_inspects_a_function_once(monkeypatch):
     def memory(wildcards, attempt):
         return attempt
 
-    dag.inspect_functions_once()
+    plan_fast()
     for attempt in (1, 2, 3):
         arguments = {"attempt": attempt, "input": []}
         result = rules.Rule.apply_input_function(None, memory, {"node": "a"}, **arguments)
         assert result == (attempt, False)
     assert inspected == [memory]
-
-
-def test_requests_ask_once_whether_all_is_requested(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    asked = []
-    requests = dag.Requests(grid(), planning=True, everything=lambda: asked.append(True))
-    scores = list(requests.grid.artefacts().scores)
-    assert requests.inputs("scores", scores) == requests.inputs("scores", scores)
-    assert len(asked) == 2, "for `everything` and for `shown`"
 
 
 def test_planning_imports_no_numerical_library():
@@ -52,19 +52,35 @@ def test_planning_imports_no_numerical_library():
 
 def test_score_waits_for_the_training_that_predicts_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    requests = dag.Requests(grid(), True, lambda: None, in_one_job=lambda model: True)
-    scores = requests.grid.artefacts().scores.values()
-    after = requests._after_training
-    score = next(s for s in scores if s.predictions.checkpoint.id in after)
+    requests = dag.Requests(grid(), a_run())
+    score = next(s for s in grid().scores() if s.predictions.checkpoint.id in requests.cells)
     training = score.predictions.checkpoint
-    requests.goal("train_all")
-    assert not requests.cells, "nothing asked for predictions"
+    assert score.predictions.id in requests.predicted_by(training.id)
     assert training.files[-1] in requests.inputs("scores", [score.id])
-    assert requests.cells == {training.id: [made.id for made in after[training.id]]}
     tests = {file for data in score.predictions.datasets for file in data.files}
     assert tests & set(requests.inputs("checkpoints", [training.id]))
     assert training.files[-1] not in requests.inputs("checkpoints", [training.id])
     Path(training.files[-1]).parent.mkdir(parents=True)
     Path(training.files[-1]).touch()
-    later = dag.Requests(requests.grid, True, lambda: None, in_one_job=lambda model: True)
+    later = dag.Requests(requests.grid, a_run())
     assert score.predictions.files[-1] in later.inputs("scores", [score.id])
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [{"on_cluster": False}, {"everything": "forced"}, {"targets": {"train_all", "fetch_all"}}],
+)
+def test_a_training_is_not_always_predicted(differs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert dag.Requests(grid(), a_run(targets={"score_all"})).cells
+    requests = dag.Requests(grid(), a_run(**differs))
+    assert not requests.cells
+    training = next(score.predictions.checkpoint for score in grid().scores())
+    data = requests.inputs("checkpoints", [training.id])
+    assert not [file for file in data if ".test." in file]
+
+
+def test_a_job_knows_the_cells_of_its_run():
+    requests = dag.Requests(grid(), a_run(plans=False), cells={"a.s1.0": ["a.s1.x.0"]})
+    assert requests.predicted_by("a.s1.0") == ["a.s1.x.0"]
+    assert requests.predicted_by("a.s2.0") == []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.grid.test_dag import a_run
 from tests.grid.test_grid import grid
 from xstilts import store
 from xstilts.cli import main
@@ -113,7 +114,7 @@ def test_new_result_needs_released_weights_again(released):
     artefacts = released.artefacts().all()
     assert {artefact.id for artefact in artefacts} - state.done(artefacts) == again
     for everything, expected in ((None, True), ("forced", True), ("shown", False)):
-        requests = Requests(released, True, lambda reason=everything: reason)
+        requests = Requests(released, a_run(everything=everything))
         inputs = requests.inputs("predictions", [score.predictions.id])
         assert (f"{target.path}/{paths.MANIFEST}" in inputs) is expected
     lines = list(why(released, score.cell, SMALL))

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.tiny_project import make_grid
-from xstilts.config.resources import ModelNeeds, Needs
+from xstilts.config.resources import ModelNeeds, Needs, Site
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Checkpoint
 from xstilts.grid.grid import Grid
@@ -24,7 +24,7 @@ def shared(number: int, is_missing=lambda artefact: True, **needs) -> tuple[Grid
         for name, model in GRID.project.models.items()
     }
     grid = Grid(GRID.project.model_copy(update={"models": models}))
-    return grid, shared_jobs(grid.project, grid.artefacts(), is_missing)
+    return grid, shared_jobs(grid, is_missing)
 
 
 @pytest.mark.parametrize("number", [2, 4])
@@ -97,15 +97,14 @@ def test_only_one_gpu_is_shared(gpu):
 
 
 def test_last_trainings_predict_in_their_jobs():
-    artefacts = GRID.artefacts()
-    found = predicted_after_training(artefacts, lambda artefact: True, lambda model: True)
-    trainings = [artefacts.checkpoints[id] for id in found]
+    checkpoints = GRID.artefacts().checkpoints
+    found = predicted_after_training(GRID, Site(), lambda artefact: True)
+    chains = {checkpoints[id].chain for id in found}
     # `entities` and `completion` have descendants, and Tatoeba's predictions have no own training
-    assert {node.chain for node in trainings} == {"nli", "entities-nli", "entities-completion-nli"}
+    assert chains == {"nli", "entities-nli", "entities-completion-nli"}
     assert all(made.checkpoint.id == id for id, all_made in found.items() for made in all_made)
     assert {made.target for all_made in found.values() for made in all_made} == {"nli"}
-    of_seed = predicted_after_training(
-        artefacts, lambda artefact: getattr(artefact, "seed", 1) == 1, lambda model: True
-    )
-    assert {artefacts.checkpoints[id].seed for id in of_seed} == {1}
-    assert not predicted_after_training(artefacts, lambda artefact: True, lambda model: False)
+    of_seed = predicted_after_training(GRID, Site(), lambda a: getattr(a, "seed", 1) == 1)
+    assert {checkpoints[id].seed for id in of_seed} == {1}
+    off = Site(one_job_per_cell=False)
+    assert not predicted_after_training(GRID, off, lambda artefact: True)

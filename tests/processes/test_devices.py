@@ -25,7 +25,8 @@ with devices.taken(int(sys.argv[1])):
 def machine(tmp_path, monkeypatch):
     """A machine with locks of its own, and no GPU that can be counted."""
     monkeypatch.delenv(VISIBLE, raising=False)
-    monkeypatch.delenv(OFFERED, raising=False)
+    monkeypatch.setenv(OFFERED, "")  # so that it is restored
+    monkeypatch.delenv(OFFERED)
     monkeypatch.setattr(devices, "_NVIDIA", tmp_path / "none")
     monkeypatch.setattr(devices, "_AMD", tmp_path / "none")
     monkeypatch.setenv("SLURM_JOB_ID", f"test{os.getpid()}-{time.time_ns()}")  # names the locks

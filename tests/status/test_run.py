@@ -62,7 +62,7 @@ def test_jobs_that_ended_with_their_run_have_not_failed(monkeypatch):
     monkeypatch.setattr(run, "_received", [])
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    run.watch_signals()
+    run._watch_signals()
     os.kill(os.getpid(), signal.SIGINT)
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -109,7 +109,7 @@ import os, signal, sys, time
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 from xstilts.status import run
 signal.signal(signal.SIGTERM, lambda *_: print("finishing", flush=True))
-run.start_on_slurm()
+run._start_on_slurm()
 print(os.environ["XSTILTS_SUBMITS"], flush=True)
 while True:
     time.sleep(0.02)

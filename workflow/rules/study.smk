@@ -26,7 +26,7 @@ rule study:
             caption="../report/languages.rst",
         ),
         page=f"{VIEW.folder}/report.html",
-        stamp=VIEW.stamp if PLANNING else [],  # costs an expansion of all cells
+        stamp=VIEW.stamp if RUN.plans else [],  # costs an expansion of all cells
     log:
         paths.log_file("study", GRID.study.study),
     benchmark:

@@ -17,7 +17,11 @@ rule train:
         **RESOURCES.keywords("train"),
     params:
         options=RESOURCES.train_options,
-        then=then_predict,
+        then=lambda wildcards: predict_in_process(
+            REQUESTS.predicted_by(wildcards.node),
+            SNAPSHOT,
+            RESOURCES.options("predict", wildcards.node.split(".")[0]),
+        ),
     message:
         "train {wildcards.node}"
     shell:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from xstilts import __version__, store
-from xstilts.commands import Command, file, log, results, user, workflow
+from xstilts.commands import THEN, Command, file, log, results, user, workflow
 from xstilts.config import DEFAULT_STUDY
 from xstilts.errors import InputError, Stopped, nearest
 from xstilts.modelling import distributed
@@ -24,7 +24,6 @@ from xstilts.text import visible
 
 FAILED, BAD_INPUT = 1, 2
 SIGNALLED = 128  # plus the signal's number, as a shell reports it
-_THEN = "then"
 _GROUPS = {
     "What you call": (*user.COMMANDS, *results.COMMANDS),
     "What the workflow calls, with the ids of artefacts": workflow.COMMANDS,
@@ -32,10 +31,10 @@ _GROUPS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, or commands separated by `then`, until one fails; return its exit status."""
+    """Run a command, or several between which THEN is; return the first status other than 0."""
     remaining = list(sys.argv[1:] if arguments is None else arguments)
-    while _THEN in remaining:
-        place = remaining.index(_THEN)
+    while THEN in remaining:
+        place = remaining.index(THEN)
         status = _run(remaining[:place])
         if not status and signals.received:  # after the command's last look at signals
             status = SIGNALLED + signals.received[0]
@@ -53,6 +52,7 @@ def _run(arguments: Sequence[str]) -> int:
     if any("\0" in text for text in arguments):
         parser.error("an argument has a zero byte, which no path has")
     options = parser.parse_args(arguments)
+    options.arguments = list(arguments)
     try:
         with signals.as_exceptions():
             _start_logging(options.log)

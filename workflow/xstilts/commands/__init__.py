@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from xstilts.grid.grid import Grid
 
 log = logging.getLogger("xstilts")
+# Between the commands of one process. No file or name can be this: argparse takes it for an option.
+THEN = "--then"
 
 
 def no_arguments(parser: ArgumentParser) -> None:

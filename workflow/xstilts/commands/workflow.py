@@ -1,7 +1,7 @@
 """The commands that the workflow calls, one per phase: each makes artefacts, given by their ids."""
 
 import os
-import sys
+import shlex
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xstilts import store
-from xstilts.commands import Command, log, number, open_grid, whole
+from xstilts.commands import THEN, Command, log, number, open_grid, whole
 from xstilts.config.resources import SAVE_MINUTES, Demand, Needs, Site
 from xstilts.errors import InputError
 from xstilts.modelling import distributed
 from xstilts.processes import devices, signals
-from xstilts.store import locks
+from xstilts.store import locks, paths
 
 if TYPE_CHECKING:
     from xstilts.grid.base import Artefact
@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")  # exists where the driver is loaded
 
 Work = Callable[[Sequence["Artefact"], "Grid", Namespace], None]
+
+
+def shell_command(stage: str, study: Path) -> str:
+    """Return the command of a stage's rules; `exec`: a scheduler's signals reach Python."""
+    return f"exec python -m xstilts {stage} --study {study} --log {{log:q}} "
+
+
+def predict_in_process(ids: Sequence[str], study: Path, options: str) -> list[str]:
+    """Return the commands that predict in the process of a training, after it."""
+    return [
+        f"{THEN} predict {shlex.quote(id)} --study {study} {options} --measure "
+        f"--log {shlex.quote(str(paths.log_file('predict', id)))}"
+        for id in ids
+    ]
 
 
 def fetch(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
@@ -54,7 +68,7 @@ def train(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> 
     """Train the step, in several processes if the options ask for them."""
     if options.processes > 1 and not distributed.started():
         with devices.taken(options.processes):
-            distributed.launch(options.processes, options.nodes, sys.argv[1:])
+            distributed.launch(options.processes, options.nodes, options.arguments)
         return
     with devices.taken(_gpus(artefacts[0], grid)):
         _prepare_torch(options.threads)
@@ -169,7 +183,7 @@ def make_each(group: str, work: Work, options: Namespace) -> None:
     grid = open_grid(options)
     artefacts = _artefacts(grid, group, options)
     with devices.taken(_gpus(artefacts[0], grid)):
-        together.run(artefacts, sys.argv[1:])
+        together.run(artefacts, options.arguments)
 
 
 def make(group: str, work: Work, options: Namespace) -> None:

@@ -4,7 +4,7 @@ They change no result, so they are not part of an artefact's identity.
 """
 
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -224,6 +224,16 @@ class Demand:
         return resources
 
 
+def predicts_after_training(needs: ModelNeeds, site: Site) -> bool:
+    """Whether one job can train a target task and predict it: both need the same device."""
+
+    def asked(name: str) -> set[int]:
+        return {Demand(p, needs, site).amount(name) for p in ("train", "predict")}
+
+    same = asked("gpu") in ({0}, {1}) and len(asked("threads")) == 1
+    return same and needs.cells_per_gpu == 1 and site.one_job_per_cell
+
+
 def slurm_comment(rule: str, node: str) -> str:
     """Return the comment that Snakemake's SLURM plugin gives a job: its rule and wildcard."""
     return f"rule_{rule}" + (f"_wildcards_{node}" if node else "")
@@ -234,7 +244,7 @@ class JobResources:
 
     `earlier` are jobs that SLURM still has of a run that ended without them: their numbers by
     comment, and by the ids of what they make. `weights` are the models' numbers of weights.
-    `cells` are the ids of trainings whose jobs also predict.
+    `predicted_by` returns the ids of the predictions that the job of a training also makes.
     """
 
     def __init__(
@@ -243,10 +253,10 @@ class JobResources:
         site: Site,
         earlier: Mapping[str, str] | None = None,
         weights: Mapping[str, float] | None = None,
-        cells: Container[str] = (),
+        predicted_by: Callable[[str], Collection[str]] = lambda training: (),
     ):
         self.models = models
-        self.cells = cells
+        self.predicted_by = predicted_by
         self.site = site
         self.weights = weights or {}
         self.earlier = earlier or {}
@@ -300,7 +310,7 @@ class JobResources:
     def _of_job(self, phase: Phase, wildcards: Any, attempt: int) -> dict[str, int | str | None]:
         model = self._model_of(wildcards)
         found = self.request(phase, model, attempt)
-        if phase != "train" or _node(wildcards) not in self.cells:
+        if phase != "train" or not self.predicted_by(_node(wildcards)):
             return found
         then = self.request("predict", model, attempt)
         minutes = int(found["runtime"] or 0) + int(then["runtime"] or 0)
@@ -308,16 +318,6 @@ class JobResources:
             "runtime": min(minutes, self.site.limits.runtime or minutes),
             "mem_mb": max(int(found["mem_mb"] or 0), int(then["mem_mb"] or 0)),
         }
-
-    def predicts_after_training(self, model: str) -> bool:
-        """Whether one job can train a target task and predict it: both need the same device."""
-        needs = self.models[model]
-
-        def asked(name: str) -> set[int]:
-            return {Demand(p, needs, self.site).amount(name) for p in ("train", "predict")}
-
-        same = asked("gpu") in ({0}, {1}) and len(asked("threads")) == 1
-        return same and needs.cells_per_gpu == 1 and self.site.one_job_per_cell
 
     def _sbatch_options(self, phase: Phase, rule: str) -> Callable[..., str]:
         """Options of sbatch."""

@@ -6,10 +6,13 @@ creates a job for every requested file, even an existing one, so requesting only
 planning proportional to the work left. Reports, drawings and forced runs request everything.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
+from xstilts.config.resources import Site
 from xstilts.grid.artefacts import Dataset, Download, Predictions
 from xstilts.grid.base import Artefact, Job
 from xstilts.grid.grid import Grid
@@ -25,48 +28,38 @@ GOALS = {
     "score_all": ("scores",),
     "all": ("datasets", "checkpoints", "predictions", "scores"),
 }
+_UNPREDICTED = {"fetch_all", "prepare_all", "train_all"}
 
 
-def inspect_functions_once() -> None:
-    """Let Snakemake keep the parameters of each function, which it inspects again for each job."""
-    from snakemake import common, rules
+class Run(Protocol):
+    """Properties of a run of Snakemake that decide what it makes."""
 
-    common.get_function_params = rules.get_function_params = cache(common.get_function_params)
+    plans: bool
+    everything: str | None
+    on_cluster: bool
+    targets: Collection[str]
 
 
 class Requests:
     """Files to request for a study's artefacts.
 
-    `planning`: this process plans all jobs; the process of a single job must not expand all cells.
-    `everything`: why existing files are requested too, "forced" or "shown", or None if they are
-    not; called after Snakemake has parsed. `in_one_job`: whether jobs that train target tasks of a
-    model also predict them; called after Snakemake has parsed.
+    In the process of a single job, which must not expand all cells, `cells` are those of its run:
+    the ids of the predictions that the job of a training also makes, by the training's id.
     """
 
     def __init__(
         self,
         grid: Grid,
-        planning: bool,
-        everything: Callable[[], str | None],
-        in_one_job: Callable[[str], bool] = lambda model: False,
+        run: Run,
+        site: Site | None = None,
+        cells: Mapping[str, list[str]] = MappingProxyType({}),
     ):
         self.grid = grid
-        self.planning = planning
-        self.cells: dict[str, list[str]] = {}  # training whose job also predicts -> predictions
-        self._everything = everything
-        self._in_one_job = in_one_job
+        self._run = run
+        self._site = site or Site()
+        self._cells = cells
         self._missing = cache(missing)  # the state when the jobs were planned
         self._requested = cache(self._request)  # most inputs are those of many jobs
-
-    @cached_property
-    def everything(self) -> bool:
-        """Whether existing files are requested too."""
-        return self.planning and self._everything() is not None
-
-    @cached_property
-    def shown(self) -> bool:
-        """Whether files are requested to show them only: released weights are not made for that."""
-        return self.planning and self._everything() == "shown"
 
     def files(self, artefacts: Iterable[Artefact]) -> list[str]:
         """Return one file for each job that must make one of the artefacts: its last missing."""
@@ -76,20 +69,33 @@ class Requests:
         """Return an artefact's job and the file that is requested of it, if any."""
         if isinstance(artefact, Predictions):
             training = artefact.checkpoint
-            together = self._after_training.get(training.id, [])
-            if artefact in together:
-                self.cells[training.id] = [predictions.id for predictions in together]
+            if artefact in self._after_training.get(training.id, []):
                 return self._request(training)
-        path = artefact.files[-1] if self.everything else self._missing(artefact)
-        return (artefact.job, path) if path and not (self.shown and is_released(artefact)) else None
+        everything = self._run.everything
+        path = artefact.files[-1] if everything else self._missing(artefact)
+        if everything == "shown" and is_released(artefact):  # not made again to be shown
+            return None
+        return (artefact.job, path) if path else None
+
+    @cached_property
+    def cells(self) -> Mapping[str, list[str]]:
+        """Ids of the predictions that the job of a training also makes, by the training's id."""
+        if not self._run.plans:
+            return self._cells
+        return {id: [made.id for made in also] for id, also in self._after_training.items()}
+
+    def predicted_by(self, training: str) -> list[str]:
+        """Return the ids of the predictions that the job of a training also makes."""
+        return self.cells.get(training, [])
 
     @cached_property
     def _after_training(self) -> dict[str, list[Predictions]]:
         """Predictions that a job can make after a training, by its id."""
-        if not self.planning or self.everything:
+        if not self._run.plans or self._run.everything or not self._run.on_cluster:
             return {}
-        possible = cache(self._in_one_job)
-        return predicted_after_training(self.grid.artefacts(), self._is_made, possible)
+        if self._run.targets and _UNPREDICTED.issuperset(self._run.targets):
+            return {}
+        return predicted_after_training(self.grid, self._site, self._is_made)
 
     def _is_made(self, artefact: Artefact) -> bool:
         """Whether a run makes an artefact: it is missing, and not released."""
@@ -101,11 +107,11 @@ class Requests:
         expanded = self.grid.shared() if shared else self.grid.artefacts()
         groups = (getattr(expanded, group).values() for group in GOALS[name])
         artefacts = [artefact for group in groups for artefact in group]
-        return self.files(artefacts if self.everything or shared else loose_ends(artefacts))
+        return self.files(artefacts if self._run.everything or shared else loose_ends(artefacts))
 
     def artefact(self, group: str, id: str) -> Artefact:
         """Return the artefact with this id, of a group of `Artefacts`."""
-        known = getattr(self.grid.artefacts(), group) if self.planning else {}
+        known = getattr(self.grid.artefacts(), group) if self._run.plans else {}
         return known.get(id) or self.grid.find(group, id)
 
     def inputs(self, group: str, ids: Collection[str]) -> list[str]:
@@ -117,17 +123,14 @@ class Requests:
 
     def shared_jobs(self) -> SharedJobs:
         """Return the jobs that share a GPU, of the artefacts that are missing now."""
-        project = self.grid.project
-        if all(model.resources.cells_per_gpu == 1 for model in project.models.values()):
-            return SharedJobs()
-        return shared_jobs(project, self.grid.artefacts(), self._is_made)
+        return shared_jobs(self.grid, self._is_made)
 
     def downloads(self, datasets: Iterable[Dataset]) -> list[str]:
         """Return the downloads that the job preparing these data sets waits for."""
         return self.files(
             dataset.download
             for dataset in datasets
-            if dataset.download and (self.everything or self._missing(dataset))
+            if dataset.download and (self._run.everything or self._missing(dataset))
         )
 
     def datasets_by_task(self) -> dict[str, list[Dataset]]:
@@ -146,10 +149,10 @@ class Requests:
         time of planning; the process of a single job needs all names.
         """
         names: dict[str, dict[str, None]] = {}
-        expanded = self.grid.artefacts() if self.planning else self.grid.shared()
+        expanded = self.grid.artefacts() if self._run.plans else self.grid.shared()
         for predictions in expanded.predictions.values():
             files = predictions.files
-            if self.planning:
+            if self._run.plans:
                 files = [files[-1], self._missing(predictions) or files[-1]]
             names.setdefault(predictions.target, {}).update((Path(p).name, None) for p in files)
         return {target: list(found) for target, found in names.items()}

@@ -14,10 +14,11 @@ from pathlib import Path
 from pydantic import Field
 
 from xstilts.config.project import Project
-from xstilts.config.resources import Phase, slurm_comment
+from xstilts.config.resources import Phase, Site, predicts_after_training, slurm_comment
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefacts, Checkpoint, Predictions, cells_of, model_of
+from xstilts.grid.artefacts import Checkpoint, Predictions, cells_of, model_of
 from xstilts.grid.base import Artefact
+from xstilts.grid.grid import Grid
 from xstilts.identity import digest
 from xstilts.store import paths
 from xstilts.store.files import write_text
@@ -83,15 +84,17 @@ class SharedJobs(Record):
         return ids
 
 
-def shared_jobs(
-    project: Project, artefacts: Artefacts, is_missing: Callable[[Artefact], object]
-) -> SharedJobs:
+def shared_jobs(grid: Grid, is_missing: Callable[[Artefact], object]) -> SharedJobs:
     """Return the jobs of missing artefacts whose models share GPUs.
 
     The artefacts of a job do not need one another: they are equally deep in the tree of steps.
     Neighbours in a job differ in the seed first, so they take about as long.
     """
+    project = grid.project
+    if all(model.resources.cells_per_gpu == 1 for model in project.models.values()):
+        return SharedJobs()  # without an expansion of all cells
     groups = defaultdict(list)
+    artefacts = grid.artefacts()
     candidates: Iterable[Checkpoint | Predictions] = (
         *(node for node in artefacts.checkpoints.values() if node.parent),
         *artefacts.predictions.values(),
@@ -105,21 +108,22 @@ def shared_jobs(
 
 
 def predicted_after_training(
-    artefacts: Artefacts,
-    is_missing: Callable[[Artefact], object],
-    is_possible: Callable[[str], bool],
+    grid: Grid, site: Site, is_missing: Callable[[Artefact], object]
 ) -> dict[str, list[Predictions]]:
     """Return the missing predictions by the id of the missing training whose job can make them.
 
-    No other step waits for such a training. `is_possible`: whether one job can do both, by the
-    name of the model.
+    No other step waits for such a training.
     """
+    artefacts, models = grid.artefacts(), grid.project.models
+    possible = {n for n, model in models.items() if predicts_after_training(model.resources, site)}
+    if not possible:
+        return {}
     needed = {input.id for node in artefacts.checkpoints.values() for input in node.inputs}
     needed |= {made.checkpoint.id for made in artefacts.predictions.values() if made.head}
     found = defaultdict(list)
     for predictions in artefacts.predictions.values():
         node = predictions.checkpoint
-        is_last = node.parts and node.id not in needed and is_possible(node.model)
+        is_last = node.parts and node.id not in needed and node.model in possible
         if is_last and is_missing(node) and is_missing(predictions):
             found[node.id].append(predictions)
     return dict(found)

@@ -65,16 +65,17 @@ def keep_snapshot(name: str) -> None:
 
 
 def open_rules(
-    files: Sequence[Path], changes: Mapping[str, Any], module_config: Mapping[str, Any] | None
+    files: Sequence[str], changes: Mapping[str, Any], module_config: Mapping[str, Any] | None
 ) -> tuple[Grid, list[str]]:
     """Return the grid and notices of the study that Snakemake runs.
 
     `files` are Snakemake's configuration files, `changes` the values of its option `--config`.
     A workflow that uses this one as a module passes the study's values as `module_config`.
     """
+    paths = [Path(file) for file in files]
     # strictly: Snakemake itself accepts repeated keys
-    values = read_study(files, _with_nulls(changes))
-    path = files[-1] if files else DEFAULT_STUDY
+    values = read_study(paths, _with_nulls(changes))
+    path = paths[-1] if paths else DEFAULT_STUDY
     return open_values(values if module_config is None else module_config, path)
 
 

@@ -80,9 +80,7 @@ def taken(number: int) -> Iterator[None]:
         try:
             yield
         finally:
-            if (
-                _uses_cuda()
-            ):  # CUDA keeps its device, and some of its memory, until the process ends
+            if _uses_cuda():  # it keeps its device and some memory until the process ends
                 files.pop_all()
             else:
                 for name, value in before.items():

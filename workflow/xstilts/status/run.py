@@ -12,17 +12,22 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from xstilts import store
 from xstilts.grid import retention, state
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
-from xstilts.processes import signals
+from xstilts.processes import fork_server, signals
+from xstilts.processes.snakemake import Snakemake
 from xstilts.report.view import StudyView
 from xstilts.store import locks, paths
 from xstilts.store.progress import Progress
 from xstilts.units import count, duration
 
+# variables of the jobs' environment
+_SNAPSHOT = "XSTILTS_SNAPSHOT"
+_SHARED = "XSTILTS_SHARED"
 _TOUCH_SECONDS = 3600
 _PROGRESS_SECONDS = 8
 _SHOWN = 5  # failed jobs
@@ -39,21 +44,50 @@ _ENDED = {  # by state of SLURM
 _AGAIN = "Finished results are kept: the same command makes what is missing and resumes trainings."
 
 
-def start(view: StudyView, shared: SharedJobs, keep_snapshots: bool) -> None:
+def opened(run: Snakemake, config: dict[str, Any]) -> tuple[Grid, list[str]]:
+    """Return the grid and notices of a run's study, in the process of a job those of its run.
+
+    Raise InputError for a mistake in the configuration, which may have changed since the start.
+    """
+    snapshot = os.environ.get(_SNAPSHOT)
+    if snapshot and not run.plans:
+        return state.open_study(Path(snapshot))
+    return state.open_rules(*run.values(config))
+
+
+def snapshot_of(view: StudyView, run: Snakemake) -> Path:
+    """Return the snapshot that the jobs of a run read."""
+    return view.snapshot if run.plans else Path(os.environ.get(_SNAPSHOT) or view.snapshot)
+
+
+def shared_of() -> SharedJobs:
+    """Return the jobs of several artefacts of the run that started the process of this job."""
+    file = os.environ.get(_SHARED)
+    return SharedJobs.read(Path(file)) if file else SharedJobs()
+
+
+def start(view: StudyView, shared: SharedJobs, run: Snakemake, keep_snapshots: bool) -> None:
     """Write the files that the run's jobs read, and remove what earlier runs left behind.
 
     `keep_snapshots`: jobs of an earlier run are still queued, and they read theirs.
     """
+    _watch_signals()
     view.write_snapshot()
     shared.write()
-    os.environ["XSTILTS_SNAPSHOT"] = str(view.snapshot)  # also of jobs on other hosts
-    os.environ["XSTILTS_SHARED"] = str(shared.path) if shared.jobs or shared.cells else ""
+    os.environ[_SNAPSHOT] = str(view.snapshot)  # also of jobs on other hosts
+    os.environ[_SHARED] = str(shared.path) if shared.jobs or shared.cells else ""
     used = [view.snapshot, shared.path]
     threading.Thread(target=_touch, args=(used,), daemon=True).start()
     state.remove_litter()
     retention.release(view.grid)
     if not keep_snapshots:
         state.remove_old_snapshots(view.snapshot)
+    if not run.is_local:
+        _start_on_slurm()
+        return
+    if not run.deploys:
+        fork_server.start()
+    threading.Thread(target=_show_progress, daemon=True).start()
 
 
 def _touch(used: Iterable[Path]) -> None:
@@ -65,12 +99,8 @@ def _touch(used: Iterable[Path]) -> None:
                 os.utime(path)
 
 
-def show_progress() -> None:
-    """Print a line about the running jobs of this machine every few seconds, from a thread."""
-    threading.Thread(target=_show_progress, daemon=True).start()
-
-
 def _show_progress() -> None:
+    """Print a line about the running jobs of this machine every few seconds."""
     started = time.monotonic()
     while True:
         elapsed = time.monotonic() - started
@@ -92,7 +122,7 @@ def progress_line(elapsed: float) -> str:
     return "  " + "; ".join([f"{duration(elapsed)}: {running}", *reports[:_SHOWN]])
 
 
-def watch_signals() -> None:
+def _watch_signals() -> None:
     """Remember the signals that stop this run, and handle them as before."""
 
     def remember(before: Callable, number: int, frame: object) -> None:
@@ -106,7 +136,7 @@ def watch_signals() -> None:
             signal.signal(number, partial(remember, before))
 
 
-def start_on_slurm() -> None:
+def _start_on_slurm() -> None:
     """Handle the signals that would leave jobs of SLURM behind.
 
     After SIGTERM, refused jobs are no longer submitted again; otherwise Snakemake, which waits for
