@@ -144,12 +144,13 @@ class Workspace:
 
     def train(self, step, **options) -> dict[str, bytes]:
         """Train or merge a checkpoint in this process, and return the bytes of its files."""
+        from xstilts.config.training import TrainingOptions
         from xstilts.stages import merge, train
 
         if step.merged:
             merge.run(step)
         else:
-            train.run(step, **options)
+            train.run(step, TrainingOptions(**options))
         return self.files(step)
 
     def files(self, step) -> dict[str, bytes]:

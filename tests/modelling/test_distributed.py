@@ -19,6 +19,7 @@ from tests.paused import add_pauses, ask_to_pause, is_told_to_end
 from tests.tiny_project import MODELS, STUDY, TASKS
 from xstilts import store
 from xstilts.config.project import Project
+from xstilts.config.training import TrainingOptions
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
 from xstilts.modelling import checkpoints, distributed
@@ -111,7 +112,7 @@ def test_a_signal_reaches_all_processes_and_resumes(workspace, tmp_path):
     add_pauses(package)
     initialise.run(project.trainings.root("mt5"))
     step = project.trainings.step("mt5", parse("nli"), 1)
-    train.run(step, micro_batch=4)
+    train.run(step, TrainingOptions(micro_batch=4))
     expected = weights(step)
     os.rename(step.path, "one")
     ask_to_pause(Path(), processes=2)

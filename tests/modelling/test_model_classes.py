@@ -10,6 +10,7 @@ import transformers
 
 from tests.real_classes import KINDS, TASK, grid, predictions_of, trained
 from xstilts import store
+from xstilts.config.training import TrainingOptions
 from xstilts.errors import InputError
 from xstilts.families import family, pad, tag
 from xstilts.modelling import checkpoints, inference, packing
@@ -112,7 +113,7 @@ def test_an_interrupted_training_ends_with_equal_weights(published, monkeypatch,
     with monkeypatch.context() as patched:
         patched.setattr(train.Progress, "on_step_end", die)
         with pytest.raises(KeyboardInterrupt):
-            train.run(step, save_every=2)
+            train.run(step, TrainingOptions(save_every=2))
     saves = store.SCRATCH / step.id / "trainer"
     assert (saves / "checkpoint-2").exists()
     train.run(step)

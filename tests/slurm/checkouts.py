@@ -213,6 +213,7 @@ def train_here(folder: Path, study: dict, micro_batch: int | None = None) -> Und
     import torch
     import transformers
 
+    from xstilts.config.training import TrainingOptions
     from xstilts.grid.state import open_study
     from xstilts.report.view import StudyView
     from xstilts.stages import initialise, prepare, train
@@ -228,7 +229,7 @@ def train_here(folder: Path, study: dict, micro_batch: int | None = None) -> Und
         (step,) = [node for node in artefacts.checkpoints.values() if node.parent]
         initialise.run(step.parent)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        train.run(step, micro_batch)
+        train.run(step, TrainingOptions(micro_batch))
         for number, handler in handlers.items():
             signal.signal(number, handler)
         StudyView(grid).write_snapshot()

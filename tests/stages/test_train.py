@@ -309,9 +309,12 @@ def test_too_large_micro_batch_is_halved(workspace, monkeypatch, caplog):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return compute(self, model, inputs, *arguments, **options)
 
+    reads, read = [], train.read_materials
     monkeypatch.setattr(train.StepTrainer, "compute_loss", limited)
+    monkeypatch.setattr(train, "read_materials", lambda *a: reads.append(a) or read(*a))
     with caplog.at_level(logging.INFO, "xstilts"):
         workspace.train(step, save_every=4)
+    assert len(reads) == 1
     manifest = json.loads((Path(step.path) / "manifest.json").read_text())
     assert manifest["provenance"]["micro_batch"] == 2
     assert "resuming from step 4" in caplog.text

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from xstilts import store
 from xstilts.commands import THEN, Command, log, number, open_grid, whole
-from xstilts.config.resources import SAVE_MINUTES, Demand, Needs, Site
+from xstilts.config.resources import Demand, Needs, Site
+from xstilts.config.training import SAVE_MINUTES, TrainingOptions
 from xstilts.errors import InputError
 from xstilts.modelling import distributed
 from xstilts.processes import devices, signals
@@ -75,14 +76,7 @@ def train(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> 
         _require_gpu(artefacts[0], grid)
         from xstilts.stages import train
 
-        train.run(
-            artefacts[0],
-            options.micro_batch,
-            options.save_every,
-            options.save_minutes,
-            options.compact_embeddings,
-            [name for name in options.trackers.split(",") if name],
-        )
+        train.run(artefacts[0], TrainingOptions.of(options))
 
 
 def merge(artefacts: Sequence["Artefact"], grid: "Grid", options: Namespace) -> None:
@@ -150,7 +144,11 @@ def add_training(parser: ArgumentParser) -> None:
         help=f"minutes between two saves of the state (default: {SAVE_MINUTES:g})",
     )
     parser.add_argument(
-        "--trackers", default="", metavar="LIST", help="trackers, such as tensorboard,wandb"
+        "--trackers",
+        type=lambda text: tuple(filter(None, text.split(","))),
+        default=(),
+        metavar="LIST",
+        help="trackers, such as tensorboard,wandb",
     )
 
 

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from xstilts.config.origins import Strict
+from xstilts.config.training import SAVE_MINUTES, TrainingOptions
 
 Phase = Literal["prepare", "initialise", "train", "merge", "predict"]
-SAVE_MINUTES = 15.0  # between two saves of a training's state
 Keep = Literal["all", "parents", "none"]
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 
@@ -362,14 +362,14 @@ class JobResources:
     def train_options_of(self, model: str) -> str:
         """Return these options for a model."""
         needs = self.models[model]
-        options: dict[str, int | str | None] = {"micro-batch": needs.micro_batch}
-        if needs.save_minutes != SAVE_MINUTES:
-            options["save-minutes"] = f"{needs.save_minutes:g}"
-        if (needs.gpu or 0) > 1:
-            options |= {"processes": needs.gpu, "nodes": needs.nodes}
-        options["trackers"] = ",".join(self.site.trackers)
-        stated = [f"--{name} {value}" for name, value in options.items() if value]
-        return " ".join([*stated, *["--compact-embeddings"] * needs.compact_embeddings])
+        options = TrainingOptions(
+            needs.micro_batch,
+            save_minutes=needs.save_minutes,
+            compact_embeddings=needs.compact_embeddings,
+            trackers=tuple(self.site.trackers),
+        )
+        processes = [f"--processes {needs.gpu} --nodes {needs.nodes}"] * ((needs.gpu or 0) > 1)
+        return " ".join([*options.flags(), *processes])
 
 
 def _node(wildcards: Any) -> str:

@@ -1,6 +1,5 @@
 """The arguments of a step's Trainer, from the step's settings."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +8,16 @@ from torch import nn
 from transformers import TrainingArguments
 
 from xstilts.config.settings import Train
+from xstilts.config.training import TrainingOptions
 from xstilts.modelling import distributed, saves, trackers
 from xstilts.modelling.batches import Batches
 
 
 def training_arguments(
-    batches: Batches,
-    folder: Path,
-    save_every: int | None,
-    model: nn.Module,
-    reported: Sequence[str],
+    batches: Batches, folder: Path, model: nn.Module, options: TrainingOptions
 ) -> TrainingArguments:
-    """Return the library's arguments; `folder` holds the saves, `reported` are trackers."""
-    step, settings = batches.step, batches.step.settings
+    """Return the library's arguments; `folder` holds the saves."""
+    step, settings, save_every = batches.step, batches.step.settings, options.save_every
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=batches.steps,
@@ -42,7 +38,7 @@ def training_arguments(
         save_total_limit=saves.KEPT,
         logging_steps=max(1, batches.steps // 50),
         logging_nan_inf_filter=False,
-        report_to=list(reported),
+        report_to=list(options.trackers),
         run_name=step.id,
         project=trackers.PROJECT,
         disable_tqdm=True,

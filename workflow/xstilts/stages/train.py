@@ -11,16 +11,16 @@ import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from xstilts import store
-from xstilts.config.resources import SAVE_MINUTES
 from xstilts.config.settings import Predict, Train
+from xstilts.config.training import TrainingOptions
 from xstilts.errors import Diverged, InputError
 from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
@@ -37,7 +37,6 @@ from xstilts.modelling.checkpoints import (
     load_tokenizer,
 )
 from xstilts.modelling.compact import CompactEmbedding, Decay, reason_against, restore, shrink
-from xstilts.modelling.determinism import make_deterministic
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.packing import packed
 from xstilts.modelling.precision import prepare
@@ -48,6 +47,7 @@ from xstilts.store.provenance import computation
 from xstilts.units import count
 
 log = logging.getLogger("xstilts")
+_DEFAULT = TrainingOptions()
 
 
 class StepTrainer(Trainer):
@@ -154,74 +154,59 @@ class StepTrainer(Trainer):
         return module.METRICS[part.metrics[0]](material.validation, predictions, language)
 
 
-def run(
-    step: Checkpoint,
-    micro_batch: int | None = None,
-    save_every: int | None = None,
-    save_minutes: float = SAVE_MINUTES,
-    compact_embeddings: bool = False,
-    reported: Sequence[str] = (),
-) -> None:
+def run(step: Checkpoint, options: TrainingOptions = _DEFAULT) -> None:
     """Train one step and publish its checkpoint.
 
-    `micro_batch` examples are in memory together (default: the batch size); the state is saved
-    every `save_minutes`, and every `save_every` optimiser steps if stated; `compact_embeddings`
-    trains only the embeddings of tokens that occur; `reported` are trackers that receive the log.
-    None of these is part of the result's identity. A GPU with too little memory for a micro-batch
-    gets half of it.
-
-    Raise InputError for damaged or unsuitable inputs, Diverged for a loss that is not finite,
-    Stopped after a signal.
-    """
-    micro_batch = micro_batch or step.settings.batch_size
-    while not _fits(step, micro_batch, save_every, save_minutes, compact_embeddings, reported):
-        micro_batch = ceil_div(micro_batch, 2)
-        log.warning(f"{step.id}: too little memory on the GPU: {micro_batch} examples at a time")
-        gc.collect()
-        torch.cuda.empty_cache()
-
-
-def _fits(
-    step: Checkpoint,
-    micro_batch: int,
-    save_every: int | None,
-    save_minutes: float,
-    compact_embeddings: bool,
-    reported: Sequence[str],
-) -> bool:
-    """Train one step and publish it; return False if the GPU's memory is too small.
-
-    Several processes and single examples raise InputError then.
+    A GPU with too little memory for a micro-batch gets half of it. Raise InputError for damaged or
+    unsuitable inputs, Diverged for a loss that is not finite, Stopped after a signal.
     """
     started = time.monotonic() - spent_before(step.id)
-    stop = StopOnSignal(step.id)
-    trackers.prepare(reported, step.id)
+    saving = [saves.SealSaves(), saves.SaveByTime(options.save_minutes)]
+    callbacks = [Progress(step, started), *saving, StopOnSignal(step.id)]
+    trackers.prepare(options.trackers, step.id)
     prepare(step.settings.precision, step.id)
-    make_deterministic()
     parent = Path(step.parent.path)
     inherited = store.CheckpointManifest.verify(parent)
     tokenizer = load_tokenizer(parent)
     materials = read_materials(step, tokenizer)
-    model = _new_model(step, materials, inherited.pretrained_pooler)
-    batches = Batches(step, materials, tokenizer, micro_batch)
-    compact = _compacted(batches, model) if compact_embeddings else None
+    options = replace(options, micro_batch=options.micro_batch or step.settings.batch_size)
+    while True:
+        batches = Batches(step, materials, tokenizer, options.micro_batch)
+        if trainer := _trained(batches, options, inherited.pretrained_pooler, callbacks):
+            break
+        options = replace(options, micro_batch=ceil_div(options.micro_batch, 2))
+        log.warning(
+            f"{step.id}: too little memory on the GPU: {options.micro_batch} examples at a time"
+        )
+        gc.collect()
+        torch.cuda.empty_cache()
+    weights = _selected(trainer, Path(trainer.args.output_dir))
+    if distributed.is_main():
+        computed = computation(started, options.micro_batch, step.settings.precision)
+        table = encoder_of(trainer.model).get_input_embeddings()
+        computed["embeddings"] = len(table.weight) if isinstance(table, CompactEmbedding) else None
+        restore(encoder_of(trainer.model))
+        publish(step, trainer, weights, materials, inherited, computed)
+    distributed.wait()
+
+
+def _trained(
+    batches: Batches, options: TrainingOptions, pooler: bool, callbacks: list[TrainerCallback]
+) -> StepTrainer | None:
+    """Train a step and return its Trainer; return None if the GPU's memory is too small.
+
+    Several processes and single examples raise InputError then.
+    """
+    step, materials = batches.step, batches.materials
+    model = _new_model(step, materials, pooler)
+    compact = _compacted(step, materials, model) if options.compact_embeddings else None
     # one process cannot read the saves of several, nor those of another table of embeddings
     kind = "sharded" if distributed.count() > 1 else "compact" if compact else "trainer"
     state = store.scratch(step.id, keep=True) / kind
-    callbacks = [Progress(step, started), saves.SealSaves(), saves.SaveByTime(save_minutes), stop]
-    callbacks += _callbacks(step.settings, compact)
-    arguments = training_arguments(batches, state, save_every, model, reported)
-    trainer = _trainer(model, arguments, batches, tokenizer, callbacks)
-    if not _train(trainer, state, micro_batch):
-        return False
-    weights = _selected(trainer, state)
-    if distributed.is_main():
-        computed = computation(started, micro_batch, step.settings.precision)
-        computed["embeddings"] = len(compact.weight) if compact else None
-        restore(encoder_of(model))
-        publish(step, trainer, weights, materials, inherited, computed)
-    distributed.wait()
-    return True
+    arguments = training_arguments(batches, state, model, options)
+    more = _callbacks(step.settings, compact)
+    trainer = _trainer(model, arguments, batches, [*callbacks, *more])
+    return trainer if _train(trainer, state, options.micro_batch) else None
 
 
 def _callbacks(settings: Train, compact: CompactEmbedding | None) -> list[TrainerCallback]:
@@ -234,7 +219,6 @@ def _trainer(
     model: nn.Module,
     arguments: TrainingArguments,
     batches: Batches,
-    tokenizer: Any,
     callbacks: list[TrainerCallback],
 ) -> StepTrainer:
     """Return the Trainer of a step; the callbacks see its events in their order."""
@@ -244,7 +228,7 @@ def _trainer(
         train_dataset=batches,
         eval_dataset=[material.validation for material in batches.materials.values()],
         data_collator=_only,
-        processing_class=tokenizer,
+        processing_class=batches.tokenizer,
         callbacks=callbacks,
         step=batches.step,
         materials=batches.materials,
