@@ -99,7 +99,9 @@ def by_resource(samples: Samples, recipes: dict[str, list[str]]) -> dict[str, Es
     Only targets that have both are compared, so a difference between tasks is none between
     languages. The difference is the mean over these targets and over recipes.
     """
-    gaps = {m: gap for m, own in recipes.items() if (gap := _gap(samples, m, own)) and gap.seeds}
+    levels = _leveled(samples)
+    found = {model: _gap(samples, levels, model, own) for model, own in recipes.items()}
+    gaps = {model: gap for model, gap in found.items() if gap and gap.seeds}
     label = samples.results.context.label
     named = [
         (f"{label(m)}, gain in low- minus high-resource languages", gap.interval, gap.seeds)
@@ -108,9 +110,11 @@ def by_resource(samples: Samples, recipes: dict[str, list[str]]) -> dict[str, Es
     return dict(zip(gaps, judged(named), strict=True))
 
 
-def _gap(samples: Samples, model: str, recipes: list[str]) -> Sample | None:
+def _gap(
+    samples: Samples, leveled: dict[str, dict[str, list[str]]], model: str, recipes: list[str]
+) -> Sample | None:
     gaps = []
-    for target, levels in _leveled(samples).items():
+    for target, levels in leveled.items():
         for recipe in recipes:
             low, high = (
                 mean([samples.gain(model, recipe, target, name) for name in levels[level]])

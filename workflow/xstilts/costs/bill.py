@@ -6,7 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from statistics import variance
+from itertools import zip_longest
+
+import numpy as np
 
 from xstilts.costs.choice import Problem
 from xstilts.costs.estimates import Estimator
@@ -15,6 +17,7 @@ from xstilts.errors import InputError
 from xstilts.grid.artefacts import Artefacts, Cell, Score
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
+from xstilts.results.statistics import run_variance
 
 SHARED = "(shared)"
 ASIDE = "(analysis)"  # artefacts that only the study's analysis needs, no cell
@@ -268,9 +271,10 @@ def spreads(targets: Iterable[str], scores: Mapping[Cell, float]) -> dict[str, f
         runs[cell.model, cell.recipe, cell.target].append(score)
 
     def pooled(target: str | None) -> float | None:
-        some = [v for (*_, name), v in runs.items() if len(v) > 1 and target in (name, None)]
-        squares = sum(variance(values) * (len(values) - 1) for values in some)
-        return math.sqrt(squares / sum(len(values) - 1 for values in some)) if some else None
+        some = [values for (*_, name), values in runs.items() if target in (name, None)]
+        rows = np.array(list(zip_longest(*some, fillvalue=math.nan)), float).T
+        variance, freedom = run_variance(rows) if some else (0.0, 0)
+        return math.sqrt(variance) if freedom else None
 
     values = {target: [pooled(target), pooled(None), 1.0] for target in targets}
     return {target: next(v for v in some if v is not None) for target, some in values.items()}

@@ -1,6 +1,5 @@
 """Two studies, machines or library versions compared: differences of equal cells with CIs."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +10,8 @@ import pandas as pd
 from xstilts.errors import InputError
 from xstilts.exchange.studies import StudyResults
 from xstilts.grid.artefacts import Cell, Score
+from xstilts.grid.differences import are_digests, differences, shown
+from xstilts.identity import Identity
 from xstilts.results.samples import Samples
 from xstilts.results.scores import AVERAGES, Context, Results
 from xstilts.results.tables import STAR, ends, signed
@@ -22,7 +23,6 @@ COLUMNS = [
     *["model", "recipe", "target", "language", "A", "B", "difference", "low", "high"],
     *["significant", "seeds"],
 ]
-_DIGEST = re.compile("[0-9a-f]{12}|[0-9a-f]{64}")
 _MACHINE = ("python", "machine", "device", "gpu", "processes", "precision")
 Key = tuple[str, str, str, int]  # model, recipe in its notation, target, seed
 
@@ -134,47 +134,24 @@ def _settings(pairs: list[tuple[Score, Score]]) -> list[str]:
     for pair in pairs:
         steps = [_contents(score) for score in pair]
         for name in steps[0].keys() & steps[1].keys():
-            (one, old), (other, new) = (some[name] for some in steps)
-            if one != other and (one, other) not in seen:
-                seen.add((one, other))
-                lines = list(_differences(name[0], old, new))
+            one, other = (some[name] for some in steps)
+            if one.digest != other.digest and (one.digest, other.digest) not in seen:
+                seen.add((one.digest, other.digest))
+                lines = [
+                    f"{name[0]}: {key} is {shown(old)} in A, {shown(new)} in B"
+                    for key, old, new in differences(one.content, other.content)
+                    if not are_digests(old, new)
+                ]
                 if name[0] == "prepare" and not lines:
                     lines = [f"prepare: the original files of {name[1]} differ"]
                 counts.update(lines)
     return [f"{line} ({n:,} ×)" if n > 1 else line for line, n in counts.most_common()]
 
 
-def _contents(score: Score) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
-    """Return (phase, name) -> (digest, what determines it) of a score and its ancestors."""
-    found = {}
-    for artefact in [*score.ancestors().values(), score]:
-        identity = artefact.identity
-        found[identity.phase, identity.name] = identity.digest, dict(_flat(identity.content))
-    return found
-
-
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of nested JSON with dotted keys, without digests of inputs."""
-    if isinstance(value, Mapping):
-        for name in value:
-            yield from _flat(value[name], f"{key}.{name}" if key else name)
-    elif isinstance(value, list | tuple) and any(isinstance(x, Mapping | list) for x in value):
-        for number, entry in enumerate(value):
-            yield from _flat(entry, f"{key}[{number}]")
-    elif not _is_digest(value):
-        yield key, value
-
-
-def _is_digest(value: Any) -> bool:
-    values = value if isinstance(value, list | tuple) else [value]
-    return bool(values) and all(isinstance(x, str) and _DIGEST.fullmatch(x) for x in values)
-
-
-def _differences(phase: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            a, b = ("the default" if x.get(key) is None else repr(x[key]) for x in (old, new))
-            yield f"{phase}: {key} is {a} in A, {b} in B"
+def _contents(score: Score) -> dict[tuple[str, str], Identity]:
+    """Return what determines a score and its ancestors, by phase and name."""
+    identities = [artefact.identity for artefact in [*score.ancestors().values(), score]]
+    return {(identity.phase, identity.name): identity for identity in identities}
 
 
 def _versions(sides, pairs: list[tuple[Score, Score]]) -> list[str]:

@@ -1,6 +1,5 @@
 """`xstilts why`: which artefacts of a cell are missing, and which setting differs from others."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from xstilts.errors import InputError, nearest
 from xstilts.grid import state
 from xstilts.grid.artefacts import Cell, Predictions, Score
 from xstilts.grid.base import Artefact
+from xstilts.grid.differences import are_digests, differences, listed, shown
 from xstilts.grid.grid import Grid
 from xstilts.identity import shortened
 from xstilts.results.score_file import ScoreFile
@@ -19,7 +19,6 @@ from xstilts.store import paths
 from xstilts.store.about import About
 from xstilts.units import count
 
-_DIGEST = re.compile("[0-9a-f]{12}|[0-9a-f]{64}")
 _NEW = "not made yet"
 _INPUTS = {  # key of an artefact's content -> what its digests stand for
     "parent": "parent checkpoint",
@@ -91,8 +90,9 @@ def _causes(artefact: Artefact) -> Iterator[str]:
     if not others:
         yield _NEW
     for name, content in others:
-        lines = list(_differences(content, artefact.identity.content, name, _names(artefact)))
-        yield from lines or [f"{name} was made by another version of this phase"]
+        yield from list(_lines(artefact, name, content)) or [
+            f"{name} was made by another version of this phase"
+        ]
 
 
 def _others(artefact: Artefact) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -117,30 +117,14 @@ def _names(artefact: Artefact) -> dict[str, str]:
     return {node.identity.digest: node.identity.name for node in artefact.ancestors().values()}
 
 
-def _differences(
-    old: Any, new: Any, name: str, names: Mapping[str, str], key: str = ""
-) -> Iterator[str]:
-    """Yield a line wherever two JSON values differ; `old` is that of the artefact `name`."""
-    if _are_digests(old, new):
-        yield from _inputs(_listed(old), _listed(new), name, names, key)
-    elif isinstance(old, Mapping) and isinstance(new, Mapping):
-        for part in sorted(old.keys() | new.keys()):
-            inner = f"{key}.{part}" if key else part
-            yield from _differences(old.get(part), new.get(part), name, names, inner)
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for number, pair in enumerate(zip(old, new, strict=True)):
-            yield from _differences(*pair, name, names, f"{key}[{number}]")
-    elif old != new:
-        yield f"{key} is {_shown(new)} here, {_shown(old)} in {name}"
-
-
-def _are_digests(*values: Any) -> bool:
-    texts = [text for value in values for text in _listed(value)]
-    return bool(texts) and all(isinstance(text, str) and _DIGEST.fullmatch(text) for text in texts)
-
-
-def _listed(value: Any) -> list:
-    return value if isinstance(value, list) else [] if value is None else [value]
+def _lines(artefact: Artefact, name: str, content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line wherever an artefact differs from that with a name and content."""
+    names = _names(artefact)
+    for key, old, new in differences(content, artefact.identity.content):
+        if are_digests(old, new):
+            yield from _inputs(listed(old), listed(new), name, names, key)
+        else:
+            yield f"{key} is {shown(new)} here, {shown(old)} in {name}"
 
 
 def _inputs(
@@ -162,7 +146,3 @@ def _name(digest: str) -> str:
     """Return the readable name of a data set that was prepared, else ''."""
     found = Path(paths.DATA).parent.glob(f"*.{digest}")
     return next((path.name.rpartition(".")[0] for path in found), "")
-
-
-def _shown(value: Any) -> str:
-    return "the default" if value is None else repr(value)
