@@ -106,3 +106,21 @@ def test_signal_ends_what_would_follow(small_folder, capsys, monkeypatch):
     monkeypatch.setattr("xstilts.commands.listing.print_entries", stopped)
     assert main(["list", "models", "--then", "list", "models"]) == 128 + signal.SIGTERM
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+    ],
+)
+def test_too_little_memory_is_one_line(small_folder, capsys, monkeypatch, error):
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr("xstilts.grid.state.open_study", fail)
+    assert main(["why", "nli"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "xstilts why: Cannot allocate memory. Raise the limit" in line

@@ -76,10 +76,13 @@ def _run(arguments: Sequence[str]) -> int:
         log.error(f"xstilts {options.command}: {message}")
         log.debug("", exc_info=True)
         return BAD_INPUT
-    except Exception:
+    except Exception as error:
         if signals.received:  # a library has replaced the signal's exception by its own
             log.warning(signals.line(options.command, signals.received[0]))
             return SIGNALLED + signals.received[0]
+        if message := store.machine_error(error):
+            log.error(f"xstilts {options.command}: {message}")
+            return BAD_INPUT
         log.exception(f"xstilts {options.command}: internal error; please report this traceback")
         return FAILED
     return status or 0

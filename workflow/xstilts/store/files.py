@@ -32,7 +32,11 @@ _REMEDIES = {  # errors of the machine, and what to do
         (errno.EMFILE, errno.ENFILE),
         "Raise the limit (`ulimit -n 4096`) and run again; finished results are kept",
     ),
+    errno.ENOMEM: "Raise the limit (`ulimit -v`, or `mem_mb` in the `resources` of the model) and "
+    "run again; finished results are kept",
 }
+# what the loader of libraries and torch say instead of the system's words
+_NO_MEMORY = ("failed to map segment from shared object", "can't allocate memory")
 
 _IN_THE_WAY = {
     errno.EISDIR: "a folder is in place of this file",
@@ -240,8 +244,11 @@ def machine_error(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in _IN_THE_WAY:
         place = error.filename2 or error.filename  # of a renamed file, its new name
         return f"{place}: {_IN_THE_WAY[error.errno]}; delete it and run again"
+    said = str(error)
+    if isinstance(error, MemoryError) or any(text in said for text in _NO_MEMORY):
+        said = os.strerror(errno.ENOMEM)
     for number, remedy in _REMEDIES.items():
-        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+        if getattr(error, "errno", None) == number or os.strerror(number) in said:
             place = getattr(error, "filename", None)
             return f"{f'{place}: ' if place else ''}{os.strerror(number)}. {remedy}"
     return ""
