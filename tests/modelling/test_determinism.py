@@ -1,11 +1,15 @@
 """Kernels of a GPU that give the same result each time, with a pretended GPU."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
 
 from xstilts.modelling.determinism import make_deterministic
+from xstilts.stages import train
+
+SETTINGS = {"max_steps": 3, "batch_size": 4}
 
 
 @pytest.fixture
@@ -34,3 +38,26 @@ def test_a_cpu_needs_no_other_kernels(restored):
     make_deterministic()
     assert not torch.are_deterministic_algorithms_enabled()
     assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+
+
+def test_a_training_asks_for_deterministic_kernels(workspace, monkeypatch):
+    calls = []
+    monkeypatch.setattr(train, "make_deterministic", lambda: calls.append(1))
+    workspace.train(workspace.step("nli", train=SETTINGS))
+    assert calls == [1]
+
+
+def test_a_missing_kernel_does_not_end_a_training(workspace, restored, caplog):
+    step = workspace.step("nli", train=SETTINGS)
+    expected = workspace.train(step)
+    (Path(step.path) / "manifest.json").unlink()
+    compute_loss, failures = train.StepTrainer.compute_loss, iter([True])
+
+    def failing(*args, **options):
+        if next(failures, False):
+            raise RuntimeError("put_ does not have a deterministic implementation, but you set")
+        return compute_loss(*args, **options)
+
+    restored.setattr(train.StepTrainer, "compute_loss", failing)
+    assert workspace.train(step) == expected
+    assert f"{step.id}: no deterministic kernel of put_: trainings vary by rounding" in caplog.text

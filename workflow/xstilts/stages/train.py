@@ -37,6 +37,7 @@ from xstilts.modelling.checkpoints import (
     load_tokenizer,
 )
 from xstilts.modelling.compact import CompactEmbedding, Decay, reason_against, restore, shrink
+from xstilts.modelling.determinism import allow_other_kernels, make_deterministic
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.packing import packed
 from xstilts.modelling.precision import prepare
@@ -165,6 +166,7 @@ def run(step: Checkpoint, options: TrainingOptions = _DEFAULT) -> None:
     callbacks = [Progress(step, started), *saving, StopOnSignal(step.id)]
     trackers.prepare(options.trackers, step.id)
     prepare(step.settings.precision, step.id)
+    make_deterministic()
     parent = Path(step.parent.path)
     inherited = store.CheckpointManifest.verify(parent)
     tokenizer = load_tokenizer(parent)
@@ -199,7 +201,7 @@ def _trained(
     """
     step, materials = batches.step, batches.materials
     model = _new_model(step, materials, pooler)
-    compact = _compacted(step, materials, model) if options.compact_embeddings else None
+    compact = _compacted(batches, model) if options.compact_embeddings else None
     # one process cannot read the saves of several, nor those of another table of embeddings
     kind = "sharded" if distributed.count() > 1 else "compact" if compact else "trainer"
     state = store.scratch(step.id, keep=True) / kind
@@ -251,6 +253,10 @@ def _train(trainer: StepTrainer, state: Path, micro_batch: int) -> bool:
             f"time; state a smaller `micro_batch`, or more GPUs (`gpu`), in the `resources` of "
             f"model {step.model!r}: they are not part of a result's identity"
         ) from None
+    except RuntimeError as error:  # in the first step, before the weights change
+        if not allow_other_kernels(error, trainer.step.id):
+            raise
+        return _train(trainer, state, micro_batch)
 
 
 def _selected(trainer: StepTrainer, state: Path) -> dict[str, torch.Tensor] | None:
