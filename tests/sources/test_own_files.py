@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import re
 import zipfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from xstilts import store
 from xstilts.config.project import Project
@@ -63,12 +65,16 @@ def project(family: str, split: dict, languages: tuple[str, ...] = ("en",)) -> P
         "splits": {"train": {"source": "files", **split}, "test": {"source": "files", **split}},
         "metrics": {"classify": ["macro_f1"], "mask": []}.get(family, ["f1"]),
     }
-    study = {"study": "s", "models": ["m"], "recipes": ["none"], "targets": ["own"], "seeds": [1]}
+    return project_of({"own": task})
+
+
+def project_of(own: dict) -> Project:
+    study = {"study": "s", "models": ["m"], "recipes": ["none"], "targets": [*own], "seeds": [1]}
     architecture = {"model_type": "xlm-roberta"}
     init = {"architecture": architecture, "tokenizer": {"task": "text", "vocabulary": 99}}
     lab = {"source": "lab", "kind": "text", "size": 9}
     text = {"family": "mask", "roles": ["pretraining"], "languages": ["en"]}
-    tasks = {"own": task, "text": {**text, "splits": {"train": lab}}}
+    tasks = {**own, "text": {**text, "splits": {"train": lab}}}
     values = {"study": study, "tasks": tasks, "models": {"m": {"init": init}}}
     return Project.model_validate(values)
 
@@ -311,3 +317,25 @@ def test_lists_of_structures_are_columns():
 def test_translations_are_columns_of_their_language():
     flat = hub._flat({"hypothesis": {"language": ["de", "en"], "translation": ["x", "y"]}})
     assert (flat["hypothesis.de"], flat["hypothesis.en"]) == ("x", "y")
+
+
+def test_examples_of_the_documentation_are_read():
+    page = (Path(__file__).parents[2] / "config/README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```yaml\n(my_entities:.*?)```", page, re.DOTALL)
+    question = re.search(r'`(\{"passage".*?\})`', page)[1]
+    for language in ("en", "de"):
+        for split in ("train", "test"):
+            for task, ending, line in (
+                ("entities", "conll", "Berlin B-LOC\n\n"),
+                ("questions", "jsonl", question),
+            ):
+                path = Path(f"data/my_{task}/{language}.{split}.{ending}")
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(line)
+    own = yaml.safe_load(block)
+    grid = Grid(fingerprint(project_of(own), Path("raw.json"))[0])
+    datasets = [grid.data.dataset(task, "de", "test") for task in own]
+    prepare.run(datasets, grid.project)
+    entities, questions = (store.read_rows(Path(dataset.path)) for dataset in datasets)
+    assert entities == [{"id": "0", "words": ["Berlin"], "tags": ["B-LOC"]}]
+    assert (questions[0]["answers"], questions[0]["starts"]) == (["Ann"], [0])
