@@ -68,7 +68,12 @@ def test_score_waits_for_the_training_that_predicts_too(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "differs",
-    [{"on_cluster": False}, {"everything": "forced"}, {"targets": {"train_all", "fetch_all"}}],
+    [
+        {"on_cluster": False},
+        {"everything": "forced"},
+        {"targets": {"train_all", "fetch_all"}},
+        {"targets": {"./results/checkpoints/a.b.s1.0123456789ab/manifest.json"}},
+    ],
 )
 def test_a_training_is_not_always_predicted(differs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

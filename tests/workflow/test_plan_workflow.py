@@ -31,7 +31,7 @@ def test_the_study_of_a_budget_runs_just_the_choice(finished):
     lines = {line.split()[0]: line.split() for line in everything.output.splitlines() if line}
     assert lines["train"][1:4] == ["6", "3", "3"]
     hours = _hours(*lines["train"][4:6]) + _hours(*lines["predict"][4:6])  # not all fits
-    options = ("--gpu-hours", str(0.9 * hours), "--write", "config/first.yaml")
+    options = ("--gpu-hours", str(0.6 * hours), "--write", "config/first.yaml")
     wrote = finished.run("xstilts", "plan", *options)
     assert wrote.status == 0, wrote.output
     assert "Written: config/first.yaml" in wrote.output

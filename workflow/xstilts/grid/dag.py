@@ -18,6 +18,7 @@ from xstilts.grid.base import Artefact, Job
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs, predicted_after_training, shared_jobs
 from xstilts.grid.state import is_released, loose_ends, missing
+from xstilts.store import paths
 
 # Named goal -> groups of `Artefacts` that it makes
 GOALS = {
@@ -28,7 +29,7 @@ GOALS = {
     "score_all": ("scores",),
     "all": ("datasets", "checkpoints", "predictions", "scores"),
 }
-_UNPREDICTED = {"fetch_all", "prepare_all", "train_all"}
+_UNPREDICTED = ("fetch_all", "prepare_all", "train_all")
 
 
 class Run(Protocol):
@@ -38,6 +39,12 @@ class Run(Protocol):
     everything: str | None
     on_cluster: bool
     targets: Collection[str]
+
+
+def _needs_predictions(target: str) -> bool:
+    """Whether a rule or a file that the command line names needs predictions."""
+    folders = tuple(pattern.format(id="") for pattern in (paths.HUB, paths.DATA, paths.CHECKPOINT))
+    return target not in _UNPREDICTED and not str(Path(target)).startswith(folders)
 
 
 class Requests:
@@ -93,7 +100,7 @@ class Requests:
         """Predictions that a job can make after a training, by its id."""
         if not self._run.plans or self._run.everything or not self._run.on_cluster:
             return {}
-        if self._run.targets and _UNPREDICTED.issuperset(self._run.targets):
+        if self._run.targets and not any(map(_needs_predictions, self._run.targets)):
             return {}
         return predicted_after_training(self.grid, self._site, self._is_made)
 
