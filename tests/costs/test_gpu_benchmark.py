@@ -1,6 +1,8 @@
 """benchmarks/gpu.py: its configurations compute the same, and `plan` reads its rates."""
 
 import json
+import subprocess
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -22,8 +24,6 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def gpu():
     """The benchmark as a module."""
-    import sys
-
     spec = spec_from_file_location("gpu_benchmark", ROOT / "benchmarks" / "gpu.py")
     sys.modules[spec.name] = module = module_from_spec(spec)  # dataclasses look it up
     spec.loader.exec_module(module)
@@ -37,6 +37,17 @@ def rows(gpu) -> list[dict]:
         | {"flops_per_second": 1e12 * number}
         for number, s in enumerate(gpu.SETUPS, 1)
     ]
+
+
+@pytest.mark.slow
+def test_a_bare_machine_has_what_the_benchmark_needs():
+    others = ["pydantic", "snakemake", "datasets", "peft", "pulp", "seqeval", "jinja2"]
+    code = (
+        f"import runpy, sys; sys.modules |= dict.fromkeys({others}); "
+        f"runpy.run_path({str(ROOT / 'benchmarks/gpu.py')!r})"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 def test_packed_and_padded_batches_have_one_loss(gpu):

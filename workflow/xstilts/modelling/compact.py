@@ -15,12 +15,11 @@ from torch import nn
 from torch.nn.functional import embedding
 from transformers import TrainerCallback
 
-from xstilts.families import Family
 from xstilts.modelling import distributed
-from xstilts.modelling.checkpoints import encoder_of
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # benchmarks/gpu.py needs this module without the package's dependencies
     from xstilts.config.settings import Train
+    from xstilts.families import Family
 
 
 class CompactEmbedding(nn.Module):
@@ -77,8 +76,10 @@ def tokens_of(features: Iterable[Mapping[str, Any]]) -> Iterator[list[int]]:
                 yield from tokens_of(value)
 
 
-def reason_against(settings: "Train", families: Iterable[Family], model: nn.Module) -> str:
+def reason_against(settings: "Train", families: Iterable["Family"], model: nn.Module) -> str:
     """Return why a step trains the whole table; "" if the rows of its data suffice."""
+    from xstilts.modelling.checkpoints import encoder_of
+
     weight = encoder_of(model).get_input_embeddings().weight
     if distributed.count() > 1:
         return "several processes share the weights"
