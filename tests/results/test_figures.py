@@ -206,11 +206,15 @@ def test_many_panels_of_equal_rows_fit_a_page():
     assert fits(figure)
 
 
-def test_lowest_panel_of_each_column_has_ticks():
+@pytest.mark.parametrize(
+    ("panels", "expected"),
+    [("abcd", [False, False, True, True]), ("abcde", [False, False, True, True, True])],
+)
+def test_lowest_panel_of_each_column_has_ticks(panels, expected):
     point = {"a": [(10.0, Interval(0.0, -1.0, 1.0))]}
-    figure, _ = along("", [Panel(t, series=point) for t in "abcd"], ("x", "y"), {10.0: "10"})
-    shown = [axes.xaxis.get_tick_params()["labelbottom"] for axes in figure.axes[:4]]
-    assert shown == [False, True, True, True]
+    figure, _ = along("", [Panel(t, series=point) for t in panels], ("x", "y"), {10.0: "10"})
+    shown = [axes.xaxis.get_tick_params()["labelbottom"] for axes in figure.axes[: len(panels)]]
+    assert shown == expected
 
 
 def test_points_along_an_axis_are_not_joined():
