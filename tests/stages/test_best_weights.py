@@ -58,3 +58,12 @@ def test_a_training_validates_at_least_once(workspace):
     log = store.read_lines(Path(step.path) / "training.jsonl")
     assert [entry["step"] for entry in log if "eval_score" in entry] == [6]
     assert store.read_json(Path(step.path) / "manifest.json")["best_step"] == 6
+
+
+def test_a_damaged_older_save_does_not_end_a_training(workspace, monkeypatch):
+    step = workspace.step("nli", train={**SHORT, "select": "best", "evaluate_every": 4})
+    expected = reference(workspace, step)
+    crash(workspace, monkeypatch, step, at=17, save_every=7)
+    older = store.SCRATCH / step.id / "trainer" / "checkpoint-7"
+    (older / "trainer_state.json").write_text("{")
+    assert workspace.train(step) == expected

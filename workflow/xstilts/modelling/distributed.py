@@ -150,8 +150,17 @@ def whole_state(trainer: Any) -> dict[str, Any] | None:
     """
     if count() == 1:
         return None
-    state = trainer.accelerator.get_state_dict(trainer.model)
-    return with_all_names(trainer.model, once(trainer.model, state))
+    return with_all_names(trainer.model, distinct_state(trainer))
+
+
+def distinct_state(trainer: Any) -> dict[str, Any]:
+    """Return each weight under the first of its names; of several processes, in the main one."""
+    from xstilts.modelling.checkpoints import first_names
+
+    model = trainer.model
+    weights = model.state_dict() if count() == 1 else trainer.accelerator.get_state_dict(model)
+    first = first_names(model)
+    return {first.get(name, name): weight for name, weight in weights.items()}
 
 
 @contextmanager
@@ -162,14 +171,6 @@ def gathered(model: Any) -> Iterator[None]:
     yield
     if count() > 1:
         model.reshard()
-
-
-def once(model: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Return each weight under the first of its names."""
-    from xstilts.modelling.checkpoints import first_names
-
-    first = first_names(model)
-    return {first.get(name, name): weight for name, weight in weights.items()}
 
 
 def with_all_names(model: Any, weights: Mapping[str, Any]) -> dict[str, Any]:

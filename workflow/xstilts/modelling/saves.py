@@ -63,10 +63,9 @@ def save_of(folder: Path, step: int) -> Path:
 def last_step(folder: Path) -> int | None:
     """Return the optimiser step of the last complete save, and discard damaged ones."""
     found = [int(path.name.removeprefix(_NAME)) for path in folder.glob(f"{_NAME}*")]
-    for step in sorted(found, reverse=True):
+    complete = [step for step in sorted(found) if _is_complete(save_of(folder, step))]
+    for step in reversed(complete):
         save = save_of(folder, step)
-        if not _is_complete(save):
-            continue
         best = _best(save)
         if best is None or _is_complete(_best_of(folder, best)):
             return step
@@ -76,11 +75,11 @@ def last_step(folder: Path) -> int | None:
 
 def write_best(folder: Path, step: int, weights: Mapping[str, torch.Tensor]) -> None:
     """Write the weights that are best on validation so far; delete those that no save needs."""
-    needed = {step, *map(_best, folder.glob(f"{_NAME}*"))}
-    for old in folder.glob("best-*"):
-        if old not in {_best_of(folder, number) for number in needed}:
-            shutil.rmtree(old)
     best = _best_of(folder, step)
+    steps = map(_best, folder.glob(f"{_NAME}*"))
+    needed = {best, *(_best_of(folder, step) for step in steps if step is not None)}
+    for old in {*folder.glob("best-*")} - needed:
+        shutil.rmtree(old)
     shutil.rmtree(best, ignore_errors=True)  # of an attempt that was interrupted later
     best.mkdir(parents=True)
     save_file({name: weight.contiguous() for name, weight in weights.items()}, best / _WEIGHTS)
@@ -94,7 +93,7 @@ def read_best(folder: Path, step: int) -> dict[str, torch.Tensor]:
     return load_file(best / _WEIGHTS)
 
 
-def _best_of(folder: Path, step: int | None) -> Path:
+def _best_of(folder: Path, step: int) -> Path:
     return folder / f"best-{step}"
 
 

@@ -130,9 +130,8 @@ class StepTrainer(Trainer):
         if state.best_metric is not None and score <= state.best_metric:
             return
         state.best_metric, state.best_global_step = score, state.global_step
-        weights = distributed.whole_state(self) or self.model.state_dict()
+        weights = distributed.distinct_state(self)
         if distributed.is_main():
-            weights = distributed.once(self.model, weights)
             saves.write_best(Path(self.args.output_dir), state.global_step, weights)
         distributed.wait()
 
@@ -182,7 +181,7 @@ def run(step: Checkpoint, options: TrainingOptions = _DEFAULT) -> None:
         )
         gc.collect()
         torch.cuda.empty_cache()
-    weights = _selected(trainer, Path(trainer.args.output_dir))
+    weights = _selected(trainer)
     if distributed.is_main():
         computed = computation(started, options.micro_batch, step.settings.precision)
         table = encoder_of(trainer.model).get_input_embeddings()
@@ -259,14 +258,15 @@ def _train(trainer: StepTrainer, state: Path, micro_batch: int) -> bool:
         return _train(trainer, state, micro_batch)
 
 
-def _selected(trainer: StepTrainer, state: Path) -> dict[str, torch.Tensor] | None:
+def _selected(trainer: StepTrainer) -> dict[str, torch.Tensor] | None:
     """Return the weights to publish, in the main process; None if they are those of the model."""
     best = trainer.state.best_global_step
     if best is None:
         return distributed.whole_state(trainer)
     if not distributed.is_main():
         return None
-    weights = distributed.with_all_names(trainer.model, saves.read_best(state, best))
+    saved = saves.read_best(Path(trainer.args.output_dir), best)
+    weights = distributed.with_all_names(trainer.model, saved)
     if distributed.count() > 1:
         return weights
     trainer.model.load_state_dict(weights)
