@@ -57,6 +57,17 @@ if RUN.plans:
     sys.stderr.writelines(f"{line}\n" for line in [*NOTICES, *notes(GRID), *PROBLEMS])
 
 
+def cell_of(wildcards):
+    """The cell of a score."""
+    return REQUESTS.artefact("scores", wildcards.node).cell
+
+
+def labels_of(wildcards):
+    """A cell's coordinates, as Snakemake's report lists them."""
+    cell = cell_of(wildcards)
+    return {"model": cell.model, "recipe": cell.recipe, "seed": str(cell.seed)}
+
+
 def command(stage):
     """The shell command of a stage, as far as it is the same for all rules."""
     return shell_command(stage, SNAPSHOT)

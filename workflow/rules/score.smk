@@ -1,14 +1,3 @@
-def cell_of(wildcards):
-    """The cell of a score."""
-    return REQUESTS.artefact("scores", wildcards.node).cell
-
-
-def labels(wildcards):
-    """A cell's coordinates, as Snakemake's report lists them."""
-    cell = cell_of(wildcards)
-    return {"model": cell.model, "recipe": cell.recipe, "seed": str(cell.seed)}
-
-
 rule score:
     """Score a cell's predictions: one JSON file for all languages, and one table by example."""
     input:
@@ -18,7 +7,7 @@ rule score:
             paths.SCORE.format(id="{node}"),
             category="Cells",
             subcategory=lambda wildcards: cell_of(wildcards).target,
-            labels=labels,
+            labels=labels_of,
         ),
         examples=paths.SCORE_EXAMPLES.format(id="{node}"),
     log:
