@@ -11,7 +11,7 @@ from xstilts.errors import InputError
 from xstilts.grid import raw_files
 
 HEAD = "index\tpairID\tsentence1\tsentence2\tgold_label\n"
-MEMORY = Path("memory.json")
+MEMORY = raw_files.RAW_MEMORY
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_hash_that_was_wrong_is_forgotten(file):
     remembered = MEMORY.read_text()
     assert str(file) in remembered
     with pytest.raises(InputError, match="changed since the study was planned; run again"):
-        raw_files.check_unchanged([file], ["0" * 64], MEMORY)
+        raw_files.check_unchanged([file], ["0" * 64])
     assert str(file) not in MEMORY.read_text()
     assert "data/test.tsv" in MEMORY.read_text()
 

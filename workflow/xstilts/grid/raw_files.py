@@ -1,10 +1,9 @@
 """The raw files of a study: which there are, and their content's hashes.
 
 The content of raw files identifies the data, wherever they lie and whenever they were touched.
-Hashes are remembered by size, times and inode, so an unchanged file is read once only.
+An unchanged file is read once only (see `store.verified`).
 """
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from xstilts.recipe import Part, parse
 from xstilts.sources import archives, hub
 from xstilts.sources import models as pretrained
 from xstilts.sources.files import locate
-from xstilts.store import read_json, write_text
 from xstilts.store.paths import RAW_MEMORY
+from xstilts.store.verified import remember, remembered, stamp
 
 
 def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
@@ -45,7 +44,7 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     if not (splits or lists or local):
         return project, []
     root = project.data_folder()
-    known = _remembered(memory)
+    known = remembered(memory)
     models = {name: _local_model(name, model, known) for name, model in local.items()}
     found: dict[str, list[str]] = {}
     notices = []
@@ -61,7 +60,7 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
         if not (root / path).is_file():
             raise InputError(f"subsets.{name}: no file {root / path}")
         found[path] = [_sha256(root / path, known)]
-    _remember(memory, known)
+    remember(memory, known)
     changes = {"raw": found, "weights": {name: hashes for name, (_, hashes) in models.items()}}
     changes["models"] = project.models | {name: model for name, (model, _) in models.items()}
     project = project.model_copy(update=changes)
@@ -195,52 +194,23 @@ def _is_there(project: Project, spec: Any, language: str) -> bool:
     return not isinstance(spec, FilesSplit) or raw_key(spec, language) in project.raw
 
 
-def _remembered(memory: Path) -> dict[str, list]:
-    """Return the hashes that are known; a damaged file is only a memory, and read as empty."""
-    try:
-        known = read_json(memory)
-    except InputError:
-        return {}
-    if not isinstance(known, dict):
-        return {}
-    return {path: entry for path, entry in known.items() if _is_entry(entry)}
-
-
-def _is_entry(entry: Any) -> bool:
-    kinds = [type(value) for value in entry] if isinstance(entry, list) else []
-    return kinds == [int, int, int, int, str]
-
-
-def _remember(memory: Path, known: dict[str, list]) -> None:
-    text = json.dumps(known, sort_keys=True)
-    try:
-        if not memory.exists() or memory.read_bytes() != text.encode():
-            write_text(memory, text)
-    except OSError:
-        return  # a read-only folder: the next run hashes again
-
-
 def _sha256(path: Path, known: dict[str, list]) -> str:
-    status = archives.status(path)
-    # size and modification time are kept by `rsync -t`, `cp -p` and editors on coarse clocks
-    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-    entry = known.get(str(path))
-    if entry is None or entry[:-1] != stamp:
-        entry = known[str(path)] = [*stamp, archives.sha256(path)]
-    return entry[-1]
+    """Return the hash of a raw file, which is read unless it is known."""
+    now = stamp(archives.status(path))
+    match known.get(str(path)):
+        case [*before, str(sha256)] if before == now:
+            return sha256
+    known[str(path)] = [*now, archives.sha256(path)]
+    return known[str(path)][-1]
 
 
-def check_unchanged(
-    paths: Collection[Path], expected: Iterable[str], memory: Path = RAW_MEMORY
-) -> None:
+def check_unchanged(paths: Collection[Path], expected: Iterable[str]) -> None:
     """Raise InputError if raw files are not those that the study was planned with.
 
     Their remembered hashes are then forgotten, so the next run reads the files again.
     """
     if [archives.sha256(path) for path in paths] != list(expected):
-        names = set(map(str, paths))
-        known = _remembered(memory)
-        _remember(memory, {name: entry for name, entry in known.items() if name not in names})
-        raise InputError(
-            f"{', '.join(map(str, paths))}: changed since the study was planned; run again"
-        )
+        names = [str(path) for path in paths]
+        known = remembered(RAW_MEMORY)
+        remember(RAW_MEMORY, {name: known[name] for name in known.keys() - {*names}})
+        raise InputError(f"{', '.join(names)}: changed since the study was planned; run again")

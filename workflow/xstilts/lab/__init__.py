@@ -2,5 +2,3 @@
 
 from xstilts.lab.examples import KINDS, rows
 from xstilts.lab.languages import LANGUAGES
-
-__all__ = ["KINDS", "LANGUAGES", "rows"]

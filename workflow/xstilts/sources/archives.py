@@ -55,22 +55,21 @@ def _archive(path: Path) -> Path | None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading; `.gz` is decompressed. Raise InputError if it is damaged."""
+def opened(path: Path, unpacked: bool = True) -> Iterator[BinaryIO]:
+    """Open a file for reading; `.gz` is decompressed if `unpacked`.
+
+    Raise InputError if it is damaged.
+    """
     archive = _archive(path)
     with ExitStack() as stack, _explained(path):
         if archive is None:
             file = stack.enter_context(open(path, "rb"))
         else:
             parts = stack.enter_context(zipfile.ZipFile(archive))
-            file = stack.enter_context(parts.open(_member(path, archive)))
-        if path.suffix == ".gz":
+            file = stack.enter_context(parts.open(path.relative_to(archive).as_posix()))
+        if unpacked and path.suffix == ".gz":
             file = stack.enter_context(gzip.open(file))
         yield file
-
-
-def _member(path: Path, archive: Path) -> str:
-    return path.relative_to(archive).as_posix()
 
 
 @contextmanager
@@ -93,14 +92,6 @@ def status(path: Path) -> stat_result:
 
 
 def sha256(path: Path) -> str:
-    """Return the sha256 of a file's content; a member's is that of the unpacked file."""
-    archive = _archive(path)
-    if archive is None:
-        with open(path, "rb") as file:
-            return file_digest(file, "sha256").hexdigest()
-    with (
-        _explained(path),
-        zipfile.ZipFile(archive) as parts,
-        parts.open(_member(path, archive)) as file,
-    ):
+    """Return the sha256 of a file as it is; a member's is that of the file in the archive."""
+    with opened(path, unpacked=False) as file:
         return file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,7 @@ rows.
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -57,7 +57,6 @@ def check_format(format: str, options: Mapping[str, object], family: str) -> Non
     """Raise InputError for an unknown format or option, or a format of another family."""
     if format not in OWN:
         check_options(format, options)
-        _check_types(format, options)
         of = _FAMILIES.get(format, "retrieve")
         if of != family:
             suitable = [name for name in FORMATS if _FAMILIES.get(name, "retrieve") == family]
@@ -69,36 +68,38 @@ def check_format(format: str, options: Mapping[str, object], family: str) -> Non
         raise InputError(f"options: format {format} has none; it has `columns`")
 
 
-def check_options(format: str, options: Iterable[str]) -> None:
-    """Raise InputError for an unknown format, or for an option that it does not have."""
+@cache
+def _options(format: str) -> dict[str, inspect.Parameter]:
+    """Return the options of a format of FORMATS, with their types and defaults, by name."""
+    numbered = inspect.signature(read).parameters["number_ids"]
+    known = {**inspect.signature(FORMATS[format]).parameters, "number_ids": numbered}
+    return {name: option for name, option in known.items() if name not in ("paths", "language")}
+
+
+def check_options(format: str, options: Mapping[str, object]) -> None:
+    """Raise InputError for an unknown format, and an option that is unknown or of another type."""
     if format not in FORMATS:
         known = (*OWN, *FORMATS)
         raise InputError(f"format: unknown format {format!r}; {nearest(format, known)}")
-    known = set(inspect.signature(FORMATS[format]).parameters)
-    known = known - {"paths", "language"} | {"number_ids"}
-    for option in set(options) - known:
-        hint = nearest(option, known)
-        raise InputError(f"options: format {format}: unknown option {option!r}; {hint}")
-
-
-def _check_types(format: str, options: Mapping[str, object]) -> None:
-    """Raise InputError for an option with a value of another type, such as "false" for false."""
-    parameters = inspect.signature(FORMATS[format]).parameters
-    kinds = {name: parameter.annotation for name, parameter in parameters.items()}
+    known = _options(format)
     for name, value in options.items():
-        kind = kinds.get(name, bool)  # number_ids
-        if kind in _EXPECTED and type(value) is not kind:
+        if name not in known:
+            hint = nearest(name, known)
+            raise InputError(f"options: format {format}: unknown option {name!r}; {hint}")
+        kind = known[name].annotation
+        if kind in _EXPECTED and type(value) is not kind:  # such as "false" for false
             expected = _EXPECTED[kind]
             raise InputError(f"options.{name}: {value!r} is not allowed; expected {expected}")
 
 
 def without_defaults(format: str, options: Mapping[str, object]) -> dict[str, object]:
     """Return the options of a format that differ from its defaults."""
-    known = inspect.signature(FORMATS[format]).parameters if format in FORMATS else {}
-    defaults = {name: parameter.default for name, parameter in known.items()} | {
-        "number_ids": False
+    known = _options(format) if format in FORMATS else {}
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in known or value != known[name].default
     }
-    return {name: value for name, value in options.items() if value != defaults.get(name)}
 
 
 def locate(template: str | Iterable[str], root: Path, language: str) -> list[Path]:

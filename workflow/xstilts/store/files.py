@@ -137,12 +137,11 @@ def read_json(path: Path, remedy: str = "") -> Any:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def read_object(path: Path, remedy: str = "") -> dict:
+def read_object(path: Path) -> dict:
     """Read a JSON object. Raise InputError naming the file if it is missing or damaged."""
-    value = read_json(path, remedy)
+    value = read_json(path)
     if not isinstance(value, dict):
-        end = f"; {remedy}" if remedy else ""
-        raise InputError(f"{path}: damaged: expected an object with keys{end}")
+        raise InputError(f"{path}: damaged: expected an object with keys")
     return value
 
 
@@ -225,15 +224,6 @@ def check_writable(folder: Path) -> None:
     except OSError as error:
         fix = _REMEDIES.get(error.errno or 0, _FIX)
         raise InputError(f"{folder}: cannot write here: {error.strerror}. {fix}") from None
-
-
-def problem(folder: Path) -> str:
-    """Return the message of `check_writable`; empty if `folder` can be written to."""
-    try:
-        check_writable(folder)
-    except InputError as error:
-        return str(error)
-    return ""
 
 
 def machine_error(error: BaseException) -> str:

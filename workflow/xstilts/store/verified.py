@@ -1,8 +1,8 @@
-"""Memory of checked files: an unchanged checkpoint, of gigabytes, is not hashed by every job.
+"""Memories of the hashes of files: an unchanged file, of gigabytes, is not read by every job.
 
-A file counts as unchanged while its size, times, inode and expected hash are the same. The memory
-of an artefact is `results/scratch/<id>.verified`; without it, or if it is damaged, files are hashed
-again. Jobs that write it together lose nothing: it is replaced as a whole.
+A file counts as unchanged while its size, times and inode are the same. A memory is a JSON file of
+`results/scratch/`; without it, or if it is damaged, files are hashed again. Jobs that write it
+together lose nothing: it is replaced as a whole.
 """
 
 import os
@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from xstilts.errors import InputError
-from xstilts.store.files import read_json, write_json
+from xstilts.store.files import read_object, write_json
 from xstilts.store.paths import SCRATCH, verified_file
 
 # A file that changes twice within a tick of the file system's clock keeps its times. So younger
@@ -20,35 +21,47 @@ from xstilts.store.paths import SCRATCH, verified_file
 _SECONDS = 2.0
 
 
+def stamp(status: os.stat_result) -> list[int]:
+    """Return size, times and inode of a file; an equal stamp means equal content.
+
+    `rsync -t`, `cp -p` and editors on coarse clocks keep size and modification time.
+    """
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def remembered(memory: Path) -> dict[str, Any]:
+    """Return the content of a memory; empty if it is missing or damaged."""
+    try:
+        return read_object(memory)
+    except InputError:
+        return {}
+
+
+def remember(memory: Path, known: Mapping[str, Any]) -> None:
+    """Write a memory if it changes; in a read-only folder, the next process hashes again."""
+    if known != remembered(memory):
+        with suppress(OSError):
+            write_json(memory, known)
+
+
 def check_once(folder: Path, files: Mapping[str, str], check: Callable[[str], None]) -> None:
     """Call `check` for the names of the files (name -> sha256) that are not known to be right."""
-    path = verified_file(folder.name)
-    known, checked = _read(path), {}
+    memory = verified_file(folder.name)
+    known, checked = remembered(memory), {}
     for name, sha256 in files.items():
-        stamp = _stamp(folder / name)
-        if stamp is None or known.get(name) != [*stamp, sha256]:
+        now = _settled(folder / name)
+        if now is None or known.get(name) != [*now, sha256]:
             check(name)
-        if stamp:
-            checked[name] = [*stamp, sha256]
-    if checked != known and SCRATCH.is_dir():
-        with suppress(OSError):  # a read-only folder: the next job hashes again
-            write_json(path, checked)
+        if now:
+            checked[name] = [*now, sha256]
+    if SCRATCH.is_dir():
+        remember(memory, checked)
 
 
-def _stamp(path: Path) -> list[int] | None:
-    """Return size, times and inode of a file; None if it is missing or has just changed."""
+def _settled(path: Path) -> list[int] | None:
+    """Return the stamp of a file; None if it is missing or has just changed."""
     try:
         status = os.stat(path)
     except OSError:
         return None
-    if time.time() - status.st_ctime < _SECONDS:
-        return None
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
-def _read(path: Path) -> dict:
-    try:
-        known = read_json(path)
-    except InputError:
-        return {}
-    return known if isinstance(known, dict) else {}
+    return None if time.time() - status.st_ctime < _SECONDS else stamp(status)
