@@ -14,7 +14,7 @@ from xstilts.grid import state
 from xstilts.processes import signals
 
 COMMANDS = ["doctor", "status", "plan", "why", "gc", "list", "study", "pin", "export-xtreme"]
-COMMANDS += ["score-files", "schema", "compare", "import-scores", "card", "push"]
+COMMANDS += ["score-files", "compare", "import-scores", "card", "push"]
 COMMANDS += ["fetch", "prepare", "initialise", "train", "merge", "predict", "score"]
 
 
@@ -27,7 +27,7 @@ def test_help(capsys, command):
     description = shown.split("\n\n")[1]
     assert re.fullmatch(r"[A-Z][^.]{15,}\.", description.replace("\n", " ")), description
     assert "--log" in shown
-    assert ("--study" in shown) == (command not in ("schema", "score-files", "compare"))
+    assert ("--study" in shown) == (command not in ("score-files", "compare"))
 
 
 def test_help_lists_all_commands(capsys):

@@ -1,6 +1,5 @@
 """Commands that a user calls: mistakes in files are named, output is complete and narrow."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -156,12 +155,3 @@ def test_gc_lists_and_deletes_unused_results(small_folder, capsys):
     assert wanted.exists()
     assert not stray.parent.exists()
     assert "in 0 artefacts" in output(capsys, "gc")
-
-
-@pytest.mark.parametrize(
-    ("name", "key"), [("study", "seeds"), ("task", "family"), ("model", "hub")]
-)
-def test_schema_is_json_schema(capsys, name, key):
-    schema = json.loads(output(capsys, "schema", name))
-    assert key in schema["properties"]
-    assert schema["additionalProperties"] is False

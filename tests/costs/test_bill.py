@@ -157,31 +157,3 @@ def test_patterns_are_short():
         "xlmr.entities.tatoeba.*",
         "xlmr.entities-completion.tatoeba.*",
     ]
-
-
-def test_check_compares_by_phase():
-    measured = {
-        artefact.id: Cost(100.0 * (1 + number % 2), disk=7)
-        for number, artefact in enumerate(GRID.artefacts().checkpoints.values())
-        if artefact.parent
-    }
-    estimator = Estimator(GRID.project, load_table())
-    [(phase, comparison)] = bill.check(GRID, estimator, Evidence(measured)).items()
-    assert (phase, comparison.jobs, comparison.actual) == (
-        "train",
-        10,
-        sum(c.seconds for c in measured.values()),
-    )
-    before = estimator.estimate(GRID.artefacts().all(), Evidence())
-    assert comparison.flops == pytest.approx(sum(before[id].seconds for id in measured))
-    assert comparison.others > 0
-    assert (comparison.disk, comparison.disk_before) == (
-        70,
-        sum(before[id].disk for id in measured),
-    )
-    assert 0 < comparison.error < 2
-
-
-def test_check_needs_a_measured_job():
-    with pytest.raises(InputError, match="no job of the study has a benchmark file yet"):
-        bill.check(GRID, Estimator(GRID.project, load_table()), Evidence())

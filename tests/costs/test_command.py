@@ -197,14 +197,6 @@ def test_intervals_use_existing_results(study, capsys):
     assert ["xlmr", "entities", "1", "paraphrase", "1/3"] in lines
 
 
-def test_check_compares_estimate_and_actual(study, capsys):
-    measure(study, "xlmr", seconds=100)
-    assert run(study, "--check") == 0
-    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
-    assert lines["train"].split()[1:4] == ["10", "17", "min"]  # 1,000 seconds
-    assert {"predict", "score", "initialise"} <= lines.keys()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -218,11 +210,10 @@ def test_check_compares_estimate_and_actual(study, capsys):
         ),
         (["--hardware", "a10"], "unknown hardware 'a10': did you mean 'a100'?"),
         (["--hardware-table", "no.yaml"], "no.yaml: no such file"),
-        (["--check"], "no job of the study has a benchmark file yet"),
     ],
 )
 def test_bad_options_are_rejected(study, capsys, options, message):
-    writing = [] if "--check" in options else ["--write", "config/studies/new.yaml"]
+    writing = ["--write", "config/studies/new.yaml"]
     if not {"--gpu-hours", "--disk"} & {*options}:
         writing += ["--gpu-hours", "100"]
     assert run(study, *options, *writing) == 2

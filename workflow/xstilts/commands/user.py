@@ -86,7 +86,6 @@ def add_plan(parser: ArgumentParser) -> None:
         "(default: a100)",
     )
     add("--hardware-table", type=file, metavar="FILE", help="replaces costs/hardware.yaml")
-    add("--check", action="store_true", help="compare estimates with measured costs")
 
 
 def plan(options: Namespace) -> None:
@@ -286,21 +285,6 @@ def score_files(options: Namespace) -> None:
     say(json.dumps(scores, indent=1))
 
 
-def add_schema(parser: ArgumentParser) -> None:
-    """Add the kind of entry."""
-    kinds = ("study", "task", "model")
-    parser.add_argument(
-        "of", type=choice(*kinds), metavar=f"{{{','.join(kinds)}}}", help="kind of YAML entry"
-    )
-
-
-def schema(options: Namespace) -> None:
-    """Print the JSON Schema of a kind of entry."""
-    from xstilts.config.reference import schema
-
-    say(schema(options.of).removesuffix("\n"))
-
-
 COMMANDS = (
     Command("doctor", "check whether this installation can run the study", doctor),
     Command(
@@ -318,13 +302,6 @@ COMMANDS = (
         "score a prediction file in XTREME's format",
         score_files,
         add_score_files,
-        needs_study=False,
-    ),
-    Command(
-        "schema",
-        "print the JSON Schema of studies, tasks or models",
-        schema,
-        add_schema,
         needs_study=False,
     ),
 )

@@ -22,7 +22,6 @@ from xstilts.results.statistics import run_variance
 SHARED = "(shared)"
 ASIDE = "(analysis)"  # artefacts that only the study's analysis needs, no cell
 COMPUTING = ("train", "predict")  # phases that use GPUs and a budget of hours
-_FOLDS = 10
 
 
 @dataclass(frozen=True)
@@ -296,60 +295,3 @@ def _prefixes(cell: Cell) -> list[str]:
     """Prefixes of a cell's name that several cells share, the shortest first."""
     parts = [cell.model, cell.recipe, cell.target, f"s{cell.seed}"]
     return [".".join(parts[:n]) for n in range(1, len(parts))]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Actual and estimated costs of a phase's measured jobs."""
-
-    jobs: int
-    actual: float  # seconds
-    flops: float  # seconds, estimated from FLOPs as before any run
-    others: float  # seconds, scaled from the other jobs
-    error: float  # median over jobs of |others / actual - 1|
-    disk: float  # bytes
-    disk_before: float  # bytes, as before any run
-
-
-def check(grid: Grid, estimator: Estimator, evidence: Evidence) -> dict[str, Comparison]:
-    """Return estimated and actual costs by phase.
-
-    Costs are estimated twice: from FLOPs, as before any run, and by cross-validation, from the
-    other nine tenths of the measured jobs. Raise InputError if nothing was measured.
-    """
-    artefacts = {a.id: a for a in grid.artefacts().all() if a.id in evidence.costs}
-    if not artefacts:
-        raise InputError("nothing to compare: no job of the study has a benchmark file yet")
-    before = estimator.estimate(artefacts.values(), Evidence(rows=evidence.rows))
-    others: dict[str, Cost] = {}
-    for fold in range(_FOLDS):
-        held_out = set(list(artefacts)[fold::_FOLDS])
-        known = {id: cost for id, cost in evidence.costs.items() if id not in held_out}
-        estimates = estimator.estimate(artefacts.values(), Evidence(known, evidence.rows))
-        others |= {id: estimates[id] for id in held_out}
-    by_phase = defaultdict(list)
-    for id, artefact in artefacts.items():
-        by_phase[artefact.identity.phase].append(id)
-    return {
-        phase: _comparison(by_phase[phase], evidence.costs, before, others)
-        for phase in PHASES
-        if phase in by_phase
-    }
-
-
-def _comparison(
-    ids: Sequence[str],
-    actual: Mapping[str, Cost],
-    before: Mapping[str, Cost],
-    others: Mapping[str, Cost],
-) -> Comparison:
-    errors = [abs(others[id].seconds / actual[id].seconds - 1) for id in ids if actual[id].seconds]
-    return Comparison(
-        len(ids),
-        math.fsum(actual[id].seconds for id in ids),
-        math.fsum(before[id].seconds for id in ids),
-        math.fsum(others[id].seconds for id in ids),
-        sorted(errors)[len(errors) // 2] if errors else 0.0,
-        math.fsum(actual[id].disk for id in ids),
-        math.fsum(before[id].disk for id in ids),
-    )

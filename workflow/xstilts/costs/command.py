@@ -1,4 +1,4 @@
-"""`xstilts plan`: costs of a study, cells that fit in a budget, and the error of the estimate.
+"""`xstilts plan`: costs of a study, and the cells that fit in a budget.
 
 This module reads the results folder, prints, and with `--write` writes a study file; the numbers
 come from `bill`, `estimates` and `choice`, the texts from `printed`.
@@ -54,9 +54,6 @@ def run(grid: Grid, options) -> None:
         raise InputError(f"--gpus {options.gpus}: expected 1 or more")
     values = _writable(options.study, options.write) if options.write else {}
     estimator, evidence, past = _evidence(grid, options, console)
-    if options.check:
-        printed.check(bill.check(grid, estimator, evidence), console)
-        return
     done = state.done(grid.artefacts().all())
     plan = bill.make(grid, estimator, evidence, done, past)
     printed.bill(plan, console)

@@ -1,4 +1,4 @@
-"""The bill of a study, its chosen cells and the error of the estimates, for the terminal."""
+"""The bill of a study and its chosen cells, for the terminal."""
 
 import math
 from collections import Counter, defaultdict
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.costs.bill import ASIDE, COMPUTING, SHARED, Comparison, Line, Plan, wall_seconds
+from xstilts.costs.bill import ASIDE, COMPUTING, SHARED, Line, Plan, wall_seconds
 from xstilts.costs.choice import AIMS, Choice, Problem, half_width, value
 from xstilts.costs.estimates import ESTIMATED, Estimator
 from xstilts.costs.measured import Evidence
@@ -17,7 +17,7 @@ from xstilts.grid import retention
 from xstilts.grid.artefacts import Cell, Checkpoint, cells_of, model_of
 from xstilts.grid.base import Artefact
 from xstilts.terminal import Console
-from xstilts.units import count, duration, hours, percent, size
+from xstilts.units import count, duration, hours, size
 
 _COLUMNS = ("total", "done", "to do", "time", "GPU time", "disk", "download")
 
@@ -271,34 +271,3 @@ def _targets(plan: Plan, cells: list[Cell]) -> str:
         target if number == seeds else f"{target} {number}/{seeds}"
         for target, number in counts.items()
     )
-
-
-def check(comparisons: Mapping[str, Comparison], console: Console) -> None:
-    """Print estimated and actual time and disk by phase."""
-    columns = ["jobs", "actual", "FLOPs", "ratio", "others", "ratio", "error", "disk", "estimate"]
-    table = _table("phase", *columns)
-    table.padding = (0, 1, 0, 0)  # fits in 80 columns
-    for phase, comparison in comparisons.items():
-        table.add_row(
-            phase,
-            f"{comparison.jobs:,}",
-            duration(comparison.actual),
-            duration(comparison.flops),
-            _ratio(comparison.flops, comparison.actual),
-            duration(comparison.others),
-            _ratio(comparison.others, comparison.actual),
-            percent(comparison.error),
-            size(comparison.disk),
-            size(comparison.disk_before),
-        )
-    console.print(table)
-    console.say(
-        "FLOPs, and the estimate of disk: as before any run.\nOthers: each tenth of the jobs, "
-        "scaled from the other nine; error: its median over jobs.\nThe actual time includes "
-        "interrupted attempts of trainings.",
-        "dim",
-    )
-
-
-def _ratio(estimate: float, actual: float) -> str:
-    return f"{estimate / actual:.2f}" if actual else ""
