@@ -72,7 +72,7 @@ lint: .venv/made ## check style, formatting, the Snakefile and that generated fi
 	python -m tests.phase_code
 
 reference: .venv/made ## regenerate the configuration's schemas and tables
-	python -m xstilts.config.reference
+	python -m tests.reference
 
 lock: ## resolve the pinned requirements again, into envs/requirements.lock
 	$(PYTHON) -m venv .venv-lock

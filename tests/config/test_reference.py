@@ -1,4 +1,4 @@
-from xstilts.config import reference
+from tests import reference
 
 
 def test_schemas_are_up_to_date():

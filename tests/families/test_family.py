@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.reference import schema
 from tests.tiny_project import MODELS, STUDY, TASKS
 from xstilts import families, store
 from xstilts.config.origins import HubSplit
 from xstilts.config.project import Project, validate
-from xstilts.config.reference import schema
 from xstilts.config.schema import Task
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.costs.measured import Evidence

@@ -15,6 +15,7 @@ from xstilts.analyses import (
     capital,
     effect,
     estimate,
+    interval_columns,
     judged,
     nothing_yet,
     outcome,
@@ -256,23 +257,20 @@ def _orders_table(samples: Samples, model: str, kinds: dict[str, list[str]]) -> 
                 names = [] if target == MEAN else samples.languages(target)
                 for language in [ZERO_SHOT, *names]:
                     score = samples.score(model, recipe, target, language)
-                    numbers = (*_ends(score.interval), score.seeds)
-                    rows.append((kind, recipe, target, language, *numbers))
-    columns = ["kind", "recipe", "target", "language", "score", "low", "high", "seeds"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _ends(interval: Interval) -> tuple[float, float, float]:
-    return interval.value, interval.low, interval.high
+                    row = {"kind": kind, "recipe": recipe, "target": target, "language": language}
+                    row |= interval_columns(score.interval, "score")
+                    rows.append(row | {"seeds": score.seeds})
+    return pd.DataFrame(rows)
 
 
 def _forgetting_table(forgotten: Forgotten) -> pd.DataFrame:
     judgements = family([random_mean(lost) for lost in forgotten.values()])
-    rows = [
-        (task, later, *_ends(interval), sum(points.seeds for points in lost))
+    return pd.DataFrame(
+        {"task": task, "later_steps": later}
+        | interval_columns(interval, "forgetting")
+        | {"runs": sum(points.seeds for points in lost)}
         for ((task, later), lost), interval in zip(forgotten.items(), judgements, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=["task", "later_steps", "forgetting", "low", "high", "runs"])
+    )
 
 
 def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[str]]):
@@ -294,24 +292,20 @@ def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[st
         rows = [(name, x) for (name, _), x in zip(rows, judgements, strict=True)]
         title = "Mean over targets" if target == MEAN else context.label(target)
         panels.append(Panel(title, rows))
-    order = _by_value(panels[0])
+    values = [np.nan_to_num(interval.value) for _, interval in panels[0].rows]
+    order = sorted(range(len(values)), key=lambda n: -values[n])  # the largest first
     panels = [Panel(panel.title, [panel.rows[n] for n in order]) for panel in panels]
     caption = f"Zero-shot score of each order, minus the mean of all. {bars(samples)} {FILLED}"
     return intervals(caption, panels, "points above the mean order")
-
-
-def _by_value(panel: Panel) -> list[int]:
-    """Return the places of a panel's rows, the largest value first."""
-    return sorted(range(len(panel.rows)), key=lambda n: -np.nan_to_num(panel.rows[n][1].value))
 
 
 def _forgetting_figure(results: Results, forgotten: Forgotten):
     tasks: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
     judgements = family([random_mean(lost) for lost in forgotten.values()])
     for (task, later), interval in zip(forgotten, judgements, strict=True):
-        change = replace(
-            interval, value=-interval.value, low=-interval.high, high=-interval.low
-        )  # a loss has the side and the colour of a loss
+        # a loss has the side and the colour of a loss
+        ends = {"low": -interval.high, "high": -interval.low}
+        change = replace(interval, value=-interval.value, **ends)
         tasks[task].append((f"after {count(later, 'later step')}", change))
     panels = [Panel(results.context.label(task), rows) for task, rows in tasks.items()]
     caption = (

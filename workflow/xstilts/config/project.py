@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from xstilts.config import DEFAULT_STUDY
 from xstilts.config.mistakes import Key, Place, allowed, explain, quoted
 from xstilts.config.names import check_names
 from xstilts.config.origins import FilesSplit, LabSplit, Strict
@@ -274,6 +275,13 @@ def folders(study: Path) -> list[Path]:
         beside = beside.parent
     candidates = (beside, Path("config").resolve(), PACKAGE_CONFIG)
     return [folder for folder in dict.fromkeys(candidates) if folder.is_dir()]
+
+
+def study_files() -> list[Path]:
+    """Return the YAML files of the working directory that may hold studies, the default first."""
+    config = DEFAULT_STUDY.parent
+    others = sorted([*config.glob("*.yaml"), *config.glob("studies/*.yaml")])
+    return list(dict.fromkeys([DEFAULT_STUDY, *others]))
 
 
 def read_definitions(places: Sequence[Path]) -> Definitions:

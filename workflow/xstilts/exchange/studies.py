@@ -10,6 +10,7 @@ import pandas as pd
 
 from xstilts import store
 from xstilts.analyses.facts import examples_of
+from xstilts.config.project import study_files
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError, nearest
 from xstilts.grid.artefacts import Score
@@ -107,9 +108,9 @@ def _place(name: Path, folder: Path) -> tuple[Path, Path]:
         if not name.is_file():
             raise InputError(f"{name}: no such file; expected a study or a run's snapshot")
         return name.resolve(), _project(name.resolve(), folder.resolve())
-    if name.is_dir() and (found := _snapshots(name)):
+    if name.is_dir() and (found := paths.snapshots(name.name, name.parent)):
         return found[-1].resolve(), _project(found[-1].resolve(), folder.resolve())
-    if found := _snapshots(folder / paths.study_folder(str(name))):
+    if found := paths.snapshots(str(name), folder / paths.STUDIES):
         return found[-1].resolve(), folder.resolve()
     with contextlib.chdir(folder):
         known = dict(_named_studies())
@@ -117,11 +118,6 @@ def _place(name: Path, folder: Path) -> tuple[Path, Path]:
         hint = nearest(str(name), known)
         raise InputError(f"{folder.resolve().name}: no results of study {str(name)!r}; {hint}")
     return known[str(name)], folder.resolve()
-
-
-def _snapshots(folder: Path) -> list[Path]:
-    """Return the snapshots in a study's folder, the newest last."""
-    return sorted(folder.glob("study.*.json"), key=lambda path: path.stat().st_mtime)
 
 
 def _project(path: Path, otherwise: Path) -> Path:
@@ -133,7 +129,7 @@ def _named_studies() -> Iterator[tuple[str, Path]]:
     """Yield the studies that have results in the working directory, or a file there."""
     for path in paths.snapshots():
         yield path.parent.name, path.resolve()
-    for path in [*Path("config").glob("*.yaml"), *Path("config/studies").glob("*.yaml")]:
+    for path in study_files():
         with contextlib.suppress(InputError):
             if name := read_yaml(path).get("study"):
                 yield str(name), path.resolve()

@@ -400,12 +400,5 @@ class Artefacts:
 
     def all(self) -> list[Artefact]:
         """Return all artefacts, in the order of the phases."""
-        return list(
-            {
-                **self.downloads,
-                **self.datasets,
-                **self.checkpoints,
-                **self.predictions,
-                **self.scores,
-            }.values()
-        )
+        shared = self.downloads | self.datasets | self.checkpoints
+        return list((shared | self.predictions | self.scores).values())

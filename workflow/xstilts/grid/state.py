@@ -26,6 +26,7 @@ from xstilts.config.project import (
     places,
     read_definitions,
     read_study,
+    study_files,
     used,
 )
 from xstilts.config.yaml import read_yaml
@@ -255,7 +256,7 @@ def studies_in_use() -> tuple[list[Grid], list[str]]:
     snapshot.
     """
     grids, notices = [Grid(load(path)) for path in paths.snapshots() if is_in_use(path)], []
-    for path in [*Path("config").glob("*.yaml"), *Path("config/studies").glob("*.yaml")]:
+    for path in filter(Path.exists, study_files()):
         try:
             if "study" in read_yaml(path):
                 grids.append(open_study(path)[0])

@@ -14,7 +14,7 @@ from typing import Any
 from xstilts import store
 from xstilts.costs import measured
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefacts, Checkpoint, Dataset, Predictions
+from xstilts.grid.artefacts import Artefacts, Checkpoint, Dataset
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import failure, is_done, is_released
@@ -112,12 +112,14 @@ class Record:
             numbers[predictions.id] = len(rows)
             rows.append(
                 {
-                    **{"parent": numbers[predictions.checkpoint.id], "phase": "predict"},
-                    **{"chain": predictions.target, **self._common(predictions, "predict")},
-                    "model": predictions.checkpoint.model,
-                    "seed": predictions.checkpoint.seed,
+                    "parent": numbers[predictions.checkpoint.id],
+                    "chain": predictions.target,
+                    **self._common(predictions, predictions.checkpoint),
                     "settings": self.settings.number(
-                        {"encode": _values(predictions.encode), **_named(predictions)}
+                        {
+                            "encode": _values(predictions.encode),
+                            "predict": _values(predictions.settings),
+                        }
                     ),
                 }
             )
@@ -141,14 +143,10 @@ class Record:
         }
 
     def _step(self, step: Checkpoint) -> dict:
-        phase = step.identity.phase
         manifest = self._manifest(store.CheckpointManifest, Path(step.path))
         return {
-            "phase": phase,
             "chain": step.chain,
-            "model": step.model,
-            "seed": step.seed,
-            **self._common(step, phase),
+            **self._common(step, step),
             "settings": self.settings.number(_settings(step)),
             "environment": self.environments.number(_environment(manifest)),
             "steps": manifest.get("steps"),
@@ -157,11 +155,15 @@ class Record:
             "curve": self._curve(Path(step.path) / "training.jsonl"),
         }
 
-    def _common(self, artefact: Artefact, phase: str) -> dict:
+    def _common(self, artefact: Artefact, step: Checkpoint) -> dict:
+        """Return what a row has of a step, or of the predictions with it."""
         failed = failure(artefact)
         log, cost = artefact.job.log, self.costs.get(artefact.id)
         return {
             "id": artefact.id,
+            "phase": artefact.identity.phase,
+            "model": step.model,
+            "seed": step.seed,
             "state": _state(artefact, failed),
             "failure": failed and _anonymous(failed),
             "log": self._tail(log),
@@ -222,10 +224,6 @@ def _state(artefact: Artefact, failed: str | None) -> str:
 
 def _values(model: Any) -> dict:
     return model.model_dump(exclude_none=True)
-
-
-def _named(predictions: Predictions) -> dict:
-    return {"predict": _values(predictions.settings)}
 
 
 def _settings(step: Checkpoint) -> dict:

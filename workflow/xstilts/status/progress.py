@@ -13,6 +13,7 @@ from pathlib import Path
 
 from xstilts import store
 from xstilts.config import DEFAULT_STUDY
+from xstilts.config.project import study_files
 from xstilts.config.yaml import read_yaml
 from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
@@ -187,7 +188,7 @@ def _written(study: Path) -> Path:
     """Return the YAML file of a study that is given by a run's snapshot, if it is found."""
     if study.suffix != ".json":
         return study
-    for file in [DEFAULT_STUDY, *sorted(DEFAULT_STUDY.parent.glob("studies/*.yaml"))]:
+    for file in study_files():
         with suppress(InputError):
             if read_yaml(file).get("study") == study.parent.name:
                 return file

@@ -1,21 +1,20 @@
 """Reference of the configuration, generated from its classes: JSON Schemas and tables.
 
-`python -m xstilts.config.reference` writes `workflow/schemas/` and the tables in
+`python -m tests.reference` writes `workflow/schemas/` and the tables in
 `config/README.md`.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from tests import CONFIG, ROOT
 from xstilts import store
 from xstilts.config import claims, orders, origins, resources, settings, subsets
 from xstilts.config.schema import Arm, Model, Study, Task
 
-ROOT = Path(__file__).parents[3]
-README = ROOT / "config" / "README.md"
+README = CONFIG / "README.md"
 ENTRIES = {"study": Study, "task": Task, "model": Model}
 TABLES = {
     **ENTRIES,
@@ -66,9 +65,8 @@ def _type(field: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if field.get("type") == "array":
         return f"list of {_type(field['items'])}"
-    return {"object": "mapping", "integer": "whole number"}.get(
-        field.get("type", "mapping"), field.get("type", "mapping")
-    )
+    kind = field.get("type", "mapping")
+    return {"object": "mapping", "integer": "whole number"}.get(kind, kind)
 
 
 def readme(text: str) -> str:
