@@ -76,6 +76,24 @@ def test_config_overrides_keys_of_the_study(small_folder, capsys):
     assert "--config 'seeds': expected KEY=VALUE" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "repeated"),
+    [
+        (["status", "--config", "seeds=[1]", "seeds=[2]"], "--config: seeds"),
+        (["status", "--config", "seeds=[1]", "--config", "seeds=[1]"], "--config: seeds"),
+        (["status", "--study", "a.yaml", "--study", "b.yaml"], "--study"),
+        (["plan", "--gpu-hours", "1", "--gpu-hours=2"], "--gpu-hours"),
+    ],
+)
+def test_option_given_twice_is_refused(small_folder, capsys, arguments, repeated):
+    try:
+        status = main(arguments)
+    except SystemExit as exit:  # of argparse
+        status = exit.code
+    assert status == BAD_INPUT
+    assert re.search(rf"{repeated}.* given twice; expected one value", capsys.readouterr().err)
+
+
 def test_listed_names_stay_whole_on_a_narrow_screen(small_folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "24")
     assert main(["list", "recipes", "--config", "recipes=[none, nli~10-nli~20]"]) == 0

@@ -96,8 +96,24 @@ class _Formatter(logging.Formatter):
         return visible(super().format(record))
 
 
+class _Once(argparse.Action):
+    """An option with a value that is given once; argparse takes the last of several values."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Store the value, or fail if the option is repeated."""
+        stored = vars(namespace).setdefault("stored", set())
+        if option_string and self.dest in stored:
+            raise argparse.ArgumentError(self, "given twice; expected one value")
+        stored.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
 class _Parser(argparse.ArgumentParser):
-    """A parser whose message for an unknown command names the nearest one."""
+    """A parser that accepts an option once; for an unknown command, it names the nearest one."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.register("action", None, _Once)
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with BAD_INPUT."""

@@ -97,6 +97,8 @@ def changes(options: Namespace) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not (key and equals):
             raise InputError(f"--config {text!r}: expected KEY=VALUE, such as source=hub")
+        if key in values:
+            raise InputError(f"--config: {key} is given twice; expected one value")
         values[key] = parse_yaml(value, f"--config {key}")
     return values
 

@@ -89,7 +89,8 @@ class Project(Strict):
             recipe = parse(text)
             name = name or str(recipe)
             if name in named:
-                raise ValueError(f"recipes: {name} is given twice")
+                same = "" if text == name else f"; {text!r} is another spelling of it"
+                raise ValueError(f"recipes: {name} is given twice{same}")
             if not re.fullmatch(RECIPE_NAME, name):
                 raise ValueError(
                     f"recipes: {name!r} is not allowed; expected {allowed(RECIPE_NAME)}"

@@ -6,9 +6,11 @@ recipes share their first steps, and a stage that makes one artefact resolves on
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from itertools import combinations, product
 
+from xstilts.config.mistakes import Place
 from xstilts.config.project import Project
 from xstilts.config.schema import ARM, Model
 from xstilts.config.spelling import respelled_recipe
@@ -75,6 +77,37 @@ class Grid:
                 re.sub(r"^s?(\d+)$", r"s\1", seed.casefold()),
             ]
         )
+
+    def check_rows_differ(self, place: Place) -> None:
+        """Raise InputError naming two recipes, models or arms with the same trainings.
+
+        One seed shows it. Two rows of one training would count its result twice.
+        """
+        variants, seed = self.study.variants(), self.study.seeds[0]
+        after = {
+            (variant, name): self.trainings.step(variant, recipe, seed).identity.digest
+            for variant, (name, recipe) in product(variants, self.recipes.items())
+        }
+        recipes = {name: [after[variant, name] for variant in variants] for name in self.recipes}
+        self._check_distinct("recipes", recipes, place)
+        first = next(iter(self.recipes.values()))
+        rows = {
+            variant: [after[variant, name] for name in self.recipes]
+            + [
+                self.predictions(variant, first, target, seed).identity.digest
+                for target in self.study.targets
+            ]
+            for variant in variants
+        }
+        self._check_distinct("arms" if self.study.arms else "models", rows, place)
+
+    def _check_distinct(self, key: str, rows: Mapping[str, list[str]], place: Place) -> None:
+        for one, other in combinations(rows, 2):
+            if rows[one] == rows[other]:
+                raise InputError(
+                    f"{place(('study', key))}, {key}: {one!r} and {other!r} are the same training: "
+                    "equal data and settings; leave one out"
+                )
 
     def _entry(self, model: str) -> Model | None:
         return None if ARM in model else self.project.models[model]

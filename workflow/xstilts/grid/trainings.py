@@ -6,6 +6,7 @@ data and settings share a training.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from xstilts import families
@@ -122,6 +123,12 @@ class Trainings:
     ) -> tuple[Train, tuple[TrainPart, ...]]:
         """Return the settings of a step and its parts; those without effect are at defaults."""
         parts = tuple(self.part(part, model, pretraining) for part in step.parts)
+        for one, other in combinations(parts, 2):
+            if one.content(True) == other.content(True):
+                raise InputError(
+                    f"recipe step {str(step)!r}: {one.name!r} and {other.name!r} are the same "
+                    "data and settings; leave one out"
+                )
         return effects.in_step(self._step_settings(step, parts, model), parts)
 
     def _step_settings(self, step: Step, parts: tuple[TrainPart, ...], model: str) -> Train:

@@ -4,10 +4,13 @@ Snakemake documents none of them, and sets most of them after it has parsed the 
 read while jobs are planned, or later. tests/workflow/test_flags.py runs each flag that acts here.
 """
 
+import argparse
 import gc
+from collections.abc import Sequence
 from functools import cache, cached_property
 from typing import Any, Literal
 
+from xstilts.errors import InputError
 from xstilts.processes import devices
 
 
@@ -87,6 +90,24 @@ class Snakemake:
         limit = settings and settings.max_jobs_per_timespan
         if limit and (limit.max_jobs, limit.timespan) == (100, 1):
             settings.max_jobs_per_timespan = None
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raise InputError for an option or a key of the study that a command line repeats.
+
+    Snakemake takes the last one: of two `--config`, it ignores all keys of the first.
+    """
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--config", "-C", nargs="*", action="append", default=[])
+    parser.add_argument("--configfile", "--configfiles", nargs="+", action="append", default=[])
+    options, _ = parser.parse_known_args(list(arguments))
+    for name, values in vars(options).items():
+        if len(values) > 1:
+            raise InputError(f"--{name} is given twice; write all values after one --{name}")
+    keys = [text.partition("=")[0] for values in options.config for text in values]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise InputError(f"--config: {key} is given twice; expected one value")
 
 
 def plan_fast() -> None:

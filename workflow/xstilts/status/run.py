@@ -19,7 +19,7 @@ from xstilts.grid import retention, state
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
 from xstilts.processes import fork_server, signals
-from xstilts.processes.snakemake import Snakemake
+from xstilts.processes.snakemake import Snakemake, check_arguments
 from xstilts.report.view import StudyView
 from xstilts.store import locks, paths
 from xstilts.store.progress import Progress
@@ -52,6 +52,8 @@ def opened(run: Snakemake, config: dict[str, Any]) -> tuple[Grid, list[str]]:
     snapshot = os.environ.get(_SNAPSHOT)
     if snapshot and not run.plans:
         return state.open_study(Path(snapshot))
+    if run.plans:
+        check_arguments(sys.argv[1:])
     return state.open_rules(*run.values(config))
 
 
