@@ -201,7 +201,8 @@ def test_job_that_predicts_too_has_time_for_both():
     limited = JobResources(
         {"a": needs}, Site(limits={"runtime": 50}), predicted_by={"a.x.s1.0": ["a"]}.get
     )
-    assert limited._of_job("train", SimpleNamespace(node="a.x.s1.0"), 1)["runtime"] == 50
+    runtime = limited.keywords("train")["runtime"]
+    assert runtime(SimpleNamespace(node="a.x.s1.0"), 1) == 50
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 
 from xstilts import metrics, store
 from xstilts.errors import InputError, nearest, spelled
-from xstilts.grid.artefacts import Cell, Dataset
+from xstilts.grid.artefacts import Cell
 from xstilts.grid.grid import Grid
 from xstilts.languages.codes import TYDIQA_NAMES
 from xstilts.languages.names import languages
@@ -177,7 +177,14 @@ def _read_answers(path: Path, labels: Labels) -> dict[str, list[str]]:
     return golds
 
 
-def _accuracy(golds: Any, predictions: Any, language: str) -> Scores:
+# Scores: right answers, predictions and the language -> scores by evaluate.py's names
+
+
+def _in_any_language(score: Callable[[Any, Any], Scores]) -> Callable[[Any, Any, str], Scores]:
+    return lambda golds, predictions, language: score(golds, predictions)
+
+
+def _accuracy(golds: Any, predictions: Any) -> Scores:
     return {"accuracy": metrics.accuracy(golds, predictions)}
 
 
@@ -186,26 +193,14 @@ def _found(golds: Any, predictions: Any, language: str) -> Scores:
     for line, position in enumerate(predictions, 1):
         if int(position) >= len(golds) > int(max(golds, key=int)):
             raise InputError(f"line {line}: {position}, but {len(golds)} sentences count from 0")
-    return _accuracy(golds, predictions, language)
-
-
-def _spans(golds: Any, predictions: Any, language: str) -> Scores:
-    return metrics.span_f1(golds, predictions)
-
-
-def _pos(golds: Any, predictions: Any, language: str) -> Scores:
-    return metrics.pos_f1(golds, predictions)
-
-
-def _squad(golds: Any, predictions: Any, language: str) -> Scores:
-    return metrics.answer_scores(golds, predictions)
+    return _accuracy(golds, predictions)
 
 
 def _tydiqa(golds: Any, predictions: Any, language: str) -> Scores:
     stated = {id.partition("-")[0] for id in golds} & {*TYDIQA_NAMES.values()}
     if stated and TYDIQA_NAMES.get(language) not in stated:
         raise InputError(f"the questions are in {', '.join(sorted(stated))}, not in {language!r}")
-    return _squad(golds, predictions, language)
+    return metrics.answer_scores(golds, predictions)
 
 
 def _mlqa(golds: Any, predictions: Any, language: str) -> Scores:
@@ -232,7 +227,7 @@ def _are_padded(pairs: Sequence[metrics.Pair]) -> bool:
     return any(re.search(r"-0\d", id) for pair in pairs for id in pair)
 
 
-def _ranked(golds: Any, predictions: Any, language: str) -> Scores:
+def _ranked(golds: Any, predictions: Any) -> Scores:
     return {"map@20": metrics.mean_average_precision(golds, predictions)}
 
 
@@ -254,18 +249,19 @@ class Format:
 
 
 _NLI = ("contradiction", "entailment", "neutral")
+_EQUAL, _OVERLAP = map(_in_any_language, (_accuracy, metrics.answer_scores))
 FORMATS: Mapping[str, Format] = {
-    "xnli": Format("tsv", _labels, _read_labels, _accuracy, _NLI),
-    "pawsx": Format("tsv", _labels, _read_labels, _accuracy, ("0", "1")),
-    "udpos": Format("tsv", _tags, _read_tags, _pos, UPOS, label="POS"),
-    "panx": Format("tsv", _tags, _read_tags, _spans, NER, label="NER"),
-    "xquad": Format("json", _by_id, _read_texts, _squad, read_golds=_read_answers),
+    "xnli": Format("tsv", _labels, _read_labels, _EQUAL, _NLI),
+    "pawsx": Format("tsv", _labels, _read_labels, _EQUAL, ("0", "1")),
+    "udpos": Format("tsv", _tags, _read_tags, _in_any_language(metrics.pos_f1), UPOS, label="POS"),
+    "panx": Format("tsv", _tags, _read_tags, _in_any_language(metrics.span_f1), NER, label="NER"),
+    "xquad": Format("json", _by_id, _read_texts, _OVERLAP, read_golds=_read_answers),
     "mlqa": Format("json", _by_id, _read_texts, _mlqa, read_golds=_read_answers),
     "tydiqa": Format("json", _by_id, _read_texts, _tydiqa, read_golds=_read_answers),
     "bucc2018": Format("tsv", _pairs, _read_pairs, _mined, label="BUCC"),
     "tatoeba": Format("tsv", _positions, _read_labels, _found),
-    "xcopa": Format("jsonl", _choices, _read_choices, _accuracy, ("0", "1")),
-    "mewslix": Format("json", _by_id, _read_rankings, _ranked),
+    "xcopa": Format("jsonl", _choices, _read_choices, _EQUAL, ("0", "1")),
+    "mewslix": Format("json", _by_id, _read_rankings, _in_any_language(_ranked)),
 }
 
 
@@ -290,15 +286,12 @@ def export(grid: Grid, model: str, recipe: str, seed: int, out: Path) -> list[Pa
         predictions = grid.score(Cell(model, recipe, target, seed)).predictions
         for dataset in predictions.scored:
             rows, predicted, _ = read_language(predictions, dataset)
-            content = FORMATS[target].write(rows, predicted, _gaps(dataset))
+            gaps = store.DatasetManifest.read(Path(dataset.path)).gaps
+            content = FORMATS[target].write(rows, predicted, gaps)
             path = out / target / f"test-{dataset.language}.{FORMATS[target].extension}"
             store.write_text(path, content)
             written.append(path)
     return written
-
-
-def _gaps(dataset: Dataset) -> list[int]:
-    return store.DatasetManifest.read(Path(dataset.path)).gaps
 
 
 def score_files(task: str, language: str, predictions: Path, gold: Path) -> Scores:

@@ -6,7 +6,7 @@ They change no result, so they are not part of an artefact's identity.
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -285,9 +285,9 @@ class JobResources:
         keywords: dict[str, Any] = {}
         for name, value in first.items():
             is_constant = all(other[name] == value for other in others)
-            keywords[name] = value if is_constant else self._asked(phase, name)
+            keywords[name] = value if is_constant else partial(self._of_job, phase, name)
         if self.earlier:
-            keywords["slurm_extra"] = self._sbatch_options(phase, rule or phase)
+            keywords["slurm_extra"] = partial(self._sbatch_options, phase, rule or phase)
         return {name: value for name, value in keywords.items() if value is not None}
 
     def shared(self, phase: Phase, rule: str, model: str, ids: Sequence[str]) -> dict[str, Any]:
@@ -304,30 +304,24 @@ class JobResources:
         keywords = {name: asked(name) for name, value in first.items() if value is not None}
         return keywords | {"slurm_extra": options}
 
-    def _asked(self, phase: Phase, name: str) -> Callable[..., int | str | None]:
-        return lambda wildcards, attempt: self._of_job(phase, wildcards, attempt)[name]
-
-    def _of_job(self, phase: Phase, wildcards: Any, attempt: int) -> dict[str, int | str | None]:
+    def _of_job(self, phase: Phase, name: str, wildcards: Any, attempt: int) -> int | str | None:
+        """Return a resource of a job; a training that also predicts needs the time of both."""
         model = self._model_of(wildcards)
-        found = self.request(phase, model, attempt)
-        if phase != "train" or not self.predicted_by(_node(wildcards)):
-            return found
-        then = self.request("predict", model, attempt)
-        minutes = int(found["runtime"] or 0) + int(then["runtime"] or 0)
-        return found | {
-            "runtime": min(minutes, self.site.limits.runtime or minutes),
-            "mem_mb": max(int(found["mem_mb"] or 0), int(then["mem_mb"] or 0)),
-        }
+        own = self.request(phase, model, attempt)[name]
+        if name not in Limits.model_fields or phase != "train":
+            return own
+        if not self.predicted_by(_node(wildcards)):
+            return own
+        amounts = [int(own or 0), int(self.request("predict", model, attempt)[name] or 0)]
+        if name == "mem_mb":
+            return max(amounts)
+        return min(sum(amounts), self.site.limits.runtime or sum(amounts))
 
-    def _sbatch_options(self, phase: Phase, rule: str) -> Callable[..., str]:
-        """Options of sbatch."""
-
-        def options(wildcards: Any, attempt: int) -> str:
-            node = _node(wildcards)
-            stated = str(self.request(phase, self._model_of(wildcards), attempt)["slurm_extra"])
-            return stated + self._after(attempt, [slurm_comment(rule, node), node])
-
-        return options
+    def _sbatch_options(self, phase: Phase, rule: str, wildcards: Any, attempt: int) -> str:
+        """Return the options of sbatch."""
+        node = _node(wildcards)
+        stated = str(self.request(phase, self._model_of(wildcards), attempt)["slurm_extra"])
+        return stated + self._after(attempt, [slurm_comment(rule, node), node])
 
     def _after(self, attempt: int, names: Sequence[str]) -> str:
         """Return the option by which a first attempt waits for earlier jobs that make the same."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from statistics import harmonic_mean
+from statistics import fmean, harmonic_mean, linear_regression
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
@@ -388,13 +388,10 @@ def line(points: Iterable[tuple[float, float]]) -> tuple[float, float]:
     the mean; if the slope would not be positive, it is flat.
     """
     works, values = zip(*points, strict=True)
-    mean_work, mean = sum(works) / len(works), sum(values) / len(works)
-    spread = sum((work - mean_work) ** 2 for work in works)
-    if spread <= 1e-12 * mean_work**2 * len(works):
+    mean_work, mean = fmean(works), fmean(values)
+    if max(works) - min(works) <= 1e-6 * abs(mean_work):
         return (0.0, mean / mean_work) if mean_work else (mean, 0.0)
-    pairs = zip(works, values, strict=True)
-    slope = sum((work - mean_work) * (value - mean) for work, value in pairs) / spread
+    slope, intercept = linear_regression(works, values)
     if slope <= 0:
         return mean, 0.0
-    intercept = mean - slope * mean_work
     return (intercept, slope) if intercept >= 0 else (0.0, mean / mean_work)

@@ -180,11 +180,8 @@ class Tables:
         entries = [self._entry(kind, model, recipe, label, target) for target in self.targets]
         return Row(kind, recipe, label, entries, model)
 
-    def _stats(self, model: str, recipe: str, target: str) -> dict:
-        return self.statistics.get((model, recipe, target), {})
-
     def _entry(self, kind: str, model: str, recipe: str, label: str, target: str) -> Entry:
-        stats = self._stats(model, recipe, target)
+        stats = self.statistics.get((model, recipe, target), {})
         is_gain = kind == "recipe"
         value = stats.get("gain" if is_gain else "mean")
         column = "Mean" if target == MEAN else self.results.context.label(target)

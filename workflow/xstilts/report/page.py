@@ -114,7 +114,8 @@ def _answered(answer: Answer | None) -> dict[str, Any]:
 def _scripts() -> dict[str, str]:
     """Return the page's scripts, and the hashes by which its policy permits them."""
     early, late = ("".join(_template(f"{n}.js") for n in names) for names in (EARLY, LATE))
-    hashes = " ".join(f"'sha256-{_base64_sha256(script)}'" for script in (early, late))
+    digests = (hashlib.sha256(script.encode()).digest() for script in (early, late))
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return {
         "script_hashes": Markup(hashes),
         "early_script": Markup(early),
@@ -411,8 +412,3 @@ def _state_warnings(results: Results, nodes: dict, datasets: Iterable[dict]) -> 
 
 def _template(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _base64_sha256(script: str) -> str:
-    """Return the hash by which a content security policy allows a script."""
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

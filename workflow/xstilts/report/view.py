@@ -57,17 +57,14 @@ class StudyView:
         If it exists, the folder is up to date. The name covers the project, the ids of the scores,
         and the code that draws. Settings and data act through the ids; resources change no result.
         """
+        imported = sorted((self.folder / "imported").glob("*.json"))  # scores of other systems
         content = {
             "project": json.dumps(visible(self.grid.project)),  # in the given order: tables keep it
             "scores": [score.id for score in (*self.grid.scores(), *self.grid.aside())],
-            "imported": [path.read_text(encoding="utf-8") for path in self._imported()],
+            "imported": [path.read_text(encoding="utf-8") for path in imported],
             "code": [identity.file_sha256(path) for path in drawing_files()],
         }
         return self.folder / f"made-of.{identity.digest(content)}.txt"
-
-    def _imported(self) -> list[Path]:
-        """Return the scores of other systems in the folder."""
-        return sorted((self.folder / "imported").glob("*.json"))
 
     def write_snapshot(self) -> None:
         """Write the snapshot; the stages of a run read this file and no other configuration."""

@@ -65,7 +65,7 @@ class _Layout:
     def __init__(self, panels: Sequence[Panel], groups: Sequence[Columns], count: int) -> None:
         names = [label for panel in panels for label in panel.rows.values()]
         texts = [text for panel in panels for pair in panel.texts.values() for text in pair]
-        number = max(map(_bold, texts), default=0.0) + 0.05
+        number = max((width(text, "bold") for text in texts), default=0.0) + 0.05
         gaps = GAP * (len(groups) - 1)
         self.left = MARGIN + min(max(map(width, names)), LONGEST_NAME) + 0.08
         narrow = self.left + count * max(number, 0.36) + gaps + MARGIN <= COLUMN
@@ -103,10 +103,6 @@ class _Layout:
     def first(self, panel: Panel) -> float:
         """Height of the row of the baseline's scores."""
         return (ROW + GAP) * bool(panel.scores and self.numbered)
-
-
-def _bold(text: str) -> float:
-    return width(text, "bold")
 
 
 def gain_maps(panels: Sequence[Panel], groups: Sequence[Columns], baseline: str) -> Figure:
