@@ -1,6 +1,7 @@
 """Imports between the rooms of the package: its folders and top-level modules."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -8,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from xstilts import store
+from xstilts.processes import signals
+from xstilts.status import run
+from xstilts.store import paths
 
 PACKAGE = ROOT / "workflow/xstilts"
 ROOMS = {path.stem for path in PACKAGE.iterdir() if path.suffix in ("", ".py")} - {"__init__"}
@@ -44,3 +49,13 @@ def test_configuration_and_store_know_no_results():
     rooms = imported_rooms()
     upper = {"results", "analyses", "report", "stages", "commands", "cli", "exchange", "status"}
     assert not {room: rooms[room] & upper for room in ("config", "store") if rooms[room] & upper}
+
+
+def test_names_in_rules_exist():
+    """Rules run outside the package, where no tool sees that a name is gone."""
+    modules = {"store": store, "signals": signals, "this_run": run, "paths": paths}
+    rules = [ROOT / "Snakefile", *ROOT.glob("workflow/rules/*.smk")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in rules)
+    used = re.findall(rf"\b({'|'.join(modules)})\.(\w+)", text)
+    assert {module for module, _ in used} == {*modules}
+    assert [name for name in used if not hasattr(modules[name[0]], name[1])] == []

@@ -6,6 +6,7 @@ from xstilts.store.files import (
     json_lines,
     link_or_copy,
     machine_error,
+    problem,
     read_json,
     read_lines,
     read_object,

@@ -226,6 +226,15 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"{folder}: cannot write here: {error.strerror}. {fix}") from None
 
 
+def problem(folder: Path) -> str:
+    """Return the message of `check_writable`; empty if `folder` can be written to."""
+    try:
+        check_writable(folder)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def machine_error(error: BaseException) -> str:
     """Return the message of a full disk, too many open files and the like; empty for other errors.
 
