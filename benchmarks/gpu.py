@@ -29,6 +29,7 @@ import transformers
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 from xstilts.modelling.compact import shrink
 from xstilts.modelling.determinism import make_deterministic
+from xstilts.modelling.graphs import GraphedGradients, rounded, side_stream
 from xstilts.modelling.packing import layout_of, packed
 
 STARTED = time.monotonic()
@@ -61,7 +62,7 @@ class Setup:
     compact: bool = False  # train only the embeddings that occur
     processes: int = 1  # trainings that share the GPU
     deterministic: bool = True  # kernels with the same result each time, as the product has
-    compiled: bool = False  # the layers by torch.compile, which the product does not
+    graphs: bool = False  # steps are recorded and replayed, as the product does
 
     @property
     def name(self) -> str:
@@ -69,14 +70,19 @@ class Setup:
         extra = [f"{self.micro} micro-batches"] * (self.micro > 1)
         extra += ["compact embeddings"] * self.compact
         extra += [f"{self.processes} processes"] * (self.processes > 1)
-        extra += ["any kernels"] * (not self.deterministic) + ["compiled"] * self.compiled
+        extra += ["any kernels"] * (not self.deterministic) + ["graphs"] * self.graphs
         return ", ".join([self.phase, self.task, self.batches, self.precision, *extra])
 
 
 SETUPS = [
-    *(Setup(phase, task) for phase in ("train", "predict") for task in FAMILIES),
+    *(Setup("train", task, compact=True, graphs=True) for task in FAMILIES),
+    *(Setup("predict", task) for task in FAMILIES),
+    *(Setup("train", "mnli", precision=p, compact=True, graphs=True) for p in ("tf32", "fp16")),
+    *(Setup("train", task, graphs=True) for task in FAMILIES),
+    *(Setup("train", task) for task in FAMILIES),
     Setup("train", "mnli", "fixed", "fp32"),
     *(Setup("train", "mnli", "grouped", precision) for precision in ("fp32", "tf32")),
+    Setup("train", "squad", compact=True, graphs=True, processes=2),
     Setup("train", "mnli", processes=4),
     *(
         Setup("train", task, "packed", compact=c)
@@ -87,7 +93,6 @@ SETUPS = [
     Setup("train", "mnli", deterministic=False),
     *(Setup("train", task, "packed", deterministic=False) for task in ("mnli", "squad")),
     Setup("train", "mnli", "packed", compact=True, processes=4),
-    Setup("train", "mnli", compiled=True),
     Setup("train", "squad", processes=2),
     *(Setup("predict", "mnli", batches, "fp32") for batches in ("fixed", "grouped")),
     *(Setup("train", task, "fixed") for task in FAMILIES),
@@ -216,13 +221,13 @@ class Run:
             self.compact = shrink(self.model.base_model, features, PAD).to(device)
         torch.set_float32_matmul_precision("high" if setup.precision == "tf32" else "highest")
         make_deterministic(setup.deterministic)
-        if setup.compiled:
-            for layer in self.model.base_model.encoder.layer:
-                layer.compile(dynamic=True)
         self.training = setup.phase == "train"
         self.model.train(self.training)
-        fused = device.type == "cuda"
-        self.adam = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=fused)
+        on_gpu = device.type == "cuda"
+        self.adam = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=on_gpu)
+        self.gradients = self._gradients
+        if setup.graphs and on_gpu:
+            self.gradients = GraphedGradients(self.model.parameters(), self._gradients)
 
     def step(self, number: int) -> int:
         """Compute a batch and return its real tokens."""
@@ -241,16 +246,34 @@ class Run:
         setup = self.setup
         longest = SCRIPT[setup.task] * (setup.batches == "fixed")
         batch = self.texts.padded(numbers, longest, setup.batches == "packed")
-        mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=setup.precision == "bf16")
-        with torch.inference_mode(not self.training), mixed:
-            loss = loss_of(self.model, batch)
         if self.training:
-            (loss / setup.micro).backward()
+            self.gradients(rounded(batch, PAD) if setup.graphs else batch)
+        else:
+            with torch.inference_mode(), self._mixed():
+                loss_of(self.model, batch)
+
+    def _gradients(self, batch: dict) -> torch.Tensor:
+        with self._mixed():
+            loss = loss_of(self.model, batch) / self.setup.micro
+        loss.backward()
+        return loss.detach()
+
+    def _mixed(self) -> torch.autocast:
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.setup.precision)
+        return torch.autocast(self.device.type, half, enabled=half is not None)
+
+    def _each_shape(self) -> list[int]:
+        """Return the numbers of two batches of each shape, if they are recorded."""
+        found: dict[tuple, list[int]] = {}
+        for number, batch in enumerate(self.batches):
+            shape = len(batch), -(-max(len(self.texts.ids[n]) for n in batch) // 16)
+            found.setdefault(shape, []).append(number)
+        return [number for numbers in found.values() for number in numbers[:2]]
 
     def measure(self, seconds: float) -> dict:
         """Return the speed over `seconds`, after a warm-up."""
         together = 5 if self.device.type == "cuda" else 1  # an empty queue would slow the GPU
-        for number in range(together):
+        for number in self._each_shape() if self.setup.graphs else range(together):
             self.step(number)
         wait_for(self.device)
         tokens, number, started = 0, together, time.monotonic()
@@ -269,8 +292,8 @@ def repeats(tiny: bool, device: torch.device) -> dict[str, bool]:
     """Return for each configuration whether two trainings of ten steps have the same weights."""
     same = {}
     for batches in ("grouped", "packed"):
-        for compact, deterministic in ((False, True), (True, True), (False, False)):
-            setup = Setup("train", "mnli", batches, compact=compact, deterministic=deterministic)
+        for compact, graphs in ((False, False), (True, False), (True, batches == "grouped")):
+            setup = Setup("train", "mnli", batches, compact=compact, graphs=graphs)
             first, second = (_trained(setup, tiny, device) for _ in range(2))
             same[setup.name] = all(map(torch.equal, first, second))
     return same
@@ -329,7 +352,9 @@ def rates(rows: list[dict]) -> dict:
     """Return FLOP/s by phase, precision and family, of the batches that the product forms."""
     table: dict = {}
     for row in rows:
-        plain = Setup(row["phase"], row["task"], precision=row["precision"])
+        training = row["phase"] == "train"
+        options = {"compact": training, "graphs": training}
+        plain = Setup(row["phase"], row["task"], precision=row["precision"], **options)
         if row.get("flops_per_second") and row["name"] == plain.name:
             by_precision = table.setdefault(row["phase"], {}).setdefault(row["precision"], {})
             by_precision[FAMILIES[row["task"]]] = row["flops_per_second"]
@@ -337,7 +362,7 @@ def rates(rows: list[dict]) -> dict:
 
 
 def main() -> None:
-    """Measure the configurations, most important first; write the file after each."""
+    """Measure one configuration, or all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     parser.add_argument("--tiny", action="store_true", help="a tiny model on the CPU")
@@ -349,9 +374,16 @@ def main() -> None:
         sys.exit("gpu.py: torch sees no GPU; install a build for the driver, or use --tiny")
     device = torch.device("cpu" if options.tiny else "cuda")
     transformers.logging.set_verbosity_error()
-    if options.one:
-        run = Run(Setup(**json.loads(options.one)), options.tiny, device)
-        return print(json.dumps(run.measure(options.seconds)))
+    with side_stream():
+        if options.one:
+            run = Run(Setup(**json.loads(options.one)), options.tiny, device)
+            print(json.dumps(run.measure(options.seconds)))
+        else:
+            measure_all(options, device)
+
+
+def measure_all(options, device: torch.device) -> None:
+    """Measure the configurations, most important first; write the file after each."""
     card = "CPU, tiny model" if options.tiny else torch.cuda.get_device_name()
     result = {"device": card, "torch": torch.__version__, "transformers": transformers.__version__}
     result |= {"files": measure_files(options.tiny, device)}

@@ -86,8 +86,16 @@ def test_plan_uses_the_measured_rates(gpu, tmp_path):
     assert others == pytest.approx(3e12 / (1 + 1 / 2 + 1 / 3)), "the mean of those measured"
     assert "NVIDIA H100, bf16: TFLOP/s measured in" in card.basis("bf16")
     assert "train classify 1, train tag 2, train answer 3" in card.basis("bf16")
-    with pytest.raises(InputError, match=r"no rate of phase train in fp16 \(measured: bf16, fp32"):
-        card.flops("fp16", "train", ["tag"])
+    with pytest.raises(InputError, match=r"no rate of phase predict in fp16 \(measured: bf16"):
+        card.flops("fp16", "predict", ["tag"])
+
+
+def test_one_measured_family_stands_for_others(tmp_path):
+    path = tmp_path / "card.json"
+    rates = {"train": {"fp32": {"classify": 2e12}}, "predict": {}}
+    path.write_text(json.dumps({"device": "card", "rates": rates}))
+    card = load_table().with_measured(path).hardware[str(path)]
+    assert card.flops("fp32", "train", ["tag", "answer"]) == 2e12
 
 
 def test_measured_rates_determine_the_time(gpu, tmp_path):

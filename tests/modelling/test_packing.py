@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from tests import real_classes
-from tests.modelling.test_micro_batches import SETTINGS, STEPS
+from tests.modelling.test_micro_batches import SETTINGS, STEPS, shorten
 from tests.stages.test_train import crash, reference
 from xstilts.errors import InputError
-from xstilts.families import family
 from xstilts.modelling import checkpoints, packing
 from xstilts.modelling.batches import Batches
 from xstilts.modelling.packing import layers_of, layout_of, packed
@@ -35,7 +34,7 @@ def computed(published):
         tokenizer = checkpoints.load_tokenizer(folder)
         materials = train.read_materials(step, tokenizer)
         [material] = materials.values()
-        _shorten(material.features)
+        shorten(material.features)
         model = checkpoints.fresh_head(folder, name, material.labels, False, 1).eval()
         batches = Batches(step, materials, tokenizer, 4)
         order = np.argsort(material.supply().lengths)
@@ -49,19 +48,11 @@ def computed(published):
     return compute
 
 
-def _shorten(features):
-    """Give the candidates of an example different lengths: they are all truncated to one."""
-    for feature in features:
-        for number, choice in enumerate(feature.get("choices", ())):
-            choice |= {key: values[: 40 - 7 * number] for key, values in choice.items()}
-
-
 def _loss(model, name, batch, layout):
     model.zero_grad()
     with packed(model.base_model, layout):
         output = model(**batch)
-    packed_loss = family(name).packed_loss  # the library's loss counts padding as an answer
-    loss = packed_loss(output, batch) if packed_loss else output["loss"]
+    loss = output["loss"]
     loss.backward()
     gradients = [w.grad.flatten() for w in model.parameters() if w.grad is not None]
     return loss.item(), torch.cat(gradients)

@@ -137,6 +137,11 @@ def add_training(parser: ArgumentParser) -> None:
         help="train only the embeddings of tokens that occur in the data",
     )
     parser.add_argument(
+        "--eager",
+        action="store_true",
+        help="start each kernel of a GPU from Python, instead of CUDA graphs",
+    )
+    parser.add_argument(
         "--save-minutes",
         type=number(0.01),
         default=SAVE_MINUTES,

@@ -58,6 +58,12 @@ class ModelNeeds(Needs):
         "others decay as AdamW would let them. It changes a training by rounding. It has no effect "
         "with masked language modelling, tied embeddings, LoRA and `fp16`, and needs one process.",
     )
+    eager: bool = Field(
+        False,
+        description="Start each kernel of a GPU from Python. By default the kernels of a batch are "
+        "recorded once for each shape and replayed (CUDA graphs), where that is possible. It "
+        "changes a training by rounding.",
+    )
     nodes: int = Field(
         1, gt=0, description="Nodes of a cluster for the GPUs of a training, equally many on each."
     )
@@ -360,6 +366,7 @@ class JobResources:
             needs.micro_batch,
             save_minutes=needs.save_minutes,
             compact_embeddings=needs.compact_embeddings,
+            eager=needs.eager,
             trackers=tuple(self.site.trackers),
         )
         processes = [f"--processes {needs.gpu} --nodes {needs.nodes}"] * ((needs.gpu or 0) > 1)

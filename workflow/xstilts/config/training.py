@@ -17,6 +17,7 @@ class TrainingOptions:
     save_every: int | None = None  # optimiser steps between saves, besides those by time
     save_minutes: float = SAVE_MINUTES
     compact_embeddings: bool = False  # train only the embeddings of tokens that occur
+    eager: bool = False  # start each kernel of a GPU from Python instead of CUDA graphs
     trackers: tuple[str, ...] = ()
 
     @classmethod

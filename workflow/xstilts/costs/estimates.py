@@ -92,7 +92,7 @@ class MeasuredHardware(Strict):
                 f"{known}); state a name of costs/hardware.yaml, such as `--hardware a100`"
             )
         known = [by_family[name] for name in families if name in by_family]
-        return harmonic_mean(known or by_family.values())
+        return harmonic_mean(known or list(by_family.values()))
 
     def basis(self, precision: Precision) -> str:
         """Return how the rate is known, in words."""

@@ -77,13 +77,12 @@ class Family:
     collate: Callable  # (features, pad_id) -> a batch of tensors
 
     # training
+    VERSION: int = 1  # raised when the family trains other weights; those of others stay valid
     labels: Callable = _no_labels  # (rows) -> label inventory; empty if the head needs none
     check_labels: Callable = _accept  # (labels, metrics); raise InputError if they do not fit
     forward: Callable | None = None  # (model, **batch) -> output; replaces the model's own forward
     # (features of an optimiser step, settings, random) -> features with their random changes
     corrupt: Callable | None = None
-    # (output, batch) -> loss of a packed batch, if the model's own loss counts padding
-    packed_loss: Callable | None = None
     terms: Callable = _one_term  # (feature) -> number of terms in the loss, which is their mean
     ALL_LANGUAGES: bool = False  # without `@language`, a step trains on all languages of the task
     MASKED: bool = False  # masked language modelling: needs a mask token, keeps the pretrained head

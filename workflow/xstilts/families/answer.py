@@ -11,6 +11,7 @@ from xstilts.sources.squad import check_answer
 COLUMNS = {"id": str, "context": str, "question": str, "answers": list[str], "starts": list[int]}
 MODEL = "AutoModelForQuestionAnswering"
 SETTINGS = frozenset({"stride", "max_question_length", "max_answer_length", "best_spans"})
+VERSION = 2  # its loss leaves padding out
 TOKENS = 190  # SQuAD's paragraphs have about 150
 HUB = HubColumns({"context", "question", "answers", "starts"}, {"id"})
 CATEGORY = "Question answering"
@@ -141,18 +142,23 @@ def collate(features, pad_id):
     return batch
 
 
-def packed_loss(output, batch):
-    """Return the mean loss of starts and ends, over the tokens of each text alone.
+def forward(model, start_positions=None, end_positions=None, **inputs):
+    """Return the model's output; with positions [batch] the mean loss of starts and ends.
 
-    The library's loss, which a padded batch has, counts padding among the possible answers.
+    The loss is over the tokens of each text alone. The library's own loss counts padding among the
+    possible answers, so it would depend on the other texts of a micro-batch.
     """
     import torch
 
-    padding = batch["attention_mask"] == 0
+    output = type(model).forward(model, **inputs)
+    if start_positions is None:
+        return output
+    padding = inputs["attention_mask"] == 0
     starts = output.start_logits.float().masked_fill(padding, -torch.inf)
     ends = output.end_logits.float().masked_fill(padding, -torch.inf)
     loss = torch.nn.functional.cross_entropy
-    return (loss(starts, batch["start_positions"]) + loss(ends, batch["end_positions"])) / 2
+    output["loss"] = (loss(starts, start_positions) + loss(ends, end_positions)) / 2
+    return output
 
 
 def outputs(output, batch, settings):

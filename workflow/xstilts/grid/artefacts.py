@@ -17,6 +17,7 @@ from xstilts.config.origins import FilesSplit, Hub, HubSplit, Init, LabSplit, Lo
 from xstilts.config.project import Project
 from xstilts.config.resources import Demand, Site
 from xstilts.config.settings import Train
+from xstilts.families import family
 from xstilts.grid.base import Artefact, Job
 from xstilts.identity import Identity
 from xstilts.recipe import Size
@@ -111,8 +112,10 @@ class TrainPart:
         The name of its task does not: two targets with equal data and settings share a training.
         """
         validation = self.validation if validated else None
+        version = family(self.family).VERSION
         return {
             "family": self.family,
+            **({"version": version} if version > 1 else {}),
             "labels": list(self.labels),
             "size": str(self.size) if self.size else None,
             "train": [dataset.identity.digest for dataset in self.train],

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from xstilts.families import family
@@ -178,7 +179,7 @@ class Batches(Dataset):
         terms = [sum(module.terms(features[n]) for n in chunk) for chunk in chunks]
         own = [features[n] for n in chunks[position]] or features[:1]  # its weight is 0
         batch = module.collate(own, self.tokenizer.pad_token_id)
-        batch["weight"] = self.per_step * terms[position] / sum(terms)
+        batch["weight"] = torch.tensor(self.per_step * terms[position] / sum(terms))
         if self.step.settings.packing:
             batch["layout"] = layout_of(batch["attention_mask"])
         return {"task": part.task, **batch} if self.several else batch

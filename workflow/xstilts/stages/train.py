@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ from xstilts.config.training import TrainingOptions
 from xstilts.errors import Diverged, InputError
 from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
-from xstilts.modelling import distributed, lora, saves, trackers
+from xstilts.modelling import distributed, graphs, lora, saves, trackers
 from xstilts.modelling.arguments import training_arguments
 from xstilts.modelling.batches import Batches, Material, subsample
 from xstilts.modelling.callbacks import Patience, Progress, StopOnSignal, spent_before
@@ -54,12 +55,13 @@ _DEFAULT = TrainingOptions()
 class StepTrainer(Trainer):
     """The library's Trainer with this project's validation and a check of every loss."""
 
-    def __init__(self, *args, step: Checkpoint, materials: Mapping[str, Material], **kwargs):
+    def __init__(
+        self, *args, step: Checkpoint, materials: Mapping[str, Material], graphed: bool, **kwargs
+    ):
         super().__init__(*args, **kwargs)
         self.step, self.materials = step, materials
-        families = {m.part.task: family(m.part.family) for m in materials.values()}
-        self.packed_losses = {task: module.packed_loss for task, module in families.items()}
-        self.first_task = next(iter(families))
+        self.gradients: graphs.GraphedGradients | None = None
+        self.graphed = graphed
         self.model_accepts_loss_kwargs = False  # `weight` of a micro-batch does this
         self.unchecked: list[tuple[int, torch.Tensor]] = []
 
@@ -67,14 +69,17 @@ class StepTrainer(Trainer):
         """Return the loss of a micro-batch, weighted by its share of the step's terms."""
         weight, layout = inputs.pop("weight"), inputs.pop("layout", None)
         with packed(encoder_of(self.model), layout):
-            loss, output = super().compute_loss(model, inputs, True)
-        if layout and (packed_loss := self.packed_losses[inputs.get("task", self.first_task)]):
-            loss = packed_loss(output, inputs)
-        return loss * weight
+            return super().compute_loss(model, inputs) * weight
 
-    def training_step(self, *args, **kwargs):
-        """Run the library's step, and remember its loss for `check_losses`."""
-        loss = super().training_step(*args, **kwargs)
+    def training_step(self, model, inputs, *args, **kwargs):
+        """Run the library's step, or replay it; remember its loss for `check_losses`."""
+        if self.graphed:
+            compute = partial(super().training_step, model)
+            self.gradients = self.gradients or graphs.GraphedGradients(model.parameters(), compute)
+            batch = graphs.rounded(inputs, self.processing_class.pad_token_id)
+            loss = self.gradients(self._prepare_inputs(batch))
+        else:
+            loss = super().training_step(model, inputs, *args, **kwargs)
         self.unchecked.append((self.state.global_step + 1, loss.detach()))
         return loss
 
@@ -206,8 +211,19 @@ def _trained(
     state = store.scratch(step.id, keep=True) / kind
     arguments = training_arguments(batches, state, model, options)
     more = _callbacks(step.settings, compact)
-    trainer = _trainer(model, arguments, batches, [*callbacks, *more])
-    return trainer if _train(trainer, state, options.micro_batch) else None
+    graphed = not options.eager and _can_be_graphed(batches, model)
+    trainer = _trainer(model, arguments, batches, [*callbacks, *more], graphed)
+    with graphs.side_stream():
+        return trainer if _train(trainer, state, options.micro_batch) else None
+
+
+def _can_be_graphed(batches: Batches, model: nn.Module) -> bool:
+    """Whether the kernels of a training are recorded; say why not, if there is a GPU."""
+    families = [family(material.part.family) for material in batches.materials.values()]
+    reason = graphs.reason_against(model, batches.step.settings, families)
+    if reason and torch.cuda.is_available():
+        log.info(f"{batches.step.identity.name}: no CUDA graphs: {reason}")
+    return not reason
 
 
 def _callbacks(settings: Train, compact: CompactEmbedding | None) -> list[TrainerCallback]:
@@ -221,6 +237,7 @@ def _trainer(
     arguments: TrainingArguments,
     batches: Batches,
     callbacks: list[TrainerCallback],
+    graphed: bool,
 ) -> StepTrainer:
     """Return the Trainer of a step; the callbacks see its events in their order."""
     trainer = StepTrainer(
@@ -233,6 +250,7 @@ def _trainer(
         callbacks=callbacks,
         step=batches.step,
         materials=batches.materials,
+        graphed=graphed,
     )
     trainer.remove_callback(PrinterCallback)  # Progress reports the same in fewer words
     return trainer
