@@ -2,8 +2,11 @@
 
 import errno
 import os
+import resource
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +60,21 @@ def test_failed_system_calls_have_a_message(small_folder, rejected, number, name
         rejected(number, "prepare", data.id)
     assert not is_done(data)
     assert main(["prepare", data.id]) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit acts on Linux")
+def test_too_few_addresses_for_torch_is_one_line(small_folder):
+    model = next(iter(grid().artefacts().checkpoints))
+    few = (600_000_000, 600_000_000)
+    ended = subprocess.run(
+        [sys.executable, "-m", "xstilts", "initialise", model],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, few),
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    *_, last = ended.stderr.splitlines()  # after notices
+    assert "`ulimit -v` is 600 MB, but libraries need 850 MB before any data. Raise" in last
 
 
 def test_a_file_in_place_of_a_folder_is_named(small_folder, capsys):

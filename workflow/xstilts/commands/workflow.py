@@ -271,6 +271,7 @@ def _prepare_torch(threads: int = 1) -> None:
     """Set the number of threads, and silence the progress bars and hints of transformers."""
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is imported
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
+    store.check_addresses()
     import torch
     import transformers
 

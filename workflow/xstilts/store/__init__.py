@@ -1,6 +1,7 @@
 """The results folder: complete files, locks and provenance."""
 
 from xstilts.store.files import (
+    check_addresses,
     check_writable,
     disk_bytes,
     json_lines,

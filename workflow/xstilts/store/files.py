@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import re
+import resource
 import shutil
 import time
 import uuid
@@ -36,6 +37,7 @@ _REMEDIES = {  # errors of the machine, and what to do
     "run again; finished results are kept",
 }
 # what the loader of libraries and torch say instead of the system's words
+_TORCH_BYTES = 850_000_000  # of addresses; torch 2.13 for CPUs and transformers took 886 MB
 _NO_MEMORY = ("failed to map segment from shared object", "can't allocate memory")
 
 _IN_THE_WAY = {
@@ -233,6 +235,19 @@ def problem(folder: Path) -> str:
     except InputError as error:
         return str(error)
     return ""
+
+
+def check_addresses() -> None:
+    """Raise InputError if `ulimit -v` leaves too little to import torch and transformers.
+
+    Native code that gets no memory aborts, or waits forever, without a message.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _TORCH_BYTES:
+        raise InputError(
+            f"{os.strerror(errno.ENOMEM)}: `ulimit -v` is {limit // 1_000_000} MB, but libraries "
+            f"need {_TORCH_BYTES // 1_000_000} MB before any data. {_REMEDIES[errno.ENOMEM]}"
+        )
 
 
 def machine_error(error: BaseException) -> str:
