@@ -9,20 +9,18 @@ import pytest
 from tests import CONFIG, shipped
 from xstilts.cli import main
 from xstilts.config import origins
-from xstilts.config.project import assemble, load, read_entries
-from xstilts.config.schema import MODEL, Model, Task
+from xstilts.config.project import assemble, load, read_definitions
 from xstilts.config.settings import SETTINGS
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.grid import raw_files
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import open_values
-from xstilts.recipe import TASK
 from xstilts.report.view import notes, same_data
 from xstilts.stages import prepare
 
 REAL = Path(os.environ.get("XSTILTS_REAL_DATA", "absent"))
-TASKS = read_entries(CONFIG / "tasks", Task, TASK)
+TASKS = read_definitions([CONFIG]).tasks
 XTREME = "xnli pawsx udpos panx xquad mlqa tydiqa bucc2018 tatoeba"
 NINE = "anli_plus mnli qqp squad2 squad hellaswag ccg cosmosqa commonsenseqa"
 STUDY = {
@@ -297,7 +295,7 @@ def test_slices_are_complete_except_as_reported(tmp_path):
 
 
 def test_every_hub_model_states_its_size():
-    for name, model in read_entries(CONFIG / "models", Model, MODEL).items():
+    for name, model in read_definitions([CONFIG]).models.items():
         assert model.init or model.parameters > model.embedding_parameters > 0, name
 
 

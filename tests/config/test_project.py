@@ -9,14 +9,11 @@ from xstilts.config.project import (
     load,
     places,
     read_definitions,
-    read_entries,
     read_study,
 )
-from xstilts.config.schema import MODEL, Model, Task
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.families import check_metrics
-from xstilts.recipe import TASK
 
 STUDY = {
     "study": "s",
@@ -162,12 +159,13 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_an_entry_defined_twice_names_both_files(tmp_path):
+    (tmp_path / "models").mkdir()
     for name in ("a", "b"):
-        (tmp_path / f"{name}.yaml").write_text(
+        (tmp_path / "models" / f"{name}.yaml").write_text(
             f"tiny: {{hub: {{repository: some/model, revision: {'a' * 40}}}}}\n"
         )
     with pytest.raises(InputError, match=r"b\.yaml: 'tiny' is already defined in .*a\.yaml"):
-        read_entries(tmp_path, Model, MODEL)
+        read_definitions([tmp_path])
 
 
 def test_a_project_survives_its_snapshot(tmp_path):
@@ -183,7 +181,7 @@ def test_every_shipped_study_is_valid(path):
 
 
 def test_every_task_names_metrics_of_its_family():
-    for name, task in read_entries(CONFIG / "tasks", Task, TASK).items():
+    for name, task in read_definitions([CONFIG]).tasks.items():
         check_metrics(task.family, task.metrics, name)
         assert task.metrics or "target" not in task.roles, name
         assert task.label, name

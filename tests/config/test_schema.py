@@ -3,9 +3,9 @@
 import pytest
 
 from tests import CONFIG
-from xstilts.config.project import read_entries
-from xstilts.config.schema import MODEL, Model, Task
-from xstilts.recipe import TASK, parse
+from xstilts.config.project import read_definitions
+from xstilts.config.schema import Model
+from xstilts.recipe import parse
 
 LAB = ["en", "xa", "xb", "xc", "xd"]
 
@@ -24,7 +24,7 @@ LAB = ["en", "xa", "xb", "xc", "xd"]
 )
 def test_languages_of_a_part(part, languages):
     [part] = parse(part).parts
-    task = read_entries(CONFIG / "tasks", Task, TASK)[part.task]
+    task = read_definitions([CONFIG]).tasks[part.task]
     assert task.languages_of(part) == languages
 
 
@@ -42,6 +42,6 @@ def test_models_that_differ_in_size_are_a_family(model, family):
 
 
 def test_a_new_model_belongs_to_its_model_type():
-    models = read_entries(CONFIG / "models", Model, MODEL)
+    models = read_definitions([CONFIG]).models
     assert models["lab_w24"].kin == models["lab_w48"].kin == "xlm-roberta"
     assert models["xlmr-base"].kin == models["xlmr-xxl"].kin == "XLM-R"

@@ -9,15 +9,13 @@ from tests.hub import catalogue
 from tests.hub.project import ROOT, STUDY, Project, model_files
 from tests.hub.server import Hub
 from xstilts import store
-from xstilts.config.project import assemble, read_definitions, read_entries, read_lock
-from xstilts.config.schema import Task
+from xstilts.config.project import assemble, read_definitions, read_lock
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
-from xstilts.recipe import TASK
 from xstilts.report.view import same_data
 
-TASKS = read_entries(ROOT / "config" / "tasks", Task, TASK)
+TASKS = read_definitions([ROOT / "config"]).tasks
 TARGETS = {
     "xnli": ["en", "de"],
     "pawsx": ["en", "de"],

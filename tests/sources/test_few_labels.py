@@ -13,19 +13,17 @@ import pytest
 
 from tests import CONFIG, shipped
 from tests.hub import catalogue
-from xstilts.config.project import assemble, read_entries
-from xstilts.config.schema import Task
+from xstilts.config.project import assemble, read_definitions
 from xstilts.families import family
 from xstilts.grid.grid import Grid
 from xstilts.languages.codes import fill
-from xstilts.recipe import TASK
 from xstilts.sources import hub
 from xstilts.sources.files import locate
 from xstilts.sources.words import UPOS
 
 ROOT = Path(os.environ.get("XSTILTS_REAL_DATA", "absent"))
 real = pytest.mark.skipif(not ROOT.is_dir(), reason="XSTILTS_REAL_DATA is not set")
-TASKS = read_entries(CONFIG / "tasks", Task, TASK)
+TASKS = read_definitions([CONFIG]).tasks
 SIB = (
     "ace_arab ace amh ar aym bod de en fon fr grn ha hi ja khm my qu ru sat es sw tgk uig yo zh"
 ).split()

@@ -125,9 +125,3 @@ def nearest(name: str, choices: Choices) -> str:
         listed.sort(key=distance)
     shown = ", ".join(listed[:_LISTED]) + (", …" if len(listed) > _LISTED else "")
     return f"valid: {shown or 'none'}"
-
-
-def check_known(kind: str, name: str, entries: Mapping[str, Any], context: str = "") -> None:
-    """Raise ValueError naming the most similar entry if `name` is not one of `entries`."""
-    if name not in entries:
-        raise ValueError(f"{context}unknown {kind} {name!r}: {nearest(name, entries)}")

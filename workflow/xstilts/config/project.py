@@ -26,7 +26,7 @@ from xstilts.config.schema import ARM, MODEL, RECIPE_NAME, Lock, Model, Study, T
 from xstilts.config.settings import SETTINGS, Overrides
 from xstilts.config.spelling import respelled
 from xstilts.config.yaml import mapping_of, read_text, read_yaml
-from xstilts.errors import InputError, check_known, nearest
+from xstilts.errors import InputError, nearest
 from xstilts.recipe import NONE, TASK, Part, Recipe, parse
 from xstilts.text import decode_json
 
@@ -100,7 +100,9 @@ class Project(Strict):
 
     def _examples(self, part: Part) -> int:
         """Return the number of training examples of a recipe's part, as its task states it."""
-        check_known("task", part.task, self.tasks, "orders: ")
+        if part.task not in self.tasks:
+            hint = nearest(part.task, self.tasks)
+            raise ValueError(f"orders: unknown task {part.task!r}: {hint}")
         total = self.stated_examples(part)
         if total is None:
             raise ValueError(
@@ -198,14 +200,10 @@ def validate(model: type[BaseModel], values: Any, where: str | Place) -> Any:
         raise InputError("\n".join(explain(error, values, place))) from None
 
 
-def read_entries(folder: Path, model: type[BaseModel], name_pattern: str) -> dict[str, Any]:
-    """Return the validated entries of all YAML files in a folder, by name."""
-    return {name: entry for name, (_, entry) in _read(folder, model, name_pattern).items()}
-
-
 def _read(
     folder: Path, model: type[BaseModel], name_pattern: str
 ) -> dict[str, tuple[Path, BaseModel]]:
+    """Return the validated entries of all YAML files in a folder, with their files, by name."""
     entries: dict[str, tuple[Path, BaseModel]] = {}
     for path in sorted(folder.glob("*.yaml")):
         for name, entry in _entries(path, read_text(path), model, name_pattern).items():

@@ -108,12 +108,9 @@ class Results:
     scores: Mapping[Cell, ScoreFile]  # in study order
     gains: pd.DataFrame = field(default_factory=pd.DataFrame)  # as in gains.csv, once judged
 
-    def headline(self, language: str | None = None) -> pd.DataFrame:
-        """Return the rows of the main metric, for one language or average, or for all languages."""
-        rows = self._headline
-        if language is None:
-            return rows[~rows["language"].isin(list(AVERAGES))]
-        return rows[rows["language"] == language]
+    def headline(self, language: str) -> pd.DataFrame:
+        """Return the rows of the main metric for one language or average."""
+        return self._headline[self._headline["language"] == language]
 
     @cached_property
     def _headline(self) -> pd.DataFrame:
@@ -300,15 +297,13 @@ def ranked(results: Results, model: str, average: str = "zero_shot") -> list[str
     )
 
 
-def majority(results: Results, average: str) -> dict[str, float]:
-    """Return target -> score of the most frequent label, for targets with such a score."""
-    rows = results.headline(average).dropna(subset="majority")
-    return rows.groupby("target")["majority"].first().to_dict()
-
-
 def majority_floor(results: Results, average: str) -> dict[str, float]:
-    """Return the same, and `MEAN` if all targets of the average have such a score."""
-    values, targets = majority(results, average), results.targets(average)
+    """Return target -> score of the most frequent label in percent, where it is defined.
+
+    `MEAN` is the mean over targets, if all targets of the average have such a score.
+    """
+    rows, targets = results.headline(average).dropna(subset="majority"), results.targets(average)
+    values = rows.groupby("target")["majority"].first().to_dict()
     if values and not set(targets) - set(values):
         values[MEAN] = sum(values[target] for target in targets) / len(targets)
     return values

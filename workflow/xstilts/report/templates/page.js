@@ -79,16 +79,15 @@ panel.addEventListener("close", () => closePanel());
 
 /* ------------------------------------------------------------------------------------ copying */
 const MARK_TEXTS = { degenerate: "†", gap: "‡" };
-/** The texts of a table as it is shown; `strong` marks a significant gain. */
+/** The texts of a table as it is shown, row by row; `strong(text, isSignificant)` formats each. */
 function texts(table, strong) {
-  const rows = all("tr:not(.groups)", table).map((row) =>
+  return all("tr:not(.groups)", table).map((row) =>
     [...row.cells].filter((cell) => !cell.hidden).map((cell) => {
       const marks = Object.keys(MARK_TEXTS).filter((name) => cell.classList.contains(name));
       const own = cell.textContent.replace(/\s+/g, " ").trim() + marks.map((x) => MARK_TEXTS[x]).join("");
-      return { own, isStrong: cell.classList.contains("strong") };
+      return strong(own, cell.classList.contains("strong"));
     }),
   );
-  return rows.map((row) => row.map(({ own, isStrong }) => strong(own, isStrong)));
 }
 const escaped = (text, characters) => text.replace(characters, "\\$&");
 const FORMATS = {
@@ -119,11 +118,9 @@ const FORMATS = {
   BibTeX: () => bibtex,
 };
 async function copy(button) {
-  const tables = all("table.gains", button.closest("section")),
-    text = FORMATS[button.dataset.copy] && button.dataset.copy in { Link: 0, BibTeX: 0 }
-      ? FORMATS[button.dataset.copy]()
-      : tables.map(FORMATS[button.dataset.copy]).join("\n");
-  await copyText(text, button);
+  const format = FORMATS[button.dataset.copy],
+    tables = all("table.gains", button.closest("section"));
+  await copyText(format.length ? tables.map(format).join("\n") : format(), button);
 }
 /** Copy a text and say so; if the browser refuses, show the text to copy it by hand. */
 async function copyText(text, button) {
