@@ -158,14 +158,14 @@ def interval_columns(interval: Interval, name: str = "gain") -> dict[str, float]
 
 
 def effect(estimate: Estimate | Interval, of: str) -> str:
-    """`significant effect of …`, `no significant effect of …`, `no verdict on …`."""
+    """Return `significant effect of …`, `no significant effect of …` or `no verdict on …`."""
     if estimate.p_adjusted is None or np.isnan(estimate.p_adjusted):
         return f"no verdict on {of}"
     return f"{'' if estimate.significant else 'no '}significant effect of {of}"
 
 
 def capital(text: str) -> str:
-    """A text that begins a sentence."""
+    """Return a text with a capital, which begins a sentence."""
     return text[:1].upper() + text[1:]
 
 
@@ -207,7 +207,7 @@ def seeds_needed(error: Error, seeds: int, tests: int, effect: float = 1.0) -> s
 
 
 def with_ci(result: Interval | Estimate, unit: str = POINTS, n: str = "", where: str = "") -> str:
-    """`+3.2 points on average (95 % CI +1.1 to +5.3; n = 3 seeds)`."""
+    """Return a text such as `+3.2 points on average (95 % CI +1.1 to +5.3; n = 3 seeds)`."""
     low, high = (np.nan if end is None else end for end in (result.low, result.high))
     value, ci = f"{signed(result.value, '+')} {unit}", f"{signed(low, '+')} to {signed(high, '+')}"
     if unit == SHARE:
@@ -217,7 +217,7 @@ def with_ci(result: Interval | Estimate, unit: str = POINTS, n: str = "", where:
 
 
 def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Return names as a text: `a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 

@@ -326,7 +326,7 @@ def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]):
 
 
 def _short(count: int) -> str:
-    """`270M`."""
+    """Return a number of weights in three digits, such as `270M`."""
     for unit, factor in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= factor:
             return f"{count / factor:.3g}{unit}"

@@ -72,7 +72,7 @@ def _plain(key: Any) -> str:
 
 
 def allowed(pattern: str) -> str:
-    """Description of the names that a pattern of the configuration allows."""
+    """Return a description of the names that a pattern of the configuration allows."""
     return _PATTERNS[pattern]
 
 

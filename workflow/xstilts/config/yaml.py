@@ -198,7 +198,7 @@ def read_text(path: Path) -> str:
 
 
 def _hint(path: Path) -> str:
-    """Advice for a missing file: a similar name, or where to run the command."""
+    """Return advice for a missing file: a similar name, or where to run the command."""
     if path.is_symlink():
         return f": it is a link to {path.readlink()}, which does not exist"
     folder = path.parent

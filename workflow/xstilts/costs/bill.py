@@ -135,7 +135,7 @@ def _line(total: int, costs: Sequence[Cost]) -> Line:
 
 
 def _needed(score: Score) -> list[str]:
-    """Ids of a score and of all its ancestors."""
+    """Return the ids of a score and of all its ancestors."""
     return [*score.ancestors(), score.id]
 
 
@@ -292,6 +292,6 @@ def patterns(cells: Iterable[Cell], wanted: set[Cell]) -> list[str]:
 
 
 def _prefixes(cell: Cell) -> list[str]:
-    """Prefixes of a cell's name that several cells share, the shortest first."""
+    """Return the prefixes of a cell's name that several cells share, the shortest first."""
     parts = [cell.model, cell.recipe, cell.target, f"s{cell.seed}"]
     return [".".join(parts[:n]) for n in range(1, len(parts))]

@@ -86,7 +86,7 @@ class Problem:
 
 
 def half_width(seeds: int) -> float:
-    """Half the width of the 95 % interval of a gain by Welch's t, in standard deviations of a run.
+    """Return half the width of a gain's 95 % interval by Welch's t, in SDs of a run.
 
     The recipe and its baseline have `seeds` runs each. One run has no interval: it counts as twice
     the interval of two, so that a pair's first interval is worth more than a narrower one.

@@ -113,7 +113,7 @@ class Assumptions(Strict):
 
 
 class Table(Strict):
-    """`hardware.yaml`."""
+    """Content of `hardware.yaml`."""
 
     hardware: dict[str, Hardware]
     assumptions: Assumptions

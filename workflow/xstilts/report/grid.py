@@ -95,7 +95,7 @@ class Tables:
 
     @property
     def average(self) -> str:
-        """Zero-shot; over all languages if only source languages are scored."""
+        """Name of the average: zero-shot, or of all languages if only the source is scored."""
         targets = self.results.targets("zero_shot")
         return "zero_shot" if targets or not self.results.metrics else "avg"
 
@@ -115,7 +115,7 @@ class Tables:
 
     @cached_property
     def statistics(self) -> dict[tuple[str, str, str], dict]:
-        """(model, recipe, target) -> statistics over seeds."""
+        """Statistics over seeds, in percent and points, by (model, recipe, target)."""
         rounded = dict.fromkeys(("mean", "gain", "low", "high"), DECIMALS)
         statistics = summarise(self.results, self.average).astype(dict.fromkeys(rounded, float))
         return statistics.round(rounded).to_dict("index")
@@ -137,7 +137,7 @@ class Tables:
 
     @cached_property
     def shared(self) -> set[tuple[str, str]]:
-        """(recipe, target) that train on the same examples."""
+        """Pairs (recipe, target) that train on the same examples."""
         pairs = set(same_data(self.grid))
         return {
             (name, target)
@@ -243,7 +243,7 @@ class Tables:
 
     @cached_property
     def by_language(self) -> dict[tuple[str, str, str], tuple[float, bool]]:
-        """(model, recipe, language) -> gain over all targets, and whether it is significant.
+        """Gain over all targets in points and its verdict, by (model, recipe, language).
 
         The targets' source languages are left out of a zero-shot table.
         """

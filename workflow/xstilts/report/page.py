@@ -261,7 +261,7 @@ def _language(code: str) -> str:
 def _environments(
     record: Record, nodes: Mapping[str, list], datasets: Iterable[dict]
 ) -> list[tuple[int, str, str]]:
-    """Libraries and commits of the artefacts: how many have them, the commit, the libraries."""
+    """Return (number of artefacts, commit, libraries) for each environment."""
     used = Counter([*nodes["environment"], *(data["environment"] for data in datasets)])
     return [
         (used[number], values["commit"] or "none", steps.environment(values))

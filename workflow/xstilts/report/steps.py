@@ -27,7 +27,7 @@ class Use:
 
     @property
     def text(self) -> str:
-        """How many runs, and of how many recipes."""
+        """Number of runs, and of the recipes that share the step."""
         shared = f"shared by {len(self.recipes)} recipes · " if len(self.recipes) > 1 else ""
         return f"{shared}used by {self.runs} run{'' if self.runs == 1 else 's'}"
 
@@ -86,7 +86,7 @@ def uses(nodes: Columns, cells: Columns) -> list[Use]:
 
 
 def _lineage(nodes: Columns, node: int | None) -> list[int]:
-    """All steps from the initial model to this one; a merge needs those that it combines."""
+    """Return all steps from the initial model to this one; a merge needs those that it combines."""
     steps = []
     while node is not None:
         steps.append(node)
@@ -183,7 +183,7 @@ def costs(
 
 
 def _trained(nodes: Columns, leaf: int) -> list[int]:
-    """The training steps before a prediction, without the model's own pretraining."""
+    """Return the training steps before a prediction, without the model's own pretraining."""
     return [
         node
         for node in _lineage(nodes, leaf)

@@ -35,7 +35,7 @@ class StudyView:
 
     @property
     def folder(self) -> Path:
-        """`results/studies/<study>`."""
+        """Path of the folder, `results/studies/<study>`."""
         return paths.study_folder(self.grid.study.study)
 
     @cached_property

@@ -69,13 +69,13 @@ class Canvas:
         self.width, self.height = width, height
 
     def axes(self, left: float, top: float, width: float, height: float, **style: object) -> Axes:
-        """New axes; the box holds the plotting area alone, without tick labels."""
+        """Return new axes; the box holds the plotting area alone, without tick labels."""
         bottom = self.height - top - height
         box = (left / self.width, bottom / self.height, width / self.width, height / self.height)
         return self.figure.add_axes(box, **style)
 
     def text(self, left: float, top: float, text: str, **style: object) -> None:
-        """Text whose top left corner is given."""
+        """Write a text whose top left corner is given."""
         self.figure.text(left / self.width, 1 - top / self.height, text, va="top", **style)
 
 
@@ -93,7 +93,7 @@ def _font(weight: str):
 
 @cache
 def width(text: str, weight: str = "normal") -> float:
-    """Width of the longest line of a text."""
+    """Return the width of the longest line of a text in inches."""
     font = _font(weight)
     font.set_size(POINTS, 72)
 
@@ -105,7 +105,7 @@ def width(text: str, weight: str = "normal") -> float:
 
 
 def wrap(label: str, room: float, lines: int = 2) -> str:
-    """A label in at most `lines` lines that fit in `room`; the end of a longer one is cut off."""
+    """Return a label in at most `lines` lines that fit in `room` inches, truncated if longer."""
     for count in range(min(len(label), int(lines * room / 0.02)), 3, -1):
         parts = textwrap.wrap(label, count, max_lines=lines, placeholder=" …")
         if width("\n".join(parts)) <= room:
@@ -114,7 +114,7 @@ def wrap(label: str, room: float, lines: int = 2) -> str:
 
 
 def ink(face: tuple[float, ...]) -> str:
-    """Black or white, whichever has more contrast with the colour below it (WCAG 2)."""
+    """Return black or white, whichever contrasts more with the colour `face` (WCAG 2)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in face[:3]]
     luminance = np.dot(linear, (0.2126, 0.7152, 0.0722))
     return "black" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "white"

@@ -41,7 +41,7 @@ class Panel:
 
     @cached_property
     def texts(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """(row, column) -> gain and half-width of its CI."""
+        """Gain and half-width of its CI as texts, by (row, column)."""
         return {
             key: (
                 signed(cell["gain"], "+") + cell["marks"] + STAR * bool(cell["significant"]),

@@ -79,12 +79,12 @@ def _latex_entry(entry: Entry) -> str:
 
 
 def latex_frame(frame: pd.DataFrame) -> str:
-    """A data frame as a LaTeX table with booktabs: two decimals, a dash for missing values."""
+    """Return a data frame as a LaTeX table with booktabs; missing values are dashes."""
     return _tabular(*frame_texts(frame, latex_escape, lambda text: f"${text.replace('−', '-')}$"))
 
 
 def latex_escape(text: str) -> str:
-    """Plain text as LaTeX that shows it literally."""
+    """Return plain text as LaTeX that shows it literally."""
     return "".join(_LATEX.get(c, c) for c in plain(text))
 
 

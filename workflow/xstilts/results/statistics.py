@@ -189,7 +189,11 @@ class Sample:
 
 
 def run_variance(rows: np.ndarray) -> tuple[float, int]:
-    """Return the variance within rows [recipes, seeds], and its degrees of freedom."""
+    """Return the variance within rows [recipes, seeds], and its degrees of freedom.
+
+    Missing values are NaN. The variance is pooled over the rows: the sum of squares from the rows'
+    means over Σ (seeds − 1).
+    """
     known = ~np.isnan(rows)
     counts = known.sum(axis=1, keepdims=True)
     centred = np.where(known, rows, 0)
@@ -269,22 +273,22 @@ def t_interval(value: float, error: float, freedom: float, known: float = 0.0) -
 
 
 def t_quantile(level: float, freedom: float) -> float:
-    """Quantile of Student's t; much faster than that of scipy.stats."""
+    """Return a quantile of Student's t; much faster than that of scipy.stats."""
     return float(special.ndtri(level) if np.isinf(freedom) else special.stdtrit(freedom, level))
 
 
 def t_tail(value: float, freedom: float) -> float:
-    """Probability that Student's t is above a value."""
+    """Return the probability that Student's t is above a value."""
     return float(special.ndtr(-value) if np.isinf(freedom) else special.stdtr(freedom, -value))
 
 
 def half_width(error: float, known: float, quantile: float, normal: float) -> float:
-    """Half of a CI's width, from the quantiles for the estimated and the known variance."""
+    """Return half of a CI's width, from the quantiles for the estimated and the known variance."""
     return float(np.sqrt(quantile**2 * (error**2 - known) + normal**2 * known))
 
 
 def within(x: Sequence[float], groups: Sequence[Hashable] | None = None) -> np.ndarray:
-    """Return x minus the mean of its group; one group by default."""
+    """Return x [n] minus the mean of its group; one group by default."""
     x, groups = np.asarray(x, float), list(groups or [None] * len(x))
     means = {
         group: np.mean([v for v, g in zip(x, groups, strict=True) if g == group])
@@ -294,7 +298,7 @@ def within(x: Sequence[float], groups: Sequence[Hashable] | None = None) -> np.n
 
 
 def slope_weights(x: Sequence[float], groups: Sequence[Hashable] | None = None) -> np.ndarray:
-    """Weights whose sum with the values at `x` is their least-squares slope.
+    """Return the weights [n] whose sum with the values at `x` [n] is their least-squares slope.
 
     With groups, it is the common slope of parallel lines, one per group (analysis of covariance).
     """

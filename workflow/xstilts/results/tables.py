@@ -54,7 +54,7 @@ class Entry:
 
     @property
     def shown(self) -> str:
-        """`71.2 (+2.9 [2.4, 3.4]*)`."""
+        """The entry in one text, such as `71.2 (+2.9 [2.4, 3.4]*)`, in percent and points."""
         star = STAR * self.significant
         gain = " ".join(filter(None, [self.gain, self.ci])) + star
         return f"{self.score} ({gain})" if self.gain else self.score
@@ -70,7 +70,7 @@ class Row:
 
 
 def metric_label(metric: str) -> str:
-    """`exact_match` -> `exact match`, `f1` -> `F1`."""
+    """Return the name of a metric for readers, such as `exact match` or `F1`."""
     return plain(re.sub(r"\bf1\b", "F1", metric.replace("_", " ")))
 
 
@@ -80,7 +80,7 @@ def target_label(results: Results, target: str) -> str:
 
 
 def signed(value: float, sign: str = "", digits: int = 1) -> str:
-    """A rounded number with a true minus sign, and never a negative zero.
+    """Return a rounded number with a true minus sign, and never a negative zero.
 
     The number in the CSV files, with DECIMALS, is rounded: so a text agrees with its file.
     """
@@ -88,24 +88,24 @@ def signed(value: float, sign: str = "", digits: int = 1) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """`.034`, `< .001`: two significant digits."""
+    """Return p with two significant digits, such as `.034`, or `< .001`; a dash if unknown."""
     if p is None or pd.isna(p):
         return MISSING
     return "< .001" if p < 0.001 else f"{p:#.2g}".removeprefix("0")
 
 
 def ends(low: float, high: float) -> str:
-    """`[2.4, 3.4]`: a 95 % CI; empty if unknown."""
+    """Return a 95 % CI in points, such as `[2.4, 3.4]`; empty if unknown."""
     return "" if pd.isna(low) else f"[{signed(low)}, {signed(high)}]"
 
 
 def half_width(low: float, high: float) -> str:
-    """`±0.5`: half the width of a 95 % CI; empty if unknown."""
+    """Return half the width of a 95 % CI in points, such as `±0.5`; empty if unknown."""
     return "" if pd.isna(low) else f"±{signed((high - low) / 2)}"
 
 
 def marks(stats: Mapping, count: int) -> str:
-    """† for degenerate runs, ‡ if a number is over `count` seeds and others are missing."""
+    """Return † for degenerate runs, and ‡ if only `count` of the wanted seeds are known."""
     return ("†" if stats["degenerate"] else "") + ("‡" if 0 < count < stats["wanted"] else "")
 
 
@@ -211,7 +211,7 @@ def target_lines(results: Results) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Plain text as Markdown that shows it literally, in a table, a heading or a list."""
+    """Return plain text as Markdown that shows it literally, in a table, a heading or a list."""
     text = re.sub(r"([\\`*_\[\]<>|~$&#])", r"\\\1", plain(text))
     # would begin a list, or make the line before it a heading; `1.0` and `+2` do not
     return re.sub(r"^(\d*)(?=[-+=.)](?:[-=\s]|$))", r"\1\\", text)
@@ -335,7 +335,7 @@ def _key(results: Results) -> str:
 
 
 def _two_lines(head: str) -> str:
-    """A head in at most two lines, broken at the space that makes it narrowest."""
+    """Return a head in at most two lines, broken at the space that makes it narrowest."""
     places = [n for n, c in enumerate(head) if c == " "]
     best = min(places, key=lambda n: max(n, len(head) - n - 1), default=None)
     return head if best is None else f"{head[:best]}\n{head[best + 1 :]}"
@@ -358,7 +358,7 @@ def _terminal_table(
 
 
 def markdown_frame(frame: pd.DataFrame) -> str:
-    """A data frame as a Markdown table."""
+    """Return a data frame as a Markdown table."""
     return "\n".join(markdown_lines(*frame_texts(frame, escape, str))) + "\n"
 
 

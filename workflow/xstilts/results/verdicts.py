@@ -73,7 +73,7 @@ def _simultaneous(
 
 @cache
 def critical(size: int, tests: int, freedom: float, correlation: float = 0.0) -> float:
-    """Critical |t| of a block of `size` estimates in a family of `tests`."""
+    """Return the critical |t| of a block of `size` estimates in a family of `tests`."""
     level = LEVEL ** (size / tests)
     if size == 1 or correlation <= 0:
         return t_quantile((1 + level ** (1 / size)) / 2, freedom)
@@ -118,7 +118,11 @@ def _scales(freedom: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def detectable(error: float, freedom: float, tests: int = 1, known: float = 0.0) -> float:
-    """Smallest effect that is significant in four of five studies, from its standard error."""
+    """Return the smallest effect that four of five studies find, in the unit of its `error`.
+
+    `error` is the standard error, and `known` the part of its square that needs no degrees of
+    freedom.
+    """
     limits = [critical(1, tests, x) for x in (freedom, np.inf)]
     scale, weights = _scales(freedom)
     estimated = 1 - known / error**2
@@ -131,9 +135,9 @@ def detectable(error: float, freedom: float, tests: int = 1, known: float = 0.0)
 
 
 def gain_power(sd: float, seeds: int, recipes: int = 1, tests: int = 1, folds: int = 1) -> float:
-    """Smallest gain found in four of five studies; the run variance is pooled over all recipes.
+    """Return the smallest gain in points that four of five studies find, from a run's `sd`.
 
-    The baseline has `folds` runs per seed.
+    The run variance is pooled over all recipes. The baseline has `folds` runs per seed.
     """
     error = sd * np.sqrt((1 + 1 / folds) / seeds)
     return detectable(error, (recipes + folds) * (seeds - 1), tests)
@@ -142,7 +146,7 @@ def gain_power(sd: float, seeds: int, recipes: int = 1, tests: int = 1, folds: i
 def seeds_for(
     effect: float, sd: float, recipes: int = 1, tests: int = 1, folds: int = 1
 ) -> int | None:
-    """Smallest number of seeds that finds a gain of this size; None above MOST_SEEDS."""
+    """Return the fewest seeds that find an effect, in points as `sd`; None above MOST_SEEDS."""
     numbers = range(2, MOST_SEEDS + 1)
     return next((n for n in numbers if gain_power(sd, n, recipes, tests, folds) <= effect), None)
 
@@ -178,5 +182,5 @@ def power_sentence(seeds: int, basis: str, effect: str, needed: str) -> str:
 
 
 def seeds_text(count: int | None) -> str:
-    """`17 seeds`, or that no affordable number of seeds is enough."""
+    """Return `17 seeds`, or that no affordable number of seeds is enough."""
     return f"{count} seeds" if count else f"more than {MOST_SEEDS} seeds, or more test examples"
