@@ -348,11 +348,14 @@ def measure_files(tiny: bool, device: torch.device) -> dict[str, float]:
     return seconds
 
 
-def rates(rows: list[dict]) -> dict:
-    """Return FLOP/s by phase, precision and family, of the batches that the product forms."""
+def rates(rows: list[dict], eager: bool = False) -> dict:
+    """Return FLOP/s by phase, precision and family, of the batches that the product forms.
+
+    `eager` is without CUDA graphs and compact embeddings.
+    """
     table: dict = {}
     for row in rows:
-        training = row["phase"] == "train"
+        training = row["phase"] == "train" and not eager
         options = {"compact": training, "graphs": training}
         plain = Setup(row["phase"], row["task"], precision=row["precision"], **options)
         if row.get("flops_per_second") and row["name"] == plain.name:
@@ -396,7 +399,8 @@ def measure_all(options, device: torch.device) -> None:
         rows.append(row_of(setup, options, device, peak))
         shown = {key: rows[-1].get(key) for key in ("tokens_per_second", "share", "error")}
         print(f"{setup.name:50}", shown, flush=True)
-        options.out.write_text(json.dumps(result | {"rates": rates(rows), "rows": rows}, indent=1))
+        known = {"rates": rates(rows), "eager": rates(rows, eager=True), "rows": rows}
+        options.out.write_text(json.dumps(result | known, indent=1))
 
 
 def row_of(setup: Setup, options, device: torch.device, peak: float | None) -> dict:

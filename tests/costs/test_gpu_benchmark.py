@@ -16,6 +16,7 @@ from xstilts.costs.estimates import Estimator, load_table
 from xstilts.costs.measured import Evidence
 from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
+from xstilts.recipe import parse
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -76,26 +77,51 @@ def test_batches_hold_each_text_once(gpu, phase):
 def test_plan_uses_the_measured_rates(gpu, tmp_path):
     path = tmp_path / "h100.json"
     path.write_text(json.dumps({"device": "NVIDIA H100", "rates": gpu.rates(rows(gpu)), "x": 1}))
-    table = load_table().with_measured(path)
-    card = table.hardware[str(path)]
-    assert card.flops("bf16", "train", ["classify"]) == 1e12
-    assert card.flops("bf16", "train", ["answer"]) == 3e12
-    assert card.flops("bf16", "predict", ["classify"]) == 4e12
-    assert card.flops("bf16", "train", ["classify", "answer"]) == 1.5e12  # half of the work each
-    others = card.flops("bf16", "train", ["choose"])
+    card = load_table().with_measured(path).hardware[str(path)]
+    assert card.flops("bf16", "train", "classify", False) == 1e12
+    assert card.flops("bf16", "train", "answer", False) == 3e12
+    assert card.flops("bf16", "predict", "classify", False) == 4e12
+    others = card.flops("bf16", "train", "choose", False)
     assert others == pytest.approx(3e12 / (1 + 1 / 2 + 1 / 3)), "the mean of those measured"
     assert "NVIDIA H100, bf16: TFLOP/s measured in" in card.basis("bf16")
     assert "train classify 1, train tag 2, train answer 3" in card.basis("bf16")
     with pytest.raises(InputError, match=r"no rate of phase predict in fp16 \(measured: bf16"):
-        card.flops("fp16", "predict", ["tag"])
+        card.flops("fp16", "predict", "tag", False)
 
 
 def test_one_measured_family_stands_for_others(tmp_path):
     path = tmp_path / "card.json"
     rates = {"train": {"fp32": {"classify": 2e12}}, "predict": {}}
-    path.write_text(json.dumps({"device": "card", "rates": rates}))
+    eager = {"train": {"fp32": {"classify": 1e12}, "tf32": {"classify": 3e12}}}
+    path.write_text(json.dumps({"device": "card", "rates": rates, "eager": eager}))
     card = load_table().with_measured(path).hardware[str(path)]
-    assert card.flops("fp32", "train", ["tag", "answer"]) == 2e12
+    assert card.flops("fp32", "train", "tag", False) == 2e12
+    assert card.flops("fp32", "train", "tag", True) == 1e12
+    assert card.flops("tf32", "train", "tag", False) == 3e12, "measured without graphs only"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "resources", "expected"),
+    [
+        ("nli", {}, 4e12),
+        ("nli", {"eager": True}, 1e12),
+        ("nli", {"gpu": 2}, 1e12),
+        ("nli+entities", {}, 8e12 / 3),  # harmonic mean of 4 and 2: half of the work each
+        ("nli+text", {}, 8e12 / 5),  # masked language modelling is not recorded
+    ],
+)
+def test_only_recorded_trainings_have_the_rate_of_graphs(tmp_path, recipe, resources, expected):
+    path = tmp_path / "card.json"
+    rates = {"train": {"fp32": {"classify": 4e12, "tag": 2e12}}, "predict": {}}
+    eager = {"train": {"fp32": {"classify": 1e12}}}
+    path.write_text(json.dumps({"device": "card", "rates": rates, "eager": eager}))
+    project = make_grid(models=["xlmr"], recipes=[recipe], multitask={"max_steps": 3}).project
+    needs = ModelNeeds.model_validate({"gpu": 1} | resources)
+    on_gpu = project.models["xlmr"].model_copy(update={"resources": needs})
+    grid = Grid(project.model_copy(update={"models": project.models | {"xlmr": on_gpu}}))
+    estimator = Estimator(grid.project, load_table().with_measured(path), str(path))
+    step = grid.trainings.step("xlmr", parse(recipe), 1)
+    assert estimator.rate(step) == pytest.approx(expected)
 
 
 def test_measured_rates_determine_the_time(gpu, tmp_path):

@@ -6,7 +6,7 @@ that file.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -59,7 +59,7 @@ class Hardware(Strict):
         """Return other names of the processor."""
         return [self.label, self.label.removeprefix("NVIDIA ")]
 
-    def flops(self, precision: Precision, phase: str, families: Collection[str]) -> float:
+    def flops(self, precision: Precision, phase: str, family: str, eager: bool) -> float:
         """Return the operations per second that a job reaches, the same for all phases."""
         return self.peak[precision] * self.utilisation[precision] * 1e12
 
@@ -69,6 +69,10 @@ class Hardware(Strict):
         return f"{self.label}, {precision}: {share} of {self.peak[precision]:g} TFLOP/s (assumed)"
 
 
+# phase -> precision -> family -> FLOP/s
+Rates = dict[Literal["train", "predict"], dict[Precision, dict[str, PositiveFloat]]]
+
+
 class MeasuredHardware(Strict):
     """A GPU that `benchmarks/gpu.py` has measured."""
 
@@ -76,23 +80,24 @@ class MeasuredHardware(Strict):
 
     label: str
     path: Path
-    # phase -> precision -> family -> FLOP/s
-    rates: dict[Literal["train", "predict"], dict[Precision, dict[str, PositiveFloat]]]
+    rates: Rates
+    eager: Rates = Field({}, description="Without CUDA graphs and compact embeddings.")
 
-    def flops(self, precision: Precision, phase: str, families: Collection[str]) -> float:
-        """Return the operations per second of the families, or of all if none was measured.
+    def flops(self, precision: Precision, phase: str, family: str, eager: bool) -> float:
+        """Return the operations per second of a family, or the mean of all if it was not measured.
 
         Raise InputError if the precision was not measured in the phase.
         """
-        by_family = self.rates.get(phase, {}).get(precision, {})
+        measured = [self.rates.get(phase, {}), self.eager.get(phase, {})]
+        first, second = reversed(measured) if eager else measured
+        by_family = {**second, **first}.get(precision, {})
         if not by_family:
             known = ", ".join(self.rates.get(phase, {})) or "none"
             raise InputError(
                 f"--hardware {self.path}: no rate of phase {phase} in {precision} (measured: "
                 f"{known}); state a name of costs/hardware.yaml, such as `--hardware a100`"
             )
-        known = [by_family[name] for name in families if name in by_family]
-        return harmonic_mean(known or list(by_family.values()))
+        return by_family.get(family) or harmonic_mean(list(by_family.values()))
 
     def basis(self, precision: Precision) -> str:
         """Return how the rate is known, in words."""
@@ -127,7 +132,8 @@ class Table(Strict):
         values = read_json(path, remedy)
         if not isinstance(values, dict) or not {"device", "rates"} <= values.keys():
             raise InputError(f"{path}: no keys `device` and `rates`; {remedy}")
-        stated = {"label": values["device"], "path": path, "rates": values["rates"]}
+        rates = {key: values[key] for key in ("rates", "eager") if key in values}
+        stated = {"label": values["device"], "path": path, **rates}
         gpu = validate(MeasuredHardware, stated, str(path))
         return self.model_copy(update={"hardware": {**self.hardware, str(path): gpu}})
 
@@ -211,19 +217,32 @@ class Estimator:
             return 0
         return work / (self.rate(artefact) * max(1, gpus_of(artefact, self.project)))
 
-    def rate(self, artefact: Checkpoint | Predictions, precision: Precision | None = None) -> float:
+    def rate(
+        self,
+        artefact: Checkpoint | Predictions,
+        precision: Precision | None = None,
+        eager: bool = False,
+    ) -> float:
         """Return the operations per second of a device; in another precision if one is stated.
 
-        Raise InputError if the precision was not measured.
+        `eager` leaves out CUDA graphs and compact embeddings, if that was measured. Raise
+        InputError if the precision was not measured.
         """
         name = self.gpu if gpus_of(artefact, self.project) else "cpu"
         hardware = self.table.hardware[name]
+        precision, phase = precision or artefact.settings.precision, artefact.identity.phase
         if isinstance(artefact, Predictions):
-            families = [artefact.family]
-        else:
-            families = [part.family for part in artefact.parts]
-        precision = precision or artefact.settings.precision
-        return hardware.flops(precision, artefact.identity.phase, families)
+            return hardware.flops(precision, phase, artefact.family, eager)
+        rates = [
+            hardware.flops(precision, phase, part.family, eager or self._is_eager(artefact, part))
+            for part in artefact.parts
+        ]
+        return harmonic_mean(rates)
+
+    def _is_eager(self, step: Checkpoint, part: TrainPart) -> bool:
+        """Whether the batches of a part have no CUDA graphs (see `modelling.graphs`)."""
+        needs, several = self.project.models[step.model].resources, gpus_of(step, self.project) > 1
+        return needs.eager or several or step.settings.packing or family(part.family).MASKED
 
     def work(self, artefact: Artefact, evidence: Evidence) -> float:
         """Return the work of a job, on which its time depends: FLOPs of a model, or rows of data.

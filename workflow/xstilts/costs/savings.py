@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import fsum
 
+from xstilts.config.settings import Precision
 from xstilts.costs.bill import COMPUTING, Plan
 from xstilts.costs.estimates import ESTIMATED, Estimator
 from xstilts.errors import InputError
@@ -24,18 +25,24 @@ class Saving:
 
 
 def savings(plan: Plan, estimator: Estimator) -> list[Saving]:
-    """Return what precision and shared trainings save, from a study without both to the bill."""
+    """Return what graphs, precision and shared trainings save, from a study without to the bill."""
     on_gpu = [a for a in plan.to_do if a.identity.phase in COMPUTING and plan.costs[a.id].gpus]
     targets = _targets(plan)
     jobs = {a.id: max(1, targets[a.id]) for a in on_gpu}  # without shared trainings
     estimated = [a for a in on_gpu if plan.costs[a.id].source == ESTIMATED]
     lower = [a for a in estimated if a.settings.precision != _PLAIN]
+    basis = f"rates {estimator.table.hardware[estimator.gpu].source}"
+    eager = {a.id: _other_hours(a, plan, estimator, a.settings.precision) for a in estimated}
     saved = []
     with suppress(InputError):  # of a benchmark file without fp32
-        more = [(_plain_hours(a, plan, estimator) - _hours(a, plan)) * jobs[a.id] for a in lower]
+        more = [
+            (_other_hours(a, plan, estimator, _PLAIN) - eager[a.id]) * jobs[a.id] for a in lower
+        ]
         names = ", ".join(sorted({a.settings.precision for a in lower}))
-        basis = f"rates {estimator.table.hardware[estimator.gpu].source}"
         saved += [Saving(f"{names} instead of {_PLAIN}", fsum(more), basis)] if lower else []
+    more = fsum((eager[a.id] - _hours(a, plan)) * jobs[a.id] for a in estimated)
+    if more:
+        saved.append(Saving("CUDA graphs, compact embeddings", more, basis))
     if twice := [a for a in on_gpu if jobs[a.id] > 1]:
         more = fsum(_hours(a, plan) * (jobs[a.id] - 1) for a in twice)
         number = sum(jobs[a.id] - 1 for a in twice)
@@ -57,9 +64,14 @@ def _hours(artefact: Artefact, plan: Plan) -> float:
     return plan.costs[artefact.id].gpu_hours
 
 
-def _plain_hours(artefact: Checkpoint | Predictions, plan: Plan, estimator: Estimator) -> float:
-    """Return the GPU hours of an estimated job in fp32; its start takes as long."""
+def _other_hours(
+    artefact: Checkpoint | Predictions, plan: Plan, estimator: Estimator, precision: Precision
+) -> float:
+    """Return the GPU hours of an estimated job in a precision, without CUDA graphs.
+
+    Its start takes as long.
+    """
     cost = plan.costs[artefact.id]
     start = estimator.table.assumptions.seconds[artefact.identity.phase]
-    faster = estimator.rate(artefact) / estimator.rate(artefact, _PLAIN)
+    faster = estimator.rate(artefact) / estimator.rate(artefact, precision, eager=True)
     return (start + (cost.seconds - start) * faster) * cost.gpus / 3600

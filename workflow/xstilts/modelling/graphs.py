@@ -38,7 +38,7 @@ def reason_against(model: nn.Module, settings: "Train", families: Iterable["Fami
         return "no GPU"
     if distributed.count() > 1:
         return "several processes share the weights"
-    if settings.packing or any(module.MASKED for module in families):
+    if settings.packing or all(module.MASKED for module in families):
         return "the number of tokens differs between batches of one shape"
     if model_type not in RECORDED_TYPES:
         return f"not known to work for model_type {model_type!r}"
@@ -87,13 +87,13 @@ class GraphedGradients:
         # shape -> replay, its loss and its inputs
         self.recorded: dict[tuple, tuple[Callable[[], None], torch.Tensor, dict]] = {}
 
-    def __call__(self, batch: Batch) -> torch.Tensor:
+    def __call__(self, batch: Batch, record: bool = True) -> torch.Tensor:
         """Add a micro-batch's gradients to those of the weights and return its loss.
 
-        Raise InputError if the micro-batch cannot be recorded.
+        Without `record` it is computed as given. Raise InputError if it cannot be recorded.
         """
         shape = _shape(batch)
-        if shape not in self.used or self._is_full(shape):
+        if not record or shape not in self.used or self._is_full(shape):
             return self._plain(batch, shape)
         self._clear(self.used[shape])
         if shape not in self.recorded:

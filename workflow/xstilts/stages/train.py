@@ -77,11 +77,16 @@ class StepTrainer(Trainer):
             compute = partial(super().training_step, model)
             self.gradients = self.gradients or graphs.GraphedGradients(model.parameters(), compute)
             batch = graphs.rounded(inputs, self.processing_class.pad_token_id)
-            loss = self.gradients(self._prepare_inputs(batch))
+            loss = self.gradients(self._prepare_inputs(batch), self._is_recorded(batch))
         else:
             loss = super().training_step(model, inputs, *args, **kwargs)
         self.unchecked.append((self.state.global_step + 1, loss.detach()))
         return loss
+
+    def _is_recorded(self, batch: Mapping) -> bool:
+        """Whether a batch's kernels depend on its shape alone."""
+        tasks = {m.part.task: family(m.part.family) for m in self.materials.values()}
+        return not tasks[batch["task"]].MASKED if "task" in batch else True
 
     def check_losses(self) -> None:
         """Raise Diverged, naming the first step, if a loss since the last check is not finite.
