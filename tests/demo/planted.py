@@ -47,7 +47,8 @@ class Found:
         return "gain" if self.value > 0 else "loss"
 
     def __str__(self) -> str:
-        interval = f"{self.value:+.1f} ({self.low:+.1f} to {self.high:+.1f})"
+        ends = (round(end, 1) + 0.0 for end in (self.value, self.low, self.high))  # no -0.0
+        interval = "{:+.1f} ({:+.1f} to {:+.1f})".format(*ends)
         return interval.replace("-", "−")
 
 
