@@ -57,6 +57,15 @@ def test_results_are_found_from_another_folder(tmp_path, monkeypatch):
     snapshot = next((tmp_path / "results/studies/small").glob("study.*.json"))
     for name, folder in [("small", tmp_path), (snapshot, "."), (snapshot.parent, ".")]:
         pd.testing.assert_frame_equal(study(name, folder).scores, expected)
+    monkeypatch.chdir(snapshot.parent)
+    pd.testing.assert_frame_equal(study(".").scores, expected)
+
+
+@pytest.mark.parametrize("name", ["smal*", "/small", "smal[l]"])
+def test_a_pattern_is_no_name_of_a_study(name):
+    finish(60)
+    with pytest.raises(InputError, match="no results of study"):
+        study(name)
 
 
 def test_an_unknown_study_gets_the_nearest():

@@ -279,8 +279,8 @@ def folders(study: Path) -> list[Path]:
 def study_files() -> list[Path]:
     """Return the YAML files of the working directory that may hold studies, the default first."""
     config = DEFAULT_STUDY.parent
-    others = sorted([*config.glob("*.yaml"), *config.glob("studies/*.yaml")])
-    return list(dict.fromkeys([DEFAULT_STUDY, *others]))
+    files = [*config.glob("*.yaml"), *config.glob("studies/*.yaml")]
+    return sorted(files, key=lambda path: (path != DEFAULT_STUDY, path))
 
 
 def read_definitions(places: Sequence[Path]) -> Definitions:

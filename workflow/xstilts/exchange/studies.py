@@ -108,9 +108,9 @@ def _place(name: Path, folder: Path) -> tuple[Path, Path]:
         if not name.is_file():
             raise InputError(f"{name}: no such file; expected a study or a run's snapshot")
         return name.resolve(), _project(name.resolve(), folder.resolve())
-    if name.is_dir() and (found := paths.snapshots(name.name, name.parent)):
+    if name.is_dir() and (found := _snapshots(name)):
         return found[-1].resolve(), _project(found[-1].resolve(), folder.resolve())
-    if found := paths.snapshots(str(name), folder / paths.STUDIES):
+    if found := _snapshots(folder / paths.study_folder(str(name))):
         return found[-1].resolve(), folder.resolve()
     with contextlib.chdir(folder):
         known = dict(_named_studies())
@@ -118,6 +118,11 @@ def _place(name: Path, folder: Path) -> tuple[Path, Path]:
         hint = nearest(str(name), known)
         raise InputError(f"{folder.resolve().name}: no results of study {str(name)!r}; {hint}")
     return known[str(name)], folder.resolve()
+
+
+def _snapshots(folder: Path) -> list[Path]:
+    """Return the snapshots in a study's folder, whatever its name, the newest last."""
+    return sorted(folder.glob("study.*.json"), key=lambda path: path.stat().st_mtime)
 
 
 def _project(path: Path, otherwise: Path) -> Path:

@@ -257,7 +257,7 @@ def studies_in_use() -> tuple[list[Grid], list[str]]:
     snapshot.
     """
     grids, notices = [Grid(load(path)) for path in paths.snapshots() if is_in_use(path)], []
-    for path in filter(Path.exists, study_files()):
+    for path in study_files():
         try:
             if "study" in read_yaml(path):
                 grids.append(open_study(path)[0])

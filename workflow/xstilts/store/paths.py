@@ -73,9 +73,9 @@ def shared_files() -> list[Path]:
     return list(STUDIES.glob("shared.*.json"))
 
 
-def snapshots(study: str = "*", studies: Path = STUDIES) -> list[Path]:
+def snapshots(study: str = "*") -> list[Path]:
     """Return the existing snapshots of a study, or of all studies, the newest last."""
-    return sorted(studies.glob(f"{study}/study.*.json"), key=lambda path: path.stat().st_mtime)
+    return sorted(STUDIES.glob(f"{study}/study.*.json"), key=lambda path: path.stat().st_mtime)
 
 
 def study_folder(name: str) -> Path:
