@@ -62,6 +62,8 @@ class StepTrainer(Trainer):
         self.step, self.materials = step, materials
         self.gradients: graphs.GraphedGradients | None = None
         self.graphed = graphed
+        # the number of masked tokens differs between batches of one shape
+        self.masked = {m.part.task for m in materials.values() if family(m.part.family).MASKED}
         self.model_accepts_loss_kwargs = False  # `weight` of a micro-batch does this
         self.unchecked: list[tuple[int, torch.Tensor]] = []
 
@@ -77,16 +79,12 @@ class StepTrainer(Trainer):
             compute = partial(super().training_step, model)
             self.gradients = self.gradients or graphs.GraphedGradients(model.parameters(), compute)
             batch = graphs.rounded(inputs, self.processing_class.pad_token_id)
-            loss = self.gradients(self._prepare_inputs(batch), self._is_recorded(batch))
+            record = batch.get("task") not in self.masked
+            loss = self.gradients(self._prepare_inputs(batch), record)
         else:
             loss = super().training_step(model, inputs, *args, **kwargs)
         self.unchecked.append((self.state.global_step + 1, loss.detach()))
         return loss
-
-    def _is_recorded(self, batch: Mapping) -> bool:
-        """Whether a batch's kernels depend on its shape alone."""
-        tasks = {m.part.task: family(m.part.family) for m in self.materials.values()}
-        return not tasks[batch["task"]].MASKED if "task" in batch else True
 
     def check_losses(self) -> None:
         """Raise Diverged, naming the first step, if a loss since the last check is not finite.
@@ -278,6 +276,7 @@ def _train(trainer: StepTrainer, state: Path, micro_batch: int) -> bool:
     except RuntimeError as error:  # in the first step, before the weights change
         if not allow_other_kernels(error, trainer.step.id):
             raise
+        trainer.gradients = None
         return _train(trainer, state, micro_batch)
 
 
