@@ -131,7 +131,16 @@ def test_list_prints_entries_in_80_columns(small_folder, capsys, monkeypatch, ki
 def test_seed_may_be_written_as_in_a_cell(small_folder, rejection):
     for seed in ("7", "s7"):
         message = rejection("export-xtreme", "--recipe=none", f"--seed={seed}", "--out=out")
-        assert "the study has no seed '7'" in message
+        assert message.rstrip().endswith("the study has no seed '7': valid: 1")
+
+
+def test_data_without_a_form_of_xtreme_are_named(small_folder, rejection):
+    assert main(["prepare", ids("datasets")["tatoeba.xa.test"]]) == 0
+    file = Path("predictions/tatoeba/test-xa.tsv")
+    file.parent.mkdir(parents=True)
+    file.write_text("0\n" * 20)
+    message = rejection("import-scores", "--system=ours", "--predictions=predictions")
+    assert "the test data of tatoeba in XTREME's form, line 1: 'f" in message
 
 
 def test_gc_lists_and_deletes_unused_results(small_folder, capsys):

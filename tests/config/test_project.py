@@ -173,6 +173,10 @@ def test_a_project_survives_its_snapshot(tmp_path):
     path = tmp_path / "study.json"
     path.write_text(made.model_dump_json(exclude_defaults=True))
     assert load(path) == made
+    for damaged in ("{", '{"study": 3}'):
+        path.write_text(damaged)
+        with pytest.raises(InputError, match=r"if a run wrote .*study\.json, delete it"):
+            load(path)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("studies/*.yaml")), ids=lambda p: p.stem)

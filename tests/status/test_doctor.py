@@ -128,6 +128,14 @@ def test_site_needs_slurm(place, capsys):
     assert "✗ SLURM: no sbatch, squeue, scancel, sinfo on the PATH" in output
 
 
+def test_damaged_site_of_this_folder_is_named(place, capsys):
+    Path("profiles/slurm").mkdir(parents=True)
+    Path("profiles/slurm/site.yaml").write_text("partitions: [gpu")
+    status, output = examine(capsys)
+    assert status == FAILED
+    assert "✗ SLURM: profiles/slurm/site.yaml, line 1: not valid YAML" in output
+
+
 def test_cluster_that_matches_the_site_passes(place, capsys):
     ask_for_gpus(1)
     site = {"partitions": {"cpu": "std", "gpu": "acc"}, "gpu_model": "h200"}

@@ -47,6 +47,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file.*: cannot write here"):
         store.check_writable(tmp_path / "file" / "below")
+    with pytest.raises(InputError, match=r"file: cannot write here: a file is in place of this"):
+        store.check_writable(tmp_path / "file")
+
+
+def test_link_to_a_purged_folder_is_named(tmp_path):
+    results = tmp_path / "results"
+    results.symlink_to("purged")
+    reason = "it is a link to purged, which does not exist; create that folder"
+    with pytest.raises(InputError, match=f"results: cannot write here: {reason}"):
+        store.check_writable(results)
+    with pytest.raises(OSError) as error:
+        results.mkdir()
+    assert store.machine_error(error.value) == f"{results}: {reason} and run again"
 
 
 @pytest.mark.parametrize(

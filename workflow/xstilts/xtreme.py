@@ -274,7 +274,7 @@ def export(grid: Grid, model: str, recipe: str, seed: int, out: Path) -> list[Pa
     for kind, name, known in (
         ("model", model, [*grid.study.variants(), *grid.study.controls]),
         ("recipe", recipe, grid.recipes),
-        ("seed", str(seed), [str(cell.seed) for cell in grid.cells()]),
+        ("seed", str(seed), dict.fromkeys(str(cell.seed) for cell in grid.cells())),
     ):
         if name not in known:
             raise InputError(f"the study has no {kind} {name!r}: {nearest(name, known)}")

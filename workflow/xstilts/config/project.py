@@ -32,6 +32,7 @@ from xstilts.text import decode_json
 
 LOCK = "hub.lock.yaml"  # next to the folders of tasks and models
 OPTION = "--config"  # of the command line
+_SNAPSHOT = "if a run wrote {path}, delete it: the next run writes its own"
 PACKAGE_CONFIG = Path(__file__).parents[3] / "config"  # of the checkout that is installed
 
 
@@ -243,9 +244,14 @@ def read_site(*paths: Path) -> Site:
     return site
 
 
+def site_files(checkout: Path = PACKAGE_CONFIG.parent) -> list[Path]:
+    """Return the paths of a site: in the working directory, and in the checkout."""
+    return [folder / "profiles/slurm/site.yaml" for folder in (Path(), checkout)]
+
+
 def this_site() -> Site:
     """Return the site of this installation, from the working directory or the checkout."""
-    return read_site(*(f / "profiles/slurm/site.yaml" for f in (Path(), PACKAGE_CONFIG.parent)))
+    return read_site(*site_files())
 
 
 @dataclass(frozen=True)
@@ -424,11 +430,12 @@ def _merged(old: Any, new: Any) -> Any:
 def load(path: Path) -> Project:
     """Return the project of a study's YAML file, or of the `study.json` of a run."""
     if path.suffix == ".json":
+        text = read_text(path)
         try:
-            values = decode_json(read_text(path), finite=True)
-        except ValueError as error:
-            raise InputError(f"{path}: {error}") from None
-        return validate(Project, values, str(path))
+            return validate(Project, decode_json(text, finite=True), str(path))
+        except (ValueError, InputError) as error:
+            place = "" if isinstance(error, InputError) else f"{path}: "
+            raise InputError(f"{place}{error}\n{_SNAPSHOT.format(path=path)}") from None
     return assemble(read_study([path]), read_definitions(folders(path)), str(path))
 
 

@@ -133,4 +133,8 @@ def _golds(grid: Grid, target: str, rows: Sequence[dict], gaps: Sequence[int]):
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "gold"
         path.write_text(form.write(rows, answers, gaps), encoding="utf-8")
-        return form.read(path, form.labels)
+        try:
+            return form.read(path, form.labels)
+        except InputError as error:  # of data that are not the benchmark's; the file is not kept
+            line = str(error).replace(f"{path}:", "line ")
+            raise InputError(f"the test data of {target} in XTREME's form, {line}") from None

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from xstilts import store
 from xstilts.config.origins import FilesSplit
-from xstilts.config.project import read_site
+from xstilts.config.project import read_site, site_files
 from xstilts.costs import bill, measured
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.errors import InputError
@@ -184,7 +184,12 @@ def _raw_files(grid: Grid) -> Iterator[Check]:
 def _slurm(grid: Grid) -> tuple[bool, list[Check]]:
     """Return whether SLURM is here, and the checks of the cluster and of site.yaml."""
     absent = [name for name in _SLURM if not shutil.which(name)]
-    path = ROOT / "profiles" / "slurm" / "site.yaml"
+    files = site_files(ROOT)
+    path = next(filter(Path.exists, files), files[-1])
+    try:
+        site = read_site(path)
+    except InputError as error:
+        return False, [Check("SLURM", str(error), f"correct {path.name}")]
     if absent:
         if path.exists() or len(absent) < len(_SLURM):
             remedy = "load your cluster's module, or run on its login node"
@@ -198,7 +203,6 @@ def _slurm(grid: Grid) -> tuple[bool, list[Check]]:
         return True, [Check("SLURM", result, "ask whether the cluster is up; `sinfo` must answer")]
     rows = [line.partition("|") for line in output.splitlines()]
     partitions = {name.strip() for name, _, _ in rows}
-    site = read_site(path)
     checks = [Check("SLURM", f"partitions {', '.join(sorted(partitions))}")]
     for kind in ("cpu", "gpu"):
         name = getattr(site.partitions, kind)

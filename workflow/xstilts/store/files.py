@@ -225,7 +225,18 @@ def check_writable(folder: Path) -> None:
             probe.unlink(missing_ok=True)
     except OSError as error:
         fix = _REMEDIES.get(error.errno or 0, _FIX)
-        raise InputError(f"{folder}: cannot write here: {error.strerror}. {fix}") from None
+        reason = _dangling(error.filename) or _IN_THE_WAY.get(error.errno or 0, error.strerror)
+        raise InputError(f"{folder}: cannot write here: {reason}. {fix}") from None
+
+
+def _dangling(path: str | None) -> str:
+    """Return what is wrong with a link whose target does not exist; empty for another path.
+
+    Such is `results` after a purge of scratch space; the system calls it an existing file.
+    """
+    if not (path and os.path.islink(path) and not os.path.exists(path)):
+        return ""
+    return f"it is a link to {os.readlink(path)}, which does not exist; create that folder"
 
 
 def problem(folder: Path) -> str:
@@ -257,7 +268,8 @@ def machine_error(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.errno in _IN_THE_WAY:
         place = error.filename2 or error.filename  # of a renamed file, its new name
-        return f"{place}: {_IN_THE_WAY[error.errno]}; delete it and run again"
+        reason = _dangling(place) or f"{_IN_THE_WAY[error.errno]}; delete it"
+        return f"{place}: {reason} and run again"
     said = str(error)
     if isinstance(error, MemoryError) or any(text in said for text in _NO_MEMORY):
         said = os.strerror(errno.ENOMEM)
