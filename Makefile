@@ -47,7 +47,7 @@ test-all: .venv/made ## the slow tests, too: complete Snakemake runs, kills, the
 	pytest --numprocesses auto --dist worksteal
 
 test-slurm: .venv/made ## run the workflow on a SLURM cluster that the tests start and stop
-	pytest --override-ini addopts=-q tests/slurm
+	pytest --override-ini addopts=-q --numprocesses 2 --dist loadfile tests/slurm  # two clusters
 
 test-browser: .venv/made ## test the report in Chromium (Debian: apt-get install chromium npm)
 	npm install --silent --prefix tests/browser  # axe-core, the accessibility checker

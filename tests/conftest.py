@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import hypothesis
 import pytest
 
-from tests import SMALL
+from tests import SMALL, made_once
 from tests.tiny_project import Workspace, architecture, fill, make_grid
 
 # the same examples on every machine, however slow it is
@@ -30,9 +30,11 @@ def small_folder(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def _prepared(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    with contextlib.chdir(folder):
-        fill()
+    def make(folder: Path) -> None:
+        with contextlib.chdir(folder):
+            fill()
+
+    folder = made_once(tmp_path_factory, "prepared", make)
     # the Trainer collects garbage after each training, and would visit the libraries' objects
     gc.freeze()
     return folder

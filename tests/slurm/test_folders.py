@@ -36,11 +36,19 @@ def fill(path: Path) -> None:
                 continue
 
 
-def test_a_full_disk_loses_nothing_and_is_named(small_disk):
+def test_read_only_then_full_disk_is_named(small_disk):
     training = small_disk
+    results = training.folder / "results"
+    subprocess.run(["mount", "-o", "remount,ro", results], check=True)
+    process = training.start()
+    assert process.wait(PATIENCE) != 0
+    assert "results: cannot write here: Read-only file system" in training.said()
+    assert training.jobs() == []
+    subprocess.run(["mount", "-o", "remount,rw", results], check=True)
+
     process = training.start("--retries", "0", pause=True)
     with training.frozen():
-        filler = training.folder / "results/filler"
+        filler = results / "filler"
         fill(filler)
     assert process.wait(PATIENCE) != 0
     assert "results: cannot write here: No space left on device" in training.said()
@@ -50,19 +58,6 @@ def test_a_full_disk_loses_nothing_and_is_named(small_disk):
     filler.unlink()
     training.finish(training.start())
     assert "resuming from step" in training.log()
-
-
-def test_read_only_folder_is_named_before_submission(small_disk):
-    training = small_disk
-    results = training.folder / "results"
-    subprocess.run(["mount", "-o", "remount,ro", results], check=True)
-    process = training.start()
-    assert process.wait(PATIENCE) != 0
-    assert "results: cannot write here: Read-only file system" in training.said()
-    assert "Traceback" not in training.said()
-    assert training.jobs() == []
-    subprocess.run(["mount", "-o", "remount,rw", results], check=True)
-    training.finish(training.start())
 
 
 def newest(studies: Path) -> float:

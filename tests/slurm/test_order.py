@@ -17,10 +17,10 @@ STUDY = {
     "study": "grid",
     "models": ["tiny"],
     "recipes": ["none", "nli", "paraphrase"],
-    "targets": ["nli", "paraphrase", "tatoeba"],
+    "targets": ["nli", "tatoeba"],
     "seeds": [1],
 }
-CELLS = 3 * 3
+CELLS = 3 * 2
 REFUSING = """#!/bin/sh
 echo call >> {folder}/calls
 [ $(($(wc -l < {folder}/calls) % 3)) = 0 ] || exec {sbatch} "$@"
@@ -72,12 +72,12 @@ def test_cell_is_one_job_and_scores_are_none(finished, artefacts):
     checkout, submitted = finished
     kinds = Counter(comment.split("_")[1] for comment in submitted)
     trained = [node for node in artefacts.checkpoints.values() if node.parent]
-    assert len(trained) == 6
+    assert len(trained) == 4
     parents = {node.parent for node in trained}
     with_training = [
         made for made in artefacts.predictions.values() if made.checkpoint in {*trained} - parents
     ]
-    assert len(with_training) == 4  # two recipes' trainings on two targets
+    assert len(with_training) == 2  # two recipes' trainings on NLI
     assert kinds == {
         "prepare": 4,
         "initialise": 1,
@@ -92,7 +92,7 @@ def test_cell_is_one_job_and_scores_are_none(finished, artefacts):
     assert len(jobs) == len(submitted), "none is submitted twice"
     limits = Counter(job["TimeLimit"] for job in jobs if job["Comment"].startswith("rule_train"))
     # a refusal is no attempt
-    assert limits == {"00:05:00": 2, "00:10:00": 4}
+    assert limits == {"00:05:00": 2, "00:10:00": 2}
 
 
 def test_no_step_starts_before_its_parent_has_ended(trace, artefacts):

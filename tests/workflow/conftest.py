@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import PATIENCE, ROOT, SMALL
+from tests import PATIENCE, ROOT, SMALL, made_once
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,15 @@ def fresh(tmp_path) -> Checkout:
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory) -> tuple[Checkout, Run]:
     """The small study run once from nothing; tests must not change it."""
-    checkout = new_checkout(tmp_path_factory.mktemp("small") / "finished")
-    run = checkout.snakemake()
-    assert run.status == 0, run.output
-    return checkout, run
+
+    def make(folder: Path) -> None:
+        run = new_checkout(folder / "finished").snakemake()
+        assert run.status == 0, run.output
+        (folder / "output.txt").write_text(run.output, encoding="utf-8")
+
+    folder = made_once(tmp_path_factory, "small", make)
+    output = (folder / "output.txt").read_text(encoding="utf-8")
+    return Checkout(folder / "finished"), Run(0, output)
 
 
 @pytest.fixture

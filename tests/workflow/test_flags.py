@@ -26,12 +26,9 @@ def test_touch_accepts_all_results(finished):
 
 
 def test_forcerun_repeats_a_rule_alone(finished):
-    assert finished.jobs("--forcerun", "score") == SCORES  # equal scores: the study is current
-
-
-def test_scheduler_looks_once_per_job(finished):
-    log = output(finished, "--forcerun", "score", "--cores", "1", "--verbose")
-    assert log.count("Ready jobs:") == len(SCORES)
+    run = finished.snakemake("--forcerun", "score", "--cores", "1", "--verbose")
+    assert (run.status, run.jobs) == (0, SCORES)  # equal scores: the study is current
+    assert run.output.count("Ready jobs:") == len(SCORES)  # the scheduler looks once per job
 
 
 def test_forceall_plans_every_job(finished, first_run):
