@@ -10,6 +10,7 @@ from transformers.utils import import_utils
 
 from tests import real_classes
 from tests.modelling.test_micro_batches import STEPS
+from xstilts import store
 from xstilts.config.training import TrainingOptions
 from xstilts.errors import InputError
 from xstilts.modelling import graphs
@@ -68,6 +69,7 @@ def test_replays_give_the_same_weights(workspace, recorded, monkeypatch, recipe,
     (Path(step.path) / "manifest.json").unlink()
     assert workspace.train(step, micro_batch=micro_batch) == expected
     assert recorded
+    assert store.CheckpointManifest.read(Path(step.path)).provenance["cuda_graphs"]
 
 
 def test_more_padding_changes_weights_by_rounding(workspace, recorded):

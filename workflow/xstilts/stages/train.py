@@ -194,6 +194,7 @@ def run(step: Checkpoint, options: TrainingOptions = _DEFAULT) -> None:
         computed = computation(started, options.micro_batch, step.settings.precision)
         table = encoder_of(trainer.model).get_input_embeddings()
         computed["embeddings"] = len(table.weight) if isinstance(table, CompactEmbedding) else None
+        computed["cuda_graphs"] = trainer.graphed
         restore(encoder_of(trainer.model))
         publish(step, trainer, weights, materials, inherited, computed)
     distributed.wait()
