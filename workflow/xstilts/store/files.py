@@ -36,8 +36,8 @@ _REMEDIES = {  # errors of the machine, and what to do
     errno.ENOMEM: "Raise the limit (`ulimit -v`, or `mem_mb` in the `resources` of the model) and "
     "run again; finished results are kept",
 }
-# what the loader of libraries and torch say instead of the system's words
 _TORCH_BYTES = 850_000_000  # of addresses; torch 2.13 for CPUs and transformers took 886 MB
+# what the loader of libraries and torch say instead of the system's words
 _NO_MEMORY = ("failed to map segment from shared object", "can't allocate memory")
 
 _IN_THE_WAY = {
@@ -251,7 +251,7 @@ def problem(folder: Path) -> str:
 def check_addresses() -> None:
     """Raise InputError if `ulimit -v` leaves too little to import torch and transformers.
 
-    Native code that gets no memory aborts, or waits forever, without a message.
+    Native code that gets no memory aborts without a message.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < _TORCH_BYTES:
