@@ -108,6 +108,16 @@ def test_a_study_does_not_differ_from_itself(capsys):
     assert (pd.read_csv("d.csv")["difference"] == 0).all()
 
 
+def test_scores_and_differences_are_those_of_common_seeds(other):
+    for path in (other.parents[1] / "scores").glob("*.s1.*.json"):
+        path.unlink()
+    found = compare(study("small"), study(other))
+    assert found.only[0] > 0
+    assert (found.table["seeds"] == 2).all()
+    means = found.table["B"] - found.table["A"]
+    assert means.tolist() == pytest.approx(found.table["difference"].tolist())
+
+
 def test_studies_without_a_common_cell_are_refused():
     finish(60)
     empty = study("small")

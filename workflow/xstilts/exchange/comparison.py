@@ -1,7 +1,7 @@
 """Two studies, machines or library versions compared: differences of equal cells with CIs."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,7 +51,7 @@ def compare(a: StudyResults, b: StudyResults) -> Comparison:
             "and target, with scores in both"
         )
     notices: list[str] = []
-    merged, examples = _joined(sides, notices)
+    merged, examples = _joined(sides, shared, notices)
     samples = Samples(merged, lambda cell: examples[cell]())
     pairs = [tuple(found[key] for found in scores) for key in sorted(shared)]
     values = [tuple(side.read(s) for side, s in zip(sides, pair, strict=True)) for pair in pairs]
@@ -81,8 +81,8 @@ def _scores(side: StudyResults) -> Iterator[tuple[Key, Score]]:
         yield _key(side, cell), side.grid.score(cell)
 
 
-def _joined(sides, notices: list[str]) -> tuple[Results, dict[Cell, Any]]:
-    """Return both results as one, with the models `A …` and `B …`, and readers of examples."""
+def _joined(sides, shared: Set[Key], notices: list[str]) -> tuple[Results, dict[Cell, Any]]:
+    """Return the shared cells of both, with the models `A …` and `B …`, and readers of examples."""
     frames, cells, scores, examples = [], [], {}, {}
     metrics, sources = sides[0].results.metrics, sides[0].results.sources
     comparable = set(metrics)
@@ -95,10 +95,12 @@ def _joined(sides, notices: list[str]) -> tuple[Results, dict[Cell, Any]]:
         notation = {short: str(recipe) for short, recipe in side.grid.recipes.items()}
         frame = side.results.frame
         frame = frame[frame["target"].isin(comparable)]
-        renamed = {"model": f"{name} " + frame["model"], "recipe": frame["recipe"].map(notation)}
-        frames.append(frame.assign(**renamed))
+        frame = frame.assign(recipe=frame["recipe"].map(notation))
+        keys = frame[["model", "recipe", "target", "seed"]].itertuples(index=False, name=None)
+        frame = frame[[key in shared for key in keys]]
+        frames.append(frame.assign(model=f"{name} " + frame["model"]))
         for cell in side.results.scores:
-            if cell.target in comparable:
+            if cell.target in comparable and _key(side, cell) in shared:
                 score, (model, recipe, *rest) = side.grid.score(cell), _key(side, cell)
                 key = Cell(f"{name} {model}", recipe, *rest)
                 cells.append(key)
