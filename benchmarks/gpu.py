@@ -29,7 +29,7 @@ import transformers
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 from xstilts.modelling.compact import shrink
 from xstilts.modelling.determinism import make_deterministic
-from xstilts.modelling.graphs import GraphedGradients, rounded, side_stream
+from xstilts.modelling.graphs import MULTIPLE, GraphedGradients, rounded, side_stream
 from xstilts.modelling.packing import layout_of, packed
 
 STARTED = time.monotonic()
@@ -100,6 +100,10 @@ SETUPS = [
     Setup("train", "ud", "packed"),
     *(Setup("train", task, "random") for task in ("mnli", "ud")),
     Setup("predict", "ud", "fixed"),
+]
+REPEATED = [
+    *(Setup("train", "mnli", b, compact=c) for b in ("grouped", "packed") for c in (False, True)),
+    Setup("train", "mnli", compact=True, graphs=True),
 ]
 
 
@@ -266,7 +270,7 @@ class Run:
         """Return the numbers of two batches of each shape, if they are recorded."""
         found: dict[tuple, list[int]] = {}
         for number, batch in enumerate(self.batches):
-            shape = len(batch), -(-max(len(self.texts.ids[n]) for n in batch) // 16)
+            shape = len(batch), -(-self.size[batch].max() // MULTIPLE)
             found.setdefault(shape, []).append(number)
         return [number for numbers in found.values() for number in numbers[:2]]
 
@@ -291,11 +295,9 @@ class Run:
 def repeats(tiny: bool, device: torch.device) -> dict[str, bool]:
     """Return for each configuration whether two trainings of ten steps have the same weights."""
     same = {}
-    for batches in ("grouped", "packed"):
-        for compact, graphs in ((False, False), (True, False), (True, batches == "grouped")):
-            setup = Setup("train", "mnli", batches, compact=compact, graphs=graphs)
-            first, second = (_trained(setup, tiny, device) for _ in range(2))
-            same[setup.name] = all(map(torch.equal, first, second))
+    for setup in REPEATED:
+        first, second = (_trained(setup, tiny, device) for _ in range(2))
+        same[setup.name] = all(map(torch.equal, first, second))
     return same
 
 

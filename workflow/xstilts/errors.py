@@ -2,6 +2,7 @@
 
 import difflib
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -125,3 +126,10 @@ def nearest(name: str, choices: Choices) -> str:
         listed.sort(key=distance)
     shown = ", ".join(listed[:_LISTED]) + (", …" if len(listed) > _LISTED else "")
     return f"valid: {shown or 'none'}"
+
+
+def check_given_once(keys: Iterable[str]) -> None:
+    """Raise InputError for a key that the option `--config` has twice."""
+    for key, times in Counter(keys).items():
+        if times > 1:
+            raise InputError(f"--config: {key} is given twice; expected one value")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xstilts.config.yaml import parse_yaml
-from xstilts.errors import InputError, nearest, spelled
+from xstilts.errors import InputError, check_given_once, nearest, spelled
 
 if TYPE_CHECKING:
     from xstilts.grid.grid import Grid
@@ -97,8 +97,7 @@ def changes(options: Namespace) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not (key and equals):
             raise InputError(f"--config {text!r}: expected KEY=VALUE, such as source=hub")
-        if key in values:
-            raise InputError(f"--config: {key} is given twice; expected one value")
+        check_given_once([*values, key])
         values[key] = parse_yaml(value, f"--config {key}")
     return values
 

@@ -90,9 +90,10 @@ class MeasuredHardware(Strict):
         """
         measured = [self.rates.get(phase, {}), self.eager.get(phase, {})]
         first, second = reversed(measured) if eager else measured
-        by_family = {**second, **first}.get(precision, {})
+        by_precision = {**second, **first}
+        by_family = by_precision.get(precision, {})
         if not by_family:
-            known = ", ".join(self.rates.get(phase, {})) or "none"
+            known = ", ".join(by_precision) or "none"
             raise InputError(
                 f"--hardware {self.path}: no rate of phase {phase} in {precision} (measured: "
                 f"{known}); state a name of costs/hardware.yaml, such as `--hardware a100`"

@@ -73,5 +73,5 @@ def _other_hours(
     """
     cost = plan.costs[artefact.id]
     start = estimator.table.assumptions.seconds[artefact.identity.phase]
-    faster = estimator.rate(artefact) / estimator.rate(artefact, precision, eager=True)
-    return (start + (cost.seconds - start) * faster) * cost.gpus / 3600
+    slower = estimator.rate(artefact) / estimator.rate(artefact, precision, eager=True) - 1
+    return cost.gpu_hours + (cost.seconds - start) * slower * cost.gpus / 3600

@@ -158,12 +158,12 @@ class Batches(Dataset):
 
     def __init__(self, step: Checkpoint, materials: Mapping[str, Material], tokenizer, micro: int):
         self.step, self.materials, self.tokenizer = step, materials, tokenizer
-        families = [family(material.part.family) for material in materials.values()]
-        self.mask_id = mask_id(tokenizer) if any(f.MASKED for f in families) else None
+        self.families = [family(material.part.family) for material in materials.values()]
+        self.mask_id = mask_id(tokenizer) if any(f.MASKED for f in self.families) else None
         self.several = len({material.part.task for material in materials.values()}) > 1
         self.planned = _planned(step, materials)
         self.steps = len(self.planned)
-        self.whole = any(f.WHOLE_BATCH for f in families)
+        self.whole = any(f.WHOLE_BATCH for f in self.families)
         self.per_step = _micro_batches_of_a_step(step.settings.batch_size, micro, self.whole)
         self.current: tuple[int, list[dict]] = (-1, [])  # an optimiser step and its features
 

@@ -27,7 +27,7 @@ Compute = Callable[[dict], torch.Tensor]  # micro-batch -> loss; adds to the wei
 # Model types whose training needs no value of the GPU on the CPU: `tests/modelling/test_graphs.py`
 # looks at their operations, and compares weights on a GPU.
 RECORDED_TYPES = ("bert", "eurobert", "modernbert", "rembert", "xlm-roberta", "xlm-roberta-xl")
-_MULTIPLE = 16  # of the tokens of a batch: fewer shapes, and aligned rows for attention
+MULTIPLE = 16  # of the tokens of a batch: fewer shapes, and aligned rows for attention
 _MOST = 100  # shapes that are recorded
 
 
@@ -62,7 +62,7 @@ def rounded(batch: Batch, pad_id: int) -> dict[str, Any]:
     """Return a batch padded further, to a multiple of 16 tokens."""
     fill = {"input_ids": pad_id, "attention_mask": 0, "token_type_ids": 0, "labels": IGNORED}
     shape = batch["input_ids"].shape
-    extra = -shape[-1] % _MULTIPLE
+    extra = -shape[-1] % MULTIPLE
     return {
         key: nn.functional.pad(value, (0, extra), value=fill[key])
         if key in fill and value.shape == shape

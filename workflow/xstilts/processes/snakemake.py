@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache, cached_property
 from typing import Any, Literal
 
-from xstilts.errors import InputError
+from xstilts.errors import InputError, check_given_once
 from xstilts.processes import devices
 
 
@@ -104,10 +104,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     for name, values in vars(options).items():
         if len(values) > 1:
             raise InputError(f"--{name} is given twice; write all values after one --{name}")
-    keys = [text.partition("=")[0] for values in options.config for text in values]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise InputError(f"--config: {key} is given twice; expected one value")
+    check_given_once([text.partition("=")[0] for texts in options.config for text in texts])
 
 
 def plan_fast() -> None:

@@ -76,8 +76,9 @@ class StepTrainer(Trainer):
     def training_step(self, model, inputs, *args, **kwargs):
         """Run the library's step, or replay it; remember its loss for `check_losses`."""
         if self.graphed:
-            compute = partial(super().training_step, model)
-            self.gradients = self.gradients or graphs.GraphedGradients(model.parameters(), compute)
+            if self.gradients is None:
+                compute = partial(super().training_step, model)
+                self.gradients = graphs.GraphedGradients(model.parameters(), compute)
             batch = graphs.rounded(inputs, self.processing_class.pad_token_id)
             record = batch.get("task") not in self.masked
             loss = self.gradients(self._prepare_inputs(batch), record)
@@ -223,8 +224,7 @@ def _trained(
 
 def _can_be_graphed(batches: Batches, model: nn.Module) -> bool:
     """Whether the kernels of a training are recorded; say why not, if there is a GPU."""
-    families = [family(material.part.family) for material in batches.materials.values()]
-    reason = graphs.reason_against(model, batches.step.settings, families)
+    reason = graphs.reason_against(model, batches.step.settings, batches.families)
     if reason and torch.cuda.is_available():
         log.info(f"{batches.step.identity.name}: no CUDA graphs: {reason}")
     return not reason
@@ -320,8 +320,7 @@ def _new_model(step: Checkpoint, materials: Mapping[str, Material], pooler: bool
 def _compacted(batches: Batches, model: nn.Module) -> CompactEmbedding | None:
     """Replace the table of a model's encoder by a compact one; None if that is not possible."""
     step, materials = batches.step, batches.materials
-    families = [family(material.part.family) for material in materials.values()]
-    reason = reason_against(step.settings, families, model)
+    reason = reason_against(step.settings, batches.families, model)
     if reason:
         log.info(f"{step.identity.name}: compact_embeddings has no effect: {reason}")
         return None
