@@ -24,7 +24,7 @@ def eventually(condition: Callable[[], object]) -> object:
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """Return a folder of this session that the first of its processes makes; the others wait."""
+    """Return a folder of this test run that the first of its processes makes; the others wait."""
     base = factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder, done = base / name, base / f"{name}.done"
