@@ -40,7 +40,7 @@ def losses(workspace):
         plain = workspace.train(step)
         log = map(json.loads, (Path(step.path) / "training.jsonl").read_text().splitlines())
         shutil.rmtree(step.path)
-        assert workspace.train(step, reported=[tracker]) == plain
+        assert workspace.train(step, trackers=[tracker]) == plain
         return step, pytest.approx([row["loss"] for row in log if "loss" in row])
 
     return both
