@@ -177,18 +177,56 @@ def test_gc_deletes_weights_on_request(capsys):
     assert weights() == set()
 
 
-def test_plan_counts_the_peak_of_each_keep():
-    made = study(seeds=[1, 2])
+class NoSaves:
+    """An estimator of trainings that save no state."""
+
+    scratch = staticmethod(lambda artefact: 0)
+
+
+def equal_costs(made):
+    """A plan whose trainings and predictions take a second, and its weights 100 bytes."""
     plan = bill.make(made, Estimator(made.project, load_table()), Evidence(), done=())
     costs = {
         id: Cost(a.identity.phase in bill.COMPUTING, disk=100 if isinstance(a, Checkpoint) else 0)
         for id, a in plan.by_id.items()
     }
+    return replace(plan, costs=costs)
 
-    class NoSaves:
-        scratch = staticmethod(lambda artefact: 0)
 
-    found = peaks(replace(plan, costs=costs), NoSaves(), places=1)
+def test_plan_counts_the_peak_of_each_keep():
+    made = study(seeds=[1, 2])
+    found = peaks(equal_costs(made), NoSaves(), places=1)
     roots = len(made.artefacts().checkpoints) - 6
     assert (found["all"], found["parents"]) == (100 * (roots + 6), 100 * (roots + 3))
-    assert found["none"] <= found["parents"]
+    assert found["none"] == 100 * (roots + 2)  # one parent and what starts from it
+
+
+@pytest.mark.parametrize(("keep", "depth_first"), [("all", False), ("none", True)])
+def test_keep_none_ends_a_branch_before_the_next(keep, depth_first):
+    made = study(recipes=["none", "lab_nli", "lab_ner"], targets=["lab_paraphrase", "lab_entities"])
+    starts = bill.schedule(equal_costs(made), 1, keep)
+    order = [
+        node.id.split(".")[1]
+        for node in sorted(
+            made.artefacts().checkpoints.values(),
+            key=lambda node: starts.get(str(node.job.benchmark), (0,))[0],
+        )
+    ]
+    first = min(order.index("lab_nli"), order.index("lab_ner"))
+    later = max(order.index("lab_nli"), order.index("lab_ner"))
+    between = [chain for chain in order[first:later] if chain.startswith(order[first] + "-")]
+    assert (len(between) == 2) is depth_first
+
+
+def test_rules_have_the_priorities_of_the_plan():
+    made = study(keep="none")
+    requests = Requests(made, a_run())
+    nodes = made.artefacts()
+    chains = {id.split(".")[1]: id for id in nodes.checkpoints}
+    first, second = (chains[chain] for chain in ("lab_nli", "lab_nli-lab_paraphrase"))
+    assert requests.priority("checkpoints", [first]) > 0
+    assert requests.priority("checkpoints", [first]) < requests.priority("checkpoints", [second])
+    assert requests.priority("checkpoints", [first, second]) == requests.priority(
+        "checkpoints", [first]
+    )
+    assert requests.priority("predictions", list(nodes.predictions)) == 1

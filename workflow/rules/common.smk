@@ -81,3 +81,8 @@ def inputs(group, ids=None):
         return ancient(REQUESTS.inputs(group, ids or [wildcards.node]))
 
     return files
+
+
+def priority(group, ids=None):
+    """The priority function of such jobs."""
+    return lambda wildcards: REQUESTS.priority(group, ids or [wildcards.node])

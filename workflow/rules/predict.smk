@@ -16,7 +16,7 @@ for _target, _names in REQUESTS.prediction_files().items():
             paths.benchmark_file("predict", "{node}")
         wildcard_constraints:
             node=rf"[^/]+\.{_target}\.[0-9a-f]{{12}}",
-        priority: 1  # before further trainings: then weights that do not stay are deleted early
+        priority: priority("predictions")
         conda:
             "../../envs/xstilts.yaml"
         threads: RESOURCES.threads("predict")

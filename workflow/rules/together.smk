@@ -11,6 +11,7 @@ for _job in SHARED.jobs:
             update(_job.files),
         log:
             paths.log_file(_job.phase, _job.name),
+        priority: priority(_job.group, _job.ids)
         conda:
             "../../envs/xstilts.yaml"
         threads: RESOURCES.threads_of(_job.phase, _job.model, len(_job.ids))

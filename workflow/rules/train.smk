@@ -10,6 +10,7 @@ rule train:
         paths.benchmark_file("train", "{node}")
     wildcard_constraints:
         node=r"[^/]+\.s[0-9]+\.[0-9a-f]{12}",
+    priority: priority("checkpoints")
     conda:
         "../../envs/xstilts.yaml"
     threads: RESOURCES.threads("train")
@@ -41,6 +42,7 @@ rule merge:
         paths.benchmark_file("merge", "{node}")
     wildcard_constraints:
         node=r"[^/]+\.s[0-9]+\.merge\.[0-9a-f]{12}",
+    priority: priority("checkpoints")
     conda:
         "../../envs/xstilts.yaml"
     resources:

@@ -10,6 +10,7 @@ from itertools import zip_longest
 
 import numpy as np
 
+from xstilts.config.resources import Keep
 from xstilts.costs.choice import Problem
 from xstilts.costs.estimates import Estimator
 from xstilts.costs.measured import PHASES, Cost, Evidence
@@ -17,6 +18,7 @@ from xstilts.errors import InputError
 from xstilts.grid.artefacts import Artefacts, Cell, Score
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
+from xstilts.grid.retention import keep_of, priority
 from xstilts.results.statistics import run_variance
 
 SHARED = "(shared)"
@@ -165,7 +167,7 @@ class _Work:
 
     seconds: float = 0.0
     places: int = 0  # GPUs, 1 for a training without a GPU, 0 for other phases
-    trains: bool = False
+    priority: float = 0.0
     parents: set[str] = field(default_factory=set)
     children: set[str] = field(default_factory=set)
     longest: float = 0.0  # seconds from its start to the end of the longest chain of jobs
@@ -176,19 +178,22 @@ def wall_seconds(plan: Plan, gpus: int | None = None) -> float:
     return max((end for _, end in schedule(plan, gpus).values()), default=0.0)
 
 
-def schedule(plan: Plan, gpus: int | None = None) -> dict[str, tuple[float, float]]:
+def schedule(
+    plan: Plan, gpus: int | None = None, keep: Keep | None = None
+) -> dict[str, tuple[float, float]]:
     """Return start and end of the job of each missing artefact on `gpus` GPUs, by benchmark file.
 
-    Of the jobs that can start, predictions start first, as in the workflow, then the job with the
-    longest chain of descendants. Raise InputError if a job needs more GPUs.
+    Of the jobs that can start, those with the highest priority in the workflow start first, then
+    the job with the longest chain of descendants. `keep` replaces that of the study. Raise
+    InputError if a job needs more GPUs.
     """
-    jobs = _jobs(plan)
+    jobs = _jobs(plan, keep or keep_of(plan.grid))
     most = max((job.places for job in jobs.values()), default=0)
     if gpus is not None and most > gpus:
         raise InputError(f"--gpus {gpus}: a job of the study needs {most}")
     free = math.inf if gpus is None else gpus
     unfinished = {name: len(job.parents) for name, job in jobs.items()}
-    ready: list[tuple[bool, float, str]] = []  # whether it trains, minus the longest chain, name
+    ready: list[tuple[float, float, str]] = []  # minus priority, minus the longest chain, name
     running: list[tuple[float, str]] = []  # end and name
     times: dict[str, tuple[float, float]] = {}
     now = 0.0
@@ -199,7 +204,7 @@ def schedule(plan: Plan, gpus: int | None = None) -> dict[str, tuple[float, floa
 
     def enqueue(name: str) -> None:
         if jobs[name].places:
-            heapq.heappush(ready, (jobs[name].trains, -jobs[name].longest, name))
+            heapq.heappush(ready, (-jobs[name].priority, -jobs[name].longest, name))
         else:  # starts immediately
             start(name)
 
@@ -227,7 +232,7 @@ def schedule(plan: Plan, gpus: int | None = None) -> dict[str, tuple[float, floa
     return times
 
 
-def _jobs(plan: Plan) -> dict[str, _Work]:
+def _jobs(plan: Plan, keep: Keep) -> dict[str, _Work]:
     """Return the jobs of the missing artefacts by the path of their benchmark file."""
     jobs: dict[str, _Work] = {}
     job_of = {artefact.id: str(artefact.job.benchmark) for artefact in plan.to_do}
@@ -236,7 +241,8 @@ def _jobs(plan: Plan) -> dict[str, _Work]:
         job = jobs.setdefault(name, _Work())
         job.seconds += cost.seconds
         if artefact.identity.phase in COMPUTING:
-            job.places, job.trains = max(1, cost.gpus), artefact.identity.phase == "train"
+            job.places = max(1, cost.gpus)
+            job.priority = priority(artefact, keep)
         job.parents |= {job_of[a.id] for a in artefact.inputs if a.id in job_of} - {name}
     for name, job in jobs.items():
         for parent in job.parents:

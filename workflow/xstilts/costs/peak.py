@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from itertools import accumulate
+from typing import get_args
 
 from xstilts.config.resources import Keep
 from xstilts.costs.bill import Plan, schedule
@@ -15,28 +16,24 @@ def peaks(plan: Plan, estimator: Estimator, places: int) -> dict[Keep, float]:
     Running trainings need space for their resume state. Weights that do not stay go when the last
     score that descends from them exists.
     """
-    times = schedule(plan, places)
+    return {keep: _peak(plan, estimator, places, keep) for keep in get_args(Keep)}
+
+
+def _peak(plan: Plan, estimator: Estimator, places: int, keep: Keep) -> float:
+    times = schedule(plan, places, keep)
     spans = {a.id: times[str(a.job.benchmark)] for a in plan.to_do}
-    stays: list[tuple[float, float]] = [
+    changes: list[tuple[float, float]] = [
         (0.0, sum(plan.costs[id].disk for id in plan.done & plan.by_id.keys()))
     ]
     for artefact in plan.to_do:
         start, end = spans[artefact.id]
         scratch = estimator.scratch(artefact)
-        stays += [(end, plan.costs[artefact.id].disk), (start, scratch), (end, -scratch)]
+        changes += [(end, plan.costs[artefact.id].disk), (start, scratch), (end, -scratch)]
     last: dict[str, float] = defaultdict(float)
     for score in plan.artefacts.scores.values():
         for node in {node.id for c in score.predictions.checkpoints for node in c.lineage()}:
             last[node] = max(last[node], spans.get(score.id, (0.0, 0.0))[1])
-    return {
-        keep: _largest(
-            stays + [(last[id], -plan.costs[id].disk) for id in retention.passing(plan.grid, keep)]
-        )
-        for keep in ("all", "parents", "none")
-    }
-
-
-def _largest(changes: list[tuple[float, float]]) -> float:
-    """Return the largest running sum of (time, bytes); at one time, bytes come before they go."""
+    changes += [(last[id], -plan.costs[id].disk) for id in retention.passing(plan.grid, keep)]
+    # at one time, bytes come before they go
     ordered = sorted(changes, key=lambda change: (change[0], -change[1]))
     return max(accumulate(bytes for _, bytes in ordered))

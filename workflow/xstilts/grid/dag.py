@@ -12,7 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from xstilts.config.resources import Site
+from xstilts.config.resources import Keep, Site
+from xstilts.grid import retention
 from xstilts.grid.artefacts import Dataset, Download, Predictions
 from xstilts.grid.base import Artefact, Job
 from xstilts.grid.grid import Grid
@@ -127,6 +128,14 @@ class Requests:
         made += [predictions for id in ids for predictions in self._after_training.get(id, [])]
         needed = [input for artefact in made for input in artefact.inputs if input.id not in ids]
         return self.files(dict.fromkeys(needed))
+
+    def priority(self, group: str, ids: Collection[str]) -> float:
+        """Return the priority of the job of some artefacts."""
+        return min(retention.priority(self.artefact(group, id), self._keep) for id in ids)
+
+    @cached_property
+    def _keep(self) -> Keep:
+        return retention.keep_of(self.grid)
 
     def shared_jobs(self) -> SharedJobs:
         """Return the jobs that share a GPU, of the artefacts that are missing now."""

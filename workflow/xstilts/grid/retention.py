@@ -15,6 +15,7 @@ from xstilts.config.resources import Keep
 from xstilts.config.schema import ARM
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Checkpoint, Score
+from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import missing
 from xstilts.store import paths
@@ -42,6 +43,17 @@ def passing(grid: Grid, keep: Keep) -> dict[str, Checkpoint]:
         inputs = (needed for node in checkpoints.values() for needed in node.inputs)
         staying |= {needed.id for needed in inputs}
     return {id: node for id, node in checkpoints.items() if id not in staying}
+
+
+def priority(artefact: Artefact, keep: Keep) -> float:
+    """Return the priority of a job: 1 for predictions, so that weights go early; else less.
+
+    With `keep: none`, trainings that start from a trained checkpoint come before new first steps,
+    so that few parents have weights at the same time.
+    """
+    if not isinstance(artefact, Checkpoint):
+        return 1.0
+    return 1 - 1 / len(artefact.lineage()) if keep == "none" else 0.0
 
 
 def needed(grid: Grid) -> set[str]:
