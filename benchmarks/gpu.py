@@ -1,4 +1,4 @@
-"""Measure a GPU: XLM-R Large with random weights, and texts with the lengths of real data.
+"""Measure a GPU: XLM-R large with random weights, and texts with the lengths of real data.
 
     python benchmarks/gpu.py --out h100.json           at most 6 minutes
     python benchmarks/gpu.py --tiny --out tiny.json    a tiny model on the CPU: does it run?
@@ -37,7 +37,7 @@ PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16 FLOP/s, fr
 PAD = 1  # id of padding
 OCCUR = 30_000  # different pieces in the texts
 NAMES = "vocab_size hidden_size num_hidden_layers num_attention_heads intermediate_size".split()
-SIZES = dict(zip(NAMES, (250002, 1024, 24, 16, 4096), strict=True))  # XLM-R Large
+SIZES = dict(zip(NAMES, (250002, 1024, 24, 16, 4096), strict=True))  # XLM-R large
 TINY = dict(zip(NAMES, (2000, 64, 2, 4, 128), strict=True))
 FAMILIES = {"mnli": "classify", "ud": "tag", "squad": "answer"}
 BATCH = {"mnli": 32, "ud": 32, "squad": 16}

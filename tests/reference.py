@@ -12,12 +12,13 @@ from pydantic import BaseModel
 from tests import CONFIG, ROOT
 from xstilts import store
 from xstilts.config import claims, orders, origins, resources, settings, subsets
-from xstilts.config.schema import Arm, Model, Study, Task
+from xstilts.config.schema import Arm, Model, Study, StudyTask, Task
 
 README = CONFIG / "README.md"
 ENTRIES = {"study": Study, "task": Task, "model": Model}
 TABLES = {
     **ENTRIES,
+    "study-task": StudyTask,
     **settings.SETTINGS,
     "lora": settings.Lora,
     "orders": orders.Orders,
