@@ -25,18 +25,18 @@ from xstilts.text import visible
 FAILED, BAD_INPUT = 1, 2
 SIGNALLED = 128  # plus the signal's number, as a shell reports it
 _GROUPS = {
-    "What you call": (*user.COMMANDS, *results.COMMANDS),
-    "What the workflow calls, with the ids of artefacts": workflow.COMMANDS,
+    "Commands": (*user.COMMANDS, *results.COMMANDS),
+    "Phases, which the workflow runs with the ids of artefacts": workflow.COMMANDS,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, or several between which THEN is; return the first status other than 0."""
+    """Run a command, or several that THEN separates; return the first status other than 0."""
     remaining = list(sys.argv[1:] if arguments is None else arguments)
     while THEN in remaining:
         place = remaining.index(THEN)
         status = _run(remaining[:place])
-        if not status and signals.received:  # after the command's last look at signals
+        if not status and signals.received:  # one that came after the command's last check
             status = SIGNALLED + signals.received[0]
         if status:
             return status
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     """Run a command and return the exit status; a user's mistake is a message, no traceback."""
-    _replace_what_a_terminal_cannot_show()
+    _escape_unprintable()
     parser = build_parser()
     if any("\0" in text for text in arguments):
         parser.error("an argument has a zero byte, which no path has")
@@ -89,7 +89,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 class _Formatter(logging.Formatter):
-    """A formatter whose lines, tracebacks included, are safe to show."""
+    """A formatter whose lines, tracebacks included, hide secrets and control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
@@ -123,7 +123,8 @@ class _Parser(argparse.ArgumentParser):
         super().error(visible(message))
 
 
-def _replace_what_a_terminal_cannot_show() -> None:
+def _escape_unprintable() -> None:
+    """Let the output show characters as escapes that its encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""The commands that carry results to others, or take results of others."""
+"""The commands that compare results, publish them, or import those of other systems."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -16,7 +16,7 @@ def add_compare(parser: ArgumentParser) -> None:
 
 
 def compare(options: Namespace) -> None:
-    """Print the differences of two studies in the cells that both have."""
+    """Print the differences between two studies in the cells that both have."""
     from xstilts import store
     from xstilts.exchange import comparison
     from xstilts.exchange.studies import open_results
@@ -41,7 +41,7 @@ def add_import(parser: ArgumentParser) -> None:
 
 
 def import_scores(options: Namespace) -> None:
-    """Score the predictions of another system, and print what shows them."""
+    """Score the predictions of another system, and print the command that shows the scores."""
     from xstilts.exchange import imported
 
     grid = open_grid(options)
@@ -79,7 +79,9 @@ def add_push(parser: ArgumentParser) -> None:
     """Add the cell and the repository."""
     _add_cell(parser)
     parser.add_argument("repository", metavar="REPO", help="OWNER/NAME on the Hub")
-    parser.add_argument("--public", action="store_true", help="a new repository is public")
+    parser.add_argument(
+        "--public", action="store_true", help="make a new repository public (default: private)"
+    )
 
 
 def push(options: Namespace) -> None:
@@ -97,14 +99,14 @@ def push(options: Namespace) -> None:
 COMMANDS = (
     Command(
         "compare",
-        "compare two studies, machines or library versions in the cells that both have",
+        "compare two studies, machines or library versions in their common cells",
         compare,
         add_compare,
         needs_study=False,
     ),
     Command(
         "import-scores",
-        "score another system's predictions in XTREME's layout, as rows of the tables",
+        "add another system's scores to the tables, from predictions in XTREME's layout",
         import_scores,
         add_import,
     ),

@@ -23,11 +23,11 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 
 
 def run(artefacts: Sequence["Artefact"], arguments: Sequence[str]) -> None:
-    """Run the command with `arguments` once for each artefact that is missing, and wait for all.
+    """Run the command with `arguments` in a process for each missing artefact, and wait for all.
 
-    Each process has the artefact's own log and lock, and resumes its own training. One that fails
-    does not stop the others. Raise Stopped after a signal, SystemExit if a process failed; the
-    process has then reported the reason.
+    Each process has the artefact's own log and lock, and resumes its own training. If one fails,
+    the others continue. Raise Stopped after a signal, SystemExit if a process failed; the process
+    has then reported the reason.
     """
     missing = [artefact for artefact in artefacts if missing_file(artefact)]
     if not missing:
@@ -52,7 +52,7 @@ def run(artefacts: Sequence["Artefact"], arguments: Sequence[str]) -> None:
 
 
 def _without(arguments: Sequence[str], ids: set[str]) -> list[str]:
-    """Return a command's arguments without the ids and the log of all."""
+    """Return a command's arguments without the ids of all artefacts and the common log."""
     kept = [argument for argument in arguments if argument not in ids]
     if "--log" in kept:
         place = kept.index("--log")
@@ -76,7 +76,7 @@ def _start(artefact: "Artefact", arguments: Sequence[str]) -> subprocess.Popen:
 
 
 def _stop(number: int, received: list[int], processes: Sequence[subprocess.Popen]) -> None:
-    """Let the processes save and end; a terminal has sent them its SIGINT already."""
+    """Ask the processes to save and end: SIGTERM, also where a terminal has sent its SIGINT."""
     received.append(number)
     for process in processes:
         with suppress(OSError):
@@ -84,7 +84,10 @@ def _stop(number: int, received: list[int], processes: Sequence[subprocess.Popen
 
 
 def _measure(artefacts: Sequence["Artefact"], seconds: float) -> None:
-    """Record the share of each artefact in the time of the GPU, as Snakemake does for one."""
+    """Write a benchmark file for each artefact, with its share of the time.
+
+    Snakemake writes none for such a job.
+    """
     for artefact in artefacts:
         if not missing_file(artefact):
             share = Benchmark(seconds / len(artefacts), len(artefacts))

@@ -65,8 +65,8 @@ def add_plan(parser: ArgumentParser) -> None:
         type=choice("cells", "pairs", "intervals"),
         metavar="{cells,pairs,intervals}",
         default="cells",
-        help="choose most cells, most recipe-target pairs with all seeds, or the narrowest "
-        "intervals (default: cells)",
+        help="choose the most cells, the most recipe-target pairs with all seeds, or the "
+        "narrowest intervals of gains (default: cells)",
     )
     add("--write", type=file, metavar="FILE", help="write a study of the chosen cells")
     add(
@@ -77,15 +77,20 @@ def add_plan(parser: ArgumentParser) -> None:
         help="time limit of the search (default: 15)",
     )
     add = parser.add_argument
-    add("--gpus", type=int, default=1, metavar="N", help="GPUs for the wall time (default: 1)")
+    add("--gpus", type=int, default=1, metavar="N", help="GPUs of the wall time (default: 1)")
     add(
         "--hardware",
         default="a100",
         metavar="NAME|FILE",
-        help="GPU of estimates without a measured job, or the JSON file of benchmarks/gpu.py "
-        "(default: a100)",
+        help="GPU that estimates without a measured job assume, or the JSON file of "
+        "benchmarks/gpu.py (default: a100)",
     )
-    add("--hardware-table", type=file, metavar="FILE", help="replaces costs/hardware.yaml")
+    add(
+        "--hardware-table",
+        type=file,
+        metavar="FILE",
+        help="use this file instead of costs/hardware.yaml",
+    )
 
 
 def plan(options: Namespace) -> None:
@@ -126,15 +131,15 @@ def add_gc(parser: ArgumentParser) -> None:
         nargs="?",
         const="none",
         metavar="{parents,none}",
-        help="instead, the weights of trained checkpoints that no missing score needs: those of "
-        "which `keep: parents` or `none` (default: none) keeps only manifest and log",
+        help="list instead the weights of trained checkpoints that no missing score needs and "
+        "that `keep: parents` or `keep: none` (default: none) would delete",
     )
     parser.add_argument("--delete", action="store_true", help="delete them, after a question")
     parser.add_argument("--yes", action="store_true", help="with --delete: do not ask")
 
 
 def gc(options: Namespace) -> None:
-    """Print, and with `--delete` remove, the results that no study uses, or weights."""
+    """Print the results that no study uses, or weights, and with `--delete` delete them."""
     from xstilts.store import CheckpointManifest, disk_bytes
     from xstilts.units import count, size
 
@@ -288,14 +293,24 @@ def score_files(options: Namespace) -> None:
 COMMANDS = (
     Command("doctor", "check whether this installation can run the study", doctor),
     Command(
-        "status", "show which cells are done, running or failed, and the time", status, add_status
+        "status",
+        "show which cells are done, running or failed, and the time left",
+        status,
+        add_status,
     ),
     Command("plan", "estimate costs, and choose what to run within a budget", plan, add_plan),
     Command("why", "explain why a cell is done or missing", why, add_why),
     Command("gc", "list results that no study uses, or weights to delete", gc, add_gc),
     Command("list", "list the available models, tasks, recipes or studies", list_entries, add_list),
-    Command("study", "write tables, figures and report of the existing scores", study, add_study),
-    Command("pin", "write current commits of the Hub to the lock file", pin, add_pin),
+    Command(
+        "study",
+        "write tables, figures and report again, from the existing scores",
+        study,
+        add_study,
+    ),
+    Command(
+        "pin", "write the current commits of repositories on the Hub to a lock file", pin, add_pin
+    ),
     Command("export-xtreme", "write predictions as XTREME's files", export, add_export),
     Command(
         "score-files",

@@ -161,7 +161,9 @@ def add_prediction(parser: ArgumentParser) -> None:
     """Add the options of `predict`."""
     add_ids(parser)
     parser.add_argument(
-        "--measure", action="store_true", help="write the benchmark file, in a training's job"
+        "--measure",
+        action="store_true",
+        help="write the benchmark file, which Snakemake does not write if the job also trains",
     )
     _add_threads(parser)
 
@@ -177,7 +179,7 @@ def _add_threads(parser: ArgumentParser) -> None:
 
 
 def make_each(group: str, work: Work, options: Namespace) -> None:
-    """Make an artefact, or several at the same time by a process for each on one GPU."""
+    """Make an artefact, or several at the same time on one GPU, with a process for each."""
     if len(options.id) == 1:
         make(group, work, options)
         return
@@ -190,7 +192,7 @@ def make_each(group: str, work: Work, options: Namespace) -> None:
 
 
 def make(group: str, work: Work, options: Namespace) -> None:
-    """Run `work` on the missing ones of the given artefacts while holding their locks.
+    """Run `work` on those of the given artefacts that are missing, while holding their locks.
 
     The message of a failure is kept for `status`.
     """
@@ -290,7 +292,7 @@ def _gpus(artefact: "Artefact", grid: "Grid") -> int:
 
 
 def _require_gpu(artefact: "Artefact", grid: "Grid") -> None:
-    """Raise InputError if torch cannot use this node's GPU: the job would take weeks without."""
+    """Raise InputError if torch cannot use this node's GPU: on the CPU, a job may take weeks."""
     import torch
 
     from xstilts.grid.artefacts import gpus_of
@@ -311,7 +313,12 @@ def _require_gpu(artefact: "Artefact", grid: "Grid") -> None:
 _INITIALISE = "create a model with random weights and its tokenizer, or take one from a folder"
 _PHASES = (  # work, kind of artefact, help, function that adds the options
     (fetch, "downloads", "download data sets and models at their pinned commits", add_ids),
-    (prepare, "datasets", "convert data sets to the canonical form", add_ids),
+    (
+        prepare,
+        "datasets",
+        "convert data sets to Parquet files with the columns of their family",
+        add_ids,
+    ),
     (initialise, "checkpoints", _INITIALISE, add_id),
     (train, "checkpoints", "fine-tune a checkpoint on the tasks of one step", add_training),
     (merge, "checkpoints", "merge the encoders of checkpoints with the same parent", add_id),
