@@ -70,6 +70,13 @@ def test_a_difference_is_left_minus_right(tmp_path):
     assert verdict.low > 1, "the interval of the difference is above the margin"
 
 
+def test_a_claim_has_the_interval_of_its_gain(tmp_path):
+    samples = study(tmp_path)
+    [verdict] = claims.check(samples, facts("gain of good on qa > 0"))
+    interval = samples.gain("xlmr", "good", "qa").interval
+    assert (verdict.low, verdict.high) == pytest.approx((interval.low, interval.high))
+
+
 def test_best_recipe_is_chosen_by_validation(tmp_path):
     validation = {
         ("xlmr", recipe, target): [50.0 + gain] * 3

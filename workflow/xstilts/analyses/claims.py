@@ -125,7 +125,7 @@ def _beyond(difference: Sample, comparison: claims.Comparison) -> Interval:
     """Return the interval of a difference beyond its margin, in the direction of the claim."""
     interval, sign = difference.interval, 1 if comparison.above else -1
     value = sign * (interval.value - comparison.margin)
-    moved = t_interval(value, interval.error, interval.freedom)
+    moved = t_interval(value, interval.error, interval.freedom, interval.known)
     return moved if difference.seeds > 1 else replace(moved, p=np.nan)
 
 
