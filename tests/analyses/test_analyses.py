@@ -4,17 +4,21 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
-from tests.simulated import simulate
+from tests.simulated import from_points, simulate
 from xstilts import analyses
 from xstilts.analyses import Facts
 from xstilts.analyses.answer import Answer
+from xstilts.analyses.chosen import cross_fitted
 from xstilts.grid.artefacts import Cell
 from xstilts.recipe import parse
 from xstilts.report.write import Report, write_answer
 from xstilts.results.samples import Samples, gains
 from xstilts.results.scores import Context, collect
+from xstilts.results.statistics import run_variance
 
 SEEDS = (1, 2, 3)
 
@@ -106,6 +110,42 @@ def test_helps_finds_what_helps_and_what_harms(tmp_path):
         "Question answering",
         "Classification",
     }
+
+
+# seeds 1, 2, 3; the baseline has two more runs for each
+MORE_BASELINES = {"none": [50, 52, 54, 54, 52, 53, 55, 51, 50], "nli": [57, 55, 59]}
+
+
+def with_more_baselines():
+    scores = MORE_BASELINES.items()
+    return from_points({Cell("m", r, "qa", s): x for r, xs in scores for s, x in enumerate(xs, 1)})
+
+
+def test_a_new_run_varies_more_than_a_mean_of_runs():
+    """A prediction interval of one run, from the mean of nine: variance x (1 + 1/9)."""
+    outcome = run("helps", with_more_baselines(), published={"m": {"none": {"qa": 60.0}}})
+    [row] = outcome.tables["published"].itertuples()
+    folds, nli = np.reshape(MORE_BASELINES["none"], (3, 3)), MORE_BASELINES["nli"]
+    variance = (3 * folds.mean(axis=0).var(ddof=1) + np.var(nli, ddof=1)) / 2
+    half = stats.t.ppf(0.975, 4) * np.sqrt(variance * (1 + 1 / 9))
+    assert (row.new_run_low, row.new_run_high) == pytest.approx(
+        (folds.mean() - half, folds.mean() + half)
+    )
+
+
+def test_power_states_the_sd_of_one_run():
+    samples = with_more_baselines()
+    text = analyses.power(samples, [samples.gain("m", "nli", "qa")], "gain")
+    assert "the run SD of 2.0 points" in text, "not that of a mean of three baselines"
+
+
+def test_a_chosen_recipe_varies_like_a_run():
+    validation = {("m", "none", "qa"): [50.0] * 3, ("m", "nli", "qa"): [60.0] * 3}
+    facts = Facts("Does it?", {}, pd.DataFrame(), validation=validation)
+    chosen = cross_fitted(with_more_baselines(), facts, "m", ["nli"])["qa"]
+    folds, nli = np.reshape(MORE_BASELINES["none"], (3, 3)), MORE_BASELINES["nli"]
+    variance, _ = run_variance(np.array([nli, nli, *folds]))
+    assert chosen.error.by_run["m", "chosen"] == pytest.approx(variance / 3)
 
 
 @pytest.mark.parametrize(

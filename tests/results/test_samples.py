@@ -1,5 +1,7 @@
 """Scores as samples: paired, by language, on subsets, and with gaps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
 from xstilts.results.samples import GAIN_COLUMNS, Samples, gains, read_examples
 from xstilts.results.scores import MEAN, summarise
+from xstilts.results.verdicts import detectable, gain_power
 
 
 def study(tmp_path, **changes):
@@ -136,3 +139,30 @@ def test_missing_extra_baselines_lose_no_gain():
     samples = with_extra_baselines([54])
     assert samples.score("m", "none", "qa").mean == pytest.approx((52 + 52 + 54) / 3)
     assert samples.gain("m", "nli", "qa").seeds == 3
+
+
+def test_missing_extra_baselines_scale_run_variance():
+    """The baseline's means 52, 52, 54 are over 2, 1 and 1 runs, so other runs count 5/6."""
+    baseline = with_extra_baselines([54]).score("m", "none", "qa")
+    nli = np.var([57, 55, 59], ddof=1) * (1 / 2 + 1 + 1) / 3
+    own = np.var([52, 52, 54], ddof=1)
+    assert baseline.error.seeds == pytest.approx((nli + own) / 2 / 3)
+
+
+def test_degenerate_extra_baselines_count():
+    results = with_extra_baselines([54, 52, 53]).results
+    second = (results.frame["recipe"] == "none") & (results.frame["seed"] == 5)
+    results = replace(results, frame=results.frame.assign(degenerate=second))
+    table = gains(Samples(results, lambda cell: None)).set_index(["target", "language"])
+    row = table.loc[("qa", "zero_shot")]
+    assert row["degenerate"] == 1
+    baseline = np.array([52, 52, 53.5])
+    assert row["gain"] == pytest.approx(57 - baseline.mean())
+    assert row["gain_learned"] == pytest.approx(58 - baseline[[0, 2]].mean()), "without seed 2"
+
+
+def test_power_has_the_degrees_of_freedom_of_a_gain():
+    gain = with_extra_baselines([54, 52, 53, 55, 51, 50]).gain("m", "nli", "qa")
+    error = np.sqrt((1 + 1 / 3) / 3)
+    expected = detectable(error, gain.error.freedom)
+    assert gain_power(1, seeds=3, recipes=1, folds=3) == pytest.approx(expected)

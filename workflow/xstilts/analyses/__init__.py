@@ -178,7 +178,8 @@ def power(
 ) -> str:
     """Return the smallest effect that the study finds, and the seeds that one point takes.
 
-    Both are for a typical one of the quantities, in a family of `tests`.
+    Both are for a typical one of the quantities, in a family of `tests`. The run SD is that of its
+    most variable term: the others may be means, of more baselines or of several recipes.
     """
     tests = tests or max(1, len(quantities))
     known = [s for s in quantities if s.seeds > 1 and s.error.variance > 0]
@@ -188,7 +189,7 @@ def power(
     typical = sorted(known, key=lambda sample: sample.error.variance)[len(known) // 2]
     error, seeds = typical.error, typical.seeds
     least = detectable(float(np.sqrt(error.variance)), error.freedom, tests, error.examples)
-    sd = np.sqrt(np.median([part * seeds for part in error.by_run.values()]))
+    sd = np.sqrt(max(error.by_run.values()) * seeds)
     basis = "the variance measured so far"
     if unit == POINTS:
         basis = f"the run SD of {signed(sd)} points measured so far"

@@ -32,7 +32,8 @@ def cross_fitted(
         drawn = None
         if all(score.examples is not None for score in scores):
             drawn = np.stack([scores[r].examples[:, s] for s, r in enumerate(best)], axis=1)
-        rows = scores[0].runs[model, BASELINE]
+        # of a recipe, as the baseline's are scaled to the mean of its runs for a seed
+        rows = scores[-1].runs[model, names[-1]]
         chosen = Sample(points, drawn, {(model, "chosen"): np.vstack([points, rows])})
         if (chosen - scores[0]).seeds > 1:
             fitted[target] = chosen - scores[0]

@@ -309,6 +309,7 @@ def _published(samples: Samples, facts: Facts, choices: pd.DataFrame, model: str
     same test examples, so it is compared with a prediction interval.
     """
     best = {row.target: row.recipe for row in choices.itertuples() if row.model == model}
+    runs = samples.results.scored.groupby(["model", "recipe", "target"]).size()
     for name, scores in facts.published.get(model, {}).items():
         for target, published in scores.items():
             recipe = best.get(target) if name == "best" else name
@@ -317,7 +318,7 @@ def _published(samples: Samples, facts: Facts, choices: pd.DataFrame, model: str
             score = samples.score(model, recipe, target, "avg")
             if not score.seeds:
                 continue
-            low, high = _prediction(score, (model, recipe))
+            low, high = _prediction(score, (model, recipe), int(runs[model, recipe, target]))
             yield {
                 "model": model,
                 "published_as": name,
@@ -332,13 +333,16 @@ def _published(samples: Samples, facts: Facts, choices: pd.DataFrame, model: str
             }
 
 
-def _prediction(score: Sample, run: tuple[str, str]) -> tuple[float, float]:
-    """Return the 95 % prediction interval of a new run; NaN without a run variance."""
+def _prediction(score: Sample, run: tuple[str, str], runs: int) -> tuple[float, float]:
+    """Return the 95 % prediction interval of a new run; NaN without a run variance.
+
+    `score` is the mean of `runs` runs: their variance divided by this number is that of the mean.
+    """
     variance = score.error.by_run.get(run, 0.0)
     if not variance > 0:
         return np.nan, np.nan
     quantile = stats.t.ppf((1 + LEVEL) / 2, score.error.freedom)
-    half = float(quantile * np.sqrt(variance * (score.seeds + 1)))
+    half = float(quantile * np.sqrt(variance * (runs + 1)))
     return score.mean - half, score.mean + half
 
 

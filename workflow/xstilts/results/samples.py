@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache
-from itertools import product, zip_longest
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -97,14 +97,15 @@ class Samples:
             if not names:
                 return self._nothing()
             return mean([self.score(model, recipe, target, name) for name in names])
+        context = self.results.context
         points = {
             other: np.array(
                 [
                     [self._points.get((model, other, target, s, language), np.nan) for s in fold]
-                    for fold in self._folds(other)
+                    for fold in context.folds(other)
                 ]
             )
-            for other in (recipe, *self._recipes)
+            for other in (recipe, *context.recipes)
         }
         _, replicates = self._block(target, None).get(language, (None, None))
         return self._sample(points, replicates, model, recipe, target)
@@ -126,11 +127,11 @@ class Samples:
         points, replicates = self._block(target, name, inside).get(language, (None, None))
         if points is None:
             return self._nothing()
-        columns = self._columns(target)
+        context, columns = self.results.context, self._columns(target)
         points = np.append(points, np.nan)  # of a missing column, -1
         values = {
-            r: points[[[columns.get((model, r, s), -1) for s in fold] for fold in self._folds(r)]]
-            for r in (recipe, *self._recipes)
+            r: points[[[columns.get((model, r, s), -1) for s in fold] for fold in context.folds(r)]]
+            for r in (recipe, *context.recipes)
         }
         return self._sample(values, replicates, model, recipe, target)
 
@@ -146,18 +147,6 @@ class Samples:
     def _nothing(self) -> Sample:
         return Sample(np.full(len(self.seeds), np.nan), None)
 
-    @property
-    def _recipes(self) -> list[str]:
-        return self.results.context.recipes
-
-    def _folds(self, recipe: str) -> list[tuple[int | None, ...]]:
-        """Return the seeds [folds, seeds] of a recipe; only the baseline has more than one fold.
-
-        A study that runs only some cells may have an incomplete fold, which is filled with None.
-        """
-        seeds = self.results.context.all_seeds if recipe == BASELINE else self.seeds
-        return list(zip_longest(*[iter(seeds)] * len(self.seeds)))
-
     def _sample(
         self,
         by_recipe: Mapping[str, np.ndarray],
@@ -169,16 +158,19 @@ class Samples:
         """Return the values of one recipe; the others of the model share its run variance.
 
         `by_recipe` has the values [folds, seeds] of each. The value of a seed is the mean over its
-        folds, whose variance is that of a run divided by their number.
+        folds, so its variance is that of a run divided by their number. The other recipes are
+        scaled by the mean of this ratio over seeds: one factor, as seeds may lack some folds.
         """
         points = _over_folds(by_recipe[recipe])
-        folds = np.maximum((~np.isnan(by_recipe[recipe])).sum(axis=0), 1)
+        folds = (~np.isnan(by_recipe[recipe])).sum(axis=0)
+        scale = np.sqrt(np.mean(1 / folds[folds > 0])) if folds.any() else 1.0
         others = [run for other, runs in by_recipe.items() if other != recipe for run in runs]
-        runs = {(model, recipe): np.stack([points, *(run / np.sqrt(folds) for run in others)])}
+        runs = {(model, recipe): np.stack([points, *(run * scale for run in others)])}
         if replicates is None:
             return Sample(points, None, runs)
         columns = self._columns(target)
-        at = [[columns.get((model, recipe, s), -1) for s in fold] for fold in self._folds(recipe)]
+        folded = self.results.context.folds(recipe)
+        at = [[columns.get((model, recipe, s), -1) for s in fold] for fold in folded]
         missing = np.full((len(replicates), 1), np.nan, np.float32)
         drawn = np.hstack([replicates, missing])[:, at]
         return Sample(points, _over_folds(drawn), runs)
@@ -295,8 +287,7 @@ def gains(samples: Samples) -> pd.DataFrame:
     }
     frame = samples.results.frame[samples.results.frame["headline"]]
     counts = frame.groupby(["model", "recipe", "target", "language"])["n"].first().to_dict()
-    degenerate = samples.results.degenerate
-    rows = [_gain_row(samples, intervals[key], counts, degenerate, key) for key in keys]
+    rows = [_gain_row(samples, intervals[key], counts, key) for key in keys]
     return pd.DataFrame(rows, columns=GAIN_COLUMNS)
 
 
@@ -304,7 +295,6 @@ def _gain_row(
     samples: Samples,
     interval: Interval,
     counts: Mapping[tuple[str, str, str, str], int],
-    degenerate: Mapping[tuple[str, str, str], np.ndarray],
     key: tuple[str, str, str, str],
 ) -> tuple:
     """Return one row of `gains.csv`."""
@@ -316,14 +306,15 @@ def _gain_row(
         for r in (recipe, BASELINE)
     ]
     targets = samples.results.targets(language) if target == MEAN else [target]
-    flags = [degenerate[model, r, t] for r in (recipe, BASELINE) for t in targets]
-    learned = gain.by_seed[paired & ~np.any(flags, axis=0)]
+    degenerate = samples.results.degenerate
+    flags = np.vstack([degenerate[model, r, t] for r in (recipe, BASELINE) for t in targets])
+    learned = gain.by_seed[paired & ~flags.any(axis=0)]
     return (
         *key,
         *(interval.value, interval.low, interval.high, interval.p, interval.p_adjusted),
         *(interval.significant, cohen_h(*scores), gain.seeds),
         sum(counts[model, recipe, t, language] for t in targets),
-        int(np.sum(flags)),
+        int(flags.sum()),
         float(learned.mean()) if len(learned) else np.nan,
         *(gain.welch.low, gain.welch.high, gain.welch.p),
     )

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,14 @@ class Context:
         """The seeds of the recipes, then those that only the baseline has."""
         return list(dict.fromkeys([*self.seeds, *(cell.seed for cell in self.cells)]))
 
+    def folds(self, recipe: str) -> list[tuple[int | None, ...]]:
+        """Return the seeds [folds, seeds] of a recipe; only the baseline has more than one fold.
+
+        A study that runs only some cells may have an incomplete fold, which is filled with None.
+        """
+        seeds = self.all_seeds if recipe == BASELINE else self.seeds
+        return list(zip_longest(*[iter(seeds)] * len(self.seeds)))
+
 
 @dataclass(frozen=True)
 class Results:
@@ -146,12 +155,13 @@ class Results:
 
     @cached_property
     def degenerate(self) -> dict[tuple[str, str, str], np.ndarray]:
-        """(model, recipe, target) -> whether the run of each seed is degenerate."""
-        keys = ["model", "recipe", "target"]
-        return {
-            key: np.isin(self.context.seeds, rows.loc[rows["degenerate"], "seed"])
-            for key, rows in self.scored.groupby(keys)
-        }
+        """(model, recipe, target) -> whether each run [folds, seeds] is degenerate."""
+        flags = {}
+        for key, rows in self.scored.groupby(["model", "recipe", "target"]):
+            seeds = set(rows.loc[rows["degenerate"], "seed"])
+            folds = self.context.folds(key[1])
+            flags[key] = np.array([[seed in seeds for seed in fold] for fold in folds])
+        return flags
 
 
 def plain(text: str) -> str:

@@ -137,10 +137,11 @@ def detectable(error: float, freedom: float, tests: int = 1, known: float = 0.0)
 def gain_power(sd: float, seeds: int, recipes: int = 1, tests: int = 1, folds: int = 1) -> float:
     """Return the smallest gain in points that four of five studies find, from a run's `sd`.
 
-    The run variance is pooled over all recipes. The baseline has `folds` runs per seed.
+    The run variance is pooled over the recipes and the baseline, which has `folds` runs per seed.
+    They are one value in the pool, so more of them add no degrees of freedom.
     """
     error = sd * np.sqrt((1 + 1 / folds) / seeds)
-    return detectable(error, (recipes + folds) * (seeds - 1), tests)
+    return detectable(error, (recipes + 1) * (seeds - 1), tests)
 
 
 def seeds_for(
