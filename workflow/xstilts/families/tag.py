@@ -24,8 +24,8 @@ from xstilts.sources.words import UPOS, Part, number, surface
 COLUMNS = {"id": str, "words": list[str], "tags": list[str]}
 MODEL = "AutoModelForTokenClassification"
 TOKENS = 30
-_TREE, _SPANS = frozenset({"heads", "fused"}), frozenset({"starts", "ends"})
-HUB = HubColumns({"words", "tags"}, {"id", *_TREE, *_SPANS}, together=(_TREE, _SPANS))
+_TREE, _OFFSETS = frozenset({"heads", "fused"}), frozenset({"starts", "ends"})
+HUB = HubColumns({"words", "tags"}, {"id", *_TREE, *_OFFSETS}, together=(_TREE, _OFFSETS))
 CATEGORY = "Structured prediction"
 _SPANS = ("f1", "precision", "recall")  # metrics
 _IOB = re.compile("O|[BIES](-.+)?")
@@ -224,17 +224,17 @@ def _hub_row(record):
 
 def _spans(record):
     """Return the words and tags of a text whose spans have a label and offsets in characters."""
-    columns = [record.listed("starts", int), record.listed("ends", int), record.listed("tags", str)]
-    if len({len(column) for column in columns}) > 1:
-        counts = "{} starts, {} ends and {} labels".format(*map(len, columns))
+    starts, ends = record.listed("starts", int), record.listed("ends", int)
+    names = record.listed("tags", str)
+    if not len(starts) == len(ends) == len(names):
+        counts = f"{len(starts)} starts, {len(ends)} ends and {len(names)} labels"
         raise InputError(f"{record.place}: {counts} of spans; expected equal numbers")
-    for column in columns[2:]:
-        if "" in column:
-            raise InputError(f"{record.place}: span {column.index('') + 1} has an empty label")
-        if labels := record.split.labels:
-            column[:] = [labels[known(label, labels, record.place)] for label in column]
+    if "" in names:
+        raise InputError(f"{record.place}: span {names.index('') + 1} has an empty label")
+    if labels := record.split.labels:
+        names = [labels[known(name, labels, record.place)] for name in names]
     text = record.texts("words")["words"]
-    tagged = spans.tagged(text, zip(*columns, strict=True), record.place)
+    tagged = spans.tagged(text, zip(starts, ends, names, strict=True), record.place)
     return tagged if isinstance(tagged, str) else dict(zip(("words", "tags"), tagged, strict=True))
 
 

@@ -30,7 +30,7 @@ from xstilts.results.scores import (
 from xstilts.results.tables import ends, signed
 
 MISSING, ABSENT = "missing", "n/a"
-DWARFS = 2
+DWARFS = 2  # a CI whose end is this many times the usual ones is cut
 MARKS = {
     "clipped": "▸ beyond the colour scale",
     "shared": "◥ shares training data with the target: longer training, not transfer",

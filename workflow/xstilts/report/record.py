@@ -51,6 +51,7 @@ class Record:
     environments: Pool = field(default_factory=Pool)
     axes: Pool = field(default_factory=Pool)  # the optimiser steps of curves
     notices: list[str] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)  # id -> row of `nodes`, which fills it
     _log_room: int = LOG_BUDGET
 
     @cached_property
@@ -97,11 +98,10 @@ class Record:
     def nodes(self) -> dict[str, list]:
         """Return the columns of checkpoints and predictions, parents first.
 
-        `parent` is a row number, `merged` those of the trainings that a merge combines; `numbers`
-        of the record maps ids to rows.
+        `parent` is a row number, `merged` those of the trainings that a merge combines.
         """
         rows: list[dict] = []
-        numbers: dict[str, int] = {}
+        numbers = self.numbers
         for step in self.artefacts.checkpoints.values():
             numbers[step.id] = len(rows)
             above = {"parent": step.parent and numbers[step.parent.id]}
@@ -123,7 +123,6 @@ class Record:
                     ),
                 }
             )
-        self.numbers = numbers
         keys = dict.fromkeys(key for row in rows for key in row)
         return {key: [row.get(key) for row in rows] for key in keys}
 

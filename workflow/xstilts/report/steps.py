@@ -29,7 +29,7 @@ class Use:
     def text(self) -> str:
         """Number of runs, and of the recipes that share the step."""
         shared = f"shared by {len(self.recipes)} recipes · " if len(self.recipes) > 1 else ""
-        return f"{shared}used by {self.runs} run{'' if self.runs == 1 else 's'}"
+        return f"{shared}used by {units.count(self.runs, 'run')}"
 
 
 @dataclass

@@ -204,8 +204,7 @@ def target_lines(results: Results) -> list[str]:
             continue
         source, names = results.sources[target], results.languages(target)
         listed = ", ".join(f"{name} (source)" if name == source else name for name in names)
-        some = f"{len(names)} language{'s'[: len(names) > 1]}"
-        metric = metric_label(results.metrics[target])
+        metric, some = metric_label(results.metrics[target]), count(len(names), "language")
         lines.append(f"{results.context.label(target)}: {metric}, {some}: {listed}.")
     return lines
 
