@@ -90,9 +90,9 @@ def test_job_reads_what_its_run_wrote(tmp_path, monkeypatch):
         SharedJobs.read(found.path)
 
 
-@pytest.mark.parametrize("gpu", [None, 0, 2])
-def test_only_one_gpu_is_shared(gpu):
-    with pytest.raises(ValueError, match="cells_per_gpu: 2 needs gpu: 1"):
+@pytest.mark.parametrize(("gpu", "end"), [(None, "; add it"), (0, ", not 0"), (2, ", not 2")])
+def test_only_one_gpu_is_shared(gpu, end):
+    with pytest.raises(ValueError, match=f"cells_per_gpu: 2 needs gpu: 1{end} "):
         ModelNeeds(gpu=gpu, cells_per_gpu=2)
 
 

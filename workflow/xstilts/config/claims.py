@@ -82,7 +82,7 @@ class Claim(Strict):
 
 
 def named(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names that are names: nothing for `all` and `each other`."""
+    """Return the names; none for `all` and `each other`."""
     return () if names in (ALL, EACH_OTHER) else names
 
 

@@ -18,7 +18,7 @@ _TOGETHER = ("mine", "retrieve")  # families whose examples are each other's can
 
 @dataclass(frozen=True)
 class _Place:
-    """A place of a name: how messages begin, and the key in whose file it is."""
+    """The place of a name: the start of a message, and the key whose file states the name."""
 
     text: str
     key: tuple[str | int, ...]
@@ -179,7 +179,7 @@ def _check_subset(
 
 
 def _check_task(name: str, role: str, tasks: Mapping[str, Task], place: _Place) -> None:
-    """Fail if there is no such task, or not in this role; hints name tasks that have the role."""
+    """Raise KeyMistake if a task does not exist or lacks a role; hints name tasks that have it."""
     suitable = {task: entry for task, entry in tasks.items() if role in entry.roles}
     if name not in tasks:
         known = suitable if closest(name, suitable) else tasks

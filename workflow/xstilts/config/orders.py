@@ -14,11 +14,11 @@ _BY_SIZE = {"size_up": 1, "size_down": -1}
 
 
 class Orders(Strict):
-    """Given and random orders of k tasks, with controls: all tasks mixed, and each task alone.
+    """Given and random orders of k tasks, and recipes without an order to compare with.
 
     All recipes train for the same number of optimiser steps. A chain divides them equally among
-    its k tasks. The controls `mixture` and `alone_<task>` train for all steps at once. Random
-    orders are named `random_1`, `random_2` and so on.
+    its k tasks, and so does `merge`, the mean of one training on each. `mixture` (all tasks) and
+    `alone_<task>` spend them in one step. Random orders are named `random_1`, `random_2` and so on.
     """
 
     tasks: list[str] = Field(
@@ -86,12 +86,11 @@ class Orders(Strict):
         return self.steps // len(self.tasks)
 
     def recipes(self, examples: Callable[[Part], int]) -> dict[str, str]:
-        """Return the recipes by name: the chains, then the controls."""
+        """Return the recipes by name: the chains, then those without an order."""
         recipes = {
             name: "-".join(f"{task}~{self.share()}steps" for task in order)
             for name, order in self.chains(examples).items()
         }
         recipes["mixture"] = "+".join(self.tasks) + f"~{self.steps}steps"
-        if len(self.tasks) > 1:
-            recipes["merge"] = "|".join(f"{task}~{self.share()}steps" for task in self.tasks)
+        recipes["merge"] = "|".join(f"{task}~{self.share()}steps" for task in self.tasks)
         return recipes | {f"alone_{task}": f"{task}~{self.steps}steps" for task in self.tasks}

@@ -77,7 +77,7 @@ def _check_text(value: Any, *key: Any) -> None:
 
 
 def _check_numbers(value: Any, annotation: Any, *key: str | int) -> None:
-    """Raise KeyMistake for true in place of 1, and for a whole number that no library takes."""
+    """Raise KeyMistake for true in place of 1, and for a number beyond 64 bits."""
     types = _types(annotation)
     if not types & {int, float} or types & {bool, Any}:
         return
@@ -124,7 +124,9 @@ class LabSplit(Strict):
     """Examples that the lab generates."""
 
     source: Literal["lab"]
-    kind: str = Field(description="Kind of examples, see xstilts.lab.")
+    kind: str = Field(
+        description="Kind of examples: a key of `KINDS` in `workflow/xstilts/lab/examples.py`."
+    )
     size: int = Field(gt=0, description="Number of examples.")
     seed: int = Field(0, description="Seed of the generated examples.")
     portion: str = Field(
@@ -273,7 +275,7 @@ class FilesSplit(Release, Columns):
 
 
 def _checked(pattern: str, expected: str) -> AfterValidator:
-    """Return the check of a name that becomes part of a path, a lock file or an address."""
+    """Return a validator of a name that becomes part of a path, a lock file or an address."""
 
     def check(name: str) -> str:
         if name and (not re.fullmatch(pattern, name) or ".." in name):

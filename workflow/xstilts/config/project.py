@@ -1,8 +1,8 @@
 """Reading the configuration: a study with every task and model that it refers to.
 
 A study is one YAML file; tasks and models are entries in `tasks/*.yaml` and `models/*.yaml` of the
-folders that `folders` lists. Snakemake and the command line both read them here. The workflow
-writes a `Project` next to the results as `study.json`, and every stage reads that file.
+folders that `folders` lists. Snakemake and the command line both read them here. A run of Snakemake
+writes its `Project` to a snapshot, `results/studies/NAME/study.DIGEST.json`, which its jobs read.
 """
 
 import os
@@ -130,10 +130,11 @@ class Project(Strict):
     ) -> BaseModel:
         """Return the resolved settings of a task under a model, or under a model and an arm.
 
-        Later layers win: the task, its preset, the model, the study, the study for the task, the
-        arm, the arm for the task. Settings of the whole study do not reach the pretraining of a
-        model: a change of the fine-tuning would train it again. Raise InputError, with the places
-        of the keys, for settings of several layers that do not fit together.
+        Later layers take precedence: the task, its preset, the model, the study, the study's entry
+        for the task, the arm, the arm's entry for the task. Settings of the whole study do not
+        apply to the pretraining of a model: a change of the fine-tuning would train it again.
+        Raise InputError, with the places of the keys, for settings of several layers that do not
+        fit together.
         """
         values: dict[str, Any] = {}
         keys: dict[str, Key] = {}
@@ -230,7 +231,10 @@ def _entries(
 
 
 def read_site(*paths: Path) -> Site:
-    """Read the description of a cluster, the first file that exists; without one, the defaults."""
+    """Return the site in the first of these files that exists, or else the default site.
+
+    Raise InputError for a mistake in the file, and for a tracker that is not installed.
+    """
     path = next(filter(Path.exists, paths), None)
     if not path:
         return Site()
@@ -290,7 +294,7 @@ def study_files() -> list[Path]:
 
 
 def read_definitions(places: Sequence[Path]) -> Definitions:
-    """Read the tasks, models and lock files of several folders; the first definition wins.
+    """Return the tasks, models and locked commits of several folders; the first definition counts.
 
     Raise InputError naming the file, key and value of a mistake.
     """
@@ -340,7 +344,7 @@ def shown(path: Path) -> str:
 
 
 def read_lock(folder: Path) -> Lock:
-    """Read the lock file of a folder of definitions; without one, nothing is locked."""
+    """Return the lock file of a folder of definitions; without a file, an empty one."""
     path = folder / LOCK
     return (
         validate(Lock, read_yaml(path, "`datasets` and `models`"), str(path))
@@ -354,7 +358,8 @@ def assemble(
 ) -> Project:
     """Return the project of a study's values.
 
-    Tasks take the splits of the study's source, and commits are those of the lock if `locked`.
+    Tasks have the splits of the study's source. If `locked`, repositories without a commit have
+    that of the lock file.
     """
     place = places(study, definitions, where)
     values = respelled(study, definitions.tasks, definitions.models)
@@ -415,7 +420,7 @@ def _has(values: Any, key: Key) -> bool:
 def read_study(files: Sequence[Path], changes: Mapping[str, Any] | None = None) -> StudyValues:
     """Return the values of a study: its files merged in order, then `changes`.
 
-    Keys of nested mappings are merged too; of two values, the later one wins.
+    Keys of nested mappings are merged too; of two values, the later one counts.
     """
     layers = [(str(path), read_yaml(path)) for path in files]
     return StudyValues([*layers, (OPTION, changes)] if changes else layers)
@@ -428,7 +433,7 @@ def _merged(old: Any, new: Any) -> Any:
 
 
 def load(path: Path) -> Project:
-    """Return the project of a study's YAML file, or of the `study.json` of a run."""
+    """Return the project of a study's YAML file, or of a run's snapshot."""
     if path.suffix == ".json":
         text = read_text(path)
         try:

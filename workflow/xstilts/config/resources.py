@@ -44,7 +44,7 @@ class Needs(Strict):
 
 
 class ModelNeeds(Needs):
-    """Resources of a model's training jobs; predictions use them too unless `predict` differs."""
+    """Resources of a model's training jobs, and of its predictions unless `predict` states them."""
 
     micro_batch: int | None = Field(
         None,
@@ -78,7 +78,9 @@ class ModelNeeds(Needs):
         description="Trainings, or predictions, that one job runs at the same time on one GPU. "
         "Memory and processors of the job are those of one, times their number.",
     )
-    predict: Needs = Field(Needs(), description="The same keys, for prediction jobs.")
+    predict: Needs = Field(
+        Needs(), description="`threads`, `gpu`, `mem_mb` and `runtime` of prediction jobs."
+    )
 
     @model_validator(mode="after")
     def _even_nodes(self) -> "ModelNeeds":
@@ -101,9 +103,8 @@ class ModelNeeds(Needs):
     @model_validator(mode="after")
     def _shared_gpu(self) -> "ModelNeeds":
         if self.cells_per_gpu > 1 and self.gpu != 1:
-            raise ValueError(
-                f"cells_per_gpu: {self.cells_per_gpu} needs gpu: 1; expected it next to it"
-            )
+            given = "; add it" if self.gpu is None else f", not {self.gpu}"
+            raise ValueError(f"cells_per_gpu: {self.cells_per_gpu} needs gpu: 1{given}")
         return self
 
 
@@ -154,14 +155,14 @@ _DEFAULTS: dict[Phase, Needs] = {
 # Memory of large models. Training: weights, gradients and the two moments of Adam, in 4 bytes each;
 # prediction: the weights, twice while they are read. The rest is Python, libraries and data.
 _BYTES_PER_WEIGHT: dict[Phase, int] = {"train": 16, "predict": 8}
-_MEMORY_BESIDE = 1500  # MB; a training of 117.5 M weights peaked at 3.4 to 3.6 GB in all
+_BASE_MEMORY = 1500  # MB; a training of 117.5 M weights peaked at 3.4 to 3.6 GB in all
 
 
 @dataclass(frozen=True)
 class Demand:
-    """Demand of a job of a phase on resources.
+    """Resources that a job of a phase requests.
 
-    `cells` processes run in it at the same time; `weights` is the model's number of weights.
+    `cells` processes run in the job at the same time; `weights` is the model's number of weights.
     """
 
     phase: Phase
@@ -196,7 +197,7 @@ class Demand:
 
     def _defaults(self) -> Needs:
         usual = _DEFAULTS[self.phase]
-        memory = _MEMORY_BESIDE + self.weights * _BYTES_PER_WEIGHT.get(self.phase, 0) / 1e6
+        memory = _BASE_MEMORY + self.weights * _BYTES_PER_WEIGHT.get(self.phase, 0) / 1e6
         return usual.model_copy(update={"mem_mb": max(usual.mem_mb or 0, math.ceil(memory))})
 
     def request(self) -> dict[str, int | str | None]:
@@ -233,10 +234,10 @@ class Demand:
 def predicts_after_training(needs: ModelNeeds, site: Site) -> bool:
     """Whether one job can train a target task and predict it: both need the same device."""
 
-    def asked(name: str) -> set[int]:
+    def amounts(name: str) -> set[int]:
         return {Demand(p, needs, site).amount(name) for p in ("train", "predict")}
 
-    same = asked("gpu") in ({0}, {1}) and len(asked("threads")) == 1
+    same = amounts("gpu") in ({0}, {1}) and len(amounts("threads")) == 1
     return same and needs.cells_per_gpu == 1 and site.one_job_per_cell
 
 
@@ -248,9 +249,9 @@ def slurm_comment(rule: str, node: str) -> str:
 class JobResources:
     """Resources of the jobs of a study's models at a site.
 
-    `earlier` are jobs that SLURM still has of a run that ended without them: their numbers by
-    comment, and by the ids of what they make. `weights` are the models' numbers of weights.
-    `predicted_by` returns the ids of the predictions that the job of a training also makes.
+    `earlier` has the jobs of an interrupted run that SLURM still holds: their numbers by comment,
+    and by the ids of what they make. `weights` are the models' numbers of weights. `predicted_by`
+    returns the ids of the predictions that the job of a training also makes.
     """
 
     def __init__(
@@ -297,9 +298,12 @@ class JobResources:
         return {name: value for name, value in keywords.items() if value is not None}
 
     def shared(self, phase: Phase, rule: str, model: str, ids: Sequence[str]) -> dict[str, Any]:
-        """Return the resources of a rule whose job makes artefacts by a process each on one GPU."""
+        """Return the resources of a rule whose job makes several artefacts on one GPU.
 
-        def asked(name: str) -> Callable[..., int | str | None]:
+        Each artefact has a process.
+        """
+
+        def amount(name: str) -> Callable[..., int | str | None]:
             return lambda wildcards, attempt: self.request(phase, model, attempt, len(ids))[name]
 
         def options(wildcards: Any, attempt: int) -> str:
@@ -307,7 +311,7 @@ class JobResources:
             return stated + self._after(attempt, [slurm_comment(rule, ""), *ids])
 
         first = self.request(phase, model, 1, len(ids))
-        keywords = {name: asked(name) for name, value in first.items() if value is not None}
+        keywords = {name: amount(name) for name, value in first.items() if value is not None}
         return keywords | {"slurm_extra": options}
 
     def _of_job(self, phase: Phase, name: str, wildcards: Any, attempt: int) -> int | str | None:
@@ -324,7 +328,7 @@ class JobResources:
         return min(sum(amounts), self.site.limits.runtime or sum(amounts))
 
     def _sbatch_options(self, phase: Phase, rule: str, wildcards: Any, attempt: int) -> str:
-        """Return the options of sbatch."""
+        """Return the options of sbatch for a job: the site's, and the jobs that it waits for."""
         node = _node(wildcards)
         stated = str(self.request(phase, self._model_of(wildcards), attempt)["slurm_extra"])
         return stated + self._after(attempt, [slurm_comment(rule, node), node])
@@ -337,9 +341,9 @@ class JobResources:
         return f" --dependency=afterany:{':'.join(sorted(numbers))}"
 
     def threads(self, phase: Phase) -> int | Callable[[Any], int]:
-        """Return a job's processors; of each process, if several train.
+        """Return the processors of a job; of each process, if several train.
 
-        As in `keywords`, it is a function only if the models differ.
+        As in `keywords`, the result is a function only if the models differ.
         """
         numbers = {self.threads_of(phase, model) for model in self.models}
         if len(numbers) == 1:
@@ -360,7 +364,7 @@ class JobResources:
         return self.train_options_of(self._model_of(wildcards))
 
     def train_options_of(self, model: str) -> str:
-        """Return these options for a model."""
+        """Return the options of a model's training command that do not change its result."""
         needs = self.models[model]
         options = TrainingOptions(
             needs.micro_batch,

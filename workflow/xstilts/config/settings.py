@@ -15,7 +15,7 @@ _PRECISIONS = (
 
 
 class Grouped(Strict):
-    """A block whose unknown keys may be settings of another group."""
+    """A block whose errors name the group that an unknown key belongs to."""
 
     @classmethod
     def place_of(cls, key: str) -> str:
@@ -98,9 +98,8 @@ class Train(Grouped):
     packing: bool = Field(
         False,
         description="Compute no padding in the layers of the encoder (BERT, XLM-R, XLM-R XL, "
-        "ModernBERT, EuroBERT). Dropout draws other numbers, and the loss of family answer "
-        "excludes padding, so it is part of the path. On a GPU it needs `bf16` or "
-        "`fp16` to be fast.",
+        "ModernBERT, EuroBERT). Dropout draws other numbers, so it is part of the path. On a GPU "
+        "it needs `bf16` or `fp16` to be fast.",
     )
     save_precision: Literal["fp32", "bf16"] = Field(
         "fp32",
@@ -187,10 +186,10 @@ class Predict(Grouped):
 
 
 def layer(model: type[Strict]) -> AfterValidator:
-    """Return the check of some settings of `model`, which other layers complete.
+    """Return a validator of some settings of `model`, which other layers complete.
 
-    Settings that need each other may come from different layers, so only the resolved settings
-    can be checked for that.
+    Settings that need each other may come from different layers, so this is checked only when the
+    settings are resolved.
     """
 
     def check(values: dict[str, Any]) -> dict[str, Any]:

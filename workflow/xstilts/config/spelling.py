@@ -64,7 +64,7 @@ def _steps(text: str) -> tuple[Part, ...]:
 
 
 def _joined(pieces: list[str], tasks: Mapping[str, Task]) -> str | None:
-    """Return the recipe of pieces with separators between them; a `-` may be part of a name."""
+    """Return the recipe of names and separators, in turn; a `-` may belong to a name."""
     for end in range(1, len(pieces) + 1, 2):  # the shortest first: `PAWS-X` only if no task `PAWS`
         part = _part("".join(pieces[:end]), tasks)
         if part and end == len(pieces):
@@ -88,7 +88,7 @@ def _part(text: str, tasks: Mapping[str, Task]) -> str | None:
 
 
 def _with_role(role: str, tasks: Mapping[str, Task]) -> dict[str, Task]:
-    """Return the tasks that a place prefers: `NER` is another task as target than in a recipe."""
+    """Return the tasks with a role: as target, `NER` means another task than in a recipe."""
     return {name: task for name, task in tasks.items() if role in task.roles}
 
 

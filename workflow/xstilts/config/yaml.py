@@ -135,7 +135,7 @@ _STUDY = "the keys of a study, such as config/config.yaml"
 def read_yaml(path: Path, content: str = _STUDY) -> dict:
     """Return the mapping in a YAML file.
 
-    Raise InputError naming file and line, and `content` where the file does not have it.
+    Raise InputError naming file and line, and `content` if the file has no mapping.
     """
     return mapping_of(read_text(path), path, content)
 
@@ -151,7 +151,7 @@ def mapping_of(text: str, path: Path, content: str = _STUDY) -> dict:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Return the value of a YAML text. Raise InputError naming `where` the text stands."""
+    """Return the value of a YAML text. Raise InputError that begins with `where`, its place."""
     return _parsed(text, where)
 
 
