@@ -1,8 +1,7 @@
 """xstilts: does intermediate-task training improve zero-shot cross-lingual transfer?
 
 A study (the configuration) is expanded to cells and to the tree of artefacts that they need; one
-file of rules per phase makes them. `workflow/rules/common.smk` says how digests in paths and
-Snakemake share the work.
+file of rules per phase makes them. `workflow/rules/common.smk` explains why the rules ignore dates.
 """
 
 from xstilts.processes import signals

@@ -1,8 +1,8 @@
 """The study's grid, and what the rules share.
 
-Identity in the path and Snakemake share the work: a path ends in a digest of everything that
-determines its content, so an existing file is current and inputs are ancient(); Snakemake orders,
-runs and retries the jobs of missing files. `{node}` is an artefact's id and has no other meaning.
+A path ends in a digest of everything that determines its content, so an existing file is current,
+and all inputs are ancient(). Snakemake orders, runs and retries the jobs of missing files.
+`{node}` is an artefact's id and has no other meaning.
 """
 
 import sys

@@ -13,7 +13,7 @@ rule study:
         ),
         csv=f"{VIEW.folder}/table.csv",
         answer=f"{VIEW.folder}/answer.json",
-        said=f"{VIEW.folder}/answer.md",
+        answer_text=f"{VIEW.folder}/answer.md",
         gains=f"{VIEW.folder}/gains.csv",
         heatmap=report(
             f"{VIEW.folder}/heatmap.png",

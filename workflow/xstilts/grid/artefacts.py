@@ -3,7 +3,7 @@
 Download ─▶ Dataset ─┬─▶ Checkpoint (init) ─▶ Checkpoint (a step) ─▶ … ─▶ Predictions ─▶ Score
                      └──── training data ──────────┘                        gold data ────┘
 
-The step that merges has several parents, the checkpoints that it merges.
+A merge has several parents: the checkpoints that it merges.
 """
 
 from collections.abc import Mapping
@@ -65,8 +65,8 @@ class Dataset(Artefact):
     @cached_property
     def identity(self) -> Identity:
         """Identity: everything that determines the content."""
-        beside = {"rows", "pairs", "branch", "codes"}
-        spec = self.spec.model_dump(exclude_defaults=True, exclude=beside)
+        not_content = {"rows", "pairs", "branch", "codes"}  # checks, and names of what is read
+        spec = self.spec.model_dump(exclude_defaults=True, exclude=not_content)
         if options := spec.pop("options", {}):
             stated = without_defaults(self.spec.format, options)
             spec |= {"options": stated} if stated else {}
@@ -302,7 +302,7 @@ def prediction_file(dataset: Dataset) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """(model, recipe, target, seed); `recipe` is the short name."""
+    """A cell of a study; `recipe` is the short name of the recipe."""
 
     model: str
     recipe: str
@@ -326,12 +326,12 @@ class Score(Artefact):
 
     @property
     def examples_path(self) -> str:
-        """Path of the terms that the main metric sums, one row per example."""
+        """Path of the table with each example's terms of the main metric."""
         return paths.SCORE_EXAMPLES.format(id=self.id)
 
     @property
     def files(self) -> list[str]:
-        """Both files; the score is written last, so it exists only if both do."""
+        """Table of examples and score file; the score file is written last: then both exist."""
         return [self.examples_path, self.path]
 
     @cached_property

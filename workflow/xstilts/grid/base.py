@@ -49,7 +49,7 @@ class Job:
 
 
 class Artefact:
-    """A result of a phase; its path is its identity."""
+    """A result of a phase; its path states its identity."""
 
     path_pattern = ""  # with {id}
     identity: Identity

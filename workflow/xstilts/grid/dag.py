@@ -1,9 +1,8 @@
 """Files that Snakemake is asked to make: those of the artefacts that a rule or a goal requests.
 
-Identity in the path and Snakemake share the work: every input is a function of a digest, so an
-existing file is current; Snakemake orders, runs and retries the jobs of the missing ones. It
-creates a job for every requested file, even an existing one, so requesting only missing files keeps
-planning proportional to the work left. Reports, drawings and forced runs request everything.
+A path identifies what made its content, so an existing file is current. Snakemake creates a job for
+every requested file, even an existing one. Requesting only missing files therefore keeps planning
+proportional to the work left. Reports, drawings and forced runs request everything.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -70,7 +69,7 @@ class Requests:
         self._requested = cache(self._request)  # most inputs are those of many jobs
 
     def files(self, artefacts: Iterable[Artefact]) -> list[str]:
-        """Return one file for each job that must make one of the artefacts: its last missing."""
+        """Return the last missing file of each job that must make one of the artefacts."""
         return list(dict(filter(None, map(self._requested, artefacts))).values())
 
     def _request(self, artefact: Artefact) -> tuple[Job, str] | None:
@@ -111,7 +110,7 @@ class Requests:
 
     def goal(self, name: str) -> list[str]:
         """Return the files of a goal, of `GOALS`."""
-        shared = name == "fetch_all"  # needs a few cells only
+        shared = name == "fetch_all"  # a few cells have all downloads
         expanded = self.grid.shared() if shared else self.grid.artefacts()
         groups = (getattr(expanded, group).values() for group in GOALS[name])
         artefacts = [artefact for group in groups for artefact in group]

@@ -1,7 +1,7 @@
-"""Settings without effect: they stand at their defaults, so that they change no result's path.
+"""Settings without effect: they are reset to their defaults, so that they change no result's path.
 
-A study sets `epochs` beside `max_steps`, or the stride of windows for a task that has none. The
-results are the same with and without it, so their identity is the same too.
+For example, a study sets `epochs` next to `max_steps`, or the stride of windows for a task that has
+none. The results are the same with and without it, so their identity is the same too.
 """
 
 from collections.abc import Collection, Sequence

@@ -200,7 +200,7 @@ class Grid:
         )
 
     def aside(self) -> list[Score]:
-        """Return the scores that an analysis reads but no table shows."""
+        """Return the scores of subsets and of forgetting, which only an analysis reads."""
         subsets = [self.subset_score(name) for name in self.study.subsets]
         return [*filter(None, subsets), *self.retained().values()]
 

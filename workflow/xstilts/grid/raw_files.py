@@ -1,7 +1,7 @@
-"""The raw files of a study: which there are, and their content's hashes.
+"""The raw files of a study: which exist, and the hashes of their content.
 
-The content of raw files identifies the data, wherever they lie and whenever they were touched.
-An unchanged file is read once only (see `store.verified`).
+Their content identifies the data; their place and modification times do not. An unchanged file is
+read only once (see `store.verified`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -23,11 +23,11 @@ from xstilts.store.verified import remember, remembered, stamp
 
 
 def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
-    """The project with the hashes of its raw files, and a notice for each thing that is missing.
+    """Return the project with the hashes of its raw files, and notices.
 
     With `languages: available`, languages, targets and recipes whose files are missing are left
-    out. `memory` is the file that remembers hashes. Raises InputError if no target is left, or a
-    subset's list of ids is missing.
+    out, with a notice for each. `memory` is the file that remembers hashes. Raise InputError if no
+    target is left, or a subset's list of ids is missing.
     """
     lists = {name: s.ids for name, s in project.study.subsets.items() if s.ids}
     splits = [
@@ -66,7 +66,7 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     project = project.model_copy(update=changes)
     if project.study.languages == "all":
         return project, notices
-    project, left_out = _with_what_is_there(project)
+    project, left_out = _available(project)
     return project, [*notices, *left_out]
 
 
@@ -85,8 +85,11 @@ def _copies(
                 )
 
 
-def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:
-    """The project without languages, targets and recipes whose files are missing."""
+def _available(project: Project) -> tuple[Project, list[str]]:
+    """Return the project without languages, targets and recipes whose files are missing.
+
+    Also return a notice for each of them. Raise InputError if no target is left.
+    """
     notices, entries = [], dict(project.study.tasks)
     targets, recipes = [], []
     for target in project.study.targets:
@@ -102,7 +105,7 @@ def _with_what_is_there(project: Project) -> tuple[Project, list[str]]:
             if split in task.splits
         ]
         available = [
-            code for code in wanted if all(_is_there(project, spec, code) for spec in specs)
+            code for code in wanted if all(_has_files(project, spec, code) for spec in specs)
         ]
         missing = [code for code in wanted if code not in available]
         if missing:
@@ -138,7 +141,7 @@ def _missing_training_data(project: Project, part: Part) -> str | None:
     for other in task.references("train") or [part.task]:
         spec = project.tasks[other].splits["train"]
         for language in task.languages_of(part):
-            if not _is_there(project, spec, language):
+            if not _has_files(project, spec, language):
                 first = spec.path if isinstance(spec.path, str) else spec.path[0]
                 return f"{first} for {language}"
     return None
@@ -190,7 +193,7 @@ def check_present(datasets: Iterable[Dataset], root: Path) -> None:
             )
 
 
-def _is_there(project: Project, spec: Any, language: str) -> bool:
+def _has_files(project: Project, spec: Any, language: str) -> bool:
     return not isinstance(spec, FilesSplit) or raw_key(spec, language) in project.raw
 
 

@@ -30,9 +30,9 @@ def keep_of(grid: Grid) -> Keep:
 
 
 def passing(grid: Grid, keep: Keep) -> dict[str, Checkpoint]:
-    """Return the checkpoints of a study whose weights go after prediction, by id.
+    """Return the checkpoints of a study whose weights are deleted after prediction, by id.
 
-    They are all trained ones, or with `parents` those from which no other step starts.
+    With `none` they are all trained ones, with `parents` those from which no other step starts.
     """
     if keep == "all":
         return {}
@@ -46,10 +46,10 @@ def passing(grid: Grid, keep: Keep) -> dict[str, Checkpoint]:
 
 
 def priority(artefact: Artefact, keep: Keep) -> float:
-    """Return the priority of a job: 1 for predictions, so that weights go early; else less.
+    """Return the priority of a job: 1 for predictions, so that weights are deleted early; else 0.
 
-    With `keep: none`, trainings that start from a trained checkpoint come before new first steps,
-    so that few parents have weights at the same time.
+    With `keep: none`, trainings with more steps before them come first (1/2, 2/3, …), so that a
+    branch of the tree ends before the next begins, and few parents have weights at the same time.
     """
     if not isinstance(artefact, Checkpoint):
         return 1.0

@@ -1,9 +1,11 @@
 """Jobs that make several artefacts.
 
-Jobs that share a GPU run several trainings, or several predictions, at the same time; a model's
-`cells_per_gpu` asks for them. On SLURM, the job that trains a target task also predicts it: a cell
-waits in the queue once and imports torch once. Both are formed of the artefacts that are missing
-when a run starts. The processes of its jobs read them from a file: by then, some of them exist.
+There are two kinds. With `cells_per_gpu` in a model's resources, a job runs several trainings, or
+several predictions, at the same time on one GPU. On SLURM, the job that trains a target task also
+predicts it: a cell waits in the queue once and imports torch once.
+
+Both kinds are formed of the artefacts that are missing when a run starts, and written to a file.
+The processes of the run's jobs read the file: when they start, some of these artefacts exist.
 """
 
 from collections import defaultdict
@@ -112,7 +114,7 @@ def predicted_after_training(
 ) -> dict[str, list[Predictions]]:
     """Return the missing predictions by the id of the missing training whose job can make them.
 
-    No other step waits for such a training.
+    Only the last training of a cell is such a training: no other step waits for it.
     """
     artefacts, models = grid.artefacts(), grid.project.models
     possible = {n for n, model in models.items() if predicts_after_training(model.resources, site)}
@@ -144,7 +146,7 @@ def _jobs(group: list[Artefact], project: Project) -> Iterator[SharedJob]:
 
 
 def _length(artefact: Checkpoint | Predictions) -> tuple[str, str, int]:
-    """Order of artefacts in which neighbours take about as long."""
+    """Sort key by which neighbours take about as long."""
     if isinstance(artefact, Checkpoint):
         return "", artefact.chain, artefact.seed
     return artefact.target, artefact.checkpoint.chain, artefact.checkpoint.seed

@@ -62,7 +62,7 @@ def keep_snapshot(name: str) -> None:
     if path.suffix == ".json" and path not in _kept:
         with suppress(InputError):
             _kept[path] = open_study(path)[0]
-            _kept[path].shared()  # where every job looks first
+            _kept[path].shared()  # every job searches these artefacts first
 
 
 def open_rules(
@@ -130,8 +130,8 @@ def use_this_installation() -> None:
     """
     os.environ |= OFFLINE
     package = Path(__file__).parents[1]
-    # a file of another process's terminal can be opened by its owner, on Linux; where it is a log,
-    # both must append, or Snakemake's next line overwrites that of the other process
+    # Jobs of SLURM's plugin print their lines to this process's stderr, through /proc. If it is a
+    # log file, both must append, or Snakemake's next line overwrites that of the other process.
     with suppress(OSError):
         fcntl.fcntl(2, fcntl.F_SETFL, fcntl.fcntl(2, fcntl.F_GETFL) | os.O_APPEND)
     os.environ["XSTILTS_TERMINAL"] = f"/proc/{os.getpid()}/fd/2"
@@ -140,7 +140,7 @@ def use_this_installation() -> None:
         others = os.environ.get(name, "").split(os.pathsep)
         kept = [path for path in others if path and path != str(first)]
         os.environ[name] = os.pathsep.join([str(first), *kept])
-    patient = str(package / "status" / "bin")  # commands that wait where SLURM's own give up
+    patient = str(package / "status" / "bin")  # stand-ins that wait where SLURM's commands fail
     if shutil.which("sbatch") and patient not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([patient, os.environ["PATH"]])
 
@@ -231,7 +231,7 @@ def loose_ends(artefacts: Iterable[Artefact]) -> list[Artefact]:
 
 
 def chain(grid: Grid, cell: Cell) -> list[Artefact]:
-    """Return a cell's score and its ancestors, inputs first; no download of prepared data."""
+    """Return a cell's score and its ancestors, inputs first, without downloads of prepared data."""
     score = grid.score(cell)
     needed = [*score.ancestors().values(), score]
     prepared = {
@@ -283,7 +283,11 @@ def remove_old_snapshots(current: Path) -> None:
 
 
 def remove_litter() -> None:
-    """Remove what killed jobs left behind: temporary files, resume states of complete artefacts."""
+    """Remove what killed jobs left behind.
+
+    These are temporary files, resume states of complete artefacts, and weights whose release was
+    interrupted.
+    """
     for folder in (paths.SCRATCH, *paths.FOLDERS):
         store.remove_temporaries(folder)
     for path in paths.SCRATCH.glob("*.queue.json"):  # of status/bin/squeue
