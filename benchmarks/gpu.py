@@ -27,9 +27,10 @@ import torch
 import transformers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+from xstilts.families import IGNORED, mask
 from xstilts.modelling.compact import shrink
 from xstilts.modelling.determinism import make_deterministic
-from xstilts.modelling.graphs import MULTIPLE, GraphedGradients, rounded, side_stream
+from xstilts.modelling.graphs import GraphedGradients, rounded, side_stream
 from xstilts.modelling.packing import layout_of, packed
 
 STARTED = time.monotonic()
@@ -39,14 +40,18 @@ OCCUR = 30_000  # different pieces in the texts
 NAMES = "vocab_size hidden_size num_hidden_layers num_attention_heads intermediate_size".split()
 SIZES = dict(zip(NAMES, (250002, 1024, 24, 16, 4096), strict=True))  # XLM-R large
 TINY = dict(zip(NAMES, (2000, 64, 2, 4, 128), strict=True))
-FAMILIES = {"mnli": "classify", "ud": "tag", "squad": "answer"}
-BATCH = {"mnli": 32, "ud": 32, "squad": 16}
+FAMILIES = {"mnli": "classify", "ud": "tag", "squad": "answer", "mlm": "mask"}
+TARGETS = ("mnli", "ud", "squad")
+BATCH = {"mnli": 32, "ud": 32, "squad": 16, "mlm": 32}
+MASKED = 0.15  # of the tokens of `mlm`
 SCRIPT = {"mnli": 128, "ud": 128, "squad": 384}  # length to which usual scripts pad
-# Tokens of an example at 21 evenly spaced quantiles: MNLI, English UD, SQuAD with XLM-R's pieces.
+# Tokens of an example at 21 evenly spaced quantiles: MNLI, English UD, SQuAD with XLM-R's pieces;
+# paragraphs in windows of 128 are an assumption.
 LENGTHS = {
     "mnli": "9 19 23 27 30 33 36 39 41 44 48 51 53 56 59 63 67 73 80 94 206",
     "ud": "3 4 6 8 9 10 11 13 14 16 18 20 22 24 27 30 34 40 48 66 117",
     "squad": "67 106 122 136 153 170 182 193 201 209 218 229 240 260 273 286 304 323 352 384 384",
+    "mlm": "8 20 32 44 56 68 80 92 104 116 128 128 128 128 128 128 128 128 128 128 128",
 }
 
 
@@ -75,10 +80,11 @@ class Setup:
 
 
 SETUPS = [
-    *(Setup("train", task, compact=True, graphs=True) for task in FAMILIES),
-    *(Setup("predict", task) for task in FAMILIES),
+    *(Setup("train", task, compact=True, graphs=True) for task in TARGETS),
+    Setup("train", "mlm", graphs=True),
+    *(Setup("predict", task) for task in TARGETS),
     *(Setup("train", "mnli", precision=p, compact=True, graphs=True) for p in ("tf32", "fp16")),
-    *(Setup("train", task, graphs=True) for task in FAMILIES),
+    *(Setup("train", task, graphs=True) for task in TARGETS),
     *(Setup("train", task) for task in FAMILIES),
     Setup("train", "mnli", "fixed", "fp32"),
     *(Setup("train", "mnli", "grouped", precision) for precision in ("fp32", "tf32")),
@@ -95,7 +101,7 @@ SETUPS = [
     Setup("train", "mnli", "packed", compact=True, processes=4),
     Setup("train", "squad", processes=2),
     *(Setup("predict", "mnli", batches, "fp32") for batches in ("fixed", "grouped")),
-    *(Setup("train", task, "fixed") for task in FAMILIES),
+    *(Setup("train", task, "fixed") for task in TARGETS),
     Setup("train", "mnli", micro=2),
     Setup("train", "ud", "packed"),
     *(Setup("train", task, "random") for task in ("mnli", "ud")),
@@ -146,7 +152,15 @@ class Texts:
         random = np.random.default_rng(3)
         pieces = random.permutation(np.arange(5, vocabulary))[:OCCUR]
         self.ids = [random.choice(pieces, length) for length in size]
+        chosen = [random.random(length) < MASKED for length in size]
+        pairs = zip(self.ids, chosen, strict=True)
+        self.labels = [np.where(where, ids, IGNORED) for ids, where in pairs]
         self.device = device
+
+    def masked(self, numbers: np.ndarray) -> dict:
+        """Return a batch of masked language modelling."""
+        texts = [{"input_ids": self.ids[n], "labels": self.labels[n]} for n in numbers]
+        return self._moved(mask.collate(texts, PAD))
 
     def padded(self, numbers: np.ndarray, longest: int = 0, is_packed: bool = False) -> dict:
         """Return a batch with padding to `longest` tokens or the longest text, or its layout."""
@@ -170,13 +184,18 @@ class Texts:
         return tensor.to(self.device, non_blocking=True)
 
 
-def make_model(sizes: dict, device: torch.device) -> torch.nn.Module:
-    """Return a model for three classes; the head of another family takes as little time."""
+def make_model(sizes: dict, device: torch.device, task: str = "mnli") -> torch.nn.Module:
+    """Return a model of masked language modelling, or for three classes.
+
+    The heads of the other families take as little time as three classes.
+    """
     config = transformers.XLMRobertaConfig(
         **sizes, max_position_embeddings=514, type_vocab_size=1, pad_token_id=PAD, num_labels=3
     )
     torch.manual_seed(1)
     with device:
+        if task == "mlm":
+            return transformers.XLMRobertaForMaskedLM(config)
         return transformers.XLMRobertaForSequenceClassification(config)
 
 
@@ -184,7 +203,8 @@ def loss_of(model: torch.nn.Module, batch: dict) -> torch.Tensor:
     """Return the loss of a padded or packed batch."""
     inputs = {key: value for key, value in batch.items() if key != "layout"}
     with packed(model.base_model, batch.get("layout")):
-        return model(**inputs).loss
+        compute = mask.forward if "chosen" in inputs else type(model).__call__
+        return compute(model, **inputs).loss
 
 
 def parity(sizes: dict, device: torch.device) -> dict[str, dict[str, float]]:
@@ -215,10 +235,11 @@ class Run:
         sizes = sizes or (TINY if tiny else SIZES)
         self.size = lengths(setup.task, 200 if tiny else 6400)
         self.texts = Texts(self.size, sizes["vocab_size"], device)
-        self.model = make_model(sizes, device)
+        self.model = make_model(sizes, device, setup.task)
         self.batches = batches_of(setup, self.size)
         table = self.model.get_input_embeddings().weight.numel()
-        self.weights = self.model.base_model.num_parameters() - table
+        head = MASKED * table if setup.task == "mlm" else 0
+        self.weights = self.model.base_model.num_parameters() - table + head
         features = ({"input_ids": ids} for ids in self.texts.ids)
         self.compact = None
         if setup.compact:
@@ -247,14 +268,21 @@ class Run:
         return int(self.size[chosen].sum())
 
     def _compute(self, numbers: np.ndarray) -> None:
-        setup = self.setup
-        longest = SCRIPT[setup.task] * (setup.batches == "fixed")
-        batch = self.texts.padded(numbers, longest, setup.batches == "packed")
+        batch = self._batch(numbers)
         if self.training:
-            self.gradients(rounded(batch, PAD) if setup.graphs else batch)
+            self.gradients(batch)
         else:
             with torch.inference_mode(), self._mixed():
                 loss_of(self.model, batch)
+
+    def _batch(self, numbers: np.ndarray) -> dict:
+        setup = self.setup
+        if setup.task == "mlm":
+            batch = self.texts.masked(numbers)
+        else:
+            longest = SCRIPT[setup.task] * (setup.batches == "fixed")
+            batch = self.texts.padded(numbers, longest, setup.batches == "packed")
+        return rounded(batch, PAD) if setup.graphs else batch
 
     def _gradients(self, batch: dict) -> torch.Tensor:
         with self._mixed():
@@ -270,8 +298,8 @@ class Run:
         """Return the numbers of two batches of each shape, if they are recorded."""
         found: dict[tuple, list[int]] = {}
         for number, batch in enumerate(self.batches):
-            shape = len(batch), -(-self.size[batch].max() // MULTIPLE)
-            found.setdefault(shape, []).append(number)
+            shapes = tuple(value.shape for value in self._batch(batch).values())
+            found.setdefault(shapes, []).append(number)
         return [number for numbers in found.values() for number in numbers[:2]]
 
     def measure(self, seconds: float) -> dict:
@@ -358,7 +386,8 @@ def rates(rows: list[dict], eager: bool = False) -> dict:
     table: dict = {}
     for row in rows:
         training = row["phase"] == "train" and not eager
-        options = {"compact": training, "graphs": training}
+        compact = training and row["task"] != "mlm"
+        options = {"compact": compact, "graphs": training}
         plain = Setup(row["phase"], row["task"], precision=row["precision"], **options)
         if row.get("flops_per_second") and row["name"] == plain.name:
             by_precision = table.setdefault(row["phase"], {}).setdefault(row["precision"], {})

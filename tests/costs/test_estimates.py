@@ -14,6 +14,7 @@ from xstilts.errors import InputError
 from xstilts.grid.artefacts import Dataset, Download
 from xstilts.grid.grid import Grid
 from xstilts.modelling.batches import Supply, plan
+from xstilts.recipe import parse
 
 TABLE = load_table()
 GRID = make_grid(
@@ -45,9 +46,12 @@ def test_flops_are_six_per_weight_and_token():
     assert Estimator(GRID.project, TABLE).work(checkpoint, Evidence()) == 6 * weights * 45 * 12 * 8
 
 
-def test_masked_lm_multiplies_by_the_embeddings():
-    estimator = Estimator(GRID.project, TABLE)
-    assert estimator.parameters("xlmr", "mask") - estimator.parameters("xlmr", "tag") == 200 * 16
+def test_masked_lm_multiplies_masked_tokens_by_the_embeddings():
+    text = GRID.trainings.step("xlmr", parse("text"), 1)
+    # 160 examples, 2 epochs, 48 tokens; 15 % of the tokens have logits of 200 pieces
+    weights = 4 * 16**2 + 2 * 16 * 32 + 0.15 * 200 * 16
+    expected = 6 * weights * 48 * 2 * 160
+    assert Estimator(GRID.project, TABLE).work(text, Evidence()) == pytest.approx(expected)
 
 
 def test_estimates_before_any_run_are_from_flops():
@@ -128,7 +132,7 @@ def test_mixture_runs_the_sum_of_its_steps():
     estimator = Estimator(GRID.project, TABLE)
     supplies = {part.name: Supply([1] * 48, part.settings.epochs) for part in mixture.parts}
     steps = len(plan(supplies, 8, 1))
-    per_token = 6 * estimator.parameters("xlmr", "tag") * 8 * steps / 2
+    per_token = 6 * estimator.parameters("xlmr", 0) * 8 * steps / 2
     assert estimator.work(mixture, Evidence()) == pytest.approx(per_token * (30 + 48))
 
 

@@ -59,7 +59,7 @@ class Hardware(Strict):
         """Return other names of the processor."""
         return [self.label, self.label.removeprefix("NVIDIA ")]
 
-    def flops(self, precision: Precision, phase: str, family: str, eager: bool) -> float:
+    def flops(self, precision: Precision, phase: str, name: str, eager: bool) -> float:
         """Return the operations per second that a job reaches, the same for all phases."""
         return self.peak[precision] * self.utilisation[precision] * 1e12
 
@@ -83,14 +83,16 @@ class MeasuredHardware(Strict):
     rates: Rates
     eager: Rates = Field({}, description="Without CUDA graphs and compact embeddings.")
 
-    def flops(self, precision: Precision, phase: str, family: str, eager: bool) -> float:
+    def flops(self, precision: Precision, phase: str, name: str, eager: bool) -> float:
         """Return the operations per second of a family, or the mean of all if it was not measured.
 
+        Masked language modelling has the rate without CUDA graphs unless its own was measured.
         Raise InputError if the precision was not measured in the phase.
         """
-        measured = [self.rates.get(phase, {}), self.eager.get(phase, {})]
-        first, second = reversed(measured) if eager else measured
-        by_precision = {**second, **first}
+        recorded, plain = self.rates.get(phase, {}), self.eager.get(phase, {})
+        # the rates of small heads say little about logits of a vocabulary
+        unlike = family(name).MASKED and name not in recorded.get(precision, {})
+        by_precision = recorded | plain if eager or unlike else plain | recorded
         by_family = by_precision.get(precision, {})
         if not by_family:
             known = ", ".join(by_precision) or "none"
@@ -98,14 +100,14 @@ class MeasuredHardware(Strict):
                 f"--hardware {self.path}: no rate of phase {phase} in {precision} (measured: "
                 f"{known}); state a name of costs/hardware.yaml, such as `--hardware a100`"
             )
-        return by_family.get(family) or harmonic_mean(list(by_family.values()))
+        return by_family.get(name) or harmonic_mean(list(by_family.values()))
 
     def basis(self, precision: Precision) -> str:
         """Return how the rate is known, in words."""
         rates = (
-            f"{phase} {family} {flops / 1e12:.3g}"
+            f"{phase} {name} {flops / 1e12:.3g}"
             for phase, by_precision in self.rates.items()
-            for family, flops in by_precision.get(precision, {}).items()
+            for name, flops in by_precision.get(precision, {}).items()
         )
         return f"{self.label}, {precision}: TFLOP/s measured in {self.path}: {', '.join(rates)}"
 
@@ -235,21 +237,22 @@ class Estimator:
         if isinstance(artefact, Predictions):
             return hardware.flops(precision, phase, artefact.family, eager)
         rates = [
-            hardware.flops(precision, phase, part.family, eager or self._is_eager(artefact, part))
+            hardware.flops(precision, phase, part.family, eager or self._is_eager(artefact))
             for part in artefact.parts
         ]
         return harmonic_mean(rates)
 
-    def _is_eager(self, step: Checkpoint, part: TrainPart) -> bool:
-        """Whether the batches of a part have no CUDA graphs (see `modelling.graphs`)."""
+    def _is_eager(self, step: Checkpoint) -> bool:
+        """Whether a training has no CUDA graphs (see `modelling.graphs`)."""
         needs, several = self.project.models[step.model].resources, gpus_of(step, self.project) > 1
-        return needs.eager or several or step.settings.packing or family(part.family).MASKED
+        return needs.eager or several or step.settings.packing
 
     def work(self, artefact: Artefact, evidence: Evidence) -> float:
         """Return the work of a job, on which its time depends: FLOPs of a model, or rows of data.
 
         A training token costs 6 FLOPs per parameter, a predicted one 2 (Kaplan et al. 2020,
-        section 2.1); the embedding table counts only in masked language modelling, as its head.
+        section 2.1); the embedding table counts only as head of masked language modelling, for the
+        masked tokens.
         """
         match artefact:
             case Checkpoint(parts=()):
@@ -258,7 +261,7 @@ class Estimator:
                 return self._training(artefact, evidence)
             case Predictions():
                 tokens = _tokens(artefact.family, artefact.encode.max_length)
-                per_row = 2 * self.parameters(model_of(artefact), artefact.family) * tokens
+                per_row = 2 * self.parameters(model_of(artefact), 0) * tokens
                 return per_row * self.held(artefact, evidence)
         return self.held(artefact, evidence)
 
@@ -278,7 +281,8 @@ class Estimator:
         flops = 0.0
         for part, share in zip(step.parts, drawn, strict=True):
             tokens = _tokens(part.family, part.encode.max_length)
-            per_example = self.parameters(step.model, part.family) * tokens
+            masked = part.settings.mask_rate if family(part.family).MASKED else 0
+            per_example = self.parameters(step.model, masked) * tokens
             flops += 6 * per_example * steps * settings.batch_size * share
             if settings.evaluate_every and part.validation and part.metrics:
                 examples = self.rows(part.validation, evidence)
@@ -306,11 +310,11 @@ class Estimator:
         stated = self.stated_rows(dataset, evidence)
         return self.table.assumptions.rows[dataset.split] if stated is None else stated
 
-    def parameters(self, model: str, family_name: str = "mask") -> float:
-        """Return the number of weights of a model that multiply each token in a family.
+    def parameters(self, model: str, masked: float = 1) -> float:
+        """Return the number of weights of a model, embeddings times the fraction `masked`.
 
-        Masked language modelling uses all weights; other families look embeddings up. Raise
-        InputError if the model's entry does not state the number.
+        These multiply each token: embeddings are looked up, except for the logits of masked tokens.
+        Raise InputError if the model's entry does not state the number.
         """
         entry = self.project.models[model]
         total, embeddings = entry.weights
@@ -319,7 +323,7 @@ class Estimator:
                 f"model {model!r}: its cost cannot be estimated; state `parameters`, the number of "
                 "its weights, in config/models/*.yaml"
             )
-        return total if family(family_name).MASKED else total - embeddings
+        return total - (1 - masked) * embeddings
 
     def disk(self, artefact: Artefact, rows: float) -> float:
         """Return the bytes of an artefact with `rows` rows, or of a checkpoint's weights."""

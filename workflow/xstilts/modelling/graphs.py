@@ -19,7 +19,6 @@ from xstilts.modelling import distributed
 
 if TYPE_CHECKING:  # benchmarks/gpu.py needs this module without the package's dependencies
     from xstilts.config.settings import Train
-    from xstilts.families import Family
 
 Batch = Mapping[str, Any]
 Compute = Callable[[dict], torch.Tensor]  # micro-batch -> loss; adds to the weights' gradients
@@ -28,17 +27,18 @@ Compute = Callable[[dict], torch.Tensor]  # micro-batch -> loss; adds to the wei
 # looks at their operations, and compares weights on a GPU.
 RECORDED_TYPES = ("bert", "eurobert", "modernbert", "rembert", "xlm-roberta", "xlm-roberta-xl")
 MULTIPLE = 16  # of the tokens of a batch: fewer shapes, and aligned rows for attention
+_MULTIPLE_CHOSEN = 64  # of its masked tokens, whose number varies within a shape
 _MOST = 100  # shapes that are recorded
 
 
-def reason_against(model: nn.Module, settings: "Train", families: Iterable["Family"]) -> str:
+def reason_against(model: nn.Module, settings: "Train") -> str:
     """Return why a training on this machine is not recorded; "" if it is."""
     model_type = model.config.model_type
     if not torch.cuda.is_available():
         return "no GPU"
     if distributed.count() > 1:
         return "several processes share the weights"
-    if settings.packing or all(module.MASKED for module in families):
+    if settings.packing:
         return "the number of tokens differs between batches of one shape"
     if model_type not in RECORDED_TYPES:
         return f"not known to work for model_type {model_type!r}"
@@ -59,16 +59,20 @@ def side_stream() -> Iterator[None]:
 
 
 def rounded(batch: Batch, pad_id: int) -> dict[str, Any]:
-    """Return a batch padded further, to a multiple of 16 tokens."""
+    """Return a batch padded further: to a multiple of 16 tokens, and of 64 masked ones."""
     fill = {"input_ids": pad_id, "attention_mask": 0, "token_type_ids": 0, "labels": IGNORED}
     shape = batch["input_ids"].shape
     extra = -shape[-1] % MULTIPLE
-    return {
+    padded = {
         key: nn.functional.pad(value, (0, extra), value=fill[key])
         if key in fill and value.shape == shape
         else value
         for key, value in batch.items()
     }
+    if "chosen" in batch:
+        more = -batch["chosen"].shape[-1] % _MULTIPLE_CHOSEN
+        padded["chosen"] = nn.functional.pad(batch["chosen"], (0, more), value=-1)
+    return padded
 
 
 class GraphedGradients:
@@ -87,13 +91,13 @@ class GraphedGradients:
         # shape -> replay, its loss and its inputs
         self.recorded: dict[tuple, tuple[Callable[[], None], torch.Tensor, dict]] = {}
 
-    def __call__(self, batch: Batch, record: bool = True) -> torch.Tensor:
+    def __call__(self, batch: Batch) -> torch.Tensor:
         """Add a micro-batch's gradients to those of the weights and return its loss.
 
-        Without `record` it is computed as given. Raise InputError if it cannot be recorded.
+        Raise InputError if it cannot be recorded.
         """
         shape = _shape(batch)
-        if not record or shape not in self.used or self._is_full(shape):
+        if shape not in self.used or self._is_full(shape):
             return self._plain(batch, shape)
         self._clear(self.used[shape])
         if shape not in self.recorded:

@@ -62,8 +62,6 @@ class StepTrainer(Trainer):
         self.step, self.materials = step, materials
         self.gradients: graphs.GraphedGradients | None = None
         self.graphed = graphed
-        # the number of masked tokens differs between batches of one shape
-        self.masked = {m.part.task for m in materials.values() if family(m.part.family).MASKED}
         self.model_accepts_loss_kwargs = False  # `weight` of a micro-batch does this
         self.unchecked: list[tuple[int, torch.Tensor]] = []
 
@@ -80,8 +78,7 @@ class StepTrainer(Trainer):
                 compute = partial(super().training_step, model)
                 self.gradients = graphs.GraphedGradients(model.parameters(), compute)
             batch = graphs.rounded(inputs, self.processing_class.pad_token_id)
-            record = batch.get("task") not in self.masked
-            loss = self.gradients(self._prepare_inputs(batch), record)
+            loss = self.gradients(self._prepare_inputs(batch))
         else:
             loss = super().training_step(model, inputs, *args, **kwargs)
         self.unchecked.append((self.state.global_step + 1, loss.detach()))
@@ -224,7 +221,7 @@ def _trained(
 
 def _can_be_graphed(batches: Batches, model: nn.Module) -> bool:
     """Whether the kernels of a training are recorded; say why not, if there is a GPU."""
-    reason = graphs.reason_against(model, batches.step.settings, batches.families)
+    reason = graphs.reason_against(model, batches.step.settings)
     if reason and torch.cuda.is_available():
         log.info(f"{batches.step.identity.name}: no CUDA graphs: {reason}")
     return not reason
