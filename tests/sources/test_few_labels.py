@@ -111,6 +111,7 @@ def test_later_languages_have_the_labels_of_xnli(task):
 def test_quotation_marks_of_texts_are_kept():
     texts = [row["text_a"] for row in load("sib200", "test", "en")]
     assert sum('"' in text for text in texts) == 6
+    assert not any('""' in text for text in texts)  # the quotation marks of CSV
     quoted = [row["text_a"] for row in load("afrixnli", "test", "en")]
     assert not any(text.startswith('"') and text.endswith('"') for text in quoted)
     assert any("," in text for text in quoted)

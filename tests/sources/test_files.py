@@ -162,7 +162,7 @@ def test_a_fused_word_takes_the_highest_tag(load, parts, language, tag):
     assert row["tags"] == [tag, "NOUN"]
 
 
-IN_A_CELL = st.text(st.characters(exclude_characters="\n\r\t", exclude_categories=["Cs"]))
+IN_A_CELL = st.text(st.characters(exclude_characters="\n\r\t\0", exclude_categories=["Cs"]))
 
 
 @given(st.lists(st.tuples(IN_A_CELL, IN_A_CELL), min_size=1))

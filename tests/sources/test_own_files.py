@@ -270,6 +270,7 @@ def test_damaged_member_of_an_archive_is_named(method):
 
 LABELS = [
     ("classify", "gold", ["Yes", "yes"], "labels 'Yes' and 'yes' look alike"),
+    ("classify", "gold", ["0", "1.0", "1"], "labels '1' and '1.0' look alike"),
     ("classify", "gold", ["yes", "yes\u200b"], r"labels 'yes' and 'yes\\u200b' look alike"),
     ("classify", "gold", ["\u00e9", "e\u0301"], r"labels 'e\\u0301' and '\\xe9' look alike"),
     ("classify", "gold", ["\uff11", "1"], r"labels '1' and '\\uff11' look alike"),

@@ -239,10 +239,21 @@ class Columns(Strict):
                 raise ValueError(f"columns.{name}: expected one column")
         for name in sorted(fields.required - self.columns.keys()):
             raise ValueError(f"columns: family {family_name} needs {name!r}")
+        self._check_once()
         for group in fields.together:
             if self.columns.keys() & group not in (set(), group):
                 together = " and ".join(f"`{name}`" for name in sorted(group))
                 raise ValueError(f"columns: {together} go together")
+
+    def _check_once(self) -> None:
+        """Raise ValueError for a column that fills two fields, so that they are equal."""
+        filled: dict[str, str] = {}
+        for name, columns in self.columns.items():
+            for column in [columns] if isinstance(columns, str) else columns:
+                other = filled.setdefault(column, name)
+                if name != "id" != other and (other != name or columns.count(column) > 1):
+                    fields = name if other == name else f"{other} and {name}"
+                    raise ValueError(f"columns.{name}: {column!r} is given twice, for {fields}")
 
 
 class FilesSplit(Release, Columns):

@@ -12,7 +12,7 @@ SEQUENCES = 4
 TEXT_TO_TEXT = "choose_text"
 HUB = HubColumns(
     {"choices", "label"},
-    {"id", "context", "question"},
+    {"id", "context", "question", "keys"},
     several={"choices"},
     label=int,
     worded=True,

@@ -209,7 +209,7 @@ def _hub_row(record):
         row = _spans(record)
         return row if isinstance(row, str) else record.texts() | row
     words = record.listed("words", str)
-    tags = [str(tag) for tag in record.listed("tags", str | int)]
+    tags = [str(tag).strip() for tag in record.listed("tags", str | int)]
     if len(words) != len(tags) or not words:
         raise InputError(f"{record.place}: {len(words)} words and {len(tags)} tags")
     if "" in tags:
@@ -225,7 +225,7 @@ def _hub_row(record):
 def _spans(record):
     """Return the words and tags of a text whose spans have a label and offsets in characters."""
     starts, ends = record.listed("starts", int), record.listed("ends", int)
-    names = record.listed("tags", str)
+    names = [name.strip() for name in record.listed("tags", str)]
     if not len(starts) == len(ends) == len(names):
         counts = f"{len(starts)} starts, {len(ends)} ends and {len(names)} labels"
         raise InputError(f"{record.place}: {counts} of spans; expected equal numbers")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from hashlib import file_digest
+from io import BufferedReader
 from os import stat_result
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,7 @@ from typing import BinaryIO
 from xstilts.errors import InputError
 
 _ZIP = ".zip"
+_POINTER = b"version https://git-lfs.github.com/spec/"
 _DAMAGED = (
     *(gzip.BadGzipFile, zipfile.BadZipFile, EOFError, RuntimeError),
     *(zlib.error, lzma.LZMAError),
@@ -67,9 +69,19 @@ def opened(path: Path, unpacked: bool = True) -> Iterator[BinaryIO]:
         else:
             parts = stack.enter_context(zipfile.ZipFile(archive))
             file = stack.enter_context(parts.open(path.relative_to(archive).as_posix()))
+        if unpacked:
+            _check_content(file, path)
         if unpacked and path.suffix == ".gz":
             file = stack.enter_context(gzip.open(file))
         yield file
+
+
+def _check_content(file: BufferedReader, path: Path) -> None:
+    """Raise InputError for what Git leaves in place of a large file that was not downloaded."""
+    if file.peek(len(_POINTER)).startswith(_POINTER):
+        raise InputError(
+            f"{path}: a pointer of Git LFS instead of the file; `git lfs pull` downloads the file"
+        )
 
 
 @contextmanager

@@ -5,12 +5,14 @@ needs code of its own. `split` is a `HubSplit` of the configuration, or a `Files
 """
 
 import io
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from xstilts.errors import InputError
@@ -33,6 +35,7 @@ from xstilts.sources.words import conll
 from xstilts.text import decode_json
 
 _SPACED = ("words", "tags")  # fields that a text lists between spaces
+_QUOTED = ("['", '["')  # how lists begin in Python's notation and in NumPy's
 _BATCH = 1000  # rows in memory at once: a row may be an article, or BUCC's two pools
 
 
@@ -61,12 +64,29 @@ def parquet(path: Path) -> Iterator[tuple[str, dict]]:
         raise InputError(f"{path}: not valid Parquet, or truncated: {error}") from None
 
 
+def own_tsv(path: Path) -> Iterator[tuple[str, dict | None]]:
+    """Yield (place, record) as `tsv`, but without the quotation marks of CSV.
+
+    pandas and SIB-200 write a text with quotation marks as CSV does, `"She said ""no"" twice"`.
+    """
+    for place, record in tsv(path):
+        yield place, record and {column: _unquoted(value) for column, value in record.items()}
+
+
+def _unquoted(value: str) -> str:
+    """Return the text of a value in quotation marks in which all others are doubled."""
+    inside = value[1:-1]
+    if '""' in inside and value[0] == value[-1] == '"' and '"' not in inside.replace('""', ""):
+        return inside.replace('""', '"')
+    return value
+
+
 READERS: Mapping[str, Callable[[Path], Iterator[tuple[str, dict | None]]]] = {
     ".parquet": parquet,
     ".jsonl": jsonl,
     ".json": json_rows,
     ".csv": csv,
-    ".tsv": tsv,
+    ".tsv": own_tsv,
     ".txt": text_rows,
     ".conll": conll,
 }
@@ -85,8 +105,9 @@ class Record:
     def excluded(self) -> str | None:
         """Reason for which the benchmark excludes the record, if it does."""
         for column, reasons in self.split.excluded.items():
-            if reason := reasons.get(str(field(self.values, column, object, self.place))):
-                return reason
+            for written in _written(field(self.values, column, object, self.place)):
+                if reason := reasons.get(written):
+                    return reason
         return None
 
     def texts(self, *names: str) -> dict[str, str]:
@@ -124,14 +145,41 @@ class Record:
         return values
 
     def _keys(self, choices: Any) -> str:
-        """Return the column with the labels of choices that are texts with labels, if any."""
-        column = f"{str(choices).removesuffix('.text')}.label"
-        return column if column in self.values and str(choices).endswith(".text") else ""
+        """Return the column with the labels of choices that are texts with labels, if any.
+
+        Raise InputError for another column that labels the choices, in another order.
+        """
+        if keys := self.split.columns.get("keys", ""):
+            return keys
+        parent, dot, _ = str(choices).rpartition(".text")
+        if dot and f"{parent}.label" in self.values:
+            return f"{parent}.label"
+        for column, values in self.values.items():
+            inside = dot and column.startswith(f"{parent}.")
+            if self._are_labels(values, str | int if inside else str, choices):
+                raise InputError(
+                    f"{self.place}: column {column!r} holds {values}, the labels of the choices; "
+                    f"write `keys: {column}` in `columns`"
+                )
+        return ""
+
+    def _are_labels(self, values: Any, kind: type | UnionType, choices: Any) -> bool:
+        """Whether values label as many choices, and not in the order of the split's labels."""
+        listed = self.values.get(str(choices))
+        if not (isinstance(values, list) and isinstance(listed, list)):
+            return False
+        if len(values) != len(listed) or not all(isinstance(value, kind) for value in values):
+            return False
+        positions = [self.split.labels.get(str(value)) for value in values]
+        return None not in positions and positions != [*range(len(positions))]
 
     def labelled(self, *names: str) -> dict | str:
         """Return the row of an example with texts and one label, as `sources.tables` reads it."""
         columns = self.split.columns
         choices = columns.get("choices", ())
+        values = self.values
+        if isinstance(choices, str) and isinstance(values.get(choices), str):  # TSV, CSV
+            values = {**values, choices: self.listed("choices", str)}
         layout = tables.Layout(
             text={name: columns[name] for name in names if name in columns},
             label=columns["label"],
@@ -141,7 +189,7 @@ class Record:
             id=columns.get("id", ""),
             wording=self.split.wording,
         )
-        return dict.fromkeys(names, "") | tables.row(layout, self.values, self.place)
+        return dict.fromkeys(names, "") | tables.row(layout, values, self.place)
 
 
 def each(records: Iterable[Record], row: Callable[[Record], dict | str]) -> Iterator[Item]:
@@ -174,6 +222,15 @@ def read(
     )
 
 
+def _written(value: Any) -> list[str]:
+    """Return the ways in which an entry may write a value: True or true, 2.0 or 2."""
+    if value is None or isinstance(value, bool):
+        return [str(value), json.dumps(value)]
+    if isinstance(value, float) and value.is_integer():
+        return [str(value), f"{value:.0f}"]
+    return [str(value)]
+
+
 def _with_language(split: Any, language: str) -> Any:
     """Return the split with the language in the names of columns and in the patterns of `only`."""
     language = split.code(language)
@@ -194,8 +251,8 @@ def _records(split: Any, paths: list[Path], language: str) -> Iterator[Record]:
         for place, nested in _reader(split, path)(path):
             values = _flat(nested)
             if all(
-                fnmatchcase(str(field(values, column, object, place)), glob)
-                for column, glob in split.only.items()
+                any(fnmatchcase(text, glob) for text in _written(field(values, c, object, place)))
+                for c, glob in split.only.items()
             ):
                 empty = False
                 yield Record(split, values, place, language)
@@ -238,8 +295,11 @@ def _as_list(value: list | str | int, name: str, kind: Any) -> list:
             written = None
         if isinstance(written, list) and all(isinstance(entry, kind) for entry in written):
             return written
-        if name == "tags":  # no tag begins with [, but a word may
-            raise ValueError('expected tags between spaces, or a JSON list such as ["O", "O"]')
+        # no tag begins with [, but a word may; an answer is checked against its text
+        if name == "tags" or (value.startswith(_QUOTED) and name != "answers"):
+            between = f"{name} between spaces, or " if name in _SPACED else ""
+            example = '["O", "O"]' if name == "tags" else '["a", "b"]'
+            raise ValueError(f"expected {between}a JSON list such as {example}")
     if name in _SPACED:
         return value.split()
     if kind is int:

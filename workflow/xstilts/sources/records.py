@@ -1,6 +1,7 @@
 """Text, TSV, CSV and JSON files as records; an error message names file and line."""
 
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from csv import Error as CsvError
@@ -20,6 +21,8 @@ from xstilts.text import decode_json
 Item = tuple[str, dict | str]
 
 _LISTED = 20  # columns in a message
+_PAGE = re.compile(r"\ufeff?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+_SPACED_QUOTE = re.compile(r',[ \t]+"(?=[^",\r\n])')  # inside of quotation marks, they are doubled
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ def collect(
         if number_ids and "match" in row:
             raise InputError(f"{place}: number_ids would lose which sentences are a pair")
         id = str(number) if number_ids else row.get("id", str(number))
+        if not id.strip():
+            raise InputError(f"{place}: the id is empty ({instead})")
         if id in places:
             raise InputError(f"{place}: id {id!r} is repeated; first in {places[id]} ({instead})")
         places[id] = place
@@ -65,7 +70,8 @@ def collect(
             )
         rows.append(row | {"id": id})
     if not rows:
-        raise InputError(f"{where}: no row is left, excluded: {dict(excluded)}")
+        why = f", excluded: {dict(excluded)}" if excluded else "; the file has none"
+        raise InputError(f"{where}: no row is left{why}")
     return Table(rows, dict(excluded), tuple(gaps))
 
 
@@ -101,6 +107,12 @@ def _decoded(path: Path, file: BinaryIO) -> Iterator[tuple[str, str]]:
                 "it to UTF-8"
             ) from None
         position += len(data)
+        if "\0" in line:
+            raise InputError(f"{path}:{number}: a zero byte: the file is damaged, or no text")
+        if number == 1 and _PAGE.match(line):
+            raise InputError(
+                f"{path}:1: a page of HTML, as a failed download leaves; download the file again"
+            )
         held.append((f"{path}:{number}", line.removeprefix("\ufeff") if number == 1 else line))
         if not is_empty or data.strip():
             is_empty = False
@@ -136,7 +148,11 @@ def csv(path: Path) -> Iterator[tuple[str, dict | None]]:
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     field_size_limit(2**31 - 1)  # an article may be longer than the default of 128 kB
-    reader = csv_reader(io.StringIO(text(path), newline=""), strict=True)
+    content = text(path)
+    if spaced := _SPACED_QUOTE.search(content):
+        line = content.count("\n", 0, spaced.start()) + 1
+        raise InputError(f"{path}:{line}: a space before a quotation mark; delete the space")
+    reader = csv_reader(io.StringIO(content, newline=""), strict=True)
     line = 1
     try:
         for values in reader:
@@ -156,7 +172,7 @@ def _table(
             yield place, dict(zip(columns, values, strict=True))
         elif ragged:
             yield place, None
-        else:
+        elif len(values) > 1 or "".join(values).strip():  # else a blank line
             raise InputError(
                 f"{place}: {len(values)} columns, expected {len(columns)} as in the header"
                 " (is the file truncated?)"
@@ -173,7 +189,8 @@ def check_once(columns: Iterable[str], place: str) -> None:
 def jsonl(path: Path) -> Iterator[tuple[str, dict]]:
     """Yield (place, record) for each line, which holds one JSON object."""
     for place, line in lines(path):
-        yield place, parse(line, place)
+        if line.strip():
+            yield place, parse(line, place)
 
 
 def json_rows(path: Path) -> Iterator[tuple[str, dict]]:

@@ -94,12 +94,17 @@ def row(layout: Layout, record: dict, place: str, labelled: bool = True) -> dict
     for value in texts.values():
         if value in layout.excluded_texts:
             return layout.excluded_texts[value]
+    for name in layout.wording:
+        if not texts[name].strip():
+            raise InputError(f"{place}: column {layout.text[name]!r} is empty")
     texts |= {name: wording.format(texts[name]) for name, wording in layout.wording.items()}
     id = {"id": str(field(record, layout.id, str | int, place))} if layout.id else {}
 
     label = -1 if layout.choices else ""
     if labelled:
         given = str(field(record, layout.label, str | int, place)).strip()
+        if given in ("True", "False") and given.lower() in layout.labels:
+            given = given.lower()  # as JSON and Parquet files write it
         if not given:
             raise InputError(f"{place}: column {layout.label!r} is empty; expected a label")
         if given in layout.excluded_labels:
@@ -109,6 +114,8 @@ def row(layout: Layout, record: dict, place: str, labelled: bool = True) -> dict
         return id | texts | {"label": label}
 
     choices = _choices(layout, record, place)
+    if len(choices) < 2:
+        raise InputError(f"{place}: {choices}: expected two choices or more")
     if label >= len(choices):
         raise InputError(f"{place}: the label is choice {label + 1} of only {len(choices)}")
     return id | {"context": "", "question": ""} | texts | {"choices": choices, "label": label}

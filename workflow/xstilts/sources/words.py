@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import dropwhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +69,14 @@ def surface(parts: list[Part], spans: Spans, language: str, place: str) -> dict 
                 f"{place}: {form!r} fuses words {first} to {last}, but the sentence has"
                 f" {len(parts)} (is the file truncated?)"
             )
+    for n, part in enumerate(parts, 1):
+        if not part.form:
+            raise InputError(f"{place}: word {n} is empty")
+        if part.heads[0] > len(parts):
+            raise InputError(
+                f"{place}: the head of {part.form!r} is word {part.heads[0]}, but the sentence has"
+                f" {len(parts)} (is the file truncated?)"
+            )
     rank = f"{_RANK_FIRST.get(language, '')} {_RANK}".split()
     words, tags = _fuse(parts, spans, rank)
     words = [word.replace("\u200c", "").replace(" ", "") for word in words]
@@ -87,6 +96,7 @@ def number(text: str, place: str) -> tuple[int, str | None, int]:
 
 _SENT_ID = re.compile(r"#\s*sent_id\s*=")
 _NUMBER = re.compile(r"(\d+)(?:([-.])(\d+))?")
+_HEAD = re.compile(r"\d+|_")
 
 
 def _parse(block: list[tuple[str, str]]) -> tuple[list[Part], Spans]:
@@ -108,6 +118,8 @@ def _parse(block: list[tuple[str, str]]) -> tuple[list[Part], Spans]:
             case None:
                 if first != len(parts) + 1:
                     raise InputError(f"{place}: word {first}, expected {len(parts) + 1}")
+                if not _HEAD.fullmatch(columns[6]):
+                    raise InputError(f"{place}: {columns[6]!r} is no head, such as 4, 0 or _")
                 heads = _heads(columns[6], columns[8])
                 parts.append(Part(columns[1], known(columns[3], UPOS, place), heads))
     if not parts:
@@ -177,21 +189,29 @@ def conll(path: Path) -> Iterator[tuple[str, dict[str, list[str]]]]:
     """Yield (place, record) for each sentence of a file in the CoNLL layout.
 
     A line has a word and its tags, separated by spaces or tabs; a blank line ends a sentence.
-    Columns are named by their number, from "1". Lines `-DOCSTART-` (CoNLL 2003) are skipped.
+    Columns are named by their number, from "1". Lines `-DOCSTART-` (CoNLL 2003) are skipped, and
+    so are lines before the words of a sentence such as `# id 7` (MultiCoNER) and `# text = …`.
     """
     for block in blocks(path):
-        rows = [(place, _GAP.split(line.strip(" \t"))) for place, line in block]
-        width = len(rows[0][1])
+        words = dropwhile(lambda row: _COMMENT.match(row[1]), block)
+        rows = [(place, _GAP.split(line.strip(" \t"))) for place, line in words]
+        rows = [row for row in rows if row[1][0] != "-DOCSTART-"]
+        width = len(rows[0][1]) if rows else 0
+        for place, columns in rows if len(rows) < len(block) else ():
+            if _FUSED.fullmatch(columns[0]):
+                raise InputError(f"{place}: {columns[0]} of CoNLL-U; `format: conllu` reads it")
         for place, columns in rows:
             if len(columns) != width or width == 1:
                 expected = f"{width} as in the first line" if width > 1 else "a word and its tag"
                 raise InputError(f"{place}: {len(columns)} columns, expected {expected}")
-        if rows[0][1][0] != "-DOCSTART-":
-            words = zip(*(columns for _, columns in rows), strict=True)
-            yield rows[0][0], {str(n): list(column) for n, column in enumerate(words, 1)}
+        if rows:
+            table = zip(*(columns for _, columns in rows), strict=True)
+            yield rows[0][0], {str(n): list(column) for n, column in enumerate(table, 1)}
 
 
 _GAP = re.compile("[ \t]+")
+_COMMENT = re.compile(r"#\s*(?:id\s|\w+\s*=|newdoc\b|newpar\b)")
+_FUSED = re.compile(r"\d+[-.]\d+")  # number of a fused word, or of an empty node
 _LEAF = re.compile(r"\(<L (\S+) \S+ \S+ (\S+) \S+>\)")
 _NODE = re.compile(r"\(<T \S+ \d+ \d+>")
 

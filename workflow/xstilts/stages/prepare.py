@@ -4,6 +4,7 @@ This stage removes all peculiarities of the sources; later stages do not depend 
 """
 
 import logging
+import re
 import time
 import unicodedata
 from collections.abc import Sequence
@@ -78,7 +79,9 @@ def _check_labels(labels: Sequence[str], task: Task, name: str) -> None:
 
 
 def _plain(label: str) -> str:
-    """Return a label without case, marks that nobody sees, and variants of Unicode."""
+    """Return a label without case, marks that nobody sees, variants of Unicode and of numbers."""
+    if re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]*)?", label):
+        return f"{float(label):g}"  # a column with a gap becomes 1.0, 2.0 in pandas
     composed = unicodedata.normalize("NFKC", label).casefold()
     seen = "".join(c for c in composed if unicodedata.category(c) != "Cf")
     return " ".join(seen.split())
