@@ -4,6 +4,7 @@ Runs under the Python that the environment is for, which may be too old for xsti
 no syntax that Python 3.6 lacks.
 """
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,17 @@ def main():
     if unsupported:
         print(unsupported, file=sys.stderr)
         return 2
+    with open(str(REQUIREMENTS)) as locked:  # two at the same time would leave half of each
+        try:
+            fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"Waiting for another installation into {ENVIRONMENT}", flush=True)
+            fcntl.flock(locked, fcntl.LOCK_EX)
+        return install()
+
+
+def install():
+    """Create the environment, install all packages, and return the exit status."""
     status = create(ENVIRONMENT, sys.version_info)
     if status:
         return status

@@ -3,6 +3,8 @@
 import runpy
 import subprocess
 import sys
+import threading
+import time
 import tomllib
 from pathlib import Path
 
@@ -98,3 +100,26 @@ def test_progress_is_printed_while_pip_works(install, tmp_path, capsys):
     shown, error = capsys.readouterr()
     assert error == "disk full\n"
     assert [f"s: {number} of 5 installed" in shown for number in (1, 2, 3)] == [True] * 3
+
+
+def test_a_second_installation_waits_for_the_first(install, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("envs").mkdir()
+    install["REQUIREMENTS"].write_text("")
+    main, order = install["main"], []
+
+    def first() -> int:
+        waiting = threading.Thread(target=main)
+        main.__globals__["install"] = lambda: order.append("second")
+        waiting.start()
+        while "Waiting for another installation into .venv" not in capsys.readouterr().out:
+            time.sleep(0.01)
+        order.append("first")
+        threads.append(waiting)
+        return 0
+
+    threads: list[threading.Thread] = []
+    main.__globals__["install"] = first
+    assert main() == 0
+    threads[0].join()
+    assert order == ["first", "second"]
