@@ -135,8 +135,8 @@ def test_deviations_of_a_run_pool_the_recipes_of_a_target():
     }
     scores |= {Cell("m", "a", "y", 1): 3.0}  # one seed says nothing
     pooled = ((50 + 72 + 60.5) / 3) ** 0.5
-    assert bill.spreads(["x", "y"], scores) == pytest.approx({"x": pooled, "y": pooled})
-    assert bill.spreads(["x"], {}) == {"x": 1.0}
+    assert bill.run_sds(["x", "y"], scores) == pytest.approx({"x": pooled, "y": pooled})
+    assert bill.run_sds(["x"], {}) == {"x": 1.0}
 
 
 @given(st.sets(st.sampled_from(GRID.cells())))

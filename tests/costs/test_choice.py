@@ -38,8 +38,8 @@ def problems(draw) -> Problem:
         made |= needs[draw(st.sampled_from(cells))]
     needs = {cell: ids - made for cell, ids in needs.items()}
     budgets = tuple(draw(st.integers(1, 30)) for _ in range(kinds))
-    spreads = {target: draw(st.sampled_from([0.0, 0.5, 1.0, 3.0])) for target in targets}
-    return Problem(needs, costs, budgets, UNITS[:kinds], NONE, spreads)
+    run_sds = {target: draw(st.sampled_from([0.0, 0.5, 1.0, 3.0])) for target in targets}
+    return Problem(needs, costs, budgets, UNITS[:kinds], NONE, run_sds)
 
 
 def best(problem: Problem, aim: str) -> float:
@@ -120,12 +120,12 @@ def test_pairs_need_all_their_seeds():
     assert len(choice.cells) == 6  # the hour that is left completes no pair
 
 
-def two_targets(budget: float, **spreads: float) -> Problem:
+def two_targets(budget: float, **run_sds: float) -> Problem:
     """Three seeds of a recipe on targets x and y, both baselines done; a cell costs 1."""
     cells = [Cell("m", recipe, t, s) for recipe in ("none", "a") for t in "xy" for s in (1, 2, 3)]
     needs = {c: frozenset() if c.recipe == "none" else frozenset({str(c)}) for c in cells}
     costs = {str(cell): (1.0,) for cell in cells}
-    return Problem(needs, costs, (budget,), UNITS[:1], NONE, spreads)
+    return Problem(needs, costs, (budget,), UNITS[:1], NONE, run_sds)
 
 
 def test_intervals_prefer_the_uncertain_target():

@@ -227,7 +227,7 @@ def test_bad_options_are_rejected(study, capsys, options, message):
         ("config/studies/small.yaml", "exists"),
         ("config/studies/Not A Name.yaml", "expected NAME.yaml"),
         ("config/studies/new.txt", "expected NAME.yaml"),
-        ("elsewhere/studies/new.yaml", "a study finds tasks and models beside it"),
+        ("elsewhere/studies/new.yaml", "a study finds tasks and models next to it"),
     ],
 )
 def test_write_rejects_unusable_paths(study, capsys, path, message):

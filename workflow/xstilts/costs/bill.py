@@ -1,4 +1,4 @@
-"""Costs of a study before it runs: the bill, the wall time, and the problem of a budget. Pure."""
+"""Costs of a study before it runs: bill, wall time, and the choice within a budget. Pure."""
 
 import heapq
 import math
@@ -75,12 +75,12 @@ class Plan:
         return self._lines({id: a.identity.phase for id, a in self.by_id.items()}, PHASES)
 
     def by_model(self) -> dict[str, Line]:
-        """Return the bill by model; what several models need, such as data, is `SHARED`."""
+        """Return the bill by model; artefacts that several need, such as data, are in `SHARED`."""
         models = dict.fromkeys(cell.model for cell in self.needs)
         return self._lines(self._owners(lambda cell: cell.model), [*models, SHARED, ASIDE])
 
     def by_recipe(self) -> dict[str, Line]:
-        """Return the bill by recipe; what several recipes need is `SHARED`."""
+        """Return the bill by recipe; artefacts that several recipes need are in `SHARED`."""
         owners = self._owners(lambda cell: cell.recipe)
         return self._lines(owners, [*self.grid.recipes, SHARED, ASIDE])
 
@@ -174,14 +174,16 @@ class _Work:
 
 
 def wall_seconds(plan: Plan, gpus: int | None = None) -> float:
-    """Return the wall time of all missing artefacts on `gpus` GPUs; without, the longest chain."""
+    """Return the wall time of missing artefacts on `gpus` GPUs; if None, of the longest chain."""
     return max((end for _, end in schedule(plan, gpus).values()), default=0.0)
 
 
 def schedule(
     plan: Plan, gpus: int | None = None, keep: Keep | None = None
 ) -> dict[str, tuple[float, float]]:
-    """Return start and end of the job of each missing artefact on `gpus` GPUs, by benchmark file.
+    """Return start and end in seconds of the jobs of the missing artefacts, by benchmark file.
+
+    At most `gpus` GPUs work at the same time; if None, as many as there are jobs.
 
     Of the jobs that can start, those with the highest priority in the workflow start first, then
     the job with the longest chain of descendants. `keep` replaces that of the study. Raise
@@ -261,11 +263,11 @@ def problem(plan: Plan, scores: Mapping[Cell, float], hours: float, disk: float)
         budgets=(hours, disk),
         units=("GPU hours" if plan.on_gpus else "CPU hours", "bytes on disk"),
         baselines=frozenset(name for name, r in plan.grid.recipes.items() if not r.steps),
-        spreads=spreads(plan.grid.study.targets, scores),
+        run_sds=run_sds(plan.grid.study.targets, scores),
     )
 
 
-def spreads(targets: Iterable[str], scores: Mapping[Cell, float]) -> dict[str, float]:
+def run_sds(targets: Iterable[str], scores: Mapping[Cell, float]) -> dict[str, float]:
     """Return the standard deviation of a run over seeds on each target.
 
     Two or three seeds are too few for one recipe, so it is pooled over the recipes of a target. A

@@ -1,7 +1,7 @@
 """Choice of the cells that fit in a budget: an integer programme. Pure.
 
-Cells share artefacts, and each artefact is paid once. A cell counts only together with the baseline
-of its model, target and seed, if the study has one. Done cells cost nothing.
+Cells share artefacts, and the cost of an artefact counts once. A cell counts only together with the
+baseline of its model, target and seed, if the study has one. Done cells cost nothing.
 """
 
 import math
@@ -32,7 +32,7 @@ class Problem:
     budgets: tuple[float, ...]  # infinite: no limit
     units: tuple[str, ...]
     baselines: frozenset[str]  # names of recipes without a step
-    spreads: Mapping[str, float] = field(default_factory=dict)  # by target: sd of a run over seeds
+    run_sds: Mapping[str, float] = field(default_factory=dict)  # by target, over seeds
 
     @cached_property
     def done(self) -> frozenset[Cell]:
@@ -63,9 +63,9 @@ class Problem:
         amounts = [self.costs[id] for id in sorted(ids)]
         return tuple(math.fsum(amount[n] for amount in amounts) for n in range(len(self.budgets)))
 
-    def cost(self, cells: Collection[Cell], paid: Collection[Cell] = ()) -> tuple[float, ...]:
-        """Return the total cost of cells with their artefacts, without those of paid cells."""
-        return self.price(self._needed(cells) - self._needed(paid))
+    def cost(self, cells: Collection[Cell], chosen: Collection[Cell] = ()) -> tuple[float, ...]:
+        """Return the cost of the artefacts of cells, without those that `chosen` cells need."""
+        return self.price(self._needed(cells) - self._needed(chosen))
 
     def _needed(self, cells: Collection[Cell]) -> set[str]:
         return set().union(*(self.needs[cell] for cell in cells))
@@ -98,10 +98,10 @@ def half_width(seeds: int) -> float:
 
 @dataclass(frozen=True)
 class Aim:
-    """A sum over pairs: the value of a pair, if n of its cells count, grows with n."""
+    """What a choice maximises: the sum of the values of pairs, which grow with their cells."""
 
     label: str
-    value: Callable[[Problem, Pair, int], float]
+    value: Callable[[Problem, Pair, int], float]  # of a pair of which n cells count
     shown: str  # format of the sum
 
 
@@ -112,7 +112,7 @@ def _is_complete(problem: Problem, pair: Pair, n: int) -> bool:
 def _narrowing(problem: Problem, pair: Pair, n: int) -> float:
     if pair[1] in problem.baselines:
         return 0.0
-    return problem.spreads.get(pair[2], 1.0) * (half_width(0) - half_width(n))
+    return problem.run_sds.get(pair[2], 1.0) * (half_width(0) - half_width(n))
 
 
 AIMS = {
@@ -133,7 +133,7 @@ def value(problem: Problem, chosen: Collection[Cell], aim: str) -> float:
 
 @dataclass(frozen=True)
 class Choice:
-    """Cells to run, their value with the done ones, and a bound of any choice's value."""
+    """Cells to run, their value together with the done ones, and a bound of any choice's value."""
 
     cells: tuple[Cell, ...]  # in study order, including baselines
     value: float
@@ -166,10 +166,10 @@ def choose(problem: Problem, aim: str, seconds: float = 20) -> Choice:
 
 
 def _jumps(problem: Problem, aim: str) -> dict[Pair, tuple[list[Cell], list[tuple[int, float]]]]:
-    """Return the cells of each pair that do not count yet, and their jumps, as (cells, value).
+    """Return the cells of each pair that do not count yet, and their jumps.
 
-    A jump raises the value of the pair. Cells that add nothing alone, as one seed of a pair that
-    needs all, make one jump with those that follow.
+    A jump is (number of cells, value that they add to the pair). Cells that add nothing alone, as
+    one seed of a pair that needs all, form one jump with those that follow.
     """
     counted, jumps = problem.counted(()), {}
     for pair, cells in problem.pairs.items():
@@ -231,16 +231,18 @@ def _solve(
     for cell, baseline in problem.baseline.items():
         if cell in run and baseline in run:
             model += run[cell] <= run[baseline]
-    paid = []
+    prices = []
     for number, (users, ids) in enumerate(_shared(problem, to_do).items()):
         pay = model.add_variable(f"pay_{number}", 0, 1)
-        paid.append((pay, problem.price(ids)))
+        prices.append((pay, problem.price(ids)))
         for cell in users:
             model += run[cell] <= pay
     for number, budget in enumerate(budgets):
         if budget < math.inf:
             scale = budget or 1  # near 1: the solver's tolerances are absolute
-            model += pulp.lpSum(cost[number] / scale * pay for pay, cost in paid) <= budget / scale
+            model += (
+                pulp.lpSum(cost[number] / scale * pay for pay, cost in prices) <= budget / scale
+            )
     model.solve(pulp.PULP_CBC_CMD(msg=False, timeLimit=seconds, gapRel=_GAP, threads=1))
     if model.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
         raise InputError(f"no choice was found in {seconds:g} s; raise --seconds")

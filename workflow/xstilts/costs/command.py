@@ -153,7 +153,7 @@ def _writable(study: Path, path: Path) -> dict:
         )
     if folders(path) != folders(study):
         raise InputError(
-            f"--write {path}: a study finds tasks and models beside it; write it to "
+            f"--write {path}: a study finds tasks and models next to it; write it to "
             f"{study.parent} or {folders(study)[0] / 'studies'}"
         )
     return read_yaml(study)

@@ -121,7 +121,7 @@ class Assumptions(Strict):
 
 
 class Table(Strict):
-    """Content of `hardware.yaml`."""
+    """Content of `hardware.yaml`: processors by name, and assumptions."""
 
     hardware: dict[str, Hardware]
     assumptions: Assumptions
@@ -326,14 +326,14 @@ class Estimator:
         return total - (1 - masked) * embeddings
 
     def disk(self, artefact: Artefact, rows: float) -> float:
-        """Return the bytes of an artefact with `rows` rows, or of a checkpoint's weights."""
+        """Return the bytes of a checkpoint's weights, or those assumed for `rows` rows."""
         if isinstance(artefact, Checkpoint):
             saved = artefact.settings.save_precision if artefact.settings else "fp32"
             return _BYTES[saved] * self.parameters(artefact.model)
         return self.table.assumptions.bytes_per_row[artefact.identity.phase] * rows
 
     def held(self, artefact: Artefact, evidence: Evidence) -> float:
-        """Return the rows of an artefact; 1 for a checkpoint."""
+        """Return the rows that an artefact holds or scores; 1 for a checkpoint."""
         match artefact:
             case Score():
                 return self.held(artefact.predictions, evidence)
@@ -358,7 +358,7 @@ def _tokens(family_name: str, max_length: int) -> float:
 def _groups(artefact: Artefact, gpus: int, cells: int = 1) -> list[tuple[tuple, str]]:
     """Return reference groups for an artefact's cost, most similar first, with descriptions.
 
-    The jobs of a group have as many GPUs, and as many of them share a GPU.
+    All jobs of a group have the same number of GPUs, and of processes that share a GPU.
     """
     phase, asked = artefact.identity.phase, (gpus, cells)
     match artefact:

@@ -13,8 +13,8 @@ from xstilts.grid import retention
 def peaks(plan: Plan, estimator: Estimator, places: int) -> dict[Keep, float]:
     """Return the largest number of bytes in the results folder, by `keep`.
 
-    Running trainings need space for their resume state. Weights that do not stay go when the last
-    score that descends from them exists.
+    Running trainings need space for their resume state. Weights that `keep` does not keep are
+    deleted when the last score that descends from them exists.
     """
     return {keep: _peak(plan, estimator, places, keep) for keep in get_args(Keep)}
 
@@ -34,6 +34,6 @@ def _peak(plan: Plan, estimator: Estimator, places: int, keep: Keep) -> float:
         for node in {node.id for c in score.predictions.checkpoints for node in c.lineage()}:
             last[node] = max(last[node], spans.get(score.id, (0.0, 0.0))[1])
     changes += [(last[id], -plan.costs[id].disk) for id in retention.passing(plan.grid, keep)]
-    # at one time, bytes come before they go
+    # of changes at one time, those that add bytes come first: the peak is not underestimated
     ordered = sorted(changes, key=lambda change: (change[0], -change[1]))
     return max(accumulate(bytes for _, bytes in ordered))

@@ -20,9 +20,7 @@ from xstilts.terminal import Console
 from xstilts.units import count, duration, hours, size
 
 _COLUMNS = ("total", "done", "to do", "time", "GPU time", "disk", "download")
-
-
-_ALIKE = 4  # rows of a table from which equal ones are one
+_MERGED = 4  # equal rows of a table from which they are shown as one
 
 
 def _table(*columns: str) -> Table:
@@ -33,7 +31,7 @@ def _table(*columns: str) -> Table:
 
 
 def bill(plan: Plan, console: Console) -> None:
-    """Print the number of artefacts by phase, model and recipe, and the costs of the missing."""
+    """Print the artefacts by phase, model and recipe, and the costs of those that are missing."""
     scores = plan.grid.scores()
     cells, done = len(scores), sum(score.id in plan.done for score in scores)  # as in `status`
     name = plan.grid.study.study
@@ -59,7 +57,7 @@ def bill(plan: Plan, console: Console) -> None:
 def _bill_table(title: str, rows: Mapping[str, list[str]]) -> Table:
     """Return a table without empty columns and columns that a later one repeats.
 
-    Four or more equal rows are one.
+    Four or more equal rows are shown as one.
     """
     texts = list(zip(*rows.values(), strict=True))
     kept = [
@@ -72,7 +70,7 @@ def _bill_table(title: str, rows: Mapping[str, list[str]]) -> Table:
     for name, row in rows.items():
         groups.setdefault(tuple(row[n] for n in kept), []).append(name)
     for row, names in groups.items():
-        shown = names if len(names) < _ALIKE else [f"{len(names)} others, each"]
+        shown = names if len(names) < _MERGED else [f"{len(names)} others, each"]
         for name in shown:
             table.add_row(Text(name, "bold" if name == "all" else ""), *row)
     return table

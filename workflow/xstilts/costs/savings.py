@@ -1,4 +1,4 @@
-"""GPU hours that a study saves, by cause; together with the bill they add up to a plain run's."""
+"""GPU hours that a study saves, by cause: the bill plus all savings is the cost without them."""
 
 from collections import Counter
 from contextlib import suppress
@@ -25,10 +25,14 @@ class Saving:
 
 
 def savings(plan: Plan, estimator: Estimator) -> list[Saving]:
-    """Return what graphs, precision and shared trainings save, from a study without to the bill."""
+    """Return the savings of a study, from the one in fp32 without graphs and sharing to the bill.
+
+    The order is precision, CUDA graphs, shared trainings. Each saving is that on top of the earlier
+    ones.
+    """
     on_gpu = [a for a in plan.to_do if a.identity.phase in COMPUTING and plan.costs[a.id].gpus]
     targets = _targets(plan)
-    jobs = {a.id: max(1, targets[a.id]) for a in on_gpu}  # without shared trainings
+    jobs = {a.id: max(1, targets[a.id]) for a in on_gpu}  # number of jobs if none were shared
     estimated = [a for a in on_gpu if plan.costs[a.id].source == ESTIMATED]
     lower = [a for a in estimated if a.settings.precision != _PLAIN]
     basis = f"rates {estimator.table.hardware[estimator.gpu].source}"
@@ -51,7 +55,7 @@ def savings(plan: Plan, estimator: Estimator) -> list[Saving]:
 
 
 def _targets(plan: Plan) -> Counter[str]:
-    """Return the number of targets that a training is the own training of, by its id."""
+    """Return the number of targets that share a training as their own, by the training's id."""
     count: Counter[str] = Counter()
     for artefact in plan.by_id.values():
         if isinstance(artefact, Predictions) and not artefact.head:
