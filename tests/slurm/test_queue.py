@@ -53,7 +53,7 @@ def test_held_job_and_one_that_never_starts_are_named(cluster, queue):
     until(lambda: states()[job] == "CANCELLED", "the job ends")
     assert f"train a.s1: SLURM job {job} was cancelled" in terminal.read_text()
     never = submit("b.s1", f"--dependency=afterok:{job}")
-    line = f"train b.s1: SLURM job {never} waits for ever"
+    line = f"train b.s1: SLURM job {never} waits forever"
     until(lambda: states() and line in terminal.read_text(), "its dependency is named")
     assert states()[never] == "PENDING"
     assert len(terminal.read_text().splitlines()) == 3, "each is named once"
@@ -70,7 +70,7 @@ def test_preempted_job_that_slurm_cancels_ends(cluster, queue):
         until(lambda: states()[job] == "CANCELLED", "the plugin learns that the job has ended")
     finally:
         cluster.command("scontrol", "update", "partitionname=gpu", "preemptmode=requeue")
-    assert f"train a.s1: SLURM job {job} gave way to another job" in terminal.read_text()
+    assert f"train a.s1: SLURM job {job} was preempted" in terminal.read_text()
 
 
 def test_controller_that_is_away_loses_no_job(cluster, queue):

@@ -1,4 +1,4 @@
-"""squeue and sacct of a run: no fault makes Snakemake wait for ever, and each has one line."""
+"""squeue and sacct of a run: no fault makes Snakemake wait forever, and each has one line."""
 
 import json
 import os

@@ -63,7 +63,7 @@ def title(snapshot: Snapshot) -> str:
 def _print_marks(snapshot: Snapshot, model: str, console: Console) -> None:
     """Print the marks of a model's cells: a row per recipe, a column per target.
 
-    No name is cut: targets that do not fit are in a second table.
+    Names are not truncated: targets that do not fit are in a second table.
     """
     study, trained = snapshot.grid.study, snapshot.trained(model)
     names = [max(name, "trained", key=len) for name in trained.values()]
@@ -83,7 +83,7 @@ def _print_marks(snapshot: Snapshot, model: str, console: Console) -> None:
 
 
 def _seeds(snapshot: Snapshot) -> list[int]:
-    """Seeds of any recipe: the baseline may have more than the others."""
+    """Seeds of all recipes: the baseline may have more than the others."""
     return list(dict.fromkeys(cell.seed for cell in snapshot.cells))
 
 

@@ -182,7 +182,7 @@ def _raw_files(grid: Grid) -> Iterator[Check]:
 
 
 def _slurm(grid: Grid) -> tuple[bool, list[Check]]:
-    """Return whether SLURM is here, and the checks of the cluster and of site.yaml."""
+    """Return whether this machine has SLURM, and the checks of the cluster and of site.yaml."""
     absent = [name for name in _SLURM if not shutil.which(name)]
     files = site_files(ROOT)
     path = next(filter(Path.exists, files), files[-1])

@@ -118,7 +118,7 @@ def _names(artefact: Artefact) -> dict[str, str]:
 
 
 def _lines(artefact: Artefact, name: str, content: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line wherever an artefact differs from that with a name and content."""
+    """Yield a line for each difference between an artefact and one with a name and content."""
     names = _names(artefact)
     for key, old, new in differences(content, artefact.identity.content):
         if are_digests(old, new):
@@ -130,7 +130,7 @@ def _lines(artefact: Artefact, name: str, content: Mapping[str, Any]) -> Iterato
 def _inputs(
     old: list[str], new: list[str], name: str, names: Mapping[str, str], key: str
 ) -> Iterator[str]:
-    """Yield how two lists of inputs differ, in words: a digest tells a reader nothing."""
+    """Yield how two lists of inputs differ, by readable names in place of digests."""
     lists = ((old, new), (new, old))
     gone, added = ([names.get(x) or _name(x) for x in a if x not in b] for a, b in lists)
     what = _INPUTS.get(key.rpartition(".")[2].partition("[")[0], key)

@@ -137,7 +137,7 @@ def _shape(root: Checkpoint) -> Mapping[str, Any]:
 
 
 def notes(grid: Grid) -> list[str]:
-    """Return notes of settings without effect: of the study, and sizes of subsamples."""
+    """Return notes on a study's settings without effect, and on subsamples larger than a task."""
     found = list(_idle_settings(grid))
     for name, recipe in grid.recipes.items():
         for part in recipe.parts:
@@ -167,7 +167,7 @@ def _idle_settings(grid: Grid) -> Iterator[str]:
 
 
 def _settings_in_use(grid: Grid) -> Iterator[tuple[str, Any]]:
-    """Yield the settings of steps, parts and predictions; without effect, they are defaults."""
+    """Yield the settings of steps, parts and predictions; those without effect are defaults."""
     shared = grid.shared()
     for predictions in shared.predictions.values():
         yield from predictions.encode

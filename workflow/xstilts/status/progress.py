@@ -28,9 +28,9 @@ from xstilts.status import slurm
 from xstilts.store import locks
 from xstilts.store.progress import Progress
 
-_PROFILE = Path("profiles/slurm")  # of jobs, where its file of the site was made
+_PROFILE = Path("profiles/slurm")  # that commands name if it has a site.yaml
 STATES = ("done", "running", "queued", "failed", "to do")
-_RECENT = 12  # snapshots: a job's place is empty for a moment until the next job starts
+_RECENT = 12  # snapshots that show how many jobs run: between two jobs, fewer run for a moment
 _KILLED = "the process was killed: by SLURM for its memory or time limit, or by hand"
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 
@@ -123,7 +123,7 @@ def take_snapshot(grid: Grid, before: Snapshot | None = None) -> Snapshot:
     queued = {id: reason for id, reason in queued.items() if id not in done | running.keys()}
     names = {store.failure_file(id).name: id for id in known}
     failed = {names[name] for name in scratch & names.keys()}
-    failed |= {id for id in known if store.lock_file(id).name in scratch}  # a killed job's lock
+    failed |= {id for id in known if store.lock_file(id).name in scratch}  # of killed jobs
     failed -= done | running.keys() | queued.keys()
     recent = (*(before.recent if before else ()), frozenset(running))[-_RECENT:]
     return Snapshot(grid, frozenset(done), running, queued, frozenset(failed), recent)
@@ -141,7 +141,7 @@ def _is_locked(id: str, scratch: set[str]) -> bool:
 
 
 def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
-    """Return the ids that SLURM's jobs of this folder make now, and those that wait: id -> reason.
+    """Return the ids that running jobs of SLURM make, and those of waiting ones: id -> reason.
 
     Jobs are matched by the comment that Snakemake's plugin gives them.
     """
@@ -161,7 +161,7 @@ def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
 
 
 def failures(snapshot: Snapshot, study: Path) -> list[Failure]:
-    """Return the failures in the order of the phases; of a job with several artefacts, one."""
+    """Return the failures in the order of the phases, one for each job."""
     by_job: dict[Job, Failure] = {}
     for artefact in snapshot.grid.artefacts().all():
         job = artefact.job
@@ -185,7 +185,7 @@ def command(artefact: Artefact, study: Path) -> str:
 
 
 def _written(study: Path) -> Path:
-    """Return the YAML file of a study that is given by a run's snapshot, if it is found."""
+    """Return the YAML file of a study; for a run's snapshot, the file of that name, or a guess."""
     if study.suffix != ".json":
         return study
     for file in study_files():

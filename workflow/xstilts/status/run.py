@@ -1,4 +1,4 @@
-"""A run of Snakemake: what happens at its start, and its last words."""
+"""A run of Snakemake: the files that it writes at its start, its progress, its last lines."""
 
 import logging
 import os
@@ -45,9 +45,9 @@ _AGAIN = "Finished results are kept: the same command makes what is missing and 
 
 
 def opened(run: Snakemake, config: dict[str, Any]) -> tuple[Grid, list[str]]:
-    """Return the grid and notices of a run's study, in the process of a job those of its run.
+    """Return the grid and notices of a run's study; in the process of a job, from its snapshot.
 
-    Raise InputError for a mistake in the configuration, which may have changed since the start.
+    The configuration may have changed since the run started. Raise InputError for a mistake in it.
     """
     snapshot = os.environ.get(_SNAPSHOT)
     if snapshot and not run.plans:
@@ -71,7 +71,7 @@ def shared_of() -> SharedJobs:
 def start(view: StudyView, shared: SharedJobs, run: Snakemake, keep_snapshots: bool) -> None:
     """Write the files that the run's jobs read, and remove what earlier runs left behind.
 
-    `keep_snapshots`: jobs of an earlier run are still queued, and they read theirs.
+    With `keep_snapshots`, those of an earlier run stay: its queued jobs read them.
     """
     _watch_signals()
     view.write_snapshot()
@@ -112,7 +112,7 @@ def _show_progress() -> None:
 
 
 def progress_line(elapsed: float) -> str:
-    """Return the time since the start and how far the running jobs are."""
+    """Return a line with the time since the start and the steps of the running jobs."""
     jobs = [lock.stem for lock in sorted(store.SCRATCH.glob("*.lock")) if locks.is_live(lock.stem)]
     reports = [
         f"{id.rpartition('.')[0]} step {report.step:,} of {report.steps:,}, "
@@ -162,7 +162,7 @@ def _start_on_slurm() -> None:
 
 
 def _leave_terminal(streams: Iterable[int]) -> None:
-    """Write to a file what went to a terminal that has been closed."""
+    """Redirect the output streams of a terminal that has been closed to a file."""
     paths.LOGS.mkdir(parents=True, exist_ok=True)
     file = os.open(paths.HANGUP_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     for stream in streams:
@@ -183,7 +183,7 @@ def last_words(
 ) -> str:
     """Return why a run failed, from its logs: the cause and the cells of each failed job.
 
-    `cells` are the predictions that jobs of trainings make too, by the training's id.
+    `cells` has the predictions that jobs of trainings also make, by the training's id.
     """
     failures = {}
     for log in logs:
@@ -230,7 +230,7 @@ def _job(ids: list[str]) -> str:
 
 
 def _cause(ids: list[str], block: str) -> str:
-    """Return the message that the job left, else Snakemake's, else that it was killed."""
+    """Return the message that the job wrote, else Snakemake's, else that the job was killed."""
     for id in ids:
         with suppress(OSError):
             return store.failure_file(id).read_text(encoding="utf-8").strip()

@@ -19,7 +19,7 @@ from xstilts.terminal import Console
 from xstilts.units import count, duration
 
 _SHOWN = 8  # running and failed jobs; the others are counted
-_SHARE = 0.1  # of the time at most goes into snapshots, however large the study
+_SHARE = 0.1  # of the time at most is spent on snapshots, however large the study
 
 
 def watch(grid: Grid, study: Path, every: float, console: Console | None = None) -> None:
@@ -98,7 +98,7 @@ def _running(snapshot: Snapshot) -> Table:
 
 
 def line(snapshot: Snapshot) -> str:
-    """Return the same in one line, which changes when a count does."""
+    """Return the counts and costs of a snapshot in one line."""
     counts = Counter(snapshot.cells.values())
     cells = ", ".join(f"{state} {counts[state]}" for state in STATES if counts[state])
     jobs = {state: sum(c[state] for c in snapshot.phases.values()) for state in STATES[1:4]}
