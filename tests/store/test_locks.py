@@ -38,7 +38,7 @@ for _ in range(20):
 def quick(tmp_path, monkeypatch):
     """In an empty folder, with waits of milliseconds."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(locks, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(locks, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(locks, "_TOUCH_SECONDS", 0.2)
     store.SCRATCH.mkdir(parents=True)
 

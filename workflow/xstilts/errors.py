@@ -1,4 +1,4 @@
-"""The exceptions that end a command, and the hint that an error message ends with."""
+"""Exceptions that end a command, and hints at the end of error messages: the nearest name."""
 
 import difflib
 import unicodedata
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 _LISTED = 12  # choices in a hint
-_OF_PATHS = (".", "/", "\\", "~")  # how paths begin, which are no names
+_OF_PATHS = (".", "/", "\\", "~")  # beginnings of paths; these are not names
 
 # Names that a user may give; as a mapping, with other spellings of each, such as its label.
 Choices = Iterable[str] | Mapping[str, Any]
@@ -36,7 +36,7 @@ class Diverged(InputError):
 class Stopped(BaseException):
     """A job received a signal to stop; its state is saved, and the next run resumes from there.
 
-    No Exception, like KeyboardInterrupt: libraries catch those, also while they are imported.
+    It is not an Exception, as KeyboardInterrupt is not: libraries catch those during imports, too.
     """
 
     def __init__(self, number: int, message: str):
@@ -129,7 +129,7 @@ def nearest(name: str, choices: Choices) -> str:
 
 
 def check_given_once(keys: Iterable[str]) -> None:
-    """Raise InputError for a key that the option `--config` has twice."""
+    """Raise InputError for a key that is given twice in the option `--config`."""
     for key, times in Counter(keys).items():
         if times > 1:
             raise InputError(f"--config: {key} is given twice; expected one value")

@@ -1,4 +1,4 @@
-"""The terminal: everything that a command draws goes through `visible`."""
+"""The terminal: `visible` makes everything safe that a command draws."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,7 +23,10 @@ class Console(rich.console.Console):
 
 
 def side_by_side(widths: Sequence[int], room: int) -> list[slice]:
-    """Return the columns that fit beside each other, at least one; two spaces are between them."""
+    """Return the groups of columns that fit in a row each, at least one column per group.
+
+    Two spaces are between columns.
+    """
     parts, start = [], 0
     for end in range(1, len(widths) + 1):
         if end == len(widths) or sum(widths[start : end + 1]) + 2 * (end + 1 - start) > room:

@@ -1,4 +1,4 @@
-"""Text of others: what may reach a terminal or a log, and JSON that is read without a traceback."""
+"""Text from outside: made safe for terminals and logs, and JSON read without tracebacks."""
 
 import json
 import math
@@ -25,7 +25,7 @@ _ESCAPE = re.compile(  # a pair of surrogates, half a pair (group 1), or another
 
 
 def visible(text: str) -> str:
-    """Return text for a terminal, a log or a message: nothing in it acts, and no secret is shown.
+    """Return text that is safe for a terminal, a log or a message.
 
     Control characters become escapes such as `\\x1b`; tokens and passwords become `***`.
     """

@@ -1,4 +1,4 @@
-"""Sizes, durations, rates and counts as people read them: one number format for all outputs."""
+"""Sizes, durations, rates and counts as text: one number format for all outputs."""
 
 from datetime import datetime, timedelta
 

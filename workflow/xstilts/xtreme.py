@@ -69,7 +69,6 @@ def _text(lines: Sequence[str]) -> str:
 
 # Reading: a file of gold data or of predictions
 
-
 # As in evaluate.py, white space around a line does not count, and any line end ends a line.
 
 _NUMBER = re.compile("0|[1-9][0-9]*")  # evaluate.py compares texts: 01 would never be 1

@@ -1,1 +1,1 @@
-"""Results that leave their folder or come into it: notebooks, comparisons, cards, other systems."""
+"""Exchange of results: data frames, comparisons, model cards, scores of other systems."""

@@ -1,4 +1,4 @@
-"""Model cards in the format of the Hugging Face Hub, from what determined a checkpoint."""
+"""Model cards in the format of the Hugging Face Hub: data, settings and scores of a checkpoint."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -176,7 +176,7 @@ def _use(checkpoint: Checkpoint, score: Score) -> Iterator[str]:
 def _digests(
     checkpoint: Checkpoint, manifest: store.CheckpointManifest, file: ScoreFile
 ) -> Iterator[str]:
-    """Yield what identifies the files: ids of the steps, hashes, library versions."""
+    """Yield the ids of the steps, the hashes of the files, and library versions."""
     yield "## Provenance"
     yield ""
     yield from (f"- `{node.id}`" for node in checkpoint.lineage())

@@ -1,4 +1,4 @@
-"""Two studies, machines or library versions compared: differences of equal cells with CIs."""
+"""Comparison of two studies, machines or library versions: differences of equal cells with CIs."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
@@ -29,7 +29,7 @@ Key = tuple[str, str, str, int]  # model, recipe in its notation, target, seed
 
 @dataclass(frozen=True)
 class Comparison:
-    """The cells of two studies, A and B, and what differs between them."""
+    """Differences between the scores, settings and versions of two studies, A and B."""
 
     table: pd.DataFrame  # with COLUMNS: B minus A, simultaneous CIs
     both: int  # cells scored in both
@@ -67,7 +67,7 @@ def compare(a: StudyResults, b: StudyResults) -> Comparison:
 
 
 def _complete(side: StudyResults) -> StudyResults:
-    """Return the study; if none of its scores exist, with those of other settings and versions."""
+    """Return the study; if it has no score, one that also reads those of other settings."""
     return side if len(side.scores) else replace(side, other_versions=True)
 
 
@@ -151,7 +151,7 @@ def _settings(pairs: list[tuple[Score, Score]]) -> list[str]:
 
 
 def _contents(score: Score) -> dict[tuple[str, str], Identity]:
-    """Return what determines a score and its ancestors, by phase and name."""
+    """Return the identities of a score and its ancestors, by phase and name."""
     identities = [artefact.identity for artefact in [*score.ancestors().values(), score]]
     return {(identity.phase, identity.name): identity for identity in identities}
 
@@ -181,7 +181,7 @@ def _environment(side: StudyResults, score: Score) -> set[tuple[str, Any]]:
 
 
 def lines(found: Comparison) -> Iterator[str]:
-    """Yield a comparison as text: counts, differences, and what may explain them."""
+    """Yield a comparison as text: counts, differences, settings and versions that differ."""
     a, b = found.only
     yield (
         f"{count(found.both, 'cell')} in both ({found.equal:,} with equal scores), "

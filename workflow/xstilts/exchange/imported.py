@@ -1,6 +1,7 @@
-"""Scores of other systems, from their predictions in XTREME's layout, beside a study's own rows.
+"""Scores of other systems, computed from their predictions in XTREME's layout.
 
-They are kept in the study's folder, `imported/SYSTEM.TARGET.json`, and have no seeds and no CIs.
+The files `imported/SYSTEM.TARGET.json` of the study's folder hold them. Tables show them next to
+the study's own rows, without CIs, since they have no seeds.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Studies opened for reading, in a notebook or by a command: their scores as data frames."""
+"""Results of a study for a notebook or a command: scores and gains as data frames."""
 
 import contextlib
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class StudyResults:
 
     name: str
     grid: Grid = field(repr=False)
-    folder: Path  # that has `results`
+    folder: Path  # contains `results`
     other_versions: bool = False  # whether scores of other settings and versions count, too
 
     @cached_property
@@ -52,7 +52,7 @@ class StudyResults:
 
     @cached_property
     def results(self) -> Results:
-        """The scores with what the tables know about them."""
+        """The scores with labels and notations of the study."""
         cells = tuple(self.grid.cells())
         names = {name: str(recipe) for name, recipe in self.grid.recipes.items()}
         context = Context(self.grid.study.study, cells, labels(self.grid), names)

@@ -2,8 +2,8 @@
 
 A run of Snakemake names the machine's GPUs in an environment variable (`offer`). A job takes as
 many as it needs (`taken`): it locks a file for each, and hides the others. The kernel releases the
-locks when the job and the processes that it started have ended, however they end. The files are
-local to the machine, so two runs in different folders do not take the same GPU either.
+locks when the job and the processes that it started have ended, even if they are killed. The files
+are local to the machine, so runs in different folders do not take the same GPU either.
 
 Jobs of SLURM take none: SLURM has already chosen their GPUs.
 """
@@ -39,7 +39,7 @@ def present() -> list[str]:
 
 
 def _count() -> int:
-    """Return the number of GPUs of this machine, without a library that would use one."""
+    """Return the number of GPUs of this machine, without a library that would occupy one."""
     try:
         return len(os.listdir(_NVIDIA))
     except OSError:
@@ -48,9 +48,9 @@ def _count() -> int:
 
 
 def offer(number: int | None) -> int:
-    """Offer this machine's GPUs to the jobs of this process; return how many work in parallel.
+    """Offer this machine's GPUs to the jobs of this process; return how many such jobs may run.
 
-    `number` is what the user stated. A machine whose GPUs cannot be counted has as many as that.
+    `number` is the number that the user stated, also of a machine whose GPUs cannot be counted.
     """
     names = present()
     if number and not names and VISIBLE not in os.environ:

@@ -30,7 +30,7 @@ COMMAND = "fork-server"  # of `python -m xstilts`, internal: the process of the 
 ADDRESS = "XSTILTS_FORK_SERVER"  # environment variable: the server's socket, or `off`
 STAGES = ("prepare", "initialise", "train", "merge", "predict", "score")
 _ACCELERATORS = ("/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")  # CUDA and forks exclude each other
-# what every stage imports when it runs, and what one stage does
+# modules that every stage imports when it runs, and those of one stage
 _IMPORTED_LATER = ("xstilts.cli", "xstilts.grid.state", "psutil", "pyarrow.parquet")
 _LOADS_WEIGHTS = ("train", "merge", "predict")
 _IMPORTED_BY = {"score": ("seqeval.metrics",)} | dict.fromkeys(
@@ -44,8 +44,8 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 def start() -> None:
     """Start a server for the jobs of this process, and put its address in the environment.
 
-    There is no server on SLURM, next to a GPU that is not hidden, on other systems than Linux,
-    and if the environment variable is set.
+    No server starts on SLURM, on a machine with a GPU that is not hidden, on other systems than
+    Linux, or if the environment variable is set.
     """
     if ADDRESS in os.environ or sys.platform != "linux" or "SLURM_JOB_ID" in os.environ:
         return
@@ -59,7 +59,7 @@ def start() -> None:
         address = os.path.join(tempfile.mkdtemp(prefix="xstilts-", dir="/tmp"), "socket")
         listener.bind(address)
         listener.listen(4096)
-        input, _ = os.pipe()  # the other end closes when this process ends, however it ends
+        input, _ = os.pipe()  # the kernel closes the other end when this process ends
         subprocess.Popen(
             [sys.executable, "-m", "xstilts", COMMAND, str(listener.fileno())],
             stdin=input,
@@ -130,7 +130,7 @@ def _exit(status: int) -> None:
 
 
 def compute_once(loads_weights: bool) -> None:
-    """Compute what each fork would otherwise compute again, and the libraries keep."""
+    """Fill caches of libraries that each fork would otherwise fill again."""
     from xstilts.store import provenance
 
     provenance.commit()
@@ -192,12 +192,12 @@ class Server:
         return None
 
     def _can_fork(self, arguments: list[str], folder: str, environment: dict[str, str]) -> bool:
-        """Import the request's stage; return whether a fork equals a process of its own."""
+        """Import the request's stage; return whether a fork is as good as a new process."""
         if self.setting is None:
             os.chdir(folder)
             os.environ.clear()
             os.environ.update(environment)
-            # pyarrow starts a thread when it is imported, which only its memory's release needs
+            # pyarrow starts a thread when it is imported; only the release of its memory needs it
             os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
             self.setting = folder, environment
         if self.setting != (folder, environment):
@@ -209,7 +209,7 @@ class Server:
         if "--study" in arguments[:-1]:
             study = arguments[arguments.index("--study") + 1]
             sys.modules["xstilts.grid.state"].keep_snapshot(study)
-        gc.freeze()  # else a fork's first collection copies the pages of all modules
+        gc.freeze()  # otherwise a fork's first collection copies the memory of all modules
         return len(os.listdir("/proc/self/task")) == 1
 
     def _become(
@@ -236,7 +236,7 @@ class Server:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
-        # the server's own streams take the client's pipes for files with a position
+        # the server's own stream objects treat the client's pipes as files with a position
         sys.stdout = os.fdopen(1, "w", 1 if os.isatty(1) else -1, closefd=False)
         sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
         os.environ.clear()
@@ -274,7 +274,7 @@ class Server:
 
 
 def end(main: Callable[[], int]) -> NoReturn:
-    """Run a fork's job, and end without freeing the modules: that would copy their pages."""
+    """Run a fork's job, and end without freeing the modules: that would copy their memory."""
     import logging
 
     try:

@@ -1,9 +1,9 @@
 """Ctrl-C and SIGTERM end a command in one line, at any moment.
 
-Before a command works, nothing is unfinished: the process ends immediately, since an exception in
-the middle of an import would surface in a library. While it works, the first signal is an
-exception, so that locks are released; another Ctrl-C ends the process. This module is imported
-first, so it imports next to nothing.
+Before a command starts its work, nothing is unfinished, so the process ends immediately: an
+exception in the middle of an import would surface in a library. During the work, the first signal
+raises an exception, so that locks are released; another Ctrl-C ends the process. This module is
+imported first, so it imports little.
 """
 
 import os
@@ -56,7 +56,7 @@ def _leave(number: int, frame: object) -> None:
 
 
 def line(command: str, number: int) -> str:
-    """Return the line of a command that a signal ends."""
+    """Return the line that a command prints when a signal ends it."""
     return f"xstilts {command}: {'interrupted' if number == signal.SIGINT else 'stopped'}"
 
 

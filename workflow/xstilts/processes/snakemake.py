@@ -1,7 +1,7 @@
-"""The running Snakemake: the one place with attributes of its `workflow`.
+"""The running Snakemake: the only place that reads attributes of its `workflow`.
 
 Snakemake documents none of them, and sets most of them after it has parsed the rules; so they are
-read while jobs are planned, or later. tests/workflow/test_flags.py runs each flag that acts here.
+read while jobs are planned, or later. tests/workflow/test_flags.py runs the flags that matter here.
 """
 
 import argparse
@@ -46,8 +46,9 @@ class Snakemake:
     def everything(self) -> Literal["forced", "shown"] | None:
         """Reason to plan all jobs, also those of existing files; None if there is none.
 
-        "forced": they are made again. "shown": they are touched or listed (--report, --dag,
-        --summary and other runs without jobs, which have no `execution_settings`).
+        "forced": their results are made again. "shown": the jobs are only touched or listed
+        (--report, --dag, --summary and other runs without jobs, which have no
+        `execution_settings`).
         """
         dag = self._workflow.dag_settings
         if not self.plans:
@@ -75,7 +76,7 @@ class Snakemake:
             self._schedule_when_jobs_end()
 
     def _offer_gpus(self) -> None:
-        """Let jobs share this machine's GPUs out, at most as many as `--resources gpu=N` states."""
+        """Distribute this machine's GPUs among jobs, at most the N of `--resources gpu=N`."""
         stated = self._workflow.global_resources.get("gpu")
         self._workflow.register_resource("gpu", devices.offer(stated and stated.value))
 
@@ -95,7 +96,7 @@ class Snakemake:
 def check_arguments(arguments: Sequence[str]) -> None:
     """Raise InputError for an option or a key of the study that a command line repeats.
 
-    Snakemake takes the last one: of two `--config`, it ignores all keys of the first.
+    Snakemake uses the last one: of two `--config`, it ignores all keys of the first.
     """
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("--config", "-C", nargs="*", action="append", default=[])
@@ -108,7 +109,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
 
 
 def plan_fast() -> None:
-    """Make planning cheaper: fewer collections of garbage, each function inspected once.
+    """Make planning cheaper: collect garbage less often, and inspect each function once.
 
     The graph of jobs has millions of long-lived objects; fewer collections save 20 % of the time.
     Snakemake inspects the parameters of each function again for each job.

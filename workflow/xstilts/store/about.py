@@ -1,4 +1,4 @@
-"""The file next to predictions: what determined them, and the hash of each file."""
+"""The description next to predictions: what determined them, and the hash of each file."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -32,7 +32,7 @@ class About(Record):
     def read(cls, folder: Path) -> Self:
         """Return the description of a folder. Raise InputError if it is damaged."""
         remedy = f"delete {folder} and run again"
-        # predictions without it count as complete: to run again alone would make nothing
+        # predictions without it count as complete, so running again without deleting makes nothing
         about = cls.load(folder / ABOUT, remedy, if_missing=remedy)
         if about.id != folder.name:
             raise InputError(f"{folder / ABOUT}: damaged: it belongs to {about.id!r}; {remedy}")

@@ -37,7 +37,7 @@ _REMEDIES = {  # errors of the machine, and what to do
     "run again; finished results are kept",
 }
 _TORCH_BYTES = 850_000_000  # of addresses; torch 2.13 for CPUs and transformers took 886 MB
-# what the loader of libraries and torch say instead of the system's words
+# messages of the library loader and of torch in place of the system's
 _NO_MEMORY = ("failed to map segment from shared object", "can't allocate memory")
 
 _IN_THE_WAY = {
@@ -48,7 +48,7 @@ _IN_THE_WAY = {
 
 
 def temporary(path: Path) -> Path:
-    """Return a temporary name in a file's folder that says which process uses it.
+    """Return a temporary name in a file's folder, which names the process that uses it.
 
     It is short, whatever the file is called: file systems allow 255 bytes in a name.
     """
@@ -68,7 +68,7 @@ def _abandoned(folder: Path) -> Iterator[Path]:
             continue
         if match[1] == short_space():
             ended = started(int(match[2])) is None
-        else:  # of another host
+        else:  # a process of another host cannot be looked up
             ended = time.time() - entry.stat().st_mtime > _OLD
         if ended:
             yield Path(entry.path)
@@ -232,7 +232,8 @@ def check_writable(folder: Path) -> None:
 def _dangling(path: str | None) -> str:
     """Return what is wrong with a link whose target does not exist; empty for another path.
 
-    Such is `results` after a purge of scratch space; the system calls it an existing file.
+    For example, `results` is such a link after a purge of scratch space; the system calls it an
+    existing file.
     """
     if not (path and os.path.islink(path) and not os.path.exists(path)):
         return ""
@@ -262,19 +263,19 @@ def check_addresses() -> None:
 
 
 def machine_error(error: BaseException) -> str:
-    """Return the message of a full disk, too many open files and the like; empty for other errors.
+    """Return the message of a fault of the machine, such as a full disk; empty for other errors.
 
-    Libraries raise their own exceptions, which contain the words of the system.
+    Libraries raise their own exceptions, which contain the system's message.
     """
     if isinstance(error, OSError) and error.errno in _IN_THE_WAY:
         place = error.filename2 or error.filename  # of a renamed file, its new name
         reason = _dangling(place) or f"{_IN_THE_WAY[error.errno]}; delete it"
         return f"{place}: {reason} and run again"
-    said = str(error)
-    if isinstance(error, MemoryError) or any(text in said for text in _NO_MEMORY):
-        said = os.strerror(errno.ENOMEM)
+    message = str(error)
+    if isinstance(error, MemoryError) or any(text in message for text in _NO_MEMORY):
+        message = os.strerror(errno.ENOMEM)
     for number, remedy in _REMEDIES.items():
-        if getattr(error, "errno", None) == number or os.strerror(number) in said:
+        if getattr(error, "errno", None) == number or os.strerror(number) in message:
             place = getattr(error, "filename", None)
             return f"{f'{place}: ' if place else ''}{os.strerror(number)}. {remedy}"
     return ""

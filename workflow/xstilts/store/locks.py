@@ -1,14 +1,15 @@
 """Locks: one process at a time makes an artefact, on however many hosts share the results folder.
 
-A lock is the file `results/scratch/<id>.lock`, created exclusively (which NFS and the file systems
-of clusters do atomically, while some lack flock). It names its holder, which touches it while it
-works. A waiting process takes over a stale lock. A lock is stale
+A lock is the file `results/scratch/<id>.lock`. It is created exclusively, which is atomic on NFS
+and on the file systems of clusters; some of these lack flock. It names its holder, which touches it
+while it works. A waiting process takes over a stale lock. A lock is stale
 
 - on the holder's host as soon as the holder's process has ended;
-- on another host when it was not touched for three minutes of the file server's clock, nor for half
-  a minute after that: when a file server returns from an outage, both processes resume together.
+- on another host when it was not touched for three minutes of the file server's clock, nor in the
+  half minute after that: when a file server returns from an outage, both processes resume together,
+  and the holder must have time to touch its lock.
 
-A holder that was suspended for that long finds its lock lost, and ends immediately.
+A holder that was suspended for longer finds that it has lost the lock, and ends immediately.
 """
 
 import logging
@@ -31,7 +32,7 @@ from xstilts.store.records import Record
 log = logging.getLogger("xstilts")
 
 LOST = 75  # exit status: a temporary failure, in the words of sysexits.h
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _TOUCH_SECONDS = 20
 STALE_SECONDS = 180
 
@@ -40,7 +41,7 @@ class Holder(Record):
     """Process that holds a lock: the content of the lock's file."""
 
     host: str
-    processes: str  # scope of process numbers
+    processes: str  # scope of the process number, see `process_space`
     pid: int
     started: float | None
     slurm_job: str | None
@@ -103,14 +104,14 @@ def _take(artefact: str, me: Holder) -> None:
         holder = _holder(path)
         if _stale(path, holder):
             write_json(path, me.model_dump())
-            time.sleep(_LOOK_SECONDS)  # the last process that takes it over wins
+            time.sleep(_POLL_SECONDS)  # of several that take it over, the last one has it
             if _holder(path) == me:
                 log.info(f"{artefact}: took over the lock of {_name(holder)}, which has ended")
                 return
         elif not waiting:
             log.info(f"{artefact}: {_name(holder)} is making it; waiting")
             waiting = True
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _create(path: Path, me: Holder) -> bool:
@@ -180,7 +181,7 @@ def _is_damaged(path: Path) -> bool:
     """Whether a lock has content that no process wrote; an empty one may still be written."""
     with suppress(FileNotFoundError):
         if path.stat().st_size:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
             return path.exists() and _holder(path) is None
     return False
 

@@ -23,7 +23,7 @@ _KEPT = (RELEASED, LOG, "config.json")  # of a released checkpoint
 
 
 class Manifest(Record):
-    """Manifest of a folder: its id, what determined it, its files and where they come from."""
+    """Manifest of a folder: its id, what determined it, the hashes of its files, provenance."""
 
     id: str
     content: dict[str, Any]
@@ -122,7 +122,7 @@ def again(path: Path) -> str:
 
 
 def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the sha256 of files that have reached the disk."""
+    """Return the sha256 of files by name, after each has reached the disk."""
     hashes = {}
     for name in sorted(names):
         sync(folder / name)

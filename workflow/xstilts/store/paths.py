@@ -1,4 +1,4 @@
-"""Where everything is in the results folder: the one list of its paths.
+"""Paths in the results folder: the only list of them.
 
 All paths are relative to the working directory, where `results/` is.
 """
@@ -49,7 +49,7 @@ def lock_file(id: str) -> Path:
 
 
 def verified_file(id: str) -> Path:
-    """Path of the memory of an artefact's files that were checked."""
+    """Path of the file that remembers which files of an artefact were checked."""
     return SCRATCH / f"{id}.verified"
 
 
@@ -64,12 +64,12 @@ def snapshot_file(study: str, digest: str) -> Path:
 
 
 def shared_file(digest: str) -> Path:
-    """Path of the jobs of a run that share a GPU."""
+    """Path of the file that lists the jobs of a run that make several artefacts."""
     return STUDIES / f"shared.{digest}.json"
 
 
 def shared_files() -> list[Path]:
-    """Return the existing files of this kind."""
+    """Return the existing files that `shared_file` names."""
     return list(STUDIES.glob("shared.*.json"))
 
 

@@ -1,4 +1,4 @@
-"""Processes: names that are unique among the hosts that share a results folder."""
+"""Identification of processes among the hosts that share a results folder."""
 
 import os
 from functools import cache
@@ -9,7 +9,7 @@ from xstilts.identity import digest
 
 @cache
 def process_space() -> str:
-    """Return the scope of process numbers: this boot of the machine, and the container."""
+    """Return the scope in which process numbers are unique: this boot of the host, container."""
     try:
         start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{start} {os.readlink('/proc/self/ns/pid')}"
@@ -18,7 +18,7 @@ def process_space() -> str:
 
 
 def short_space() -> str:
-    """Return a digest of the scope of process numbers, for the names of files."""
+    """Return a digest of `process_space`, for the names of files."""
     return digest(process_space())[:6]
 
 

@@ -1,4 +1,4 @@
-"""Where a result comes from: recorded beside it, never part of its identity."""
+"""Provenance of a result: recorded in its manifest, never part of its identity."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _LIBRARIES = ("xstilts", "torch", "transformers", "tokenizers", "numpy", "pyarro
 
 @cache
 def commit() -> str | None:
-    """The project's git commit, or None outside a checkout."""
+    """Return the project's git commit; None outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -26,15 +26,15 @@ def commit() -> str | None:
 
 @cache
 def libraries() -> dict[str, str]:
-    """Installed versions; each is parsed from a package's metadata, so ask once per process."""
+    """Return the versions of libraries by name; reading the packages' metadata is slow."""
     return {name: version(name) for name in _LIBRARIES}
 
 
 def computation(started: float, micro_batch: int | None, precision: str) -> dict:
-    """Provenance of a job that computes with a model.
+    """Return the provenance of a job that computes with a model.
 
-    It adds all that may change the last digits of a result without being part of its identity:
-    device, processes, threads, the examples in memory together, and the precision.
+    It adds what may change the last digits of a result without being part of its identity:
+    device, processes, threads, the number of examples in memory, and the precision.
     """
     import torch
 
@@ -51,7 +51,7 @@ def computation(started: float, micro_batch: int | None, precision: str) -> dict
 
 
 def provenance(started: float) -> dict:
-    """Library versions, commit, processor, and what this process has used.
+    """Return library versions, commit and machine, and the time and memory of this process.
 
     `seconds` is the wall time since `started` (time.monotonic). The processor time and the largest
     memory are those of this process, also where Snakemake's benchmark cannot see them because the
@@ -70,6 +70,6 @@ def provenance(started: float) -> dict:
 
 
 def _peak_memory() -> int:
-    """Largest resident memory of this process so far, in bytes."""
+    """Return the largest resident memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

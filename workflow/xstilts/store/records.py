@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from xstilts.errors import InputError
 from xstilts.store.files import parse_json
 
-_NOT_FINITE = re.compile(rb"NaN|Infinity|[\s:,\[]-?[\d.]+[eE]\+?\d{3}")  # perhaps, as 1e999
+# may hold a number that is not finite, such as 1e999; `parse_json` decides
+_NOT_FINITE = re.compile(rb"NaN|Infinity|[\s:,\[]-?[\d.]+[eE]\+?\d{3}")
 _KEPT = 20_000  # parsed files in memory: a large study reads each manifest several times
 
 

@@ -1,8 +1,8 @@
-"""Memories of the hashes of files: an unchanged file, of gigabytes, is not read by every job.
+"""Known hashes of files: an unchanged file, perhaps of gigabytes, is not read by every job.
 
-A file counts as unchanged while its size, times and inode are the same. A memory is a JSON file of
-`results/scratch/`; without it, or if it is damaged, files are hashed again. Jobs that write it
-together lose nothing: it is replaced as a whole.
+A file counts as unchanged while its size, times and inode are the same. The hashes are in a JSON
+file of `results/scratch/`, called a memory. If it is missing or damaged, files are hashed again. It
+is replaced as a whole, so jobs that write it at the same time do not damage it.
 """
 
 import os
@@ -16,8 +16,8 @@ from xstilts.errors import InputError
 from xstilts.store.files import read_object, write_json
 from xstilts.store.paths import SCRATCH, verified_file
 
-# A file that changes twice within a tick of the file system's clock keeps its times. So younger
-# files are not remembered.
+# A file that changes twice within a tick of the file system's clock keeps its times. So files that
+# have changed in the last seconds are not remembered.
 _SECONDS = 2.0
 
 
@@ -45,7 +45,7 @@ def remember(memory: Path, known: Mapping[str, Any]) -> None:
 
 
 def check_once(folder: Path, files: Mapping[str, str], check: Callable[[str], None]) -> None:
-    """Call `check` for the names of the files (name -> sha256) that are not known to be right."""
+    """Call `check` for each of the files (name -> sha256) that has changed since the last check."""
     memory = verified_file(folder.name)
     known, checked = remembered(memory), {}
     for name, sha256 in files.items():
