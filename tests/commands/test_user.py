@@ -164,3 +164,30 @@ def test_gc_lists_and_deletes_unused_results(small_folder, capsys):
     assert wanted.exists()
     assert not stray.parent.exists()
     assert "in 0 artefacts" in output(capsys, "gc")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["card", "tiny.none.tatoeba.s1", "--out", "config"], "a folder; expected a file"),
+        (["compare", "small", "small", "--csv", "config"], "it is a folder; expected a file"),
+        (["export-xtreme", "--recipe=nli", "--seed=1", "--out", STUDY], "is a file; expected a fo"),
+        (["status", "--study", "pipe"], "'pipe' is not allowed; it is a named pipe"),
+        (["status", "--log", "pipe"], "'pipe' is not allowed; it is a named pipe"),
+    ],
+)
+def test_another_kind_of_file_is_refused(small_folder, capsys, arguments, message):
+    os.mkfifo("pipe")  # without a writer, reading it would wait for ever
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_pipe_of_a_shell_is_read(small_folder, capsys):
+    reading, writing = os.pipe()
+    os.write(writing, Path(STUDY).read_bytes())
+    os.close(writing)
+    assert main(["status", "--study", f"/dev/fd/{reading}"]) == 0
+    os.close(reading)
+    assert capsys.readouterr().out.startswith("small: 0 of 4 cells done")

@@ -74,6 +74,13 @@ def mistakes(model, values) -> list[str]:
             {"train": {"lora": {"rank": 0}}},
             "train.lora.rank: 0 is not allowed; expected a number above 0",
         ),
+        ({"train": {"lr": 1e-5}}, "train: unknown key 'lr': did you mean 'learning_rate'?"),
+        (
+            {"train": {"max_seq_length": 128}},
+            "train: unknown key 'max_seq_length': it is a setting of encode, "
+            "`encode: {max_length: …}`",
+        ),
+        ({"intermediate": ["xnli"]}, "f.yaml: unknown key 'intermediate': did you mean 'recipes'?"),
         (
             {"train": {"lora": "maybe"}},
             "train.lora: 'maybe' is not allowed; expected a mapping or true or false",

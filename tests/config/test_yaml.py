@@ -1,6 +1,7 @@
 """Odd YAML is one message with file and line, never a traceback."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import yaml
@@ -112,3 +113,17 @@ def test_libyaml_reads_the_values_that_pyyaml_reads(monkeypatch):
     fast = [read_yaml(path) for path in paths]
     monkeypatch.setattr(reading, "_FastLoader", reading._Loader)
     assert fast == [read_yaml(path) for path in paths]
+
+
+def test_name_or_other_ending_of_a_study_is_a_hint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("config/studies").mkdir(parents=True)
+    for file in ("config/config.yaml", "config/studies/phang2020.yaml"):
+        Path(file).touch()
+    for given, meant in {
+        "phang2020": "config/studies/phang2020.yaml",
+        "config/config.yml": "config/config.yaml",
+        "config/phang2020.yml": "config/studies/phang2020.yaml",
+    }.items():
+        with pytest.raises(InputError, match=f"{given}: no such file; did you mean {meant}\\?"):
+            read_yaml(Path(given))

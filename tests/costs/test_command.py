@@ -203,6 +203,7 @@ def test_intervals_use_existing_results(study, capsys):
         (["--gpu-hours", "0"], "--gpu-hours 0: expected more than 0"),
         (["--gpu-hours", "nan"], "--gpu-hours nan: expected more than 0"),
         (["--disk", "much"], "--disk much: expected a size such as 500GB"),
+        (["--disk", "500"], "--disk 500: expected a size such as 500GB"),
         (["--gpus", "0"], "--gpus 0: expected 1 or more"),
         (
             ["--gpu-hours", "1e-6"],

@@ -75,8 +75,9 @@ def test_a_card_and_its_weights_are_pushed(grid, hub):
     assert str(Path.cwd()) not in text
 
     push.run(grid, CELL, "someone/model", public=True)  # again: the repository exists
-    with pytest.raises(InputError, match="'model' is not allowed; expected OWNER/NAME"):
-        push.run(grid, CELL, "model")
+    for name in ("model", "me/x--y", "me/x..y", "me/x.git", "me/x.", "a/b/c"):
+        with pytest.raises(InputError, match=f"'{name}' is not allowed; expected OWNER/NAME"):
+            push.run(grid, CELL, name)
     hub.token = "another"
     with pytest.raises(InputError, match=r"no access \(HTTP status 401\); run `hf auth"):
         push.run(grid, CELL, "someone/other")

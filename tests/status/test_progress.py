@@ -183,6 +183,14 @@ def test_trained_steps_are_counted_by_recipe(grid, capsys):
     assert after["nli"].startswith("1/")
 
 
+def test_a_step_that_a_cell_needs_again_is_not_trained(grid):
+    paraphrase, tatoeba = (score for score in grid.scores() if score.cell.recipe == "nli")
+    make(paraphrase)  # its checkpoints were deleted
+    assert progress.take_snapshot(grid).trained("tiny")["nli"] == "1/3"
+    make(tatoeba)
+    assert progress.take_snapshot(grid).trained("tiny")["nli"] == "3/3"
+
+
 def test_watch_without_a_terminal_prints_lines(grid, capsys):
     make(*grid.scores())
     text = status(capsys, "--watch")

@@ -83,8 +83,28 @@ def whole(least: int = 1) -> Callable[[str], int]:
 
 
 def file(text: str) -> Path:
-    """Return a path; `~` is the home folder, also after `=`, where shells do not expand it."""
-    return Path(os.path.expanduser(text))
+    """Return a path; `~` is the home folder, also after `=`, where shells do not expand it.
+
+    A named pipe is refused: without a writer, a command would wait for ever. `<(…)` has one.
+    """
+    path = Path(os.path.expanduser(text))
+    if path.is_fifo() and path.parts[1:2] not in (("dev",), ("proc",)):
+        raise _refused(text, "it is a named pipe; expected a file")
+    return path
+
+
+def new_file(text: str) -> Path:
+    """Return the path of a file that is written."""
+    if file(text).is_dir():
+        raise _refused(text, "it is a folder; expected a file")
+    return file(text)
+
+
+def new_folder(text: str) -> Path:
+    """Return the path of a folder that is written to."""
+    if file(text).is_file():
+        raise _refused(text, "it is a file; expected a folder")
+    return file(text)
 
 
 def changes(options: Namespace) -> dict[str, Any]:

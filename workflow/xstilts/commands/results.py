@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from xstilts.commands import Command, file, log, open_grid
+from xstilts.commands import Command, file, log, new_file, open_grid
 from xstilts.commands.workflow import go_online
 from xstilts.text import say
 
@@ -12,7 +12,7 @@ def add_compare(parser: ArgumentParser) -> None:
     about = "name of a study, its file, a run's snapshot, or a copy of results/studies/NAME"
     for name in ("a", "b"):
         parser.add_argument(name, metavar=name.upper(), help=about)
-    parser.add_argument("--csv", type=file, metavar="FILE", help="also write the table")
+    parser.add_argument("--csv", type=new_file, metavar="FILE", help="also write the table")
 
 
 def compare(options: Namespace) -> None:
@@ -53,7 +53,7 @@ def import_scores(options: Namespace) -> None:
 def add_card(parser: ArgumentParser) -> None:
     """Add the cell."""
     _add_cell(parser)
-    parser.add_argument("--out", type=file, metavar="FILE", help="write the card to this file")
+    parser.add_argument("--out", type=new_file, metavar="FILE", help="write the card to this file")
 
 
 def _add_cell(parser: ArgumentParser) -> None:

@@ -7,7 +7,16 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xstilts.commands import Command, changes, choice, file, log, number, open_grid
+from xstilts.commands import (
+    Command,
+    changes,
+    choice,
+    file,
+    log,
+    new_folder,
+    number,
+    open_grid,
+)
 from xstilts.errors import InputError
 from xstilts.text import say
 
@@ -241,7 +250,7 @@ def add_export(parser: ArgumentParser) -> None:
     add("--model", help="needed if the study has several")
     add("--recipe", required=True, help="as `xstilts list recipes` prints it")
     add("--seed", type=seed_number, required=True, help="such as 1 or s1")
-    add("--out", type=file, required=True, metavar="FOLDER", help="where to write the files")
+    add("--out", type=new_folder, required=True, metavar="FOLDER", help="where to write the files")
 
 
 def seed_number(text: str) -> int:

@@ -14,12 +14,35 @@ _PRECISIONS = (
 )
 
 
+_USUAL_NAMES = {  # of other programs, such as transformers' TrainingArguments
+    **dict.fromkeys(("lr", "peak_lr"), "learning_rate"),
+    **dict.fromkeys(("num_train_epochs", "n_epochs"), "epochs"),
+    **dict.fromkeys(("bs", "per_device_train_batch_size"), "batch_size"),
+    **dict.fromkeys(("max_seq_length", "max_seq_len", "max_len"), "max_length"),
+    **dict.fromkeys(("lr_scheduler_type", "scheduler"), "schedule"),
+    **dict.fromkeys(("warmup_ratio", "warmup_proportion"), "warmup"),
+    **dict.fromkeys(("fp16", "bf16", "tf32", "dtype"), "precision"),
+    **dict.fromkeys(("steps", "total_steps"), "max_steps"),
+    "wd": "weight_decay",
+    "mlm_probability": "mask_rate",
+    "doc_stride": "stride",
+    "max_query_length": "max_question_length",
+    "eval_steps": "evaluate_every",
+    "early_stopping_patience": "patience",
+    **dict.fromkeys(("intermediate", "intermediate_tasks"), "recipes"),
+}
+
+
 class Grouped(Strict):
     """A block whose errors name the group that an unknown key belongs to."""
 
     @classmethod
     def place_of(cls, key: str) -> str:
-        """Return the group that has a setting; empty if none has."""
+        """Return the setting that a key means, or the group that has it; empty if none has."""
+        usual = _USUAL_NAMES.get(key.casefold(), key)
+        if usual in cls.model_fields:
+            return f"did you mean {usual!r}?"
+        key = usual
         group = next((name for name, model in SETTINGS.items() if key in model.model_fields), None)
         return f"it is a setting of {group}, `{group}: {{{key}: …}}`" if group else ""
 

@@ -204,6 +204,10 @@ def _hint(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f": there is no folder {folder}; run this in the folder of your clone"
-    others = [*folder.glob(f"*{path.suffix}"), *folder.glob(f"studies/*{path.suffix}")]
-    similar = closest(path.name, [str(other.relative_to(folder)) for other in others])
-    return f"; did you mean {folder / similar}?" if similar and path.suffix else ""
+    kind = path.suffix if path.suffix not in ("", ".yml") else ".yaml"
+    places = [folder] if path.suffix else [folder / "config", folder / "config" / "studies"]
+    others = [file for place in places for file in place.glob(f"*{kind}")]
+    others += folder.glob(f"studies/*{kind}") if path.suffix else ()
+    names = {str(o.relative_to(folder) if path.suffix else o.stem): o for o in others}
+    similar = closest(path.name.replace(".yml", ".yaml"), names)
+    return f"; did you mean {names[similar]}?" if similar else ""

@@ -136,7 +136,7 @@ def to_bytes(text: str) -> float:
         size = float(match.group(1)) * _UNITS[match.group(2)] if match else 0
     except ValueError:
         size = 0
-    if not size > 0:
+    if not size > 0 or (size < _UNITS["m"] and text.strip().isdecimal()):  # no unit: bytes
         raise InputError(f"--disk {text}: expected a size such as 500GB or 1.5TB")
     return size
 

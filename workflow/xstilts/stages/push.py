@@ -11,7 +11,9 @@ from xstilts.exchange.card import card
 from xstilts.grid.artefacts import Cell
 from xstilts.grid.grid import Grid
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REPOSITORY = re.compile(
+    r"(?!.*(?:--|\.\.|[.-]/|[.-]$|\.git$))[A-Za-z0-9][\w.-]*/\w[\w.-]*", re.ASCII
+)
 _LOGIN = "run `hf auth login` with a token that may write there"
 
 

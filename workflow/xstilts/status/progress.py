@@ -90,13 +90,18 @@ class Snapshot:
 
     def trained(self, model: str) -> dict[str, str]:
         """Return recipe -> `5/12`: training steps that are done, of those its cells need."""
-        needed, made = defaultdict(set), defaultdict(set)
+        needed, missing = defaultdict(set), defaultdict(set)
         for score in self.grid.scores():
             if score.cell.model == model:
                 steps = {i for i, a in score.ancestors().items() if isinstance(a, Checkpoint)}
                 needed[score.cell.recipe] |= steps
-                made[score.cell.recipe] |= steps if score.id in self.done else steps & self.done
-        return {recipe: f"{len(made[recipe])}/{len(steps)}" for recipe, steps in needed.items()}
+                missing[score.cell.recipe] |= (
+                    steps - self.done if score.id not in self.done else set()
+                )
+        return {
+            recipe: f"{len(steps - missing[recipe])}/{len(steps)}"
+            for recipe, steps in needed.items()
+        }
 
     def _cell(self, score: Score) -> str:
         if score.id in self.done:
