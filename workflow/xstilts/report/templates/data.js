@@ -112,6 +112,7 @@ function summary(m, r, t, { metric = "", over = D.average, baseline = BASELINE }
     ...{ low: null, high: null, p: null, significant: false },
     seeds: present(own).length,
     wanted: Math.max(0, ...targets.map((u) => present(cellsOf(m, r, u)).length)),
+    runs: cells.filter((cell) => rowOf.has(cell)).length,
     degenerate: sum(cells.map((cell) => D.cells.degenerate[cell])),
   };
   if (!metric && D.means[over]?.[key(m, r, t)] !== undefined) result.mean = D.means[over][key(m, r, t)];

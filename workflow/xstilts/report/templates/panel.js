@@ -179,11 +179,13 @@ function openRun(m, r, t) {
     sharesData.has(key(r, t)) &&
       "An intermediate task and the target share training data: a gain reflects longer training, not transfer.",
     s.degenerate &&
-      `${s.degenerate} of ${s.seeds} runs are degenerate: not better than the most frequent label in the source language.`,
+      `${s.degenerate} of ${s.runs} runs are degenerate: not better than the most frequent label in the source language.`,
     s.seeds < s.wanted && `${s.wanted - s.seeds} of ${s.wanted} seeds are missing.`,
   ].filter(Boolean);
-  const seedRows = D.seeds.map((seed, i) => [
-    ...[String(seed), scores[i] === null ? "missing" : number(scores[i])],
+  // additional seeds are of the baseline alone
+  const isWanted = (i) => (t === MEAN ? D.targets : [t]).some((u) => cellsOf(m, r, u)[i] !== undefined);
+  const seedRows = [...D.seeds.keys()].filter(isWanted).map((i) => [
+    ...[String(D.seeds[i]), scores[i] === null ? "missing" : number(scores[i])],
     t === MEAN ? "" : h("code", {}, runName(m, r, t, i)),
   ]);
   openPanel(
