@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from tests.simulated import gains_of_runs
 from xstilts.results.statistics import Interval, Sample, t_interval
 from xstilts.results.verdicts import (
+    CORRELATED,
     all_within,
     critical,
     detectable,
@@ -64,6 +65,24 @@ def test_values_with_one_denominator_follow_the_multivariate_t(limit):
     joint = stats.multivariate_t(shape=[[1, 0.5], [0.5, 1]], df=2, seed=0)
     expected = joint.cdf([limit, limit], lower_limit=[-limit, -limit], maxpts=200_000)
     assert 1 - all_within(limit, 2, 2, 0.5) == pytest.approx(1 - expected, rel=0.02)
+
+
+@pytest.mark.parametrize("correlation", [0.25, 0.5, CORRELATED])
+def test_correlated_values_are_within_the_limit(correlation):
+    limit, size = critical(20, 20, np.inf, correlation), 20
+
+    def inside(common):
+        mean, sd = np.sqrt(correlation) * common, np.sqrt(1 - correlation)
+        return np.diff(stats.norm.cdf([-limit, limit], mean, sd))[0] ** size
+
+    probability = integrate.quad(lambda z: inside(z) * stats.norm.pdf(z), -9, 9, limit=200)[0]
+    assert probability == pytest.approx(0.95, abs=3e-4)
+
+
+def test_higher_correlations_count_as_the_largest():
+    intervals = [t_interval(value, 0.5, 200) for value in (1.0, 2.0)]
+    highest = family(intervals, ["a", "a"], [0.99, 1.0])
+    assert highest == family(intervals, ["a", "a"], [CORRELATED] * 2)
 
 
 def test_interval_verdict_and_p_agree():

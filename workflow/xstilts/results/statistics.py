@@ -35,7 +35,10 @@ class Interval:
 
     @property
     def significant(self) -> bool:
-        """Whether the simultaneous CI excludes zero; false before the correction."""
+        """Whether the simultaneous CI excludes zero; false before the correction.
+
+        Of a value without standard error, such as a share of variance, its own test decides.
+        """
         return self.p_adjusted < ALPHA
 
 
