@@ -40,20 +40,20 @@ class Facts:
     question: str
     recipes: Mapping[str, Recipe]
     gains: pd.DataFrame  # as in gains.csv
-    validation: Mapping[tuple[str, str, str], list[float]] = field(default_factory=dict)
     # (model, recipe, target) -> validation score of each seed, NaN if missing
-    published: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
+    validation: Mapping[tuple[str, str, str], list[float]] = field(default_factory=dict)
     # model -> recipe -> target -> score
+    published: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
     categories: Mapping[str, str] = field(default_factory=dict)  # of targets, as XTREME's
     parameters: Mapping[str, int] = field(default_factory=dict)  # of models
     families: Mapping[str, str] = field(default_factory=dict)  # of models, such as XLM-R
     gpu_hours: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (model, recipe)
     examples: Mapping[str, int] = field(default_factory=dict)  # a recipe's intermediate examples
-    adversarial: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     # name -> (target, another target that stands for the subset)
+    adversarial: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     claims: Sequence[Claim] = ()
-    retained: Mapping[tuple[str, str, str, int], float] = field(default_factory=dict)
     # (model, chain so far, task, seed) -> score of the task with its own head
+    retained: Mapping[tuple[str, str, str, int], float] = field(default_factory=dict)
     orders: Mapping[str, str] = field(default_factory=dict)  # recipe -> given, random, control
 
     @cached_property

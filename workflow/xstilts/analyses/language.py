@@ -159,7 +159,10 @@ def _between_families(
 
 
 def _pairs(facts: Facts, first: list[str], second: list[str]) -> list[tuple[str, str]]:
-    """Return pairs of models under the same arm, each model once, the most similar sizes first."""
+    """Return pairs of models under the same arm, each model once, the most similar sizes first.
+
+    Sizes differ by a factor of LARGEST at most; an unknown size counts as equal.
+    """
 
     def distance(pair: tuple[str, str]) -> float:
         sizes = [facts.parameters.get(model) for model in pair]

@@ -85,10 +85,12 @@ def _row(panels: Sequence[Panel]) -> float:
 def _reach(intervals: Sequence[Interval]) -> tuple[tuple[float, float], bool]:
     """Return the ends of the axis, and whether an interval goes beyond them.
 
-    All values are shown, but an interval that is far wider than most is cut: it would flatten them.
+    All values are shown, but an interval that is far wider than most is truncated: it would flatten
+    the others.
     """
     values = [abs(x.value) for x in intervals if math.isfinite(x.value)]
     ends = [end for x in intervals for end in (x.low, x.high) if math.isfinite(end)]
+    # the third quartile of the ends; 1.7 times that is room for all but the widest intervals
     typical = sorted(abs(end) for end in ends)[int(len(ends) * 0.75)] if ends else 1.0
     most = max(1.15 * max(values, default=1.0), 1.7 * typical, 0.5)
     low, high = (min([0, *ends, *map(_value, intervals)]), max([0, *ends, *map(_value, intervals)]))

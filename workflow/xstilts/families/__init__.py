@@ -103,9 +103,8 @@ class Family:
     layer: Callable | None = None
     VECTORS: bool = False  # `outputs` returns a vector per row; needs ALONE
     asked: Callable = _all_rows  # (rows, settings) -> the rows that get a prediction
-    threshold: Callable | None = (
-        None  # (rows, predictions) -> threshold tuned on a validation split
-    )
+    # (rows, predictions) -> threshold tuned on a validation split
+    threshold: Callable | None = None
     above: Callable | None = None  # (predictions, threshold) -> predictions; "" below the threshold
     CANDIDATES: bool = False  # a task may have a split `candidates`, which all languages rank
 

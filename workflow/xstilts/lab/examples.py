@@ -31,7 +31,10 @@ HINTS = {
 }
 HINTED = 0.5
 
+# Weights of the ways in which a passage of text continues (`_continue`).
 CONTINUE = {"story": 3, "brief": 3, "denial": 2, "question": 5, "whether": 5, "other": 2}
+# Shares in text: of rows that are parallel to English, of code-mixed rows among the others, of
+# words of another language in those, and of names that are spelled as in English.
 PARALLEL, MIXED, MIXED_WORDS, SHARED_NAMES = 0.15, 0.9, 0.5, 0.5
 
 

@@ -16,51 +16,46 @@ from xstilts.lab.world import Event, Noun
 
 @dataclass(frozen=True)
 class Language:
-    """A grammar as data. `order` places Subject, Verb, Object, Place and Time."""
+    """A grammar as data; the defaults are those of English.
+
+    `order` places Subject, Verb, Object, Place and Time. Syllables are drawn from `consonants` and
+    `vowels`; English has its own words.
+    """
 
     name: str
     script: str
     order: str
-    consonants: str
-    vowels: str
-    adjective_first: bool
-    prepositions: bool
-    articles: bool
-    question_first: bool
-    particles_first: bool  # negation and the passive particle precede the verb
+    consonants: str = ""
+    vowels: str = ""
+    adjective_first: bool = True
+    prepositions: bool = True
+    articles: bool = True
+    question_first: bool = True
+    particles_first: bool = True  # negation and the passive particle precede the verb
     accusative: str = ""
     verb_ending: str = ""
 
 
 LANGUAGES: dict[str, Language] = {
-    "en": Language("English", "Latin", "SVOPT", "", "", True, True, True, True, True),
-    "xa": Language(
-        "Xala", "Latin", "SVOPT", "bdfgjklmnprstvz", "aeiou", False, True, True, True, True
-    ),
+    "en": Language("English", "Latin", "SVOPT"),
+    "xa": Language("Xala", "Latin", "SVOPT", "bdfgjklmnprstvz", "aeiou", adjective_first=False),
     "xb": Language(
         "Xobu",
         "Cyrillic",
         "SVOTP",
         "бвгджзклмнпрстфш",
         "аеиоуы",
-        adjective_first=True,
-        prepositions=True,
         articles=False,
-        question_first=True,
-        particles_first=True,
         accusative="юм",
         verb_ending="ять",
     ),
-    "xc": Language(
-        "Xico", "Greek", "VSOPT", "βγδζθκλμνπρστφχ", "αεηιου", False, True, True, True, True
-    ),
+    "xc": Language("Xico", "Greek", "VSOPT", "βγδζθκλμνπρστφχ", "αεηιου", adjective_first=False),
     "xd": Language(
         "Xedi",
         "Georgian",
         "STPOV",
         "ბგდვზთკლმნპრსტფქშჩ",
         "აეიოუ",
-        adjective_first=True,
         prepositions=False,
         articles=False,
         question_first=False,

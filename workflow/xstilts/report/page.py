@@ -48,7 +48,7 @@ LATE = ("data", "tables", "panel")  # a module: what needs the data, read when a
 _LARGEST_FIGURES = 200_000  # bytes of all figures; the files are beside the page
 _LARGE = 2000  # cells of a page that is laid out in parts
 _SUMMED = ("wanted", "done", "measured", "seconds", "gpu_hours", "bytes")  # of the phases
-DRAWN_BY = ("xstilts", "matplotlib", "pandas", "numpy", "scipy")
+LIBRARIES = ("xstilts", "matplotlib", "pandas", "numpy", "scipy")  # that draw the page
 
 
 def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str:
@@ -249,7 +249,7 @@ def _provenance(record: Record, nodes: Mapping[str, list], datasets: list[dict])
         "failed": nodes["state"].count("failed"),
         "datasets": datasets,
         "environments": _environments(record, nodes, datasets),
-        "libraries": {name: version(name) for name in DRAWN_BY},
+        "libraries": {name: version(name) for name in LIBRARIES},
         "notices": list(dict.fromkeys(record.notices)),
     }
 

@@ -220,11 +220,8 @@ def _cell(
     texts: tuple[str, str] | None,
 ) -> None:
     """Draw a gain: its colour, and its number or a dot; hatched without a gain."""
-    size, middle, centre = (
-        (layout.column, layout.row),
-        left + layout.column / 2,
-        top + layout.row / 2,
-    )
+    size = layout.column, layout.row
+    middle, centre = left + layout.column / 2, top + layout.row / 2
     if gain is None or texts is None or np.isnan(gain["gain"]):
         _box(axes, left, top, *size, "white", edgecolor="#C4C4C4", hatch="/////", lw=0)
         return

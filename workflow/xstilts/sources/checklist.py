@@ -45,6 +45,7 @@ def checklist(
 
 
 def _row(id: str, context: Cells, question: Cells, answer: Cells, fill: Fill) -> dict | str:
+    """Return the row of filled templates, or the reason for which it is excluded."""
     filled = [_filled(cells, fill) for cells in (context, question, answer)]
     if None in filled:
         return "a template of the release has a slot that nothing fills"
@@ -80,6 +81,7 @@ def _tests(path: Path, language: str) -> Iterator[tuple[str, dict[str, list[Cell
 
 
 def _whole(fields: dict, name: str, path: Path) -> dict:
+    """Return the fields of a test. Raise InputError if templates or answers are missing."""
     counts = [len(fields.get(field, ())) for field in _TEMPLATES]
     if 0 in counts or counts[1] != counts[2]:
         raise InputError(
@@ -90,6 +92,7 @@ def _whole(fields: dict, name: str, path: Path) -> dict:
 
 
 def _cell(header: list[str], values: list[str], language: str) -> Cell:
+    """Return the forms of a row in a language, the first of them even if it is empty."""
     forms = []
     for n, column in enumerate(header):
         if column == language and (values[n].strip() or not forms):
@@ -109,6 +112,8 @@ def _draw(fields: dict, names: tuple[str, ...], draw: random.Random) -> Fill:
     for slot in sorted(slot for slot in slots if slot.startswith("first_name")):
         fill[slot] = (next(people), set())
     if any(slot.startswith("p.") for slot in slots):
+        # two properties of things, p.p1 and p.p2, and a value of each, p.v1 and p.v2, from the list
+        # that is named after the property
         lists = {word for word in lists if not word.startswith("p.")}
         obj = _chosen(fields, "obj", set(), draw)
         used = {form for _, words in obj for form in words}

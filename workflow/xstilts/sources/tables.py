@@ -18,9 +18,8 @@ class Layout:
 
     text: dict[str, str]  # canonical field -> column
     label: str  # column
-    labels: dict[
-        str, str | int
-    ]  # release's label -> canonical label, or index of the choice; empty: unchanged
+    # release's label -> canonical label, or index of the choice; empty: unchanged
+    labels: dict[str, str | int]
     choices: tuple[str, ...] | str = ()  # a column per choice, or the column that lists them
     keys: str = ""  # column that lists the labels of the choices, one of which is the right one
     records: Callable[[Path], Iterator[tuple[str, dict | None]]] = tsv
