@@ -14,7 +14,7 @@ from xstilts.config.project import Project
 from xstilts.families import family
 from xstilts.grid.artefacts import Cell, Dataset
 from xstilts.grid.grid import Grid
-from xstilts.stages.score import _write_examples as write_examples
+from xstilts.stages.score import write_examples
 
 ATTACK = "</script><script>window.attacked = 1</script><img src=x onerror='window.attacked = 2'>"
 LANGUAGES = ["en", "ar", "de", "he", "sw", "ta", "tr", "zh"]

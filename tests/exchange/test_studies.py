@@ -17,7 +17,7 @@ from xstilts.exchange.comparison import compare
 from xstilts.grid.state import open_study
 from xstilts.report.view import StudyView
 from xstilts.results.scores import CSV_COLUMNS
-from xstilts.stages.score import _write_examples
+from xstilts.stages.score import write_examples
 from xstilts.store import write_json
 
 pytestmark = pytest.mark.usefixtures("small_folder")
@@ -35,7 +35,7 @@ def finish(right: float, torch: str = "2.9.1", **changes) -> None:
         found = content(score.cell, values, metric=score.metrics[0])
         provenance = {"content": {}, "libraries": {"torch": torch}}
         write_json(Path(score.path), found | {"provenance": provenance})
-        _write_examples(Path(score.examples_path), [])
+        write_examples(Path(score.examples_path), [])
 
 
 def test_the_lines_of_the_readme_give_data_frames():

@@ -2,7 +2,7 @@
 
 from xstilts import metrics
 from xstilts.errors import InputError
-from xstilts.families import HubColumns, Shown, features_of, labels_as_examples, pad
+from xstilts.families import HubColumns, Shown, classify, features_of, labels_as_examples, pad
 from xstilts.sources.hub import each
 
 COLUMNS = {"id": str, "context": str, "question": str, "choices": list[str], "label": int}
@@ -67,9 +67,7 @@ def collate(features, pad_id):
     return batch
 
 
-def outputs(output, batch, settings):
-    """Return logits [choices] per feature."""
-    return list(output.logits.float().cpu().numpy())
+outputs = classify.outputs  # logits [choices] per feature
 
 
 def decode(rows, features, logits, labels, settings):

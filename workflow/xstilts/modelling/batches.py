@@ -7,16 +7,20 @@ a resumed training sees exactly what an uninterrupted one sees, in micro-batches
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from xstilts import store
+from xstilts.config.settings import Train
+from xstilts.errors import InputError
 from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
 from xstilts.modelling import distributed
-from xstilts.modelling.checkpoints import mask_id
+from xstilts.modelling.checkpoints import check_length, mask_id
 from xstilts.modelling.packing import layout_of
 from xstilts.modelling.steps import Stream, ceil_div, shares, steps_of
 from xstilts.recipe import Size
@@ -137,6 +141,54 @@ class Material:
             self.groups,
             settings.language_temperature or 1.0,
         )
+
+
+def read_materials(step: Checkpoint, tokenizer) -> dict[str, Material]:
+    """Return the examples of each part, subsampled and encoded.
+
+    Raise InputError if the texts are too long for the model, or if the step needs validation, but
+    no part has validation data.
+    """
+    for part in step.parts:
+        check_length(Path(step.parent.path), tokenizer, part.encode.max_length, step.id)
+    rows = {
+        part.name: [
+            (data.language, row) for data in part.train for row in store.read_rows(Path(data.path))
+        ]
+        for part in step.parts
+    }
+    materials = {}
+    for part in step.parts:
+        module = family(part.family)
+        same_head = [row for p in step.parts if p.task == part.task for _, row in rows[p.name]]
+        labels = list(part.labels) or module.labels(same_head)
+        chosen = [rows[part.name][n] for n in subsample(len(rows[part.name]), part.size, step.seed)]
+        apart = part.settings.language_temperature is not None
+        pools: dict[str, list[dict]] = {}
+        for language, row in chosen:
+            pools.setdefault(language if apart else "", []).append(row)
+        encoded = [
+            module.encode(pool, tokenizer, part.encode, labels, train=True)
+            for pool in pools.values()
+        ]
+        materials[part.name] = Material(
+            part,
+            labels,
+            [feature for features in encoded for feature in features],
+            _validation(part, step.settings),
+            tuple(map(len, encoded)) if apart else (),
+        )
+    if step.settings.evaluate_every and not any(m.validation for m in materials.values()):
+        raise InputError(
+            f"{step.id}: train.evaluate_every needs a task with validation data and a metric"
+        )
+    return materials
+
+
+def _validation(part: TrainPart, settings: Train) -> list[dict]:
+    if not (settings.evaluate_every and part.validation and part.metrics):
+        return []
+    return store.read_rows(Path(part.validation.path))[: settings.validation_examples]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def run(score: Score) -> None:
     for dataset in predictions.scored:
         languages[dataset.language], of_language = _score_language(score, dataset)
         examples += [(dataset.language, *example) for example in of_language]
-    _write_examples(Path(score.examples_path), examples)
+    write_examples(Path(score.examples_path), examples)
     cell, source = score.cell, score.source_language
     ScoreFile(
         version=1,
@@ -100,7 +100,10 @@ def _validation(score: Score) -> Validation | None:
 
 
 def examples_table(examples: Sequence[tuple]) -> Any:
-    """Return the terms of the main metric, which is 100 Σ top / Σ bottom over a language."""
+    """Return the terms of the main metric, which is 100 Σ top / Σ bottom over a language.
+
+    `examples` are (language, id, top, bottom).
+    """
     import pyarrow as pa
 
     languages, ids, tops, bottoms = zip(*examples, strict=True) if examples else [()] * 4
@@ -113,7 +116,8 @@ def examples_table(examples: Sequence[tuple]) -> Any:
     return pa.Table.from_arrays([*columns.values()], [*columns])
 
 
-def _write_examples(path: Path, examples: Sequence[tuple]) -> None:
+def write_examples(path: Path, examples: Sequence[tuple]) -> None:
+    """Write the table of `examples_table` as a Parquet file, atomically."""
     import pyarrow as pa
     import pyarrow.parquet
 

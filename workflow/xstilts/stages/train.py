@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,15 +25,14 @@ from xstilts.config.settings import Predict, Train
 from xstilts.config.training import TrainingOptions
 from xstilts.errors import Diverged, InputError
 from xstilts.families import family
-from xstilts.grid.artefacts import Checkpoint, TrainPart
+from xstilts.grid.artefacts import Checkpoint
 from xstilts.modelling import distributed, graphs, lora, saves, trackers
 from xstilts.modelling.arguments import training_arguments
-from xstilts.modelling.batches import Batches, Material, subsample
+from xstilts.modelling.batches import Batches, Material, read_materials
 from xstilts.modelling.callbacks import Patience, Progress, StopOnSignal, spent_before
 from xstilts.modelling.checkpoints import (
     Multitask,
     check_finite,
-    check_length,
     encoder_of,
     fresh_head,
     load_tokenizer,
@@ -334,54 +334,6 @@ def _only(batches: list[dict]) -> dict:
     return batch
 
 
-def read_materials(step: Checkpoint, tokenizer) -> dict[str, Material]:
-    """Return the examples of each part, subsampled and encoded.
-
-    Raise InputError if the texts are too long for the model, or if the step needs validation, but
-    no part has validation data.
-    """
-    for part in step.parts:
-        check_length(Path(step.parent.path), tokenizer, part.encode.max_length, step.id)
-    rows = {
-        part.name: [
-            (data.language, row) for data in part.train for row in store.read_rows(Path(data.path))
-        ]
-        for part in step.parts
-    }
-    materials = {}
-    for part in step.parts:
-        module = family(part.family)
-        same_head = [row for p in step.parts if p.task == part.task for _, row in rows[p.name]]
-        labels = list(part.labels) or module.labels(same_head)
-        chosen = [rows[part.name][n] for n in subsample(len(rows[part.name]), part.size, step.seed)]
-        apart = part.settings.language_temperature is not None
-        pools: dict[str, list[dict]] = {}
-        for language, row in chosen:
-            pools.setdefault(language if apart else "", []).append(row)
-        encoded = [
-            module.encode(pool, tokenizer, part.encode, labels, train=True)
-            for pool in pools.values()
-        ]
-        materials[part.name] = Material(
-            part,
-            labels,
-            [feature for features in encoded for feature in features],
-            _validation(part, step.settings),
-            tuple(map(len, encoded)) if apart else (),
-        )
-    if step.settings.evaluate_every and not any(m.validation for m in materials.values()):
-        raise InputError(
-            f"{step.id}: train.evaluate_every needs a task with validation data and a metric"
-        )
-    return materials
-
-
-def _validation(part: TrainPart, settings: Train) -> list[dict]:
-    if not (settings.evaluate_every and part.validation and part.metrics):
-        return []
-    return store.read_rows(Path(part.validation.path))[: settings.validation_examples]
-
-
 def _resume_point(folder: Path) -> str | None:
     """Return the last complete save; the main process discards damaged ones."""
     step = distributed.agree(saves.last_step(folder) if distributed.is_main() else None)
@@ -391,8 +343,19 @@ def _resume_point(folder: Path) -> str | None:
     return str(saves.save_of(folder, step))
 
 
-def publish(step, trainer, weights, materials, inherited, computed) -> None:
-    """Publish the encoder or model of a finished training, and delete its resume state."""
+def publish(
+    step: Checkpoint,
+    trainer: StepTrainer,
+    weights: Mapping[str, torch.Tensor] | None,
+    materials: Mapping[str, Material],
+    inherited: store.CheckpointManifest,
+    computed: Mapping[str, Any],
+) -> None:
+    """Publish the encoder or model of a finished training, and delete its resume state.
+
+    `weights` are None if they are those of the trainer's model. `inherited` is the manifest of the
+    parent, `computed` the provenance.
+    """
     folder = store.scratch(step.id, keep=True)
     made = folder / "made"
     shutil.rmtree(made, ignore_errors=True)
