@@ -34,7 +34,7 @@ pocket: .venv/made ## run a small study of real weights on this machine (see con
 	$(if $(word 2,$(POCKET)),,snakemake fetch_all --configfile $(POCKET))
 	snakemake --configfile $(POCKET)
 
-pin: .venv/made ## write the commits that STUDY needs of the Hub to config/hub.lock.yaml
+pin: .venv/made ## write the commits of STUDY's repositories on the Hub to config/hub.lock.yaml
 	xstilts pin --study $(STUDY)
 
 fetch: .venv/made ## download everything that STUDY needs; no other job needs a network

@@ -266,3 +266,12 @@ def test_damaged_file_is_named(study, capsys, folder):
 )
 def test_size_options(given, bytes):
     assert command.to_bytes(given) == bytes
+
+
+@pytest.mark.parametrize(
+    ("seeds", "start"),
+    [([1], "One seed gives no verdict. With 2 seeds "), ([1, 2], "With 2 seeds ")],
+)
+def test_power_of_one_seed_is_that_of_two(study, seeds, start):
+    grid, _ = open_study(write_study({**VALUES, "seeds": seeds}, "seeds"))
+    assert command.power(grid, {}).startswith(f"Power: {start}and a run SD of 1.5 points (assumed")

@@ -29,6 +29,16 @@ def no_arguments(parser: ArgumentParser) -> None:
     """Add no options."""
 
 
+def add_cell(parser: ArgumentParser) -> None:
+    """Add the name of a cell."""
+    parser.add_argument(
+        "cell",
+        metavar="CELL",
+        help="MODEL.RECIPE.TARGET.sSEED, such as xlmr-large.none.xnli.s1: a row and a column of "
+        "`xstilts status`",
+    )
+
+
 @dataclass(frozen=True)
 class Command:
     """A command of `xstilts`."""

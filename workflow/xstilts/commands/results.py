@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from xstilts.commands import Command, file, log, new_file, open_grid
+from xstilts.commands import Command, add_cell, file, log, new_file, open_grid
 from xstilts.commands.workflow import go_online
 from xstilts.text import say
 
@@ -51,13 +51,9 @@ def import_scores(options: Namespace) -> None:
 
 
 def add_card(parser: ArgumentParser) -> None:
-    """Add the cell."""
-    _add_cell(parser)
+    """Add the cell and the file."""
+    add_cell(parser)
     parser.add_argument("--out", type=new_file, metavar="FILE", help="write the card to this file")
-
-
-def _add_cell(parser: ArgumentParser) -> None:
-    parser.add_argument("cell", metavar="CELL", help="MODEL.RECIPE.TARGET.sSEED")
 
 
 def card(options: Namespace) -> None:
@@ -77,7 +73,7 @@ def card(options: Namespace) -> None:
 
 def add_push(parser: ArgumentParser) -> None:
     """Add the cell and the repository."""
-    _add_cell(parser)
+    add_cell(parser)
     parser.add_argument("repository", metavar="REPO", help="OWNER/NAME on the Hub")
     parser.add_argument(
         "--public", action="store_true", help="make a new repository public (default: private)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xstilts.commands import (
     Command,
+    add_cell,
     changes,
     choice,
     file,
@@ -111,16 +112,6 @@ def plan(options: Namespace) -> None:
     for problem in [*notes(grid), *problems(grid)]:
         log.warning(problem)
     command.run(grid, options)
-
-
-def add_why(parser: ArgumentParser) -> None:
-    """Add the cell."""
-    parser.add_argument(
-        "cell",
-        metavar="CELL",
-        help="MODEL.RECIPE.TARGET.sSEED, such as xlmr-large.none.xnli.s1: a row and a column of "
-        "`xstilts status`",
-    )
 
 
 def why(options: Namespace) -> None:
@@ -308,7 +299,7 @@ COMMANDS = (
         add_status,
     ),
     Command("plan", "estimate costs, and choose what to run within a budget", plan, add_plan),
-    Command("why", "explain why a cell is done or missing", why, add_why),
+    Command("why", "explain why a cell is done or missing", why, add_cell),
     Command("gc", "list results that no study uses, or weights to delete", gc, add_gc),
     Command("list", "list the available models, tasks, recipes or studies", list_entries, add_list),
     Command(

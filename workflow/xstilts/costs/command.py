@@ -126,7 +126,7 @@ def power(grid: Grid, scores: Mapping[Cell, float]) -> str:
     sd = math.sqrt(variance) if freedom else None
     seeds, folds = len(study.seeds), len(study.all_seeds) // len(study.seeds)
     line = stated_power(seeds, recipes, max(1, pairs), sd, "gain on one target", folds)
-    return f"Power: {line}"
+    return f"Power: {'One seed gives no verdict. ' if seeds == 1 else ''}{line}"
 
 
 def to_bytes(text: str) -> float:
