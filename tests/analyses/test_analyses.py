@@ -327,6 +327,34 @@ def test_language_finds_the_interaction_and_the_match(tmp_path, interaction):
     assert ((by_data["low"] <= -interaction) & (-interaction <= by_data["high"])).all()
 
 
+@pytest.mark.parametrize(
+    ("other", "verdict"),
+    [
+        (-6, "No significant {}, but a significant one in the language of the data."),
+        (6, "Significant {}."),
+    ],
+)
+def test_language_names_an_effect_in_the_language_of_the_data(tmp_path, other, verdict):
+    recipes = {"none": "none", "nli": "nli", "de": "nli@xa"}
+
+    def truth(cell, language):
+        if "@" not in recipes[cell.recipe] or language == "en":
+            return 55
+        return 55 + (6 if language == "xa" else other)
+
+    samples = simulate(
+        tmp_path / "scores",
+        truth,
+        recipes=list(recipes),
+        seeds=range(6),
+        languages=("en", "xa", "xb"),
+    )
+    parsed = {name: parse(text) for name, text in recipes.items()}
+    outcome = run("language", samples, tmp_path / "out", recipes=parsed)
+    effect = "effect of non-English intermediate data on the mean zero-shot gain"
+    assert outcome.answer.finding.splitlines()[0] == verdict.format(effect)
+
+
 # ----------------------------------------------------------------------------------------- size
 
 

@@ -32,6 +32,7 @@ from xstilts.results.verdicts import family
 from xstilts.units import count
 
 MIXED = "mixed"
+MATCHED = "Matched language"  # label of the differences in the language of the data
 LARGEST = 2.5  # ratio of the sizes of two models that are compared
 Recipes = Mapping[str, str]  # language of the data -> recipe
 Named = list[tuple[str, Sample]]
@@ -75,7 +76,9 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     tables = {"languages": _table(samples, facts, by_model)}
     if by_data:
         tables["interaction"] = _interaction_table(by_data)
-    finding = "\n".join([_verdict(stated[: len(overall)], name), *map(_sentence, stated)])
+    matched = [estimate for estimate in stated if estimate.label.startswith(MATCHED)]
+    verdict = _verdict(stated[: len(overall)], matched, name)
+    finding = "\n".join([verdict, *map(_sentence, stated)])
     least = power(samples, [*overall.values()], "effect of the language", tests=len(stated))
     estimates = [*stated, *details]
     return outcome("language", facts, finding, caveats, estimates, figures, tables, least)
@@ -99,7 +102,7 @@ def _stated(
         own = _matched(samples, m, recipes, source)
         other = _matched(samples, m, recipes, source, same=False)
         if own:
-            named.append((f"Matched language minus {name}, {label(m)}", own))
+            named.append((f"{MATCHED} minus {name}, {label(m)}", own))
         if own and other:
             named.append((f"Matched minus other target languages, {label(m)}", own - other))
     return named
@@ -110,17 +113,26 @@ def _judged(named: Iterable[tuple[str, Sample]]) -> list[Estimate]:
     return judged((label, s.interval, s.seeds) for label, s in named)
 
 
-def _verdict(overall: list[Estimate], source: str) -> str:
-    """Return the verdict over models."""
+def _verdict(overall: list[Estimate], matched: list[Estimate], source: str) -> str:
+    """Return the verdict over models; an effect in the language of the data alone is named."""
     known = [x for x in overall if x.significant is not None]
     if not known:
         return "No verdict: no model has two seeds."
-    clear = [x for x in known if x.significant]
-    of = f"non-{source} intermediate data on the zero-shot gain"
-    where = f" of {count(len(known), 'model')}" if len(known) > 1 else ""
-    if not clear:
-        return f"No significant effect of {of}{f' in any{where}' if where else ''}."
-    return f"Significant effect of {of}{f' in {len(clear)}{where}' if where else ''}."
+    effect = f"effect of non-{source} intermediate data on the mean zero-shot gain"
+    if clear := [x for x in known if x.significant]:
+        return f"Significant {effect}{_share(clear, known)}."
+    none = f"No significant {effect}{' in any' if len(known) > 1 else ''}{_of(known)}"
+    if own := [x for x in matched if x.significant]:
+        return f"{none}, but a significant one in the language of the data{_share(own, known)}."
+    return f"{none}."
+
+
+def _share(some: list[Estimate], known: list[Estimate]) -> str:
+    return f" in {len(some)}{_of(known)}" if len(known) > 1 else ""
+
+
+def _of(known: list[Estimate]) -> str:
+    return f" of {count(len(known), 'model')}" if len(known) > 1 else ""
 
 
 def _sentence(estimate: Estimate) -> str:
