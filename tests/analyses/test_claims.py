@@ -1,11 +1,14 @@
 """Verdicts on published claims, on simulated studies with a known truth."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.simulated import simulate
 from xstilts.analyses import Facts, claims, run
 from xstilts.analyses.answer import markdown
 from xstilts.config.claims import Claim
+from xstilts.grid.artefacts import Cell
 from xstilts.recipe import parse
 from xstilts.results.samples import Samples, gains
 from xstilts.results.score_file import ScoreFile
@@ -106,6 +109,16 @@ def test_missing_runs_are_named(tmp_path):
     assert (first.verdict, first.to_decide) == ("undecided", "3 runs without a score")
     assert first.difference is None
     assert second.verdict == "reproduced"
+
+
+def test_missing_additional_baselines_are_named(tmp_path):
+    samples = study(tmp_path, seed_sd=3)
+    context = samples.results.context
+    extra = tuple(Cell("xlmr", "none", "qa", seed) for seed in (4, 5, 6))
+    results = replace(samples.results, context=replace(context, cells=(*context.cells, *extra)))
+    more = Samples(results, samples.examples)
+    [verdict] = claims.check(more, facts("gain of mild on qa > 4"))
+    assert (verdict.verdict, verdict.to_decide) == ("undecided", "3 runs without a score")
 
 
 def test_an_undecided_claim_states_the_seeds_it_takes(tmp_path):

@@ -192,9 +192,12 @@ def _on(samples: Samples, model: str, recipe: str, target: str, languages: Seque
 
 
 def _cells(samples: Samples, facts: Facts, model: str, gain: Gain) -> list[Cell]:
-    """Return the runs that a gain needs."""
-    recipes = _recipes(samples, facts, gain)
+    """Return the runs that a gain needs, all those of the baseline included."""
+    context, recipes = samples.results.context, _recipes(samples, facts, gain)
     if claims.BEST in recipes:
-        recipes = samples.results.context.recipes
-    cells = product([model], [BASELINE, *recipes], _targets(samples, gain), samples.seeds)
-    return [Cell(*key) for key in cells]
+        recipes = context.recipes
+    return [
+        Cell(model, recipe, target, seed)
+        for recipe, target in product([BASELINE, *recipes], _targets(samples, gain))
+        for seed in (context.all_seeds if recipe == BASELINE else context.seeds)
+    ]

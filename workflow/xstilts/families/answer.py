@@ -216,7 +216,10 @@ def _hub_row(record):
     row = record.texts("context", "question")
     answers, starts = record.listed("answers", str), record.listed("starts", int)
     if len(answers) != len(starts):
-        raise InputError(f"{record.place}: {len(answers)} answers and {len(starts)} offsets")
+        raise InputError(
+            f"{record.place}: {len(answers)} answers and {len(starts)} offsets; expected an offset "
+            "for each answer"
+        )
     for text, start in zip(answers, starts, strict=True):
         check_answer(text, start, row["context"], record.place)
     return row | {"answers": answers, "starts": starts}

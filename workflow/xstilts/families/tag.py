@@ -211,7 +211,9 @@ def _hub_row(record):
     words = record.listed("words", str)
     tags = [str(tag).strip() for tag in record.listed("tags", str | int)]
     if len(words) != len(tags) or not words:
-        raise InputError(f"{record.place}: {len(words)} words and {len(tags)} tags")
+        raise InputError(
+            f"{record.place}: {len(words)} words and {len(tags)} tags; expected a tag for each word"
+        )
     if "" in tags:
         raise InputError(f"{record.place}: word {tags.index('') + 1} has an empty tag")
     if labels := record.split.labels:
@@ -243,7 +245,9 @@ def _surface_words(record, words, tags):
     place = record.place
     heads = [str(head) for head in record.listed("heads", object)]
     if len(heads) != len(words):
-        raise InputError(f"{place}: {len(words)} words and {len(heads)} heads")
+        raise InputError(
+            f"{place}: {len(words)} words and {len(heads)} heads; expected a head for each word"
+        )
     parts = [
         Part(word, known(tag, UPOS, place), (int(head) if head.isdecimal() else 0,))
         for word, tag, head in zip(words, tags, heads, strict=True)

@@ -78,7 +78,10 @@ def translated(
     premise = layout.text["text_a"]
     for pair in zip_longest(layout.records(files[language]), layout.records(files["en"])):
         if None in pair:
-            raise InputError(f"{files[language]} and {files['en']} differ in their number of rows")
+            raise InputError(
+                f"{files[language]} and {files['en']} differ in their number of rows (is one "
+                "truncated?)"
+            )
         (place, record), (english_place, english) = pair
         checksum = zlib.crc32(field(english, premise, str, english_place).encode())
         if "ab"[checksum % 2] == portion:

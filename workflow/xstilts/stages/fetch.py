@@ -97,16 +97,20 @@ def _data_files(download: Download) -> list[str]:
 
 
 def _matching(origin: Mapping[str, str]) -> list[str]:
-    from huggingface_hub import HfFileSystem
+    """Return the paths that the glob of an origin matches."""
+    from huggingface_hub import HfFileSystem, constants
 
-    root = f"datasets/{origin['repository']}@{origin['revision']}/"
+    name, revision = origin["repository"], origin["revision"]
+    root = f"datasets/{name}@{revision}/"
     paths = HfFileSystem().glob(root + origin["files"])
     if not paths:
-        raise InputError(f"dataset {origin['repository']}: no file {origin['files']}")
+        page = f"{constants.ENDPOINT}/datasets/{name}/tree/{revision}"
+        raise InputError(f"dataset {name}: no file {origin['files']}; its files are on {page}")
     return sorted(path.removeprefix(root) for path in paths)
 
 
 def _declared(download: Download) -> list[str]:
+    """Return the paths of a split's files as `datasets` finds them, without running code."""
     import datasets
 
     origin = download.origin

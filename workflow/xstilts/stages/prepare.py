@@ -62,7 +62,7 @@ def _check_labels(labels: Sequence[str], task: Task, name: str) -> None:
     if task.labels and unknown:
         raise InputError(
             f"{name}: labels {', '.join(unknown)} are not among the task's: "
-            f"{', '.join(task.labels)}"
+            f"{', '.join(task.labels)}; `labels` of the split renames labels"
         )
     seen: dict[str, str] = {}
     for label in () if task.labels else labels:
