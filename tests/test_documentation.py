@@ -17,7 +17,10 @@ from xstilts.cli import build_parser, main
 from xstilts.grid.dag import GOALS
 
 DOCS = [f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))]
-PAGES = ("README.md", "config/README.md", "profiles/README.md", "CONTRIBUTING.md", *DOCS)
+PAGES = (
+    *("README.md", "config/README.md", "profiles/README.md", "benchmarks/README.md"),
+    *("CONTRIBUTING.md", *DOCS),
+)
 PROGRAMS = ("xstilts", "snakemake", "make")
 OTHERS = {  # programs that are not called here, and why
     **dict.fromkeys(("source", "cd", "kill"), "of the shell"),
