@@ -182,7 +182,8 @@ def _add(command: Command, commands) -> None:
             type=file,
             default=DEFAULT_STUDY,
             metavar="FILE",
-            help="study, or a run's results/studies/NAME/study.DIGEST.json (default: %(default)s)",
+            help="file of the study, or a run's snapshot, results/studies/NAME/study.DIGEST.json "
+            "(default: %(default)s)",
         )
         parser.add_argument(
             "--config",
