@@ -238,6 +238,9 @@ def test_mistakes_are_named(tmp_path, capsys):
         score_files("pawsx", "de", short, gold)
     with pytest.raises(InputError, match="unknown task 'pawx': did you mean 'pawsx'"):
         score_files("pawx", "de", short, gold)
+    with pytest.raises(InputError, match="unknown language 'xx': valid: "):
+        score_files("pawsx", "xx", gold, gold)
+    assert score_files("pawsx", "German", gold, gold) == {"accuracy": 100.0}
     short.write_text("de-1\n")
     with pytest.raises(InputError, match=r"short:1: expected two ids of sentences"):
         score_files("bucc2018", "de", short, short)
@@ -306,6 +309,12 @@ TEXT = "A man sleeps.\tA person rests.\n"
             r"predicted:1: unknown label 'no'; valid: 0, 1",
         ),
         ("xcopa", '{"label": 0}\n', '{"label": 2}\n', r"predicted:1: unknown label '2'"),
+        (
+            "xcopa",
+            '{"label": 0, "idx": 7}\n{"label": 1, "idx": 8}\n',
+            '{"label": 1, "idx": 8}\n{"label": 0, "idx": 7}\n',
+            "other examples .idx., or in another order",
+        ),
         ("tatoeba", "1\n0\n", "1\n2\n", "line 2: 2, but 2 sentences count from 0"),
         ("bucc2018", "fr-1\ten-1\n", "fr-1\ten-1\n", "gold pairs are not of 'de' and 'en'"),
         ("bucc2018", "de-01\ten-1\n", "de-1\ten-1\n", "only one of the files has ids with lead"),

@@ -183,6 +183,11 @@ def test_trained_steps_are_counted_by_recipe(grid, capsys):
     assert after["nli"].startswith("1/")
 
 
+def test_a_width_of_zero_is_unknown(grid, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "0")
+    assert "small: 0 of 4 cells done" in status(capsys)
+
+
 def test_a_step_that_a_cell_needs_again_is_not_trained(grid):
     paraphrase, tatoeba = (score for score in grid.scores() if score.cell.recipe == "nli")
     make(paraphrase)  # its checkpoints were deleted

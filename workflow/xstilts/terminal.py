@@ -1,5 +1,6 @@
 """The terminal: `visible` makes everything safe that a command draws."""
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,11 @@ from xstilts.text import visible
 
 class Console(rich.console.Console):
     """A console that shows control characters of texts as escapes, and no secrets."""
+
+    def __init__(self, **options: Any):
+        # COLUMNS=0 means an unknown width; rich would print nothing
+        known = {name: value for name, value in os.environ.items() if value != "0"}
+        super().__init__(**{"_environ": known, **options})
 
     def render(self, *arguments: Any, **options: Any) -> Iterator[Any]:
         """Yield the segments of a renderable; those of rich itself stay as they are."""

@@ -130,6 +130,11 @@ def _read_choices(path: Path, labels: Labels) -> list[str]:
     return choices
 
 
+def _read_numbers(path: Path) -> list[Any]:
+    """Return the number of each line's example, None where a line does not state it (XCOPA)."""
+    return [records.parse(line, place).get("idx") for place, line in _lines(path) if line]
+
+
 def _read_texts(path: Path, labels: Labels) -> dict[str, str]:
     """Return the answers by question id."""
     answers = records.json_object(_data(path), str(path))
@@ -240,6 +245,7 @@ class Format:
     score: Callable[[Any, Any, str], Scores]
     labels: Labels = ()
     read_golds: Callable[[Path, Labels], Any] | None = None  # if the gold format differs
+    read_ids: Callable[[Path], list[Any]] | None = None  # if lines may state their examples
     label: str = ""
 
     def spellings(self) -> list[str]:
@@ -259,7 +265,7 @@ FORMATS: Mapping[str, Format] = {
     "tydiqa": Format("json", _by_id, _read_texts, _tydiqa, read_golds=_read_answers),
     "bucc2018": Format("tsv", _pairs, _read_pairs, _mined, label="BUCC"),
     "tatoeba": Format("tsv", _positions, _read_labels, _found),
-    "xcopa": Format("jsonl", _choices, _read_choices, _EQUAL, ("0", "1")),
+    "xcopa": Format("jsonl", _choices, _read_choices, _EQUAL, ("0", "1"), read_ids=_read_numbers),
     "mewslix": Format("json", _by_id, _read_rankings, _in_any_language(_ranked)),
 }
 
@@ -302,11 +308,17 @@ def score_files(task: str, language: str, predictions: Path, gold: Path) -> Scor
     name = spelled(task, FORMATS)
     if name is None:
         raise InputError(f"unknown task {task!r}: {nearest(task, FORMATS)}")
-    language = spelled(language, languages()) or language
+    known = spelled(language, languages())
+    if known is None:
+        raise InputError(f"unknown language {language!r}: {nearest(language, languages())}")
+    language = known
     format = FORMATS[name]
     golds = (format.read_golds or format.read)(gold, format.labels)
     predicted = format.read(predictions, format.labels)
+    ids = [format.read_ids(path) for path in (gold, predictions)] if format.read_ids else []
     try:
+        if ids and ids[0] != ids[1] and None not in [*ids[0], *ids[1]]:
+            raise InputError("the lines are of other examples (idx), or in another order")
         if isinstance(golds, dict) and not golds.keys() & predicted.keys():
             raise InputError("no id of the gold file has a prediction")
         return format.score(golds, predicted, language)

@@ -187,7 +187,10 @@ def collect(paths: Iterable[Path], context: Context) -> Results:
             hint = nearest(str(cell), [str(known) for known in expected])
             raise InputError(f"{path}: cell {cell} is not in study {context.study!r}; {hint}")
         if cell in scores:
-            raise InputError(f"{path}: cell {cell} has a second score file, {origin[cell]}")
+            raise InputError(
+                f"{path}: cell {cell} has a second score file, {origin[cell]}; "
+                "delete both and run the workflow again"
+            )
         first = first_of.setdefault(score.target, cell)
         scores[cell], origin[cell] = score, path
         if score.main_metric != scores[first].main_metric:
