@@ -148,17 +148,17 @@ def make(
     done: Iterable[str],
     past: Iterable[Artefact] = (),
 ) -> Plan:
-    """Return the plan of a study; `past` are artefacts of other studies with measured costs."""
+    """Return the plan of a study, of which the artefacts with the ids in `done` are complete.
+
+    `past` are artefacts of other studies with measured costs.
+    """
     artefacts = grid.artefacts()
     known = {artefact.id: artefact for artefact in (*past, *artefacts.all())}
     costs = estimator.estimate(known.values(), evidence)
-    done = {*done}
-    for dataset in artefacts.datasets.values():  # prepared data need no download any more
-        if dataset.download and dataset.id in done:
-            done.add(dataset.download.id)
+    done = frozenset(done)
     to_do = [node for id, node in artefacts.checkpoints.items() if id not in done]
     scratch = max(map(estimator.scratch, to_do), default=0.0)
-    return Plan(grid, artefacts, frozenset(done), costs, scratch)
+    return Plan(grid, artefacts, done, costs, scratch)
 
 
 @dataclass

@@ -32,7 +32,7 @@ from xstilts.config.project import (
 from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.grid import raw_files
-from xstilts.grid.artefacts import Cell, Checkpoint, Dataset, Predictions, Score
+from xstilts.grid.artefacts import Checkpoint, Dataset, Predictions, Score
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.store import locks, paths
@@ -170,14 +170,16 @@ def is_done(artefact: Artefact) -> bool:
 def done(artefacts: Iterable[Artefact], known: Collection[str] = ()) -> set[str]:
     """Return the ids of the artefacts that no job has to make.
 
-    A released checkpoint is not among them if a missing artefact needs its weights. Artefacts
-    whose ids are in `known` are not checked again.
+    A released checkpoint is not among them if a missing artefact needs its weights; the download of
+    prepared data is. Artefacts whose ids are in `known` are not checked again.
     """
     artefacts = list(artefacts)
     complete = {a.id for a in artefacts if a.id in known or is_done(a)}
     for artefact in artefacts:
         if artefact.id not in complete:
             complete -= {node.id for node in _released_above(artefact)}
+        elif isinstance(artefact, Dataset) and artefact.download:
+            complete.add(artefact.download.id)
     return complete
 
 
@@ -228,18 +230,6 @@ def loose_ends(artefacts: Iterable[Artefact]) -> list[Artefact]:
     absent = [artefact for artefact in artefacts if not is_done(artefact)]
     asked_for = {artefact for other in absent for artefact in other.inputs}
     return [artefact for artefact in absent if artefact not in asked_for]
-
-
-def chain(grid: Grid, cell: Cell) -> list[Artefact]:
-    """Return a cell's score and its ancestors, inputs first, without downloads of prepared data."""
-    score = grid.score(cell)
-    needed = [*score.ancestors().values(), score]
-    prepared = {
-        data.download.id
-        for data in needed
-        if isinstance(data, Dataset) and data.download and is_done(data)
-    }
-    return [artefact for artefact in needed if artefact.id not in prepared]
 
 
 def failure(artefact: Artefact) -> str | None:

@@ -154,10 +154,8 @@ def _disk(grid: Grid) -> Check:
 
 
 def _downloads(grid: Grid, study: Path) -> Iterator[Check]:
-    datasets = grid.artefacts().datasets.values()
-    prepared = {d.download.id for d in datasets if d.download and is_done(d)}
-    downloads = grid.artefacts().downloads
-    missing = [id for id, a in downloads.items() if id not in prepared and not is_done(a)]
+    downloads, complete = grid.artefacts().downloads, done(grid.artefacts().all())
+    missing = [id for id in downloads if id not in complete]
     if missing:
         result = f"{len(missing)} of {len(downloads)} missing: {_list(missing)}"
         yield Check("downloads", result, f"run `make fetch STUDY={study}` where there is a network")

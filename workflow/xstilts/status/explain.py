@@ -47,11 +47,12 @@ def find_cell(grid: Grid, name: str) -> Cell:
 
 def why(grid: Grid, cell: Cell, study: Path) -> Iterator[str]:
     """Yield lines that explain the state of a cell, from its data to its score, and what to run."""
-    chain = state.chain(grid, cell)
+    score = grid.score(cell)
+    chain = [*score.ancestors().values(), score]
     done = state.done(chain)
     missing = [artefact for artefact in chain if artefact.id not in done]
     if not missing:
-        yield f"{cell}: done, {grid.score(cell).path}"
+        yield f"{cell}: done, {score.path}"
         released = filter(state.is_released, chain)
         yield from (f"  weights released, log kept: {node.path}" for node in released)
         return

@@ -118,9 +118,6 @@ def take_snapshot(grid: Grid, before: Snapshot | None = None) -> Snapshot:
     known = {artefact.id: artefact for artefact in grid.artefacts().all()}
     past = before.done if before else frozenset()
     done = done_of(known.values(), past)
-    for dataset in grid.artefacts().datasets.values():  # prepared data need no download any more
-        if dataset.download and dataset.id in done:
-            done |= {dataset.download.id}
     scratch = set(os.listdir(store.SCRATCH)) if store.SCRATCH.is_dir() else set()
     started, queued = _slurm(known)
     active = [id for id in known if id in started or _is_locked(id, scratch)]
