@@ -3,6 +3,7 @@
 import itertools
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import matplotlib as mpl
 import pytest
@@ -145,15 +146,15 @@ def test_hostile_and_long_labels_fit_the_page(tmp_path):
     paths, context = lab(tmp_path, labels=dict.fromkeys(names, label))
     results = judge(collect(paths, replace(context, study=label)))
     for draw in (heatmap, languages):
-        assert dict(render(draw, results)).keys() == FORMATS
+        assert dict(render(partial(draw, results))).keys() == FORMATS
         assert fits(draw(results)[0])
 
 
 def test_bytes_do_not_depend_on_the_users_style(tmp_path):
     results = judged(tmp_path)
-    first = dict(render(heatmap, results))
+    first = dict(render(partial(heatmap, results)))
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "red", "svg.hashsalt": "other"}):
-        assert dict(render(heatmap, results)) == first
+        assert dict(render(partial(heatmap, results))) == first
     assert first["png"].startswith(b"\x89PNG")
     assert b"Software" not in first["png"]
     assert b"<dc:date>" not in first["svg"]
@@ -165,10 +166,10 @@ def test_a_study_with_nothing_to_draw_says_so(draw):
     empty = judge(collect([], Context("lab", cells(recipes="none"))))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert dict(render(draw, empty)).keys() == FORMATS
+        assert dict(render(partial(draw, empty))).keys() == FORMATS
     assert any("No " in text for text in texts(draw(empty)[0]))
     unscored = judge(collect([], Context("lab", cells())))
-    assert dict(render(draw, unscored))["png"]
+    assert dict(render(partial(draw, unscored)))["png"]
 
 
 def test_without_baseline_there_are_no_gains(tmp_path):

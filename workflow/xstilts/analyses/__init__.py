@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from xstilts.analyses.answer import POINTS, SHARE, Answer, Estimate
 from xstilts.config.claims import Claim
 from xstilts.recipe import Recipe
+from xstilts.results.drawing import Drawing
 from xstilts.results.samples import ZERO_SHOT, Samples
-from xstilts.results.scores import BASELINE, Results
+from xstilts.results.scores import BASELINE
 from xstilts.results.statistics import Error, Interval, Sample
 from xstilts.results.tables import signed
 from xstilts.results.verdicts import (
@@ -73,7 +73,7 @@ class Outcome:
     """An answer with its figures and tables, by the stems that the answer lists."""
 
     answer: Answer
-    figures: Mapping[str, Callable[[Results], Figure]] = field(default_factory=dict)
+    figures: Mapping[str, Callable[[], Drawing]] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
@@ -105,7 +105,7 @@ def outcome(
     finding: str,
     caveats: Sequence[str],
     estimates: Sequence[Estimate],
-    figures: Mapping[str, Callable[[Results], Figure]],
+    figures: Mapping[str, Callable[[], Drawing]],
     tables: Mapping[str, pd.DataFrame],
     power: str = "",
 ) -> Outcome:

@@ -27,7 +27,7 @@ def table(samples: Samples, facts: Facts, recipes: dict[str, list[str]]) -> pd.D
     """Return the gains of groups of targets and languages, which are one family."""
     rows = [row for m in recipes for row in _groups(samples, facts, m, recipes[m])]
     keys = [(row["model"], row["recipe"], row["grouping"], row["group"]) for row, _ in rows]
-    gains = judged_gains(samples, dict(zip(keys, [gain for _, gain in rows], strict=True)))
+    gains = judged_gains(dict(zip(keys, [gain for _, gain in rows], strict=True)))
     return pd.DataFrame(
         [
             {
@@ -36,7 +36,7 @@ def table(samples: Samples, facts: Facts, recipes: dict[str, list[str]]) -> pd.D
                 "seeds": gain.seeds,
                 "significant": interval.significant,
             }
-            for (row, gain), interval in zip(rows, gains, strict=True)
+            for (row, gain), interval in zip(rows, gains.values(), strict=True)
         ]
     )
 

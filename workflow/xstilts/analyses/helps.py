@@ -65,8 +65,8 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         "xtreme_average": _xtreme_averages(samples, recipes),
     }
     figures = {
-        "answer": lambda results: _gains_figure(samples, facts, recipes),
-        "answer_groups": lambda results: groups.figure(samples, grouped),
+        "answer": lambda: _gains_figure(samples, facts, recipes),
+        "answer_groups": lambda: groups.figure(samples, grouped),
     }
     estimates = [
         *(e for m in recipes for e in gains[m].values()),
@@ -278,11 +278,11 @@ def _xtreme_averages(samples: Samples, recipes: dict[str, list[str]]) -> pd.Data
     gains = {key: score - scores[key[0], BASELINE] for key, score in scores.items()}
     keys = [key for key, gain in gains.items() if key[1] != BASELINE and gain.seeds]
     family = {(*key, MEAN, "xtreme"): gains[key] for key in keys}
-    judgements = dict(zip(keys, judged_gains(samples, family), strict=True))
+    judgements = judged_gains(family)
     rows = []
     for (m, r), score in scores.items():
         if gains[m, r].seeds:
-            interval = judgements.get((m, r), Interval(np.nan))
+            interval = judgements.get((m, r, MEAN, "xtreme"), Interval(np.nan))
             columns = _columns(interval, gains[m, r].seeds)
             rows.append({"model": m, "recipe": r, "score": score.mean, **columns})
     return pd.DataFrame(rows)

@@ -25,6 +25,7 @@ from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.config.schema import ARM
 from xstilts.languages.names import language as about
 from xstilts.recipe import ALL, Recipe
+from xstilts.results.drawing import Drawing
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import MEAN
 from xstilts.results.statistics import Sample, mean
@@ -72,7 +73,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
             "There are no two families of models of similar size: the study does not show whether "
             "the effect depends on the model."
         )
-    figures = {"answer": lambda results: _figure(samples, facts, by_model)}
+    figures = {"answer": lambda: _figure(samples, facts, by_model)}
     tables = {"languages": _table(samples, facts, by_model)}
     if by_data:
         tables["interaction"] = _interaction_table(by_data)
@@ -278,7 +279,7 @@ def _interaction_table(by_data: Mapping[tuple[str, str], Mapping[str, Sample]]) 
     )
 
 
-def _figure(samples: Samples, facts: Facts, by_model: Mapping[str, Recipes]):
+def _figure(samples: Samples, facts: Facts, by_model: Mapping[str, Recipes]) -> Drawing:
     context = samples.results.context
     panels = []
     for model, recipes in by_model.items():

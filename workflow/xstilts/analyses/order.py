@@ -26,9 +26,10 @@ from xstilts.analyses import (
 from xstilts.analyses.answer import SHARE, Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.recipe import Recipe, parse
+from xstilts.results.drawing import Drawing
 from xstilts.results.resampling import permutation_p, permuted
 from xstilts.results.samples import ZERO_SHOT, Samples
-from xstilts.results.scores import MEAN, Results
+from xstilts.results.scores import MEAN
 from xstilts.results.statistics import (
     Components,
     Interval,
@@ -71,13 +72,13 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     if len(samples.results.context.models) > 1:
         caveats.append(f"Only {samples.results.context.label(model)}, the first model, is shown.")
     finding = _finding(samples, model, chains, share, against, forgotten)
-    figures = {"answer": lambda results: _figure(samples, facts, model, kinds)}
+    figures = {"answer": lambda: _figure(samples, facts, model, kinds)}
     tables = {
         "variance": _variance_table(samples, model, chains, targets, components),
         "orders": _orders_table(samples, model, kinds),
     }
     if forgotten:
-        figures["answer_forgetting"] = lambda results: _forgetting_figure(results, forgotten)
+        figures["answer_forgetting"] = lambda: _forgetting_figure(samples, forgotten)
         tables["forgetting"] = _forgetting_table(forgotten)
     scores = [samples.score(model, r, MEAN) for r in chains]
     pairs = [score - other for score, other in pairwise(scores)]
@@ -273,7 +274,7 @@ def _forgetting_table(forgotten: Forgotten) -> pd.DataFrame:
     )
 
 
-def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[str]]):
+def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[str]]) -> Drawing:
     """Draw the score of each order and control, minus the mean of all orders."""
     context = samples.results.context
     chains = [*kinds["given"], *kinds["random"]]
@@ -299,7 +300,7 @@ def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[st
     return intervals(caption, panels, "points above the mean order")
 
 
-def _forgetting_figure(results: Results, forgotten: Forgotten):
+def _forgetting_figure(samples: Samples, forgotten: Forgotten) -> Drawing:
     tasks: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
     judgements = family([random_mean(lost) for lost in forgotten.values()])
     for (task, later), interval in zip(forgotten, judgements, strict=True):
@@ -307,7 +308,7 @@ def _forgetting_figure(results: Results, forgotten: Forgotten):
         ends = {"low": -interval.high, "high": -interval.low}
         change = replace(interval, value=-interval.value, **ends)
         tasks[task].append((f"after {count(later, 'later step')}", change))
-    panels = [Panel(results.context.label(task), rows) for task, rows in tasks.items()]
+    panels = [Panel(samples.results.context.label(task), rows) for task, rows in tasks.items()]
     caption = (
         "Change of the score on an intermediate task after later steps. Bars: 95 % CIs over chains "
         f"and seeds. {FILLED}"

@@ -24,6 +24,7 @@ from xstilts.analyses import (
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, along
 from xstilts.config.schema import ARM
+from xstilts.results.drawing import Drawing
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE, MEAN
 from xstilts.results.statistics import (
@@ -81,8 +82,8 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         "\n".join(sentences),
         _caveats(samples, facts, lines),
         estimates,
-        {"answer": lambda results: _figure(samples, facts, curves)},
-        {"sizes": _table(samples, facts, curves)},
+        {"answer": lambda: _figure(samples, facts, curves)},
+        {"sizes": _table(facts, curves)},
         _power(samples, facts, lines),
     )
 
@@ -282,9 +283,8 @@ def _between_arms(samples: Samples, facts: Facts, lines: Lines) -> Named:
                 yield name + _arm(samples, own[0]), _random(facts, curve), len(curve)
 
 
-def _table(
-    samples: Samples, facts: Facts, curves: Mapping[str, Mapping[tuple[str, str], Curve]]
-) -> pd.DataFrame:
+def _table(facts: Facts, curves: Mapping[str, Mapping[tuple[str, str], Curve]]) -> pd.DataFrame:
+    """Return the gain on each target by model and recipe, with sizes and hours of training."""
     rows = [
         {
             "model": model,
@@ -302,7 +302,7 @@ def _table(
     return pd.DataFrame(rows)
 
 
-def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]):
+def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]) -> Drawing:
     context = samples.results.context
     panels, several = [], len(set(facts.families.values())) > 1
 

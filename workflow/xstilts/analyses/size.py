@@ -26,6 +26,7 @@ from xstilts.analyses import (
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, along
 from xstilts.recipe import Merge, Recipe, Step, parse
+from xstilts.results.drawing import Drawing
 from xstilts.results.samples import ZERO_SHOT, Samples
 from xstilts.results.scores import BASELINE
 from xstilts.results.statistics import (
@@ -83,7 +84,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     if len(sentences) > STATED:
         rest = count(len(sentences) - STATED, "more slope")
         sentences = [*sentences[:STATED], f"{capital(rest)} below, corrected together with these."]
-    points = _judged_points(samples, facts, quantities, sized, series)
+    points = _judged_points(facts, quantities, sized, series)
     tables = {"sizes": points, "languages": _lines(facts, quantities, sized, series)}
     return outcome(
         "size",
@@ -91,7 +92,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         "\n".join(sentences),
         _caveats(samples, facts, quantities),
         [*slopes, *judged(random, UNIT), *across],
-        {"answer": lambda results: _figure(samples, points, sized)},
+        {"answer": lambda: _figure(samples, points, sized)},
         {name: table for name, table in tables.items() if len(table)},
         power(samples, [*trends.values()], "slope", UNIT),
     )
@@ -253,7 +254,7 @@ def _sentence(label: str, slope: Estimate) -> str:
 
 
 def _judged_points(
-    samples: Samples, facts: Facts, quantities: Quantities, sized: Sized, series: Iterable
+    facts: Facts, quantities: Quantities, sized: Sized, series: Iterable
 ) -> pd.DataFrame:
     """Return the value of each quantity at each size."""
     points = {
@@ -278,7 +279,7 @@ def _judged_points(
     )
 
 
-def _figure(samples: Samples, points: pd.DataFrame, sized: Sized):
+def _figure(samples: Samples, points: pd.DataFrame, sized: Sized) -> Drawing:
     panels = []
     for name, rows in points.groupby("quantity", sort=False):
         series: dict[str, list[tuple[float, Interval]]] = {}

@@ -1,7 +1,8 @@
 """The files of a study's folder, except the page: tables, figures and the answer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.text import Text
@@ -10,6 +11,7 @@ from xstilts import store
 from xstilts.analyses import Outcome, answer
 from xstilts.analyses.answer import Answer
 from xstilts.results import drawing, figures, latex, tables
+from xstilts.results.drawing import Drawing
 from xstilts.results.samples import Examples, judge
 from xstilts.results.scores import CSV, Context, Results, collect, plain, scores_csv
 from xstilts.terminal import Console
@@ -35,9 +37,7 @@ def write_answer(outcome: Outcome, report: Report, out: Path) -> Report:
         contents[f"{stem}.csv"] = frame.to_csv(**CSV).encode()
         contents[f"{stem}.md"] = tables.markdown_frame(frame).encode()
         contents[f"{stem}.tex"] = latex.latex_frame(frame).encode()
-    for stem, draw in outcome.figures.items():
-        for kind, content in drawing.render(draw, report.results):
-            contents[f"{stem}.{kind}"] = content
+    contents |= _drawn(outcome.figures)
     contents["answer.json"] = (outcome.answer.model_dump_json(indent=1) + "\n").encode()
     files = (*report.files, *_write(contents, out))
     return Report(report.results, files, outcome.answer)
@@ -61,10 +61,18 @@ def write_study(
         "table.csv": tables.table_csv(results).encode(),
         "scores.csv": scores_csv(results).encode(),
     }
-    for stem, draw in {"heatmap": figures.heatmap, "languages": figures.languages}.items():
-        for kind, content in drawing.render(draw, results):
-            contents[f"{stem}.{kind}"] = content
+    draws = {"heatmap": figures.heatmap, "languages": figures.languages}
+    contents |= _drawn({stem: partial(draw, results) for stem, draw in draws.items()})
     return Report(results, _write(contents, out))
+
+
+def _drawn(draws: Mapping[str, Callable[[], Drawing]]) -> dict[str, bytes]:
+    """Return the files of drawings, by name; drawings are given by the stem of their files."""
+    return {
+        f"{stem}.{kind}": content
+        for stem, draw in draws.items()
+        for kind, content in drawing.render(draw)
+    }
 
 
 def _write(contents: Mapping[str, bytes], out: Path) -> tuple[Path, ...]:

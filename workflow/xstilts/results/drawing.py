@@ -16,8 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
-from xstilts.results.scores import Results
-
 COLUMN, TEXT, PAGE = 3.25, 6.75, 9.0  # widths of a column and of the text, height of a page
 POINTS, LINE = 7, 0.115  # size of all texts, and the height of a line
 DPI, LONGEST = 300, 20_000  # of a PNG: dots per inch, and the most dots along a side
@@ -49,10 +47,10 @@ class Drawing(NamedTuple):
     caption: str
 
 
-def render(draw: Callable[[Results], Drawing], results: Results) -> Iterator[tuple[str, bytes]]:
+def render(draw: Callable[[], Drawing]) -> Iterator[tuple[str, bytes]]:
     """Yield (ending, file content) of a drawing and its caption; equal for equal results."""
     with style.context(["default", STYLE]):
-        figure, caption = draw(results)
+        figure, caption = draw()
         yield "txt", f"{caption}\n".encode()
         dpi = min(DPI, LONGEST / max(figure.get_size_inches()))
         for kind, metadata in METADATA.items():

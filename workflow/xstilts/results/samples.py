@@ -30,6 +30,7 @@ GAIN_COLUMNS = [
 ]
 Examples = Callable[[Cell], pd.DataFrame | None]
 Subset = Mapping[str, Collection[str]]  # language -> ids of examples
+Key = tuple[str, str, str, str]  # model, recipe, target, language
 
 
 def read_examples(path: Path) -> pd.DataFrame | None:
@@ -256,11 +257,12 @@ def judge(results: Results, examples: Examples = lambda cell: None) -> Results:
     return replace(results, gains=gains(Samples(results, examples)))
 
 
-def judged(samples: Samples, gains: Mapping[tuple[str, str, str, str], Sample]) -> list[Interval]:
-    """Return the intervals of a family of gains, (model, recipe, target, language) -> gain."""
+def judged(gains: Mapping[Key, Sample]) -> dict[Key, Interval]:
+    """Return the intervals of a family of gains, by the same keys."""
     blocks = [(model, target, language) for model, _, target, language in gains]
     shared = [gain.share((key[0], BASELINE)) for key, gain in gains.items()]
-    return family([gain.interval for gain in gains.values()], blocks, shared)
+    intervals = family([gain.interval for gain in gains.values()], blocks, shared)
+    return dict(zip(gains, intervals, strict=True))
 
 
 def gains(samples: Samples) -> pd.DataFrame:
@@ -280,11 +282,9 @@ def gains(samples: Samples) -> pd.DataFrame:
                 key = (model, recipe, target, language)
                 families.setdefault((name, target == MEAN), {})[key] = gain
                 keys.append(key)
-    intervals = {
-        key: interval
-        for members in families.values()
-        for key, interval in zip(members, judged(samples, members), strict=True)
-    }
+    intervals = {}
+    for members in families.values():
+        intervals |= judged(members)
     frame = samples.results.frame[samples.results.frame["headline"]]
     counts = frame.groupby(["model", "recipe", "target", "language"])["n"].first().to_dict()
     rows = [_gain_row(samples, intervals[key], counts, key) for key in keys]
@@ -294,8 +294,8 @@ def gains(samples: Samples) -> pd.DataFrame:
 def _gain_row(
     samples: Samples,
     interval: Interval,
-    counts: Mapping[tuple[str, str, str, str], int],
-    key: tuple[str, str, str, str],
+    counts: Mapping[Key, int],
+    key: Key,
 ) -> tuple:
     """Return one row of `gains.csv`."""
     model, recipe, target, language = key
