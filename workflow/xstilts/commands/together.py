@@ -19,8 +19,6 @@ from xstilts.processes import signals
 if TYPE_CHECKING:
     from xstilts.grid.base import Artefact
 
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
-
 
 def run(artefacts: Sequence["Artefact"], arguments: Sequence[str]) -> None:
     """Run the command with `arguments` in a process for each missing artefact, and wait for all.
@@ -69,7 +67,7 @@ def _start(artefact: "Artefact", arguments: Sequence[str]) -> subprocess.Popen:
 
     def stop_with_parent() -> None:
         if libc:
-            libc.prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+            libc.prctl(signals.DIE_WITH_PARENT, signal.SIGTERM)
 
     # the open files that processes inherit are the locks of the GPU
     return subprocess.Popen(command, close_fds=False, preexec_fn=stop_with_parent)

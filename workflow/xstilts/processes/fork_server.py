@@ -38,7 +38,6 @@ _IMPORTED_BY = {"score": ("seqeval.metrics",)} | dict.fromkeys(
 )
 _REQUEST_SECONDS = 10
 _STATUS_BYTES = 4
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 
 
 def start() -> None:
@@ -225,7 +224,7 @@ class Server:
 
         sys.argv[1:] = arguments
         signals.end_immediately()
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(signals.DIE_WITH_PARENT, signal.SIGKILL)
         for key in list(self.selector.get_map().values()):
             if isinstance(key.fileobj, socket.socket):
                 key.fileobj.close()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: prctl lets the kernel send a signal when the parent ends
 received: list[int] = []  # signals, the first one first
 
 
