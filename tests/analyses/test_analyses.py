@@ -139,6 +139,12 @@ def test_power_states_the_sd_of_one_run():
     assert "the run SD of 2.0 points" in text, "not that of a mean of three baselines"
 
 
+def test_the_number_of_baselines_is_stated():
+    caveats = analyses.shared_caveats(with_more_baselines())
+    assert "over 3 seeds and" in caveats[0]
+    assert caveats[0].endswith(" The baseline has 9 seeds.")
+
+
 def test_a_chosen_recipe_varies_like_a_run():
     validation = {("m", "none", "qa"): [50.0] * 3, ("m", "nli", "qa"): [60.0] * 3}
     facts = Facts("Does it?", {}, pd.DataFrame(), validation=validation)

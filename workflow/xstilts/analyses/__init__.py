@@ -277,6 +277,9 @@ def _about_seeds(samples: Samples) -> list[str]:
         "pooled over the recipes of a model and target"
         + ("; two seeds are too few for one of each recipe (Welch)." if seeds == 2 else ".")
     ]
+    baselines = len(samples.results.context.all_seeds)
+    if baselines > seeds:
+        caveats[0] += f" The baseline has {baselines} seeds."
     runs = scored.groupby(["model", "recipe", "target"]).size()
     if single := int((runs == 1).sum()):
         caveats.append(

@@ -258,7 +258,10 @@ def judge(results: Results, examples: Examples = lambda cell: None) -> Results:
 
 
 def judged(gains: Mapping[Key, Sample]) -> dict[Key, Interval]:
-    """Return the intervals of a family of gains, by the same keys."""
+    """Return the intervals of a family of gains, by the same keys.
+
+    Gains of one model, target and language share the runs of their baseline.
+    """
     blocks = [(model, target, language) for model, _, target, language in gains]
     shared = [gain.share((key[0], BASELINE)) for key, gain in gains.items()]
     intervals = family([gain.interval for gain in gains.values()], blocks, shared)
