@@ -80,6 +80,19 @@ def test_a_hash_that_was_wrong_is_forgotten(file):
     assert "data/test.tsv" in MEMORY.read_text()
 
 
+def test_training_on_the_test_data_is_noticed(file):
+    for name in ("train", "test"):
+        Path(f"data/{name}.tsv").write_text(HEAD + "a")
+    split = {"source": "files", "format": "glue-mnli"}
+    for test, expected in ({**split, "path": "test.tsv"}, 1), ({**split, "path": "train.tsv"}, 1):
+        splits = {"train": {**split, "path": "train.tsv"}, "test": test}
+        tasks = {**TASKS, "nli": {**TASKS["nli"], "languages": ["en"], "splits": splits}}
+        values = {"study": {**STUDY, "data": "data"}, "tasks": tasks, "models": MODELS}
+        _, notices = raw_files.fingerprint(Project.model_validate(values), MEMORY)
+        assert len(notices) == expected
+        assert notices[0].startswith("task 'nli': splits train and test have the same rows in en")
+
+
 def test_file_of_two_languages_is_noticed(file):
     for name in ("de", "fr", "it"):
         Path(f"data/{name}.tsv").write_text(HEAD + ("b" if name == "it" else "a"))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.sources.samples import COPA, ud
-from xstilts.config.project import validate
+from tests.tiny_project import MODELS, STUDY, TASKS
+from xstilts.config.project import Project, validate
 from xstilts.config.schema import Task
 from xstilts.errors import InputError
 from xstilts.families import family as family_of
@@ -187,6 +188,45 @@ def test_a_column_fills_one_field(family, columns, message):
     with pytest.raises(InputError, match=message):
         task(family, format="tsv", columns=columns, labels=labels)
     task("classify", format="tsv", columns={"text_a": "x", "label": "y", "id": "x"})
+
+
+def several(split, family="classify", **others):
+    spec = {"source": "files", "format": "tsv", "path": "test.tsv", **PAIR, **split}
+    values = {"family": family, "roles": ["target", "intermediate"], "languages": ["en", "de"]}
+    return validate(Task, {**values, "splits": {"test": spec, **others}}, "own.yaml, mine")
+
+
+def test_each_language_has_its_own_rows():
+    for split in ({}, {"path": "*.tsv"}, {"columns": {"text_a": "en", "label": "l"}}):
+        with pytest.raises(InputError, match=r"splits\.test: the same rows for en, de; write the"):
+            several(split)
+    for split in (
+        {"path": "{language}.tsv"},
+        {"only": {"code": "{language}"}},
+        {"columns": {"text_a": "text_{language}", "label": "l"}},
+    ):
+        several(split, train={"source": "files", "format": "tsv", "path": "en.tsv", **PAIR})
+
+
+def test_a_recipe_in_a_language_needs_its_rows():
+    train = {"source": "files", "format": "tsv", "path": "en.tsv", **PAIR}
+    own = several({"path": "{language}.tsv"}, train=train)
+    values = {"models": MODELS, "tasks": {**TASKS, "own": own.model_dump(exclude_unset=True)}}
+    for recipe in ("own", "own@en"):
+        study = {**STUDY, "recipes": [recipe]}
+        Project.model_validate({**values, "study": study})
+    for recipe in ("own@de", "own@all"):
+        study = {**STUDY, "recipes": [recipe]}
+        with pytest.raises((InputError, ValueError), match=r"own: splits\.train: the same rows"):
+            Project.model_validate({**values, "study": study})
+
+
+def test_f1_of_a_label_needs_the_label():
+    check = family_of("classify").check_labels
+    with pytest.raises(InputError, match="f1 is the F1 of label '1', but the labels are no, yes"):
+        check(["no", "yes"], ["accuracy", "f1"])
+    check(["no", "yes"], ["macro_f1"])
+    check(["0", "1"], ["f1"])
 
 
 @pytest.mark.parametrize(

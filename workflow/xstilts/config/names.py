@@ -156,6 +156,11 @@ def _check_part(part: Part, role: str, tasks: Mapping[str, Task], place: _Place)
     if part.language and part.language not in known:
         hint = nearest(part.language, known)
         place.fail(f"{part.task} has no language {part.language!r}: {hint}")
+    if task.languages_of(part) != [task.source_language] and "train" in task.splits:
+        try:
+            task.check_language("splits", "train")
+        except ValueError as error:
+            place.fail(f"{part.task}: {error}")
 
 
 def _check_subset(

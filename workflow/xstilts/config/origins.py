@@ -245,6 +245,12 @@ class Columns(Strict):
                 together = " and ".join(f"`{name}`" for name in sorted(group))
                 raise ValueError(f"columns: {together} go together")
 
+    def tells_languages_apart(self) -> bool:
+        """Whether a key has the language in it; otherwise all languages have the same rows."""
+        keys = ("path", "config", "split", "files", "columns", "only")
+        text = repr([getattr(self, key, "") for key in keys])
+        return any(mark in text for mark in ("{language}", "{iso3}", "{name}"))
+
     def _check_once(self) -> None:
         """Raise ValueError for a column that fills two fields, so that they are equal."""
         filled: dict[str, str] = {}

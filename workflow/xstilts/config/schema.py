@@ -138,6 +138,15 @@ class Task(Overrides):
         tuned = "train" not in self.splits and "validation" in self.splits
         return ["validation", "test"] if tuned else ["test"]
 
+    def check_language(self, key: str, name: str) -> None:
+        """Raise ValueError if a split, named as in `splits.test`, has columns and one language."""
+        split = getattr(self, key)[name]
+        if getattr(split, "columns", None) and not split.tells_languages_apart():
+            raise ValueError(
+                f"{key}.{name}: the same rows for {', '.join(self.languages[:3])}; write the "
+                "language as {language} in its files, `columns` or `only`"
+            )
+
     def taken_from(self, source: str, commits: Mapping[str, str]) -> "Task":
         """Return the task with the splits of a source and the commits of the lock file.
 
@@ -174,6 +183,9 @@ class Task(Overrides):
                         split.check_family(self.family)
                     except ValueError as error:
                         raise ValueError(f"{key}.{name}.{error}") from None
+                    every = name == "test" or family(self.family).ALL_LANGUAGES
+                    if every and len(self.languages) > 1:
+                        self.check_language(key, name)
         if "candidates" in self.splits and not family(self.family).CANDIDATES:
             possible = ", ".join(names("CANDIDATES"))
             raise ValueError(f"splits.candidates: not for family {self.family}, only {possible}")

@@ -1,6 +1,7 @@
 """classify: one label for a sentence or a pair of sentences (NLI, paraphrase)."""
 
 from xstilts import metrics
+from xstilts.errors import InputError
 from xstilts.families import (
     HubColumns,
     Shown,
@@ -28,6 +29,7 @@ def _predicted(predictions):
     return [prediction["prediction"] for prediction in predictions]
 
 
+_OF_LABEL_1 = {"f1", "accuracy_f1"}  # metrics
 METRICS = {
     "accuracy": lambda rows, predictions, language: metrics.accuracy(
         _golds(rows), _predicted(predictions)
@@ -60,6 +62,17 @@ EXAMPLES = {"accuracy": labels_as_examples, "f1": _duplicates}
 def labels(rows):
     """Return the labels that occur, sorted."""
     return sorted(set(_golds(rows)))
+
+
+def check_labels(labels, metrics):
+    """Raise InputError for labels other than 0 and 1 if a metric is the F1 of label "1"."""
+    counted = [metric for metric in metrics if metric in _OF_LABEL_1]
+    odd = [label for label in labels if label not in ("0", "1")]
+    if counted and odd:
+        raise InputError(
+            f"{counted[0]} is the F1 of label '1', but the labels are {', '.join(labels[:5])}; "
+            "rename them (`labels` of the split) to '0' and '1', or use macro_f1"
+        )
 
 
 def encode(rows, tokenizer, settings, labels, train):

@@ -10,7 +10,7 @@ from typing import Any
 
 from xstilts.config.origins import FilesSplit
 from xstilts.config.project import Project
-from xstilts.config.schema import Model, StudyTask
+from xstilts.config.schema import Model, StudyTask, Task
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Dataset
 from xstilts.grid.data import raw_key
@@ -56,6 +56,7 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
                 found[raw_key(split, language)] = [_sha256(path, known) for path in paths]
                 files[language] = paths
         notices += _copies(place, files, known)
+    notices += [notice for entry in project.tasks.items() for notice in _leaks(*entry, found)]
     for name, path in lists.items():
         if not (root / path).is_file():
             raise InputError(f"subsets.{name}: no file {root / path}")
@@ -83,6 +84,23 @@ def _copies(
                     f"{place}: {path} ({language}) has the content of {original} ({other}); "
                     "is one of them a copy by mistake?"
                 )
+
+
+def _leaks(name: str, task: Task, found: Mapping[str, list[str]]) -> Iterator[str]:
+    """Yield a notice if a task is trained on the rows that it is tested on."""
+    train, test = task.splits.get("train"), task.splits.get("test")
+    if not (isinstance(train, FilesSplit) and isinstance(test, FilesSplit)):
+        return
+    if train.model_copy(update={"path": test.path}) != test:
+        return  # other rows of the same file, perhaps
+    for language in dict.fromkeys([task.source_language, *task.languages]):
+        hashes = [found.get(raw_key(split, language)) for split in (train, test)]
+        if hashes[0] and hashes[0] == hashes[1]:
+            yield (
+                f"task {name!r}: splits train and test have the same rows in {language}; scores "
+                "of examples that were trained on say nothing about others"
+            )
+            return
 
 
 def _available(project: Project) -> tuple[Project, list[str]]:
