@@ -64,11 +64,11 @@ def _groups(
     for recipe in recipes:
         for (grouping, group), inside in members.items():
             parts = {
-                target: [samples.gain(model, recipe, target, name) for name in names]
+                target: mean([samples.gain(model, recipe, target, name) for name in names])
                 for target, names in inside.items()
             }
-            parts = {t: mean(gains) for t, gains in parts.items() if mean(gains).seeds}
-            if not parts or not (gain := mean(list(parts.values()))).seeds:
+            parts = {target: gain for target, gain in parts.items() if gain.seeds}
+            if not parts or not (gain := mean([*parts.values()])).seeds:
                 continue
             row = {
                 "model": model,

@@ -127,32 +127,40 @@ def decode(rows, features, embeddings, labels, settings):
     """Return the translation of each row of `asked` with its score; "" if there is none."""
     vectors = normalise(embeddings)
     if settings.retrieval == "margin":
-        foreign, english = (_first_of_each_text(rows, side) for side in ("foreign", "english"))
-        once = _occur_once(rows)
-        pairs = margin_pairs(
-            Selected(vectors, foreign), Selected(vectors, english), settings.neighbours
-        )
-        targets = {
-            foreign[f]: (english[e], score)
-            for f, e, score in pairs
-            if once[foreign[f]] and once[english[e]]
-        }
+        targets = _mutual(rows, vectors, settings.neighbours)
     else:
-        foreign, english = (
-            [number for number, row in enumerate(rows) if row["side"] == side]
-            for side in ("foreign", "english")
-        )
-        scores, best = nearest(Selected(vectors, english), Selected(vectors, foreign), 1)
-        targets = {
-            query: (foreign[position], float(score))
-            for query, position, score in zip(english, best[:, 0], scores[:, 0], strict=True)
-        }
+        targets = _nearest(rows, vectors)
     matches = {rows[query]["id"]: (rows[n]["id"], score) for query, (n, score) in targets.items()}
     predictions = []
     for row in asked(rows, settings):
         other, score = matches.get(row["id"], ("", 0.0))
         predictions.append({"id": row["id"], "prediction": other, "score": round(score, 6)})
     return predictions
+
+
+def _mutual(rows, vectors, neighbours):
+    """Return foreign row -> (English row, margin), of sentences that are unique on their side."""
+    foreign, english = (_first_of_each_text(rows, side) for side in ("foreign", "english"))
+    once = _occur_once(rows)
+    pairs = margin_pairs(Selected(vectors, foreign), Selected(vectors, english), neighbours)
+    return {
+        foreign[f]: (english[e], score)
+        for f, e, score in pairs
+        if once[foreign[f]] and once[english[e]]
+    }
+
+
+def _nearest(rows, vectors):
+    """Return English row -> (the most similar foreign row, cosine)."""
+    foreign, english = (
+        [number for number, row in enumerate(rows) if row["side"] == side]
+        for side in ("foreign", "english")
+    )
+    scores, best = nearest(Selected(vectors, english), Selected(vectors, foreign), 1)
+    return {
+        query: (foreign[position], float(score))
+        for query, position, score in zip(english, best[:, 0], scores[:, 0], strict=True)
+    }
 
 
 def _first_of_each_text(rows, side):
