@@ -50,11 +50,10 @@ def family(
         members.setdefault(blocks[n], []).append(n)
     adjusted = list(intervals)
     for block in members.values():
-        size, ratio = len(block), len(tested) / len(block)
         correlation = np.floor(STEPS * min(CORRELATED, *(shared[n] for n in block))) / STEPS
         freedom = min(_freedom(intervals[n]) for n in block)
         for n in block:
-            adjusted[n] = _simultaneous(intervals[n], size, ratio, freedom, correlation)
+            adjusted[n] = _simultaneous(intervals[n], len(block), len(tested), freedom, correlation)
     return adjusted
 
 
@@ -63,14 +62,15 @@ def _freedom(interval: Interval) -> float:
 
 
 def _simultaneous(
-    interval: Interval, size: int, ratio: float, freedom: float, correlation: float
+    interval: Interval, size: int, tests: int, freedom: float, correlation: float
 ) -> Interval:
+    """Return an interval of a block of `size` in a family of `tests`, with ends and p adjusted."""
     if np.isnan(interval.error):  # a test without a t statistic, such as a permutation test
-        return replace(interval, p_adjusted=1 - (1 - interval.p) ** (size * ratio))
-    tests = round(size * ratio)
+        return replace(interval, p_adjusted=1 - (1 - interval.p) ** tests)
     limits = [critical(size, tests, x, correlation) for x in (freedom, np.inf)]
     half = half_width(interval.error, interval.known, *limits)
-    p = 1 - all_within(abs(interval.value) / half * limits[0], size, freedom, correlation) ** ratio
+    inside = all_within(abs(interval.value) / half * limits[0], size, freedom, correlation)
+    p = 1 - inside ** (tests / size)
     ends = {"low": interval.value - half, "high": interval.value + half}
     return replace(interval, **ends, p_adjusted=float(max(p, interval.p)))
 
