@@ -17,14 +17,22 @@ HUB = HubColumns({"context", "question", "answers", "starts"}, {"id"})
 CATEGORY = "Question answering"
 
 
+def _texts(rows, predictions):
+    """Return the gold answers and the predicted text, each by id."""
+    golds = {row["id"]: row["answers"] for row in rows}
+    return golds, {prediction["id"]: prediction["prediction"] for prediction in predictions}
+
+
+def _normaliser(tokens, language):
+    return partial(tokens, language=language) if tokens else metrics.squad_tokens
+
+
 def _metric(key, tokens=None):
     """Return SQuAD's metric `key`, or MLQA's with `tokens`, which normalises by language."""
 
     def score(rows, predictions, language):
-        golds = {row["id"]: row["answers"] for row in rows}
-        texts = {prediction["id"]: prediction["prediction"] for prediction in predictions}
-        normalise = partial(tokens, language=language) if tokens else metrics.squad_tokens
-        return metrics.answer_scores(golds, texts, normalise)[key]
+        normalise = _normaliser(tokens, language)
+        return metrics.answer_scores(*_texts(rows, predictions), normalise)[key]
 
     return score
 
@@ -33,10 +41,8 @@ def _best_metric(key):
     """Return SQuAD v2.0's metric `key` at its best no-answer threshold."""
 
     def score(rows, predictions, language):
-        golds = {row["id"]: row["answers"] for row in rows}
-        texts = {prediction["id"]: prediction["prediction"] for prediction in predictions}
         null = {prediction["id"]: prediction["null_score"] for prediction in predictions}
-        return metrics.squad2_best_scores(golds, texts, null)[key]
+        return metrics.squad2_best_scores(*_texts(rows, predictions), null)[key]
 
     return score
 
@@ -52,11 +58,11 @@ METRICS = {
 
 
 def _examples(column, tokens=None):
+    """Return the terms of exact match (column 0) or F1 (column 1), as EXAMPLES has them."""
+
     def examples(rows, predictions, language):
-        golds = {row["id"]: row["answers"] for row in rows}
-        texts = {prediction["id"]: prediction["prediction"] for prediction in predictions}
-        normalise = partial(tokens, language=language) if tokens else metrics.squad_tokens
-        scores = metrics.answer_examples(golds, texts, normalise)
+        golds, texts = _texts(rows, predictions)
+        scores = metrics.answer_examples(golds, texts, _normaliser(tokens, language))
         return [(id, score[column] / 100, 1.0) for id, score in zip(golds, scores, strict=True)]
 
     return examples
