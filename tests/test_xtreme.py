@@ -16,7 +16,7 @@ from xstilts.grid.grid import Grid
 from xstilts.grid.raw_files import fingerprint
 from xstilts.report.view import StudyView
 from xstilts.stages import predict, prepare, score, train
-from xstilts.xtreme import FORMATS, export, score_files
+from xstilts.xtreme import FORMATS, export, read_back, score_files
 
 MOCK = Path(os.environ.get("XSTILTS_REAL_DATA", "absent")) / "xtreme_mock_test_data"
 OFFICIAL = {  # averages that XTREME's evaluate_test.py expects of its mock submission
@@ -209,6 +209,21 @@ def test_exported_files_have_the_cells_scores(study, tmp_path, capsys):
     (out / "xnli" / "test-xa.tsv").unlink()
     assert cli.main(["import-scores", "--study", snapshot, *system]) == cli.BAD_INPUT
     assert "test-xa.tsv: no such file; expected one for each language" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("task", "prediction", "message"),
+    [
+        ("tatoeba", {"id": "e3", "prediction": "f18"}, "line 1: 'f18' is no number"),
+        ("xnli", {"id": "3", "prediction": "yes"}, "line 1: unknown label 'yes'; valid: contra"),
+        ("panx", {"id": "3", "prediction": ["O", "B-DATE"]}, "line 2: unknown label 'B-DATE'"),
+    ],
+)
+def test_other_data_have_no_form_of_xtreme(task, prediction, message):
+    rows = [{"id": prediction["id"], "text": "a"}]
+    content = FORMATS[task].write(rows, [prediction], [])
+    with pytest.raises(InputError, match=f"the predictions in XTREME's form, {message}"):
+        read_back(content, FORMATS[task], "the predictions")
 
 
 def test_excluded_rows_keep_their_lines():

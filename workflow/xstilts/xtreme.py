@@ -7,6 +7,7 @@ evaluate.py.
 import io
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -286,17 +287,34 @@ def export(grid: Grid, model: str, recipe: str, seed: int, out: Path) -> list[Pa
     targets = [t for t in grid.study.targets if t in FORMATS]
     if not targets:
         raise InputError(f"the study has no target of XTREME; expected one of {', '.join(FORMATS)}")
-    written = []
+    contents: dict[Path, str] = {}  # all are right before the first is written
     for target in targets:
         predictions = grid.score(Cell(model, recipe, target, seed)).predictions
         for dataset in predictions.scored:
             rows, predicted, _ = read_language(predictions, dataset)
             gaps = store.DatasetManifest.read(Path(dataset.path)).gaps
             content = FORMATS[target].write(rows, predicted, gaps)
+            read_back(content, FORMATS[target], f"the predictions of {target}")
             path = out / target / f"test-{dataset.language}.{FORMATS[target].extension}"
-            store.write_text(path, content)
-            written.append(path)
-    return written
+            contents[path] = content
+    for path, content in contents.items():
+        store.write_text(path, content)
+    return list(contents)
+
+
+def read_back(content: str, format: Format, name: str) -> Any:
+    """Return what XTREME's reader makes of the content of a file.
+
+    Raise InputError for rows of other data than the benchmark's, such as the lab's.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "file"
+        path.write_text(content, encoding="utf-8")
+        try:
+            return format.read(path, format.labels)
+        except InputError as error:  # the file is not kept
+            line = str(error).replace(f"{path}:", "line ")
+            raise InputError(f"{name} in XTREME's form, {line}") from None
 
 
 def score_files(task: str, language: str, predictions: Path, gold: Path) -> Scores:

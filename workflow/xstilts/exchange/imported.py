@@ -5,7 +5,6 @@ the study's own rows, without CIs, since they have no seeds.
 """
 
 import re
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -131,11 +130,4 @@ def _golds(grid: Grid, target: str, rows: Sequence[dict], gaps: Sequence[int]):
         return {row["id"]: row["answers"] for row in rows}
     asked = module.asked(rows, grid.project.settings("predict", target, grid.study.models[0]))
     answers = [{"id": row["id"], "prediction": module.gold(row)} for row in asked]
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "gold"
-        path.write_text(form.write(rows, answers, gaps), encoding="utf-8")
-        try:
-            return form.read(path, form.labels)
-        except InputError as error:  # of data that are not the benchmark's; the file is not kept
-            line = str(error).replace(f"{path}:", "line ")
-            raise InputError(f"the test data of {target} in XTREME's form, {line}") from None
+    return xtreme.read_back(form.write(rows, answers, gaps), form, f"the test data of {target}")
