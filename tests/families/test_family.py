@@ -173,7 +173,7 @@ def test_a_new_family_has_a_cost(new):
     estimator = Estimator(grid().project, load_table())
     predictions = score.predictions
     assert predictions.family == "count"
-    weights = estimator.parameters("xlmr", "count")
+    weights = estimator.parameters("xlmr", masked=0)
     assert estimator.work(predictions, Evidence()) == 2 * weights * 7 * 3
 
 
