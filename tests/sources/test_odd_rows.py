@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,31 @@ def test_a_question_in_a_wording_is_not_empty(tmp_path):
     path.write_text(json.dumps(COPA | {"question": ""}))
     with pytest.raises(InputError, match=":1: column 'question' is empty"):
         files.read("copa", [path], "de")
+
+
+def test_hidden_files_are_no_data(tmp_path):
+    names = ["de.tsv", ".de.tsv", "._de.tsv", ".ipynb_checkpoints/de-checkpoint.tsv", "a/de.tsv"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    def found(pattern):
+        return [str(p.relative_to(tmp_path)) for p in files.locate(pattern, tmp_path, "de")]
+
+    assert found("**/*.tsv") == ["a/de.tsv", "de.tsv"]
+    assert found(".ipynb_checkpoints/*.tsv") == [names[3]]
+    with zipfile.ZipFile(tmp_path / "own.zip", "w") as archive:
+        archive.writestr("de.tsv", "text\n")
+        archive.writestr("__MACOSX/._de.tsv", b"\0\5")
+    assert found("own.zip") == found("own.zip/*.tsv") == ["own.zip/de.tsv"]
+
+
+def test_one_object_in_place_of_rows_is_named(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps({"data": [{"text": "a"}]}, indent=1))
+    with pytest.raises(InputError, match=r"rows\.json: one JSON object; expected an array of rows"):
+        list(hub.READERS[".json"](path))
+    path.write_text(jsonl({"text": "a"}, {"text": "b"}))
+    assert [row["text"] for _, row in hub.READERS[".json"](path)] == ["a", "b"]
+    path.write_text(jsonl({"text": "a"}))
+    assert len(list(hub.READERS[".json"](path))) == 1

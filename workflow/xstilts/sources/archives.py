@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from fnmatch import fnmatchcase
 from hashlib import file_digest
 from io import BufferedReader
 from os import stat_result
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from xstilts.errors import InputError
@@ -26,21 +27,31 @@ _DAMAGED = (
 def matching(root: Path, pattern: str) -> Iterator[Path]:
     """Yield the files below `root` that match a pattern, also members of zip archives.
 
-    A pattern that ends in `.zip` means the only file of an archive. Raise InputError for an
-    archive with several.
+    As in a shell, only a pattern that begins with a point matches hidden files and folders. A
+    pattern that ends in `.zip` means the only file of an archive. Raise InputError for an archive
+    with several.
     """
     head, separator, member = pattern.partition(f"{_ZIP}/")
     if separator or pattern.endswith(_ZIP):
         for archive in sorted(root.glob(head + (_ZIP if separator else ""))):
             yield from _members(archive, member)
     else:
-        yield from (path for path in root.glob(pattern) if path.is_file())
+        for path in root.glob(pattern):
+            if path.is_file() and not _is_hidden(path.relative_to(root), pattern):
+                yield path
+
+
+def _is_hidden(path: PurePath, pattern: str) -> bool:
+    """Whether a path is what a program keeps for itself, such as `.ipynb_checkpoints/de.tsv`."""
+    hidden = [part for part in path.parts if re.match(r"\.[^.]|__MACOSX$", part)]
+    return bool(hidden) and not re.search(r"(^|/)\.[^./]|__MACOSX", pattern)
 
 
 def _members(archive: Path, pattern: str) -> list[Path]:
     """Return the members of an archive that match; without a pattern, its only file."""
     with _explained(archive), zipfile.ZipFile(archive) as opened:
         names = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
+    names = [name for name in names if not _is_hidden(PurePath(name), pattern)]
     if not pattern and len(names) != 1:
         shown = ", ".join(names[:3])
         raise InputError(

@@ -4,6 +4,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from csv import Error as CsvError
 from csv import field_size_limit
 from csv import reader as csv_reader
@@ -197,6 +198,11 @@ def json_rows(path: Path) -> Iterator[tuple[str, dict]]:
     """Yield (place, record) for each object of a JSON array, or of each line."""
     content = text(path)
     if not content.lstrip().startswith("["):
+        with suppress(ValueError):
+            if "\n" in content.strip() and isinstance(decode_json(content), dict):
+                raise InputError(
+                    f"{path}: one JSON object; expected an array of rows, or a row per line"
+                )
         yield from jsonl(path)
         return
     for number, record in enumerate(decode(content, str(path)), 1):
