@@ -1,5 +1,6 @@
 """Odd YAML is one message with file and line, never a traceback."""
 
+import contextlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -127,3 +128,17 @@ def test_name_or_other_ending_of_a_study_is_a_hint(tmp_path, monkeypatch):
     }.items():
         with pytest.raises(InputError, match=f"{given}: no such file; did you mean {meant}\\?"):
             read_yaml(Path(given))
+
+
+@pytest.mark.parametrize("text", ["!!float [1]", "!!int {a: 1}", "a: !!float [[1]]", "!!int []"])
+def test_a_list_with_the_tag_of_a_number_is_refused(text):
+    with pytest.raises(InputError, match=r"a list or mapping is no (int|float)"):
+        parse_yaml(text, "here")
+
+
+@pytest.mark.parametrize("tag", ["null", "bool", "int", "float", "str", "seq", "map", "merge"])
+@pytest.mark.parametrize("value", ["[a]", "{a: b}", "a", "''", "[[a], {b: c}]"])
+def test_any_tag_with_any_value_is_no_traceback(tag, value):
+    for text in (f"!!{tag} {value}", f"x: !!{tag} {value}", f"!!{tag} {value}: 1"):
+        with contextlib.suppress(InputError):
+            parse_yaml(text, "here")

@@ -1,5 +1,6 @@
 """Prediction: a file per language, reproducible bits, only missing files."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from tests.tiny_project import make_grid
 from xstilts import store
-from xstilts.errors import InputError
+from xstilts.errors import Diverged, InputError
 from xstilts.grid import state
 from xstilts.grid.artefacts import Cell
 from xstilts.identity import file_sha256
@@ -197,6 +198,20 @@ def test_scores_state_the_hashes_of_predictions(workspace):
         for name in files(wanted.predictions)
     }
     assert result["provenance"]["files"] == expected
+
+
+def test_outputs_that_are_not_finite_name_the_checkpoint(workspace, monkeypatch):
+    chosen = predictions("nli")
+    workspace.train(chosen.checkpoint)
+
+    def diverge(*arguments):
+        raise Diverged("the model's logits are not finite")
+
+    monkeypatch.setattr(predict, "predict_rows", diverge)
+    expected = f"{chosen.id}: checkpoint {chosen.checkpoint.path}: the model's logits are not fin"
+    with pytest.raises(Diverged, match=re.escape(expected)):
+        predict.run(chosen)
+    assert not files(chosen)
 
 
 @pytest.mark.parametrize("target", ["nli", "completion", "entities", "reading"])

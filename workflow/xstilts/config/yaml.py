@@ -48,6 +48,8 @@ class _Strict:
         if node.tag not in _PLAIN:
             tag = node.tag.replace(_TAG, "!!")
             _fail(node, f"the tag {tag} is not supported; write text, numbers, lists and mappings")
+        if node.tag in _NUMBERS and not isinstance(node, yaml.ScalarNode):  # `!!float [1]`
+            _fail(node, f"a list or mapping is no {node.tag.replace(_TAG, '')}")
         if node.tag in _NUMBERS and _AMBIGUOUS.fullmatch(node.value):
             given = _shortened(node.value)
             _fail(node, f"{given} can be read as two numbers; write a plain one, or text in quotes")

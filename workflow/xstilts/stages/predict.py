@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from xstilts import store
-from xstilts.errors import InputError
+from xstilts.errors import Diverged, InputError
 from xstilts.families import Row, family
 from xstilts.grid.artefacts import Dataset, Predictions
 from xstilts.identity import text_sha256
@@ -56,15 +56,18 @@ def run(predictions: Predictions) -> None:
         rows_of = [store.read_rows(Path(dataset.path)) for dataset in datasets]
         if predictions.candidates in datasets:
             _check_candidates(datasets, rows_of)
-        predicted = predict_rows(
-            model,
-            tokenizer,
-            module,
-            [row for rows in rows_of for row in rows],
-            trained,
-            predictions.encode,
-            predictions.settings,
-        )
+        try:
+            predicted = predict_rows(
+                model,
+                tokenizer,
+                module,
+                [row for rows in rows_of for row in rows],
+                trained,
+                predictions.encode,
+                predictions.settings,
+            )
+        except Diverged as error:
+            raise Diverged(f"{predictions.id}: checkpoint {folder}: {error}") from None
         remaining = iter(predicted)
         for dataset, rows in zip(datasets, rows_of, strict=True):
             if dataset is predictions.candidates:
