@@ -55,3 +55,9 @@ def test_columns_of_spans_are_read_from_a_table(tmp_path):
     alone = split.model_copy(update={"columns": {"words": "text", "tags": "t", "ends": "e"}})
     with pytest.raises(ValueError, match="`ends` and `starts` go together"):
         alone.check_family("tag")
+
+
+@pytest.mark.parametrize("label", ["O", "B-PER", "I-PER"])
+def test_a_tag_is_no_label_of_a_span(label):
+    with pytest.raises(InputError, match=f"x: span 0 to 3 has the tag '{label}'; expected a type"):
+        tagged("one two", [(0, 3, label)], "x")

@@ -109,7 +109,7 @@ def _decoded(path: Path, file: BinaryIO) -> Iterator[tuple[str, str]]:
             ) from None
         position += len(data)
         if "\0" in line:
-            raise InputError(f"{path}:{number}: a zero byte: the file is damaged, or no text")
+            raise InputError(f"{path}:{number}: a zero byte: the file is damaged, or not UTF-8")
         if number == 1 and _PAGE.match(line):
             raise InputError(
                 f"{path}:1: a page of HTML, as a failed download leaves; download the file again"

@@ -43,7 +43,7 @@ def tagged(
 
     A span is (first character, the one after its last, label). A word belongs to the first span
     that it overlaps. Return the reason for an exclusion if a span has no word of its own; raise
-    InputError for offsets outside the text.
+    InputError for offsets outside the text, and for tags in place of labels.
     """
     places = list(words(text))
     tags = [OUTSIDE] * len(places)
@@ -51,6 +51,11 @@ def tagged(
         if not 0 <= first < end <= len(text):
             raise InputError(
                 f"{place}: span {first} to {end} ({label}), but the text has {len(text)} characters"
+            )
+        if label == OUTSIDE or label[:2] in ("B-", "I-"):
+            raise InputError(
+                f"{place}: span {first} to {end} has the tag {label!r}; expected a type such as "
+                "PER, to which B- and I- are added (`labels` renames them)"
             )
         own = _free(places, tags, first, end)
         if not own:
