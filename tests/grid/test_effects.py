@@ -5,9 +5,12 @@ import re
 import pytest
 
 from tests import tiny_project
+from xstilts.config.origins import FilesSplit
 from xstilts.config.project import Project
 from xstilts.config.settings import SETTINGS
 from xstilts.families import family, names, particular_settings
+from xstilts.grid import artefacts
+from xstilts.grid.artefacts import Dataset
 from xstilts.grid.grid import Grid
 from xstilts.sources.files import without_defaults
 
@@ -136,3 +139,25 @@ def test_families_declare_the_settings_that_they_read(name):
 def test_language_that_a_task_has_anyway_changes_no_path():
     assert paths("nli@en") == paths("nli")
     assert paths("nli@xa") != paths("nli")
+
+
+def test_version_of_a_format_concerns_its_data_alone(monkeypatch):
+    def digests() -> list[str]:
+        columns = {"words": "1", "tags": "2"}
+        specs = [{"format": "tsv"}, {"format": "conll"}, {"format": "panx", "columns": {}}]
+        return [
+            Dataset(
+                "task",
+                "en",
+                "test",
+                FilesSplit.model_validate(
+                    {"source": "files", "path": "x", "columns": columns} | spec
+                ),
+            ).identity.digest
+            for spec in specs
+        ]
+
+    tsv, *others = digests()
+    monkeypatch.setattr(artefacts, "READERS", {"tsv": 3})
+    assert digests()[0] != tsv
+    assert digests()[1:] == others

@@ -17,11 +17,15 @@ from typing import Any
 
 # Raise a phase's version when its results change: all its results must then be made again.
 # tests/golden fails when a phase computes something else and its version was not raised. If only
-# one family trains other weights, raise `Family.VERSION`.
+# one family trains other weights, raise `Family.VERSION`; if one format is read differently, that
+# of `READERS`.
 VERSIONS = {
     **{"fetch": 1, "prepare": 2, "initialise": 1},
     **{"train": 2, "merge": 1, "predict": 3, "score": 2},
 }
+
+# Versions of the reading of files by format, where it is not the first
+READERS = {"tsv": 2}  # texts in quotation marks
 
 _LENGTH = 12  # hex digits; 48 bits: a collision among a million artefacts has odds of 1 in 500
 # Bytes of the readable part that are kept of a long name: its beginning, with the model, and its

@@ -19,7 +19,7 @@ from xstilts.config.resources import Demand, Site
 from xstilts.config.settings import Train
 from xstilts.families import family
 from xstilts.grid.base import Artefact, Job
-from xstilts.identity import Identity
+from xstilts.identity import READERS, Identity
 from xstilts.recipe import Size
 from xstilts.sources.files import without_defaults
 from xstilts.store import paths
@@ -78,6 +78,8 @@ class Dataset(Artefact):
         if self.download:
             raw = [self.download.identity.digest]
         content = {"language": self.language, "spec": spec, "raw": raw}
+        if version := READERS.get(getattr(self.spec, "format", "")):
+            content["reader"] = version
         return Identity("prepare", f"{self.task}.{self.language}.{self.split}", content)
 
     @property
