@@ -408,6 +408,11 @@ def test_size_finds_the_slopes_on_hard_and_other_examples(tmp_path, slope):
     assert set(lines.loc["gain"].index) == {"xa", "xb", "xc"}
     own = lines.loc[("gain on other", "xa")]
     assert own["low"] <= 2 * slope <= own["high"]
+    table = gains(samples).set_index(["target", "language", "recipe"])
+    points = outcome.tables["sizes"].set_index(["quantity", "recipe"])
+    for name, target in (("gain", "nli"), ("gain on other", "adversarial")):
+        expected = table.loc[target, "zero_shot"].loc[[*counts], ["low", "high", "p_adjusted"]]
+        pd.testing.assert_frame_equal(points.loc[name][expected.columns], expected)
     assert "rho" not in outcome.answer.finding
     assert any("Subset late has no scores yet" in text for text in outcome.answer.caveats)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from xstilts.analyses.plots import FILLED, Panel, along
 from xstilts.recipe import Merge, Recipe, Step, parse
 from xstilts.results.drawing import Drawing
 from xstilts.results.samples import ZERO_SHOT, Samples
-from xstilts.results.scores import BASELINE
+from xstilts.results.scores import BASELINE, MEAN
 from xstilts.results.statistics import (
     Interval,
     Sample,
@@ -43,9 +44,18 @@ from xstilts.units import count
 
 UNIT = "points per tenfold data"
 STATED = 6  # slopes in the finding
-Quantity = Callable[[str, str, str], Sample]  # (model, recipe, language) -> sample
-Quantities = Mapping[str, tuple[Quantity, list[str]]]  # name -> quantity and its languages
 Sized = dict[tuple[str, str], list[str]]  # (model, data) -> recipes that differ in size, by size
+
+
+class Quantity(NamedTuple):
+    """A gain, or a difference of gains, that is compared over sizes."""
+
+    of: Callable[[str, str, str], Sample]  # (model, recipe, language) -> sample
+    languages: list[str]
+    target: str = ""  # whose gain this is in the table of gains, if it is one of these
+
+
+Quantities = Mapping[str, Quantity]  # by name
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
@@ -61,7 +71,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     quantities = _quantities(samples, facts)
     series = {
         (name, key): ", ".join([name, *_named(samples, sized, key)])
-        for name, (quantity, _) in quantities.items()
+        for name, quantity in quantities.items()
         for key, recipes in sized.items()
         if _slope(facts, quantity, key[0], recipes, ZERO_SHOT).seeds
     }
@@ -69,17 +79,16 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         return nothing_yet("size", samples, facts, "scores of two sizes on all targets")
     trends, random = {}, []
     for (name, key), label in series.items():
-        quantity, languages = quantities[name]
-        trends[label] = _slope(facts, quantity, key[0], sized[key], ZERO_SHOT)
-        over = random_mean([_slope(facts, quantity, key[0], sized[key], x) for x in languages])
+        slope = partial(_slope, facts, quantities[name], key[0], sized[key])
+        trends[label], languages = slope(ZERO_SHOT), quantities[name].languages
         title = f"Slope of the {label}, languages and seeds random"
-        random.append((title, over, len(languages)))
+        random.append((title, random_mean([slope(x) for x in languages]), len(languages)))
     sizes = {label: len(sized[key]) for (_, key), label in series.items()}
     slopes = judged(
         ((f"Slope of the {label}", s.interval, sizes[label]) for label, s in trends.items()),
         UNIT,
     )
-    across = _across(samples, facts, quantities["gain"][0], every)
+    across = _across(samples, facts, quantities["gain"], every)
     sentences = [*map(_sentence, trends, slopes)]
     if len(sentences) > STATED:
         rest = count(len(sentences) - STATED, "more slope")
@@ -159,7 +168,7 @@ def _across(samples: Samples, facts: Facts, gain: Quantity, every: Sized) -> lis
     named = []
     for model in dict.fromkeys(model for model, _ in every):
         largest = [recipes[-1] for (name, _), recipes in every.items() if name == model]
-        means = [gain(model, recipe, ZERO_SHOT).mean for recipe in largest]
+        means = [gain.of(model, recipe, ZERO_SHOT).mean for recipe in largest]
         rank = spearman([facts.examples[r] for r in largest], means)
         if np.isfinite(rank.value):
             label = samples.results.context.label(model)
@@ -182,22 +191,24 @@ def _quantities(samples: Samples, facts: Facts) -> Quantities:
     def gain(model: str, recipe: str, language: str) -> Sample:
         return mean([samples.gain(model, recipe, target, language) for target in plain])
 
-    quantities: dict[str, tuple[Quantity, list[str]]] = {"gain": (gain, shared)}
+    tabled = MEAN if plain == targets else plain[0] if len(plain) == 1 else ""
+    quantities = {"gain": Quantity(gain, shared, tabled)}
     for name, (target, whole) in facts.adversarial.items():
         if whole in targets:
             languages = samples.languages(whole, ZERO_SHOT)
-            quantities[f"gain on {name}"] = partial(_whole, samples, whole), languages
+            quantities[f"gain on {name}"] = Quantity(
+                partial(_whole, samples, whole), languages, whole
+            )
         elif target in targets and not whole and name in samples.subsets:
             hard = partial(_part, samples, target, name, True)
             rest = partial(_part, samples, target, name, False)
             known = set(samples.subsets[name]) & set(samples.languages(target, ZERO_SHOT))
             languages = sorted(x for x in known if samples.subsets[name][x])
             quantities |= {
-                f"gain on {name}": (hard, languages),
-                f"gain on the examples outside {name}": (rest, languages),
-                f"difference of the gains on {name} and outside": (
-                    partial(_difference, hard, rest),
-                    languages,
+                f"gain on {name}": Quantity(hard, languages),
+                f"gain on the examples outside {name}": Quantity(rest, languages),
+                f"difference of the gains on {name} and outside": Quantity(
+                    partial(_difference, hard, rest), languages
                 ),
             }
     return quantities
@@ -217,7 +228,7 @@ def _part(
     )
 
 
-def _difference(hard: Quantity, rest: Quantity, model: str, recipe: str, language: str) -> Sample:
+def _difference(hard: Callable, rest: Callable, model: str, recipe: str, language: str) -> Sample:
     return hard(model, recipe, language) - rest(model, recipe, language)
 
 
@@ -226,7 +237,7 @@ def _slope(
 ) -> Sample:
     """Return the slope of the least-squares line over the logarithm of the examples."""
     weights = slope_weights(np.log10([facts.examples[recipe] for recipe in recipes]))
-    return combine([quantity(model, recipe, language) for recipe in recipes], weights)
+    return combine([quantity.of(model, recipe, language) for recipe in recipes], weights)
 
 
 def _lines(
@@ -234,9 +245,9 @@ def _lines(
 ) -> pd.DataFrame:
     """Return the slope in each language."""
     slopes = {
-        (name, *key, language): _slope(facts, quantities[name][0], key[0], sized[key], language)
+        (name, *key, language): _slope(facts, quantities[name], key[0], sized[key], language)
         for name, key in series
-        for language in quantities[name][1]
+        for language in quantities[name].languages
     }
     judgements = family([slope.interval for slope in slopes.values()])
     names = ("quantity", "model", "data", "language")
@@ -256,25 +267,35 @@ def _sentence(label: str, slope: Estimate) -> str:
 def _judged_points(
     facts: Facts, quantities: Quantities, sized: Sized, series: Iterable
 ) -> pd.DataFrame:
-    """Return the value of each quantity at each size."""
+    """Return the value of each quantity at each size.
+
+    A gain of the table of gains has its interval there; the others are judged together.
+    """
     points = {
-        (name, *key, recipe): quantities[name][0](key[0], recipe, ZERO_SHOT)
+        (name, *key, recipe): quantities[name].of(key[0], recipe, ZERO_SHOT)
         for name, key in series
         for recipe in sized[key]
     }
+    intervals = {
+        key: facts.intervals[key[1], key[3], quantities[key[0]].target, ZERO_SHOT]
+        for key in points
+        if quantities[key[0]].target
+    }
+    own = {key: point for key, point in points.items() if key not in intervals}
     judgements = family(
-        [point.interval for point in points.values()],
-        [key[:2] for key in points],
-        [point.share((key[1], BASELINE)) for key, point in points.items()],
+        [point.interval for point in own.values()],
+        [key[:2] for key in own],
+        [point.share((key[1], BASELINE)) for key, point in own.items()],
     )
+    intervals |= zip(own, judgements, strict=True)
     names = ("quantity", "model", "data", "recipe")
     return pd.DataFrame(
         [
             dict(zip(names, key, strict=True))
             | {"examples": facts.examples[key[3]]}
-            | ends(interval, "value")
-            | {"p_adjusted": interval.p_adjusted, "seeds": point.seeds}
-            for (key, point), interval in zip(points.items(), judgements, strict=True)
+            | ends(intervals[key], "value")
+            | {"p_adjusted": intervals[key].p_adjusted, "seeds": point.seeds}
+            for key, point in points.items()
         ]
     )
 
