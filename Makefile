@@ -16,7 +16,7 @@ help: ## show this list
 
 install: .venv/made ## create the environment in .venv
 
-demo: .venv/made ## run the lab study on this machine: about seven minutes on two cores
+demo: .venv/made ## run the lab study on this machine: three to seven minutes on two cores
 	snakemake
 	snakemake --report results/studies/lab/snakemake-report.html
 
