@@ -6,7 +6,7 @@ Partial results are normal: an analysis states what cannot be answered yet.
 """
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -55,6 +55,7 @@ class Facts:
     # (model, chain so far, task, seed) -> score of the task with its own head
     retained: Mapping[tuple[str, str, str, int], float] = field(default_factory=dict)
     orders: Mapping[str, str] = field(default_factory=dict)  # recipe -> given, random, control
+    longer: Collection[tuple[str, str]] = ()  # (recipe, target) with the same training data
 
     @cached_property
     def intervals(self) -> dict[tuple[str, str, str, str], Interval]:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from xstilts import store
@@ -32,8 +32,8 @@ def examples_of(grid: Grid) -> Examples:
     return lambda cell: read_examples(Path(grid.score(cell).examples_path))
 
 
-def gather(grid: Grid, results: Results) -> Facts:
-    """Return all facts of a study that the existing artefacts determine."""
+def gather(grid: Grid, results: Results, longer: Collection[tuple[str, str]]) -> Facts:
+    """Return all facts of a study that the existing artefacts determine, and `longer`."""
     study, project = grid.study, grid.project
     names = grid.study.variants()
     known = {name: project.models[name.partition(ARM)[0]].weights[0] for name in names}
@@ -59,6 +59,7 @@ def gather(grid: Grid, results: Results) -> Facts:
             if Path(score.path).exists()
         },
         orders=_orders(grid),
+        longer=longer,
     )
 
 

@@ -151,17 +151,19 @@ def _finding(
     verdict, *explained = lead.splitlines()
     if gap:
         explained.append(groups.resource_sentence(samples, gap))
-    return "\n".join([several + verdict, _pairs(samples, rows), *explained])
+    return "\n".join([several + verdict, _pairs(samples, rows, facts), *explained])
 
 
-def _pairs(samples: Samples, rows: pd.DataFrame) -> str:
+def _pairs(samples: Samples, rows: pd.DataFrame, facts: Facts) -> str:
     """Return how many recipe–target pairs change significantly, and the largest changes."""
     label = samples.results.context.label
+    longer = dict.fromkeys(facts.longer, " (same training data)")
     significant = rows[rows["significant"]].sort_values("gain", ascending=False)
     better, worse = significant[significant["gain"] > 0], significant[significant["gain"] < 0][::-1]
     named = [
         [
             f"{label(row.recipe)} → {label(row.target)} {signed(row.gain, '+')}"
+            + longer.get((row.recipe, row.target), "")
             for row in changed.head(NAMED).itertuples()
         ]
         + [f"{len(changed) - NAMED} more"] * (len(changed) > NAMED)
@@ -196,9 +198,7 @@ def _verdict(samples: Samples, gains: dict[str, Estimate]) -> str:
         lead += f"; {harmful} of {total} hurt{'s' * (harmful == 1)}." if harmful else "."
         explained = f"The best, {label(best)}, gains {with_ci(gain)}"
         if gain.value <= 0:
-            explained = (
-                f"{label(BASELINE)} ranks first. The next, {label(best)}, has {with_ci(gain)}"
-            )
+            explained = f"The baseline ranks first. The next, {label(best)}, has {with_ci(gain)}"
     where = f" on average over {count(len(targets), 'target')}" * (len(targets) > 1)
     return f"{lead}\n{explained}{where}, simultaneous over {total}; n = {count(gain.n, 'seed')}."
 

@@ -296,7 +296,10 @@ def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[st
     values = [np.nan_to_num(interval.value) for _, interval in panels[0].rows]
     order = sorted(range(len(values)), key=lambda n: -values[n])  # the largest first
     panels = [Panel(panel.title, [panel.rows[n] for n in order]) for panel in panels]
-    caption = f"Zero-shot score of each order, minus the mean of all. {bars(samples)} {FILLED}"
+    caption = (
+        f"Zero-shot score of each order and control, minus the mean of the {len(chains)} orders. "
+        f"{bars(samples)} {FILLED}"
+    )
     return intervals(caption, panels, "points above the mean order")
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from xstilts.families import family
 from xstilts.grid.grid import Grid
 from xstilts.languages.names import LEVELS, Language, language
-from xstilts.report.view import same_data
+from xstilts.report.view import longer_training
 from xstilts.results.colours import limit
 from xstilts.results.scores import (
     AVERAGES,
@@ -136,16 +136,9 @@ class Tables:
         return usual if largest > DWARFS * usual else max(usual, largest)
 
     @cached_property
-    def shared(self) -> set[tuple[str, str]]:
+    def shared(self) -> frozenset[tuple[str, str]]:
         """Pairs (recipe, target) that train on the same examples."""
-        pairs = set(same_data(self.grid))
-        return {
-            (name, target)
-            for name, recipe in self.grid.recipes.items()
-            for part in recipe.parts
-            for task, target in pairs
-            if part.task == task
-        }
+        return longer_training(self.grid)
 
     @property
     def marks(self) -> dict[str, bool]:

@@ -170,6 +170,18 @@ def same_data(grid: Grid) -> list[tuple[str, str]]:
     ]
 
 
+def longer_training(grid: Grid) -> frozenset[tuple[str, str]]:
+    """Return the pairs (recipe, target) that train on the same examples."""
+    pairs = same_data(grid)
+    return frozenset(
+        (name, target)
+        for name, recipe in grid.recipes.items()
+        for part in recipe.parts
+        for task, target in pairs
+        if part.task == task
+    )
+
+
 def _training_data(name: str, tasks: Mapping[str, Task]) -> set[str]:
     """Return the tasks whose training examples a task uses: its own, or those it refers to."""
     if "train" not in tasks[name].splits:

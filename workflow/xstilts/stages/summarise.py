@@ -9,7 +9,7 @@ from xstilts.exchange import imported
 from xstilts.grid import state
 from xstilts.grid.grid import Grid
 from xstilts.report import first_tokens, page
-from xstilts.report.view import StudyView, labels, notes, same_data
+from xstilts.report.view import StudyView, labels, longer_training, notes, same_data
 from xstilts.report.write import Report, write_answer, write_study
 from xstilts.results.samples import Samples
 from xstilts.results.scores import Context
@@ -55,6 +55,6 @@ def _context(grid: Grid) -> Context:
 
 def _answered(view: StudyView, report: Report, samples: Samples) -> Report:
     """Write the answer of the study's analysis; return the report with its files added."""
-    known = facts.gather(view.grid, report.results)
+    known = facts.gather(view.grid, report.results, longer_training(view.grid))
     outcome = analyses.run(view.grid.study.analysis, samples, known)
     return write_answer(outcome, report, view.folder)
