@@ -331,6 +331,7 @@ TEXT = "A man sleeps.\tA person rests.\n"
             "other examples .idx., or in another order",
         ),
         ("tatoeba", "1\n0\n", "1\n2\n", "line 2: 2, but 2 sentences count from 0"),
+        ("tatoeba", "1\n0\n", f"1\n{'9' * 5000}\n", "9' is no number; expected a whole number"),
         ("bucc2018", "fr-1\ten-1\n", "fr-1\ten-1\n", "gold pairs are not of 'de' and 'en'"),
         ("bucc2018", "de-01\ten-1\n", "de-1\ten-1\n", "only one of the files has ids with lead"),
         ("tydiqa", squad(question("korean-1")), '{"korean-1": "a"}', "are in korean, not in 'de'"),

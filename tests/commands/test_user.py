@@ -174,6 +174,7 @@ def test_gc_lists_and_deletes_unused_results(small_folder, capsys):
         (["export-xtreme", "--recipe=nli", "--seed=1", "--out", STUDY], "is a file; expected a fo"),
         (["status", "--study", "pipe"], "'pipe' is not allowed; it is a named pipe"),
         (["status", "--log", "pipe"], "'pipe' is not allowed; it is a named pipe"),
+        (["status", "--study", "9" * 5000], "999…' is not allowed; File name too long"),
     ],
 )
 def test_another_kind_of_file_is_refused(small_folder, capsys, arguments, message):

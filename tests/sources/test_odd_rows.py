@@ -236,6 +236,7 @@ def test_f1_of_a_label_needs_the_label():
         ((0, 3), "the head of 'b' is word 3, but the sentence has 2 .is the file truncated"),
         ((0, "x"), "'x' is no head, such as 4, 0 or _"),
         ((0, "-1"), "'-1' is no head"),
+        ((0, "9" * 5000), "9' is no head"),
     ],
 )
 def test_heads_are_words_of_the_sentence(tmp_path, heads, message):

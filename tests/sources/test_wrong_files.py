@@ -141,6 +141,7 @@ ERRORS = [
     ("conllu", ud((1, "a", "NOUN", 0), (3, "b", "NOUN", 1)), ":2: word 3, expected 2"),
     ("conllu", ud((1, "a", "NOMEN", 0)), ":1: unknown label 'NOMEN'; valid: ADJ, ADP"),
     ("conllu", ud(("x", "a", "NOUN", 0)), ":1: 'x' is not a word number"),
+    ("conllu", ud(("9" * 5000, "a", "NOUN", 0)), "9' is not a word number"),
     ("conllu", ud(("1-2", "ab", "_", "_"), (1, "a", "NOUN", 0)), "fuses words 1 to 2, but"),
     ("conllu", "# text = a\n\n" + CONLLU, ":1: a sentence without words"),
     ("panx", PANX + "sw:Bonn\n", ":6: 'sw:Bonn', expected language:word<TAB>tag"),

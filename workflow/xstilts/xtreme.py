@@ -72,7 +72,7 @@ def _text(lines: Sequence[str]) -> str:
 
 # As in evaluate.py, white space around a line does not count, and any line end ends a line.
 
-_NUMBER = re.compile("0|[1-9][0-9]*")  # evaluate.py compares texts: 01 would never be 1
+_NUMBER = re.compile("0|[1-9][0-9]{0,14}")  # evaluate.py compares texts: 01 would never be 1
 Labels = Sequence[str]  # of a task; () allows any number
 
 

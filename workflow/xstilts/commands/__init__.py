@@ -98,7 +98,11 @@ def file(text: str) -> Path:
     A named pipe is refused: without a writer, a command would wait for ever. `<(…)` has one.
     """
     path = Path(os.path.expanduser(text))
-    if path.is_fifo() and path.parts[1:2] not in (("dev",), ("proc",)):
+    try:
+        is_pipe = path.is_fifo() and path.parts[1:2] not in (("dev",), ("proc",))
+    except OSError as error:
+        raise _refused(f"{text[:40]}…", f"{error.strerror}; expected a file") from None
+    if is_pipe:
         raise _refused(text, "it is a named pipe; expected a file")
     return path
 

@@ -95,8 +95,8 @@ def number(text: str, place: str) -> tuple[int, str | None, int]:
 
 
 _SENT_ID = re.compile(r"#\s*sent_id\s*=")
-_NUMBER = re.compile(r"(\d+)(?:([-.])(\d+))?")
-_HEAD = re.compile(r"\d+|_")
+_NUMBER = re.compile(r"([0-9]{1,9})(?:([-.])([0-9]{1,9}))?")
+_WORD = re.compile(r"[0-9]{1,9}")
 
 
 def _parse(block: list[tuple[str, str]]) -> tuple[list[Part], Spans]:
@@ -118,7 +118,7 @@ def _parse(block: list[tuple[str, str]]) -> tuple[list[Part], Spans]:
             case None:
                 if first != len(parts) + 1:
                     raise InputError(f"{place}: word {first}, expected {len(parts) + 1}")
-                if not _HEAD.fullmatch(columns[6]):
+                if columns[6] != "_" and not _WORD.fullmatch(columns[6]):
                     raise InputError(f"{place}: {columns[6]!r} is no head, such as 4, 0 or _")
                 heads = _heads(columns[6], columns[8])
                 parts.append(Part(columns[1], known(columns[3], UPOS, place), heads))
@@ -133,8 +133,8 @@ def _heads(head: str, enhanced: str) -> tuple[int, ...]:
     Edges from empty nodes (8.1) do not count.
     """
     others = [edge.partition(":")[0] for edge in enhanced.split("|")]
-    heads = [int(other) for other in [head, *others] if other.isdecimal()]
-    return tuple(heads) if head.isdecimal() else (0, *heads)
+    heads = [int(other) for other in [head, *others] if _WORD.fullmatch(other)]
+    return tuple(heads) if head != "_" else (0, *heads)
 
 
 def _fuse(parts: list[Part], spans: Spans, rank: list[str]) -> tuple[list[str], list[str]]:
