@@ -98,7 +98,7 @@ def half_width(seeds: int) -> float:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a choice maximises: the sum of the values of pairs, which grow with their cells."""
+    """Objective of a choice: the sum of the values of pairs, which grow with their cells."""
 
     label: str
     value: Callable[[Problem, Pair, int], float]  # of a pair of which n cells count
