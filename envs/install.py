@@ -84,7 +84,7 @@ def main():
     if unsupported:
         print(unsupported, file=sys.stderr)
         return 2
-    with open(str(REQUIREMENTS)) as locked:  # two at the same time would leave half of each
+    with open(str(REQUIREMENTS)) as locked:  # pip has no lock of its own
         try:
             fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
