@@ -268,14 +268,15 @@ class Run:
         return int(self.size[chosen].sum())
 
     def _compute(self, numbers: np.ndarray) -> None:
-        batch = self._batch(numbers)
+        batch = self.batch(numbers)
         if self.training:
             self.gradients(batch)
         else:
             with torch.inference_mode(), self._mixed():
                 loss_of(self.model, batch)
 
-    def _batch(self, numbers: np.ndarray) -> dict:
+    def batch(self, numbers: np.ndarray) -> dict:
+        """Return the texts with these numbers as the configuration forms a batch."""
         setup = self.setup
         if setup.task == "mlm":
             batch = self.texts.masked(numbers)
@@ -298,7 +299,7 @@ class Run:
         """Return the numbers of two batches of each shape, if they are recorded."""
         found: dict[tuple, list[int]] = {}
         for number, batch in enumerate(self.batches):
-            shapes = tuple(value.shape for value in self._batch(batch).values())
+            shapes = tuple(value.shape for value in self.batch(batch).values())
             found.setdefault(shapes, []).append(number)
         return [number for numbers in found.values() for number in numbers[:2]]
 

@@ -76,7 +76,7 @@ def test_batches_hold_each_text_once(gpu, phase):
 
 def test_masked_batches_have_logits_for_a_few_tokens(gpu):
     run = gpu.Run(gpu.Setup("train", "mlm", precision="fp32", graphs=True), True, CPU)
-    shapes = {tuple(run._batch(batch)["chosen"].shape) for batch in run.batches}
+    shapes = {tuple(run.batch(batch)["chosen"].shape) for batch in run.batches}
     assert all(rows == 2 and count % 64 == 0 for rows, count in shapes)
     assert run.step(0) == run.size[run.batches[0]].sum()
 

@@ -47,10 +47,13 @@ STATED = 6  # slopes in the finding
 Sized = dict[tuple[str, str], list[str]]  # (model, data) -> recipes that differ in size, by size
 
 
+Measure = Callable[[str, str, str], Sample]  # (model, recipe, language) -> sample
+
+
 class Quantity(NamedTuple):
     """A gain, or a difference of gains, that is compared over sizes."""
 
-    of: Callable[[str, str, str], Sample]  # (model, recipe, language) -> sample
+    of: Measure
     languages: list[str]
     target: str = ""  # whose gain this is in the table of gains, if it is one of these
 
@@ -228,7 +231,7 @@ def _part(
     )
 
 
-def _difference(hard: Callable, rest: Callable, model: str, recipe: str, language: str) -> Sample:
+def _difference(hard: Measure, rest: Measure, model: str, recipe: str, language: str) -> Sample:
     return hard(model, recipe, language) - rest(model, recipe, language)
 
 

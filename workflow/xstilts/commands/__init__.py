@@ -109,16 +109,18 @@ def file(text: str) -> Path:
 
 def new_file(text: str) -> Path:
     """Return the path of a file that is written."""
-    if file(text).is_dir():
+    path = file(text)
+    if path.is_dir():
         raise _refused(text, "it is a folder; expected a file")
-    return file(text)
+    return path
 
 
 def new_folder(text: str) -> Path:
     """Return the path of a folder that is written to."""
-    if file(text).is_file():
+    path = file(text)
+    if path.is_file():
         raise _refused(text, "it is a file; expected a folder")
-    return file(text)
+    return path
 
 
 def changes(options: Namespace) -> dict[str, Any]:
