@@ -48,8 +48,8 @@ def passing(grid: Grid, keep: Keep) -> dict[str, Checkpoint]:
 def priority(artefact: Artefact, keep: Keep) -> float:
     """Return the priority of a job: 1 for predictions, so that weights are deleted early; else 0.
 
-    With `keep: none`, trainings from a trained checkpoint come before those from the pretrained
-    model, so that few checkpoints have weights at the same time.
+    With `keep: none`, trainings with more steps before them come first (1/2, 2/3, …), so that few
+    checkpoints have weights at the same time.
     """
     if not isinstance(artefact, Checkpoint):
         return 1.0
