@@ -12,7 +12,7 @@ import argparse
 import statistics
 import time
 
-import gpu
+import gpu_steps as gpu
 import torch
 
 SMALL = {"vocab_size": 250002, "hidden_size": 384, "num_attention_heads": 12}

@@ -1,9 +1,9 @@
 """benchmarks/gpu.py: its configurations compute the same, and `plan` reads its rates."""
 
+import importlib
 import json
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +25,15 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def gpu():
     """The benchmark as a module."""
-    spec = spec_from_file_location("gpu_benchmark", ROOT / "benchmarks" / "gpu.py")
-    sys.modules[spec.name] = module = module_from_spec(spec)  # dataclasses look it up
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        yield importlib.import_module("gpu")
+
+
+@pytest.fixture(scope="module")
+def steps(gpu):
+    """The module of the steps that it measures."""
+    return importlib.import_module("gpu_steps")
 
 
 def rows(gpu) -> list[dict]:
@@ -45,40 +50,63 @@ def test_a_bare_machine_has_what_the_benchmark_needs():
     others = ["pydantic", "snakemake", "datasets", "peft", "pulp", "seqeval", "jinja2"]
     code = (
         f"import runpy, sys; sys.modules |= dict.fromkeys({others}); "
-        f"runpy.run_path({str(ROOT / 'benchmarks/gpu.py')!r})"
+        f"sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); runpy.run_module('gpu')"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
 
 
-def test_packed_and_padded_batches_have_one_loss(gpu):
+def test_packed_and_padded_batches_have_one_loss(steps):
     losses = {}
     for batches in ("grouped", "packed", "fixed"):
-        setup = gpu.Setup("train", "ud", batches, "fp32")
-        run = gpu.Run(setup, True, CPU)
+        setup = steps.Setup("train", "ud", batches, "fp32")
+        run = steps.Run(setup, True, CPU)
         run.model.eval()
         numbers = np.arange(8)
-        longest = gpu.SCRIPT["ud"] * (batches == "fixed")
+        longest = steps.SCRIPT["ud"] * (batches == "fixed")
         batch = run.texts.padded(numbers, longest, batches == "packed")
-        losses[batches] = gpu.loss_of(run.model, batch).item()
+        losses[batches] = steps.loss_of(run.model, batch).item()
     assert losses["packed"] == pytest.approx(losses["grouped"], abs=5e-7)
     assert losses["fixed"] == pytest.approx(losses["grouped"], abs=5e-7)
 
 
 @pytest.mark.parametrize("phase", ["train", "predict"])
-def test_batches_hold_each_text_once(gpu, phase):
-    size = gpu.lengths("mnli", 300)
-    batches = gpu.batches_of(gpu.Setup(phase, "mnli"), size)
+def test_batches_hold_each_text_once(steps, phase):
+    size = steps.lengths("mnli", 300)
+    batches = steps.batches_of(steps.Setup(phase, "mnli"), size)
     assert sorted(np.concatenate(batches)) == list(range(300))
     padded = sum(size[batch].max() * len(batch) for batch in batches)
     assert padded < 1.3 * size.sum()
 
 
-def test_masked_batches_have_logits_for_a_few_tokens(gpu):
-    run = gpu.Run(gpu.Setup("train", "mlm", precision="fp32", graphs=True), True, CPU)
+def test_masked_batches_have_logits_for_a_few_tokens(steps):
+    run = steps.Run(steps.Setup("train", "mlm", precision="fp32", graphs=True), True, CPU)
     shapes = {tuple(run.batch(batch)["chosen"].shape) for batch in run.batches}
     assert all(rows == 2 and count % 64 == 0 for rows, count in shapes)
     assert run.step(0) == run.size[run.batches[0]].sum()
+
+
+def test_time_of_a_step_is_divided_among_kinds_of_kernels(gpu):
+    setup = gpu.Setup("train", "mnli", precision="fp32")
+    seen = gpu.kernels(setup, True, CPU)
+    spent = seen["milliseconds"]
+    assert spent["matrix products"] > spent["layer normalisation"] > 0
+    for kind in ("attention", "optimiser and clipping", "dropout", "sums"):
+        assert spent[kind] > 0, kind
+    assert seen["count"] > 100
+
+
+def test_processes_share_a_gpu_at_the_same_time(gpu, tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+    program = tmp_path / gpu.MPS
+    program.write_text(f'#!/bin/sh\nset -- "$@" $(test -t 0 || cat)\necho "$*" >> {calls}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with gpu.shared_gpu() as environment:
+        assert calls.read_text() == "-d\n"
+        assert Path(environment["CUDA_MPS_PIPE_DIRECTORY"]).is_dir()
+    assert calls.read_text() == "-d\nquit\n"
+    assert not Path(environment["CUDA_MPS_PIPE_DIRECTORY"]).exists()
 
 
 def test_plan_uses_the_measured_rates(gpu, tmp_path):
