@@ -243,9 +243,9 @@ def trained(step, monkeypatch, inspect) -> None:
     """Train a step in this process, and call `inspect` with the model before it is saved."""
     publish = train.publish
 
-    def inspected(step, trainer, *rest):
+    def inspected(trainer, *rest):
         inspect(trainer.model)
-        publish(step, trainer, *rest)
+        publish(trainer, *rest)
 
     monkeypatch.setattr(train, "publish", inspected)
     train.run(step)

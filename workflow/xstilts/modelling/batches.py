@@ -113,12 +113,12 @@ def _stream(
             yield [int(example) for example in batches[number]]
 
 
-def split(count: int, parts: int) -> list[list[int]]:
+def split(count: int, parts: int) -> list[range]:
     """Return the positions of a step's `count` examples as `parts` micro-batches of similar size.
 
     Micro-batches are empty if there are fewer examples than parts.
     """
-    return [list(range(count))[part::parts] for part in range(parts)]
+    return [range(part, count, parts) for part in range(parts)]
 
 
 @dataclass
@@ -213,10 +213,21 @@ class Batches(Dataset):
         self.families = [family(material.part.family) for material in materials.values()]
         self.mask_id = mask_id(tokenizer) if any(f.MASKED for f in self.families) else None
         self.several = len({material.part.task for material in materials.values()}) > 1
-        self.planned = _planned(step, materials)
+        settings = step.settings
+        self.planned = plan(
+            {name: material.supply() for name, material in materials.items()},
+            settings.batch_size,
+            step.seed,
+            settings.mixing,
+            settings.max_steps,
+            settings.temperature,
+        )
         self.steps = len(self.planned)
+        # if a loss needs the whole batch, every process computes all of it
         self.whole = any(f.WHOLE_BATCH for f in self.families)
-        self.per_step = _micro_batches_of_a_step(step.settings.batch_size, micro, self.whole)
+        processes = distributed.count()
+        per_process = 1 if self.whole else ceil_div(ceil_div(settings.batch_size, micro), processes)
+        self.per_step = per_process * processes  # micro-batches: equally many for each process
         self.current: tuple[int, list[dict]] = (-1, [])  # an optimiser step and its features
 
     def __len__(self) -> int:
@@ -227,11 +238,12 @@ class Batches(Dataset):
         part = self.materials[self.planned[step][0]].part
         module = family(part.family)
         features = self._features(step)
-        chunks = self._chunks(len(features))
+        count, parts = len(features), self.per_step
+        chunks = [range(count)] * parts if self.whole else split(count, parts)
         terms = [sum(module.terms(features[n]) for n in chunk) for chunk in chunks]
         own = [features[n] for n in chunks[position]] or features[:1]  # its weight is 0
         batch = module.collate(own, self.tokenizer.pad_token_id)
-        batch["weight"] = torch.tensor(self.per_step * terms[position] / sum(terms))
+        batch["weight"] = torch.tensor(parts * terms[position] / sum(terms))
         if self.step.settings.packing:
             batch["layout"] = layout_of(batch["attention_mask"])
         return {"task": part.task, **batch} if self.several else batch
@@ -252,32 +264,3 @@ class Batches(Dataset):
                 features = corrupt(features, settings, random)
             self.current = step, features
         return self.current[1]
-
-    def _chunks(self, count: int) -> list[list[int]]:
-        """Return the positions of the examples of each micro-batch of a step.
-
-        If a loss needs the whole batch, every process computes all of it.
-        """
-        return [list(range(count))] * self.per_step if self.whole else split(count, self.per_step)
-
-
-def _planned(step: Checkpoint, materials: Mapping[str, Material]) -> list[tuple[str, list[int]]]:
-    """Return the part and the examples of every optimiser step."""
-    settings = step.settings
-    return plan(
-        {name: material.supply() for name, material in materials.items()},
-        settings.batch_size,
-        step.seed,
-        settings.mixing,
-        settings.max_steps,
-        settings.temperature,
-    )
-
-
-def _micro_batches_of_a_step(batch_size: int, micro: int, whole: bool) -> int:
-    """Return the number of micro-batches of a step: the same for each process."""
-    processes = distributed.count()
-    if whole:
-        return processes
-    per_process = ceil_div(ceil_div(batch_size, micro), processes)
-    return per_process * processes

@@ -29,6 +29,7 @@ from transformers.tokenization_utils_base import LARGE_INTEGER
 from xstilts import store
 from xstilts.errors import Diverged, InputError, nearest
 from xstilts.families import class_index, family
+from xstilts.modelling.distributed import first_names
 from xstilts.modelling.heads import with_head
 from xstilts.modelling.steps import ceil_div, longest_sequence
 from xstilts.sources.models import indexed
@@ -256,14 +257,6 @@ class Multitask(nn.Module):
 def encoder_of(model: nn.Module) -> transformers.PreTrainedModel:
     """Return the encoder of a model with one head or several."""
     return model.encoder if isinstance(model, Multitask) else model.base_model
-
-
-def first_names(model: nn.Module) -> dict[str, str]:
-    """Return, for each name of a weight or buffer, the first of its names."""
-    first: dict[int, str] = {}
-    named = [*model.named_parameters(remove_duplicate=False)]
-    named += model.named_buffers(remove_duplicate=False)
-    return {name: first.setdefault(id(weight), name) for name, weight in named}
 
 
 def initialise(architecture: Mapping[str, Any], tokenizer: Any, seed: int):

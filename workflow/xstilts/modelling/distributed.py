@@ -155,8 +155,6 @@ def whole_state(trainer: Any) -> dict[str, Any] | None:
 
 def distinct_state(trainer: Any) -> dict[str, Any]:
     """Return each weight under the first of its names; of several processes, in the main one."""
-    from xstilts.modelling.checkpoints import first_names
-
     model = trainer.model
     weights = model.state_dict() if count() == 1 else trainer.accelerator.get_state_dict(model)
     first = first_names(model)
@@ -175,7 +173,13 @@ def gathered(model: Any) -> Iterator[None]:
 
 def with_all_names(model: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
     """Return each weight under all of its names."""
-    from xstilts.modelling.checkpoints import first_names
-
     first = first_names(model)
     return {name: weights[shared] for name, shared in first.items() if shared in weights}
+
+
+def first_names(model: Any) -> dict[str, str]:
+    """Return, for each name of a weight or buffer, the first of its names."""
+    first: dict[int, str] = {}
+    named = [*model.named_parameters(remove_duplicate=False)]
+    named += model.named_buffers(remove_duplicate=False)
+    return {name: first.setdefault(id(weight), name) for name, weight in named}

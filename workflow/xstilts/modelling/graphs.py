@@ -97,7 +97,8 @@ class GraphedGradients:
         Raise InputError if it cannot be recorded.
         """
         shape = _shape(batch)
-        if shape not in self.used or self._is_full(shape):
+        is_full = len(self.recorded) >= _MOST and shape not in self.recorded
+        if shape not in self.used or is_full:
             return self._plain(batch, shape)
         self._clear(self.used[shape])
         if shape not in self.recorded:
@@ -110,7 +111,10 @@ class GraphedGradients:
         return loss.clone()
 
     def _recorded(self, batch: Batch) -> tuple[Callable[[], None], torch.Tensor, dict]:
-        inputs = {key: _copy(value) for key, value in batch.items()}
+        inputs = {
+            key: value.clone() if isinstance(value, torch.Tensor) else value
+            for key, value in batch.items()
+        }
         try:
             return (*self.record(self.compute, inputs), inputs)
         except torch.OutOfMemoryError:
@@ -121,9 +125,6 @@ class GraphedGradients:
                 f"graph: {str(error).splitlines()[0]}; state `eager: true` in the `resources` of "
                 "the model: it is no part of a result's identity"
             ) from error
-
-    def _is_full(self, shape: tuple) -> bool:
-        return shape not in self.recorded and len(self.recorded) >= _MOST
 
     def _plain(self, batch: Batch, shape: tuple) -> torch.Tensor:
         """Compute without a recording, and note which weights get a gradient.
@@ -177,7 +178,3 @@ def _shape(batch: Batch) -> tuple:
         (key, tuple(value.shape) if isinstance(value, torch.Tensor) else value)
         for key, value in batch.items()
     )
-
-
-def _copy(value: Any) -> Any:
-    return value.clone() if isinstance(value, torch.Tensor) else value

@@ -21,7 +21,7 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from xstilts import store
-from xstilts.config.settings import Predict, Train
+from xstilts.config.settings import Predict
 from xstilts.config.training import TrainingOptions
 from xstilts.errors import Diverged, InputError
 from xstilts.families import family
@@ -56,10 +56,24 @@ class StepTrainer(Trainer):
     """The library's Trainer with this project's validation and a check of every loss."""
 
     def __init__(
-        self, *args, step: Checkpoint, materials: Mapping[str, Material], graphed: bool, **kwargs
+        self,
+        model: nn.Module,
+        arguments: TrainingArguments,
+        batches: Batches,
+        callbacks: list[TrainerCallback],
+        graphed: bool,
     ):
-        super().__init__(*args, **kwargs)
-        self.step, self.materials = step, materials
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=batches,
+            eval_dataset=[material.validation for material in batches.materials.values()],
+            data_collator=_only,
+            processing_class=batches.tokenizer,
+            callbacks=callbacks,
+        )
+        self.remove_callback(PrinterCallback)  # Progress reports the same in fewer words
+        self.step, self.materials = batches.step, batches.materials
         self.gradients: graphs.GraphedGradients | None = None
         self.graphed = graphed
         self.model_accepts_loss_kwargs = False  # `weight` of a micro-batch does this
@@ -90,10 +104,10 @@ class StepTrainer(Trainer):
         A look at a loss waits for the GPU. So losses are looked at together: when they are logged,
         and before weights are saved, validated or published.
         """
-        steps, losses = zip(*self.unchecked, strict=True) if self.unchecked else ((), ())
-        self.unchecked = []
-        if not losses:
+        if not self.unchecked:
             return
+        steps, losses = zip(*self.unchecked, strict=True)
+        self.unchecked = []
         values = torch.stack(losses)
         finite = torch.isfinite(values).tolist()
         if not all(finite):
@@ -194,7 +208,7 @@ def run(step: Checkpoint, options: TrainingOptions = _DEFAULT) -> None:
         computed["embeddings"] = len(table.weight) if isinstance(table, CompactEmbedding) else None
         computed["cuda_graphs"] = trainer.graphed
         restore(encoder_of(trainer.model))
-        publish(step, trainer, weights, materials, inherited, computed)
+        publish(trainer, weights, inherited, computed)
     distributed.wait()
 
 
@@ -205,18 +219,19 @@ def _trained(
 
     Several processes and single examples raise InputError then.
     """
-    step, materials = batches.step, batches.materials
-    model = _new_model(step, materials, pooler)
+    model = _new_model(batches, pooler)
     compact = _compacted(batches, model) if options.compact_embeddings else None
     # one process cannot read the saves of several, nor those of another table of embeddings
     kind = "sharded" if distributed.count() > 1 else "compact" if compact else "trainer"
-    state = store.scratch(step.id, keep=True) / kind
+    state = store.scratch(batches.step.id, keep=True) / kind
     arguments = training_arguments(batches, state, model, options)
-    more = _callbacks(step.settings, compact)
+    patience = batches.step.settings.patience
+    callbacks = [*callbacks, *([Patience(patience)] if patience else [])]
+    callbacks += [Decay(compact)] if compact else []
     graphed = not options.eager and _can_be_graphed(batches, model)
-    trainer = _trainer(model, arguments, batches, [*callbacks, *more], graphed)
+    trainer = StepTrainer(model, arguments, batches, callbacks, graphed)
     with graphs.side_stream():
-        return trainer if _train(trainer, state, options.micro_batch) else None
+        return trainer if _train(trainer, options.micro_batch) else None
 
 
 def _can_be_graphed(batches: Batches, model: nn.Module) -> bool:
@@ -227,40 +242,10 @@ def _can_be_graphed(batches: Batches, model: nn.Module) -> bool:
     return not reason
 
 
-def _callbacks(settings: Train, compact: CompactEmbedding | None) -> list[TrainerCallback]:
-    """Return the callbacks that only some settings need."""
-    patience = [Patience(settings.patience)] if settings.patience else []
-    return [*patience, *([Decay(compact)] if compact else [])]
-
-
-def _trainer(
-    model: nn.Module,
-    arguments: TrainingArguments,
-    batches: Batches,
-    callbacks: list[TrainerCallback],
-    graphed: bool,
-) -> StepTrainer:
-    """Return the Trainer of a step; the callbacks see its events in their order."""
-    trainer = StepTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=batches,
-        eval_dataset=[material.validation for material in batches.materials.values()],
-        data_collator=_only,
-        processing_class=batches.tokenizer,
-        callbacks=callbacks,
-        step=batches.step,
-        materials=batches.materials,
-        graphed=graphed,
-    )
-    trainer.remove_callback(PrinterCallback)  # Progress reports the same in fewer words
-    return trainer
-
-
-def _train(trainer: StepTrainer, state: Path, micro_batch: int) -> bool:
+def _train(trainer: StepTrainer, micro_batch: int) -> bool:
     """Train to the end, from the last save if there is one; return False if memory is short."""
     try:
-        trainer.train(resume_from_checkpoint=_resume_point(state))
+        trainer.train(resume_from_checkpoint=_resume_point(Path(trainer.args.output_dir)))
         return True
     except torch.OutOfMemoryError:
         if micro_batch > 1 and distributed.count() == 1:  # others would wait for this process
@@ -275,7 +260,7 @@ def _train(trainer: StepTrainer, state: Path, micro_batch: int) -> bool:
         if not allow_other_kernels(error, trainer.step.id):
             raise
         trainer.gradients = None
-        return _train(trainer, state, micro_batch)
+        return _train(trainer, micro_batch)
 
 
 def _selected(trainer: StepTrainer) -> dict[str, torch.Tensor] | None:
@@ -293,9 +278,10 @@ def _selected(trainer: StepTrainer) -> dict[str, torch.Tensor] | None:
     return None
 
 
-def _new_model(step: Checkpoint, materials: Mapping[str, Material], pooler: bool) -> nn.Module:
+def _new_model(batches: Batches, pooler: bool) -> nn.Module:
     """Return the model of a step, before its first update: the parent's encoder with new heads."""
-    by_task = {material.part.task: material for material in materials.values()}
+    step = batches.step
+    by_task = {material.part.task: material for material in batches.materials.values()}
     heads = {
         task: fresh_head(
             Path(step.parent.path),
@@ -344,10 +330,8 @@ def _resume_point(folder: Path) -> str | None:
 
 
 def publish(
-    step: Checkpoint,
     trainer: StepTrainer,
     weights: Mapping[str, torch.Tensor] | None,
-    materials: Mapping[str, Material],
     inherited: store.CheckpointManifest,
     computed: Mapping[str, Any],
 ) -> None:
@@ -356,6 +340,7 @@ def publish(
     `weights` are None if they are those of the trainer's model. `inherited` is the manifest of the
     parent, `computed` the provenance.
     """
+    step, materials = trainer.step, trainer.materials
     folder = store.scratch(step.id, keep=True)
     made = folder / "made"
     shutil.rmtree(made, ignore_errors=True)
