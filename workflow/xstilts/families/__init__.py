@@ -98,10 +98,10 @@ class Family:
     EXAMPLES: Mapping[str, Callable] = field(default_factory=dict)
     outputs: Callable | None = None  # (output, batch, settings) -> an array or tuple per feature
     decode: Callable | None = None  # (rows, features, outputs, labels, settings) -> predictions
-    ALONE: bool = False  # `decode` reads no features, so rows may be encoded in blocks
     # (settings) -> number of the layer whose `hidden_state` `outputs` reads, instead of the output
     layer: Callable | None = None
-    VECTORS: bool = False  # `outputs` returns a vector per row; needs ALONE
+    # `outputs` returns a vector per row; `decode` reads no features: rows are encoded in blocks
+    VECTORS: bool = False
     asked: Callable = _all_rows  # (rows, settings) -> the rows that get a prediction
     # (rows, predictions) -> threshold tuned on a validation split
     threshold: Callable | None = None
@@ -152,12 +152,6 @@ def check_metrics(name: str, metrics: Sequence[str], task: str) -> None:
         if metric not in known:
             hint = nearest(metric, known)
             raise InputError(f"task {task!r}: family {name} has no metric {metric!r}: {hint}")
-
-
-def labels_as_examples(rows: Sequence[Row], predictions: Sequence[Row], language: str) -> list:
-    """Return the accuracy of rows with a `label`, in the form of EXAMPLES."""
-    pairs = zip(rows, predictions, strict=True)
-    return [(row["id"], float(row["label"] == p["prediction"]), 1.0) for row, p in pairs]
 
 
 def labelled_tokens(feature: Feature) -> int:

@@ -1,8 +1,7 @@
 """choose: multiple choice; one of k candidates is right (HellaSwag, CommonsenseQA, COPA)."""
 
-from xstilts import metrics
 from xstilts.errors import InputError
-from xstilts.families import HubColumns, Shown, classify, features_of, labels_as_examples, pad
+from xstilts.families import HubColumns, Shown, classify, features_of, pad
 from xstilts.sources.hub import each
 
 COLUMNS = {"id": str, "context": str, "question": str, "choices": list[str], "label": int}
@@ -18,12 +17,8 @@ HUB = HubColumns(
     worded=True,
 )
 CATEGORY = "Classification"
-METRICS = {
-    "accuracy": lambda rows, predictions, language: metrics.accuracy(
-        [row["label"] for row in rows], [prediction["prediction"] for prediction in predictions]
-    )
-}
-EXAMPLES = {"accuracy": labels_as_examples}
+METRICS = {"accuracy": classify.METRICS["accuracy"]}
+EXAMPLES = {"accuracy": classify.EXAMPLES["accuracy"]}
 
 
 def encode(rows, tokenizer, settings, labels, train):

@@ -2,14 +2,7 @@
 
 from xstilts import metrics
 from xstilts.errors import InputError
-from xstilts.families import (
-    HubColumns,
-    Shown,
-    class_index,
-    features_of,
-    labels_as_examples,
-    pad,
-)
+from xstilts.families import HubColumns, Shown, class_index, features_of, pad
 from xstilts.sources.hub import each
 
 COLUMNS = {"id": str, "text_a": str, "text_b": str, "label": str}
@@ -21,30 +14,22 @@ HUB = HubColumns({"text_a", "label"}, {"id", "text_b"}, worded=True)
 CATEGORY = "Classification"
 
 
-def _golds(rows):
-    return [row["label"] for row in rows]
+def _metric(function, *arguments):
+    def score(rows, predictions, language):
+        golds = [row["label"] for row in rows]
+        answers = [prediction["prediction"] for prediction in predictions]
+        return function(golds, answers, *arguments)
+
+    return score
 
 
-def _predicted(predictions):
-    return [prediction["prediction"] for prediction in predictions]
-
-
-_OF_LABEL_1 = {"f1", "accuracy_f1"}  # metrics
 METRICS = {
-    "accuracy": lambda rows, predictions, language: metrics.accuracy(
-        _golds(rows), _predicted(predictions)
-    ),
-    # of label "1", which QQP gives to duplicates
-    "f1": lambda rows, predictions, language: metrics.binary_f1(
-        _golds(rows), _predicted(predictions), "1"
-    ),
-    "macro_f1": lambda rows, predictions, language: metrics.macro_f1(
-        _golds(rows), _predicted(predictions)
-    ),
-    "accuracy_f1": lambda rows, predictions, language: metrics.mean_accuracy_f1(
-        _golds(rows), _predicted(predictions), "1"
-    ),
+    "accuracy": _metric(metrics.accuracy),
+    "f1": _metric(metrics.binary_f1, "1"),  # of label "1", which QQP gives to duplicates
+    "macro_f1": _metric(metrics.macro_f1),
+    "accuracy_f1": _metric(metrics.mean_accuracy_f1, "1"),
 }
+_OF_LABEL_1 = {"f1", "accuracy_f1"}  # metrics
 
 
 def _duplicates(rows, predictions, language):
@@ -56,12 +41,18 @@ def _duplicates(rows, predictions, language):
     return examples
 
 
-EXAMPLES = {"accuracy": labels_as_examples, "f1": _duplicates}
+def _right(rows, predictions, language):
+    """Return the terms of the accuracy."""
+    pairs = zip(rows, predictions, strict=True)
+    return [(row["id"], float(row["label"] == p["prediction"]), 1.0) for row, p in pairs]
+
+
+EXAMPLES = {"accuracy": _right, "f1": _duplicates}
 
 
 def labels(rows):
     """Return the labels that occur, sorted."""
-    return sorted(set(_golds(rows)))
+    return sorted({row["label"] for row in rows})
 
 
 def check_labels(labels, metrics):

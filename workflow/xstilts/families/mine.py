@@ -18,21 +18,22 @@ SETTINGS = frozenset({"prefix", "layer", "pooling", "retrieval", "neighbours"})
 TOKENS = 30
 HUB = HubColumns({"foreign", "english"}, {"pairs"})
 CATEGORY = "Sentence retrieval"
-ALONE = True
 VECTORS = True
 # Rows and columns of a block of similarities: on a CPU it fits in the cache, on a GPU it is large
 # enough to keep the device busy (256 MiB).
 _BLOCKS = {"cpu": (2048, 2048), "cuda": (2048, 32768)}
 
 
-def _accuracy(rows, predictions, language):
-    golds = _translations(rows)
+def _translations(rows, predictions):
+    """Return (id, right foreign id, chosen one) of each English sentence with a translation."""
     chosen = {prediction["id"]: prediction["prediction"] for prediction in predictions}
-    return metrics.accuracy(list(golds.values()), [chosen[english] for english in golds])
+    english = [row for row in rows if row["side"] == "english" and row["match"]]
+    return [(row["id"], row["match"], chosen[row["id"]]) for row in english]
 
 
-def _translations(rows):
-    return {row["id"]: row["match"] for row in rows if row["side"] == "english" and row["match"]}
+def _accuracy(rows, predictions, language):
+    pairs = [pair for _, *pair in _translations(rows, predictions)]
+    return metrics.accuracy([gold for gold, _ in pairs], [chosen for _, chosen in pairs])
 
 
 def _pair_metric(key):
@@ -61,8 +62,8 @@ METRICS = {
 
 def _translated(rows, predictions, language):
     """Return, for Tatoeba, whether the translation of each English sentence is right."""
-    chosen = {prediction["id"]: prediction["prediction"] for prediction in predictions}
-    return [(id, float(chosen[id] == gold), 1.0) for id, gold in _translations(rows).items()]
+    translations = _translations(rows, predictions)
+    return [(id, float(chosen == gold), 1.0) for id, gold, chosen in translations]
 
 
 def _mined(rows, predictions, language):

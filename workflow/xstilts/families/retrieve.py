@@ -15,7 +15,6 @@ MODEL = "AutoModel"
 SETTINGS = frozenset({"max_question_length"})
 TOKENS = 200
 WHOLE_BATCH = True
-ALONE = True
 VECTORS = True
 CANDIDATES = True
 CATEGORY = "Answer retrieval"
@@ -23,22 +22,23 @@ _SCALE = 20.0  # scales the cosines in the softmax, as in sentence-transformers'
 _RANKED = 20
 
 
-def _map(rows, predictions, language):
+def _rankings(rows, predictions):
+    """Return the right candidates of each question and their predicted ranking, each by id."""
     golds = {row["id"]: row["matches"] for row in asked(rows, None)}
-    rankings = {prediction["id"]: prediction["prediction"] for prediction in predictions}
-    return metrics.mean_average_precision(golds, rankings, _RANKED)
+    return golds, {prediction["id"]: prediction["prediction"] for prediction in predictions}
 
 
-METRICS = {"map_at_20": _map}
+def _map(rows, predictions, language):
+    return metrics.mean_average_precision(*_rankings(rows, predictions), _RANKED)
 
 
 def _examples(rows, predictions, language):
-    golds = {row["id"]: row["matches"] for row in asked(rows, None)}
-    rankings = {prediction["id"]: prediction["prediction"] for prediction in predictions}
+    golds, rankings = _rankings(rows, predictions)
     precisions = metrics.average_precisions(golds, rankings, _RANKED)
     return [(id, precision, 1.0) for id, precision in zip(golds, precisions, strict=True)]
 
 
+METRICS = {"map_at_20": _map}
 EXAMPLES = {"map_at_20": _examples}
 
 

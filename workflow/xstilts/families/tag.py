@@ -214,10 +214,7 @@ def _hub_row(record):
         raise InputError(
             f"{record.place}: {len(words)} words and {len(tags)} tags; expected a tag for each word"
         )
-    if "" in tags:
-        raise InputError(f"{record.place}: word {tags.index('') + 1} has an empty tag")
-    if labels := record.split.labels:
-        tags = [labels[known(tag, labels, record.place)] for tag in tags]
+    tags = _renamed(record, tags, "word {} has an empty tag")
     row = {"words": words, "tags": tags}
     if "fused" in record.split.columns:
         row = _surface_words(record, words, tags)
@@ -231,13 +228,18 @@ def _spans(record):
     if not len(starts) == len(ends) == len(names):
         counts = f"{len(starts)} starts, {len(ends)} ends and {len(names)} labels"
         raise InputError(f"{record.place}: {counts} of spans; expected equal numbers")
-    if "" in names:
-        raise InputError(f"{record.place}: span {names.index('') + 1} has an empty label")
-    if labels := record.split.labels:
-        names = [labels[known(name, labels, record.place)] for name in names]
+    names = _renamed(record, names, "span {} has an empty label")
     text = record.texts("words")["words"]
     tagged = spans.tagged(text, zip(starts, ends, names, strict=True), record.place)
     return tagged if isinstance(tagged, str) else dict(zip(("words", "tags"), tagged, strict=True))
+
+
+def _renamed(record, tags, problem):
+    """Return tags as `labels` renames them. Raise InputError with `problem` for an empty one."""
+    if "" in tags:
+        raise InputError(f"{record.place}: {problem.format(tags.index('') + 1)}")
+    labels = record.split.labels
+    return [labels[known(tag, labels, record.place)] for tag in tags] if labels else tags
 
 
 def _surface_words(record, words, tags):

@@ -13,7 +13,7 @@ from xstilts.families import Family, Row
 from xstilts.modelling.packing import layers_of
 from xstilts.modelling.precision import mixed
 
-ROWS_PER_BLOCK = 65536  # rows encoded together, if the family allows it: bounds memory for ids
+ROWS_PER_BLOCK = 65536  # rows encoded together, if outputs are vectors: bounds memory for ids
 # Tokens of a batch, padding included. A GPU needs many to be busy; a large model still fits on a
 # small one. A CPU's caches hold few: 16,384 tokens take 1.7 to 2.1 times as long.
 TOKENS_PER_BATCH = {"cuda": 16384, "cpu": 2048}
@@ -30,7 +30,7 @@ def predict_rows(
     settings: Any,
 ) -> list[dict]:
     """Return one prediction per row. `encode` and `settings` are Encode and Predict settings."""
-    size = ROWS_PER_BLOCK if family.ALONE else len(rows)
+    size = ROWS_PER_BLOCK if family.VECTORS else len(rows)
     results: Any = []
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
