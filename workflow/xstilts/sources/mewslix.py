@@ -79,7 +79,8 @@ def _question(article: dict, mention: dict, place: str) -> dict:
             f"{place}: the article has no text, as in the *_no_text-*.jsonl of the release; its "
             "script get-mewsli-x.sh fills it in: read the files that it makes"
         )
-    name, start, end = _span(field(mention, "mention_span", dict, place), place)
+    span = field(mention, "mention_span", dict, place)
+    name, (start, end) = field(span, "text", str, place), _bounds(span, place)
     if not 0 <= start < end or text[start:end] != name:
         raise InputError(
             f"{place}: mention {name!r} is not at {start} to {end}, where the text has "
@@ -96,20 +97,13 @@ def _question(article: dict, mention: dict, place: str) -> dict:
     }
 
 
-def _span(span: dict, place: str) -> tuple[str, int, int]:
-    return (
-        field(span, "text", str, place),
-        field(span, "start", int, place),
-        field(span, "end", int, place),
-    )
+def _bounds(span: dict, place: str) -> tuple[int, int]:
+    return field(span, "start", int, place), field(span, "end", int, place)
 
 
 def _sentence(article: dict, start: int, end: int, place: str) -> tuple[int, int]:
     """Return start and end of the sentence, or sentences, that contain a mention."""
-    spans = [
-        (field(span, "start", int, place), field(span, "end", int, place))
-        for span in field(article, "sentence_spans", list, place)
-    ]
+    spans = [_bounds(span, place) for span in field(article, "sentence_spans", list, place)]
     held = [span for span in spans if span[0] < end and start < span[1]]
     if not held:
         raise InputError(f"{place}: the mention at {start} to {end} is in no sentence")

@@ -61,29 +61,29 @@ def beside_weights(
         raise InputError(f"{where}: no tokenizer: none of {', '.join(VOCABULARY)}")
     if CONFIG not in present:
         raise InputError(f"{where}: no {CONFIG}")
-    one, index = (WEIGHTS, INDEX) if has_weights(present) else (PICKLE, PICKLE_INDEX)
+    one, index = _weights_and_index(present)
     beside = [*(name for name in present if name in _BESIDE), *([] if one in present else [index])]
     return [CONFIG, *vocabulary, *beside]
+
+
+def _weights_and_index(present: Collection[str]) -> tuple[str, str]:
+    return (WEIGHTS, INDEX) if has_weights(present) else (PICKLE, PICKLE_INDEX)
 
 
 def _is_vocabulary(name: str) -> bool:
     return any(fnmatchcase(name, glob) for glob in VOCABULARY)
 
 
-def tokenizer_files(present: Iterable[str]) -> list[str]:
-    """Return the names of the files of a tokenizer, out of those that are present."""
-    return sorted(name for name in present if _is_vocabulary(name) or name in _BESIDE)
-
-
 def share_tokenizer(parent: Path, made: Path) -> None:
     """Link the tokenizer's files of a parent checkpoint, which no training changes."""
-    for name in tokenizer_files(path.name for path in parent.iterdir()):
-        store.link_or_copy(parent / name, made / name)
+    for path in parent.iterdir():
+        if _is_vocabulary(path.name) or path.name in _BESIDE:
+            store.link_or_copy(path, made / path.name)
 
 
 def weights(present: Collection[str], folder: Path) -> list[str]:
     """Return the names of the files with weights; several are listed by the index in `folder`."""
-    one, index = (WEIGHTS, INDEX) if has_weights(present) else (PICKLE, PICKLE_INDEX)
+    one, index = _weights_and_index(present)
     return [one] if one in present else indexed(folder / index)
 
 
@@ -160,34 +160,33 @@ def _check_no_code(path: Path) -> None:
 
 def check_weights(path: Path) -> None:
     """Raise InputError for a safetensors file that is missing, damaged or truncated."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     if not path.is_file():
         raise InputError(f"{path}: no such file, but {INDEX} lists it; copy the folder again")
     try:
-        with safe_open(path, "np") as file:
-            file.keys()
+        _shapes(path)
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path}: damaged or truncated, not valid safetensors ({error}); copy it again"
         ) from None
 
 
-def parameters(folder: Path, files: Iterable[str]) -> tuple[int, int]:
-    """Return the number of weights in a folder's files, and of those in the token embeddings."""
+def _shapes(path: Path) -> dict[str, list[int]]:
+    """Return the shape of each weight of a safetensors file, from its header."""
     from safetensors import safe_open
 
+    with safe_open(path, "np") as file:
+        return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+
+
+def parameters(folder: Path, files: Iterable[str]) -> tuple[int, int]:
+    """Return the number of weights in a folder's files, and of those in the token embeddings."""
     pieces = store.read_object(folder / CONFIG).get("vocab_size")
-    total = embeddings = 0
-    for name in files:
-        if not name.endswith(".safetensors"):
-            continue
-        with safe_open(folder / name, "np") as file:
-            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
-        counts = [(math.prod(shape), shape[:1] == [pieces] and len(shape) == 2) for shape in shapes]
-        total += sum(count for count, _ in counts)
-        embeddings = max([embeddings, *(count for count, is_table in counts if is_table)])
-    return total, embeddings
+    paths = [folder / name for name in files if name.endswith(".safetensors")]
+    shapes = [shape for path in paths for shape in _shapes(path).values()]
+    tables = [shape for shape in shapes if len(shape) == 2 and shape[0] == pieces]
+    return sum(map(math.prod, shapes)), max(map(math.prod, tables), default=0)
 
 
 def complete_tokenizer(folder: Path, where: str, tokenizer_class: str) -> int:
@@ -223,10 +222,4 @@ def complete_tokenizer(folder: Path, where: str, tokenizer_class: str) -> int:
 
 def has_pooler(folder: Path) -> bool:
     """Whether the weights in a folder contain a pooler."""
-    from safetensors import safe_open
-
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, "np") as file:
-            if any("pooler." in key for key in file.keys()):  # noqa: SIM118
-                return True
-    return False
+    return any("pooler." in key for path in folder.glob("*.safetensors") for key in _shapes(path))

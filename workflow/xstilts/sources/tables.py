@@ -167,7 +167,6 @@ _SENTENCES = {"text_a": "sentence1", "text_b": "sentence2"}
 
 LAYOUTS = {
     "glue-mnli": Layout(
-        records=tsv,
         id="index",
         text=_SENTENCES,
         label="gold_label",
@@ -199,7 +198,6 @@ LAYOUTS = {
         labels={"e": "entailment", "n": "neutral", "c": "contradiction"},
     ),
     "xnli": Layout(
-        records=tsv,
         id="pairID",
         language="language",
         text=_SENTENCES,
@@ -207,7 +205,6 @@ LAYOUTS = {
         labels=_NLI | _CONTRADICTORY,
     ),
     "pawsx": Layout(
-        records=tsv,
         id="id",
         text=_SENTENCES,
         label="label",
@@ -262,7 +259,6 @@ LAYOUTS = {
 
 # MultiNLI in 15 languages, machine-translated (XNLI-MT 1.0)
 XNLI_MT = Layout(
-    records=tsv,
     text={"text_a": "premise", "text_b": "hypo"},
     label="label",
     labels=_NLI | _CONTRADICTORY,
