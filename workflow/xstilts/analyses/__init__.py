@@ -7,14 +7,14 @@ Partial results are normal: an analysis states what cannot be answered yet.
 
 import importlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from xstilts.analyses.answer import POINTS, SHARE, Answer, Estimate
+from xstilts.analyses.answer import POINTS, SHARE, Answer, Estimate, Verdict
 from xstilts.config.claims import Claim
 from xstilts.recipe import Recipe
 from xstilts.results.drawing import Drawing
@@ -71,21 +71,36 @@ class Facts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An answer with its figures and tables, by the stems that the answer lists."""
+    """What an analysis finds; figures and tables are by the stems of their files."""
 
-    answer: Answer
+    finding: str
+    caveats: Sequence[str]
+    estimates: Sequence[Estimate] = ()
     figures: Mapping[str, Callable[[], Drawing]] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    power: str = ""
+    claims: Sequence[Verdict] = ()
+    analysis: str = ""  # with its question, filled in by `run`
+    question: str = ""
+
+    @cached_property
+    def answer(self) -> Answer:
+        """The answer, as in answer.json."""
+        texts = {name: getattr(self, name) for name in ("analysis", "question", "finding", "power")}
+        lists = ("caveats", "estimates", "claims", "figures", "tables")
+        return Answer(**texts, **{name: list(getattr(self, name)) for name in lists})
 
 
 def run(name: str, samples: Samples, facts: Facts) -> Outcome:
     """Run the analysis with this name, unless no run has learned anything."""
     if finding := nothing_learned(samples, samples.results.context.models):
-        return outcome(name, facts, finding, shared_caveats(samples), [], {}, {})
-    found = importlib.import_module(f"xstilts.analyses.{name}").answer(samples, facts)
-    if not facts.claims:
-        return found
-    return importlib.import_module("xstilts.analyses.claims").add(found, samples, facts)
+        outcome = Outcome(finding, shared_caveats(samples))
+    else:
+        outcome = importlib.import_module(f"xstilts.analyses.{name}").answer(samples, facts)
+        if facts.claims:
+            claims = importlib.import_module("xstilts.analyses.claims")
+            outcome = claims.add(outcome, samples, facts)
+    return replace(outcome, analysis=name, question=facts.question)
 
 
 def nothing_learned(samples: Samples, models: Sequence[str]) -> str:
@@ -98,30 +113,6 @@ def nothing_learned(samples: Samples, models: Sequence[str]) -> str:
         f"Nothing was learned: all {count(len(scored), 'run')} score no higher than the majority "
         "class."
     )
-
-
-def outcome(
-    name: str,
-    facts: Facts,
-    finding: str,
-    caveats: Sequence[str],
-    estimates: Sequence[Estimate],
-    figures: Mapping[str, Callable[[], Drawing]],
-    tables: Mapping[str, pd.DataFrame],
-    power: str = "",
-) -> Outcome:
-    """Return an outcome whose answer lists the given figures and tables."""
-    answer = Answer(
-        analysis=name,
-        question=facts.question,
-        finding=finding,
-        power=power,
-        caveats=list(caveats),
-        estimates=list(estimates),
-        figures=list(figures),
-        tables=list(tables),
-    )
-    return Outcome(answer, figures, tables)
 
 
 def estimate(label: str, interval: Interval, n: int, unit: str = POINTS, **more: Any) -> Estimate:
@@ -294,9 +285,8 @@ def _about_seeds(samples: Samples) -> list[str]:
     return caveats
 
 
-def nothing_yet(name: str, samples: Samples, facts: Facts, wanted: str) -> Outcome:
+def nothing_yet(samples: Samples, wanted: str) -> Outcome:
     """Return the outcome of a study that has no answer yet, because `wanted` is missing."""
     total, scored = len(samples.results.context.cells), len(samples.results.scored)
     finding = f"No answer yet: waiting for {wanted} ({scored:,} of {total:,} runs scored)."
-    assumed = power(samples, [], "gain")
-    return outcome(name, facts, finding, shared_caveats(samples), [], {}, {}, assumed)
+    return Outcome(finding, shared_caveats(samples), power=power(samples, [], "gain"))

@@ -46,11 +46,13 @@ class Difference:
 def add(outcome: Outcome, samples: Samples, facts: Facts) -> Outcome:
     """Return an outcome with the verdicts on the study's claims: sentence, list and table."""
     verdicts = check(samples, facts)
-    finding = f"{outcome.answer.finding}\n{_count(verdicts)}"
-    more = {"claims": verdicts, "finding": finding, "tables": [*outcome.answer.tables, "claims"]}
     table = pd.DataFrame([verdict.model_dump() for verdict in verdicts])
-    answer = outcome.answer.model_copy(update=more)
-    return replace(outcome, answer=answer, tables={**outcome.tables, "claims": table})
+    return replace(
+        outcome,
+        finding=f"{outcome.finding}\n{_count(verdicts)}",
+        claims=verdicts,
+        tables={**outcome.tables, "claims": table},
+    )
 
 
 def check(samples: Samples, facts: Facts) -> list[Verdict]:

@@ -17,7 +17,6 @@ from xstilts.analyses import (
     listed,
     nothing_learned,
     nothing_yet,
-    outcome,
     power,
     shared_caveats,
     trained,
@@ -43,9 +42,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     context = samples.results.context
     recipes = {m: names for m in context.models if (names := trained(samples, m))}
     if not recipes:
-        return nothing_yet(
-            "helps", samples, facts, "the baseline and a recipe with the same target and seed"
-        )
+        return nothing_yet(samples, "the baseline and a recipe with the same target and seed")
     gains = {m: _mean_gains(samples, facts, m, recipes[m]) for m in recipes}
     fitted = {m: chosen.cross_fitted(samples, facts, m, recipes[m]) for m in recipes}
     choices = pd.DataFrame(
@@ -76,9 +73,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     filled = {name: table for name, table in tables.items() if len(table)}
     finding = "\n".join(_finding(samples, facts, m, gains[m], gaps.get(m)) for m in recipes)
     caveats = [*shared_caveats(samples), *_caveats(samples, facts, bool(len(choices)))]
-    return outcome(
-        "helps", facts, finding, caveats, estimates, figures, filled, _power(samples, recipes)
-    )
+    return Outcome(finding, caveats, estimates, figures, filled, _power(samples, recipes))
 
 
 def _caveats(samples: Samples, facts: Facts, has_choice: bool) -> list[str]:

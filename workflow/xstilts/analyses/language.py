@@ -14,7 +14,6 @@ from xstilts.analyses import (
     judged,
     listed,
     nothing_yet,
-    outcome,
     power,
     shared_caveats,
     trained,
@@ -46,7 +45,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     by_model = {m: r for m, r in by_model.items() if source in r and len(r) > 1}
     if not by_model:
         wanted = "one recipe in the source language and one in another language"
-        return nothing_yet("language", samples, facts, wanted)
+        return nothing_yet(samples, wanted)
     contrasts = {m: _contrasts(samples, m, r, source) for m, r in by_model.items()}
     single = {
         m: {x: s for x, s in by_language.items() if x != MIXED} or by_language
@@ -82,7 +81,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     finding = "\n".join([verdict, *map(_sentence, stated)])
     least = power(samples, [*overall.values()], "effect of the language", tests=len(stated))
     estimates = [*stated, *details]
-    return outcome("language", facts, finding, caveats, estimates, figures, tables, least)
+    return Outcome(finding, caveats, estimates, figures, tables, least)
 
 
 def _stated(

@@ -18,7 +18,6 @@ from xstilts.analyses import (
     interval_columns,
     judged,
     nothing_yet,
-    outcome,
     power,
     shared_caveats,
     with_ci,
@@ -49,7 +48,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     kinds = {kind: _scored(samples, facts, model, kind) for kind in ("given", "random", "control")}
     chains = [*kinds["given"], *kinds["random"]]
     if len(chains) < 2:
-        return nothing_yet("order", samples, facts, "two orders with scores on all targets")
+        return nothing_yet(samples, "two orders with scores on all targets")
     targets = samples.results.targets(ZERO_SHOT)
     components = {
         t: _components(samples, model, chains, t) for t in dict.fromkeys([MEAN, *targets])
@@ -83,7 +82,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     scores = [samples.score(model, r, MEAN) for r in chains]
     pairs = [score - other for score, other in pairwise(scores)]
     least = power(samples, pairs, "difference between two orders", tests=max(1, len(against)))
-    return outcome("order", facts, finding, caveats, estimates, figures, tables, least)
+    return Outcome(finding, caveats, estimates, figures, tables, least)
 
 
 def _scored(samples: Samples, facts: Facts, model: str, kind: str) -> list[str]:

@@ -15,7 +15,6 @@ from xstilts.analyses import (
     judged,
     listed,
     nothing_yet,
-    outcome,
     power,
     shared_caveats,
     trained,
@@ -59,7 +58,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     }
     if not lines:
         wanted = "two model sizes of one family with the same recipe and seed"
-        return nothing_yet("scale", samples, facts, wanted)
+        return nothing_yet(samples, wanted)
     slopes = _slopes(samples, facts, lines)
     fixed = {key: _fixed(facts, curve) for key, curve in lines.items()}
     estimates = [
@@ -76,9 +75,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     ]
     pairs = zip(lines.items(), slopes[: len(lines)], slopes[len(lines) :], strict=True)
     sentences = [_finding(samples, facts, *line, *both) for line, *both in pairs]
-    return outcome(
-        "scale",
-        facts,
+    return Outcome(
         "\n".join(sentences),
         _caveats(samples, facts, lines),
         estimates,

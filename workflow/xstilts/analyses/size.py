@@ -18,7 +18,6 @@ from xstilts.analyses import (
     estimate,
     judged,
     nothing_yet,
-    outcome,
     power,
     shared_caveats,
     trained,
@@ -70,7 +69,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         if len({facts.examples[r] for r in recipes}) > 1
     }
     if not sized:
-        return nothing_yet("size", samples, facts, "two sizes of the same intermediate data")
+        return nothing_yet(samples, "two sizes of the same intermediate data")
     quantities = _quantities(samples, facts)
     series = {
         (name, key): ", ".join([name, *_named(samples, sized, key)])
@@ -79,7 +78,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         if _slope(facts, quantity, key[0], recipes, ZERO_SHOT).seeds
     }
     if not series:
-        return nothing_yet("size", samples, facts, "scores of two sizes on all targets")
+        return nothing_yet(samples, "scores of two sizes on all targets")
     trends, random = {}, []
     for (name, key), label in series.items():
         slope = partial(_slope, facts, quantities[name], key[0], sized[key])
@@ -98,9 +97,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         sentences = [*sentences[:STATED], f"{capital(rest)} below, corrected together with these."]
     points = _judged_points(facts, quantities, sized, series)
     tables = {"sizes": points, "languages": _lines(facts, quantities, sized, series)}
-    return outcome(
-        "size",
-        facts,
+    return Outcome(
         "\n".join(sentences),
         _caveats(samples, facts, quantities),
         [*slopes, *judged(random, UNIT), *across],
