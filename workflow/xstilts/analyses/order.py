@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,10 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     estimates = [
         estimate("Share of the variance explained by task order", share, len(chains), SHARE),
         *against,
-        *_forgetting_estimates(forgotten),
+        *(
+            estimate(f"Forgetting of {x.task} after {x.steps}", x.interval, len(x.lost))
+            for x in forgotten
+        ),
     ]
     caveats = shared_caveats(samples)
     caveats.append(
@@ -139,11 +143,22 @@ def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list[
     return judged(named)
 
 
-Forgotten = dict[tuple[str, int], list[Sample]]  # (task, later steps) -> points lost, per chain
+class Forgotten(NamedTuple):
+    """Points that a task lost after a number of later steps: one sample per chain, and the mean."""
+
+    task: str
+    later: int
+    lost: list[Sample]
+    interval: Interval  # in the family of all tasks and numbers of steps
+
+    @property
+    def steps(self) -> str:
+        """Number of later steps in words."""
+        return count(self.later, "later step")
 
 
-def _forgetting(samples: Samples, facts: Facts, model: str) -> Forgotten:
-    """Return the points that a task lost, by the number of later steps, one sample per chain.
+def _forgetting(samples: Samples, facts: Facts, model: str) -> list[Forgotten]:
+    """Return the points that each task lost, by the number of later steps.
 
     Chains with the same beginning share the score after the task's own step, so they are not
     independent.
@@ -154,7 +169,7 @@ def _forgetting(samples: Samples, facts: Facts, model: str) -> Forgotten:
         values = np.array([facts.retained.get(key, np.nan) for key in keys])
         return Sample(values, None, {(chain, task): values})
 
-    lost: Forgotten = defaultdict(list)
+    lost: dict[tuple[str, int], list[Sample]] = defaultdict(list)
     for name, chain, task in dict.fromkeys(key[:3] for key in facts.retained):
         steps = parse(chain).steps
         at = [n for n, step in enumerate(steps) if step.parts[0].task == task]
@@ -163,18 +178,8 @@ def _forgetting(samples: Samples, facts: Facts, model: str) -> Forgotten:
         points = retained(str(Recipe(steps[: at[0] + 1])), task) - retained(chain, task)
         if points.seeds:
             lost[task, later].append(points)
-    return dict(sorted(lost.items()))
-
-
-def _forgetting_estimates(forgotten: Forgotten) -> list[Estimate]:
-    return judged(
-        (
-            f"Forgetting of {task} after {count(later, 'later step')}",
-            random_mean(lost),
-            len(lost),
-        )
-        for (task, later), lost in forgotten.items()
-    )
+    judgements = family([random_mean(lost[key]) for key in sorted(lost)])
+    return [Forgotten(*key, lost[key], x) for key, x in zip(sorted(lost), judgements, strict=True)]
 
 
 def _finding(
@@ -183,12 +188,12 @@ def _finding(
     chains: Sequence[str],
     share: Interval,
     against: Sequence[Estimate],
-    forgotten: Forgotten,
+    forgotten: Sequence[Forgotten],
 ) -> str:
     lines = [_verdict(samples, chains, share), *_extremes(samples, model, chains)]
     lines += [f"{difference.label}: {with_ci(difference)}." for difference in against]
     if forgotten:
-        changes = [points * -1 for lost in forgotten.values() for points in lost]
+        changes = [points * -1 for x in forgotten for points in x.lost]
         lines.append(f"Later steps change a task's score by {with_ci(random_mean(changes))}.")
     return "\n".join(lines)
 
@@ -263,13 +268,12 @@ def _orders_table(samples: Samples, model: str, kinds: dict[str, list[str]]) -> 
     return pd.DataFrame(rows)
 
 
-def _forgetting_table(forgotten: Forgotten) -> pd.DataFrame:
-    judgements = family([random_mean(lost) for lost in forgotten.values()])
+def _forgetting_table(forgotten: Sequence[Forgotten]) -> pd.DataFrame:
     return pd.DataFrame(
-        {"task": task, "later_steps": later}
-        | interval_columns(interval, "forgetting")
-        | {"runs": sum(points.seeds for points in lost)}
-        for ((task, later), lost), interval in zip(forgotten.items(), judgements, strict=True)
+        {"task": x.task, "later_steps": x.later}
+        | interval_columns(x.interval, "forgetting")
+        | {"runs": sum(points.seeds for points in x.lost)}
+        for x in forgotten
     )
 
 
@@ -302,14 +306,13 @@ def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[st
     return intervals(caption, panels, "points above the mean order")
 
 
-def _forgetting_figure(samples: Samples, forgotten: Forgotten) -> Drawing:
+def _forgetting_figure(samples: Samples, forgotten: Sequence[Forgotten]) -> Drawing:
     tasks: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
-    judgements = family([random_mean(lost) for lost in forgotten.values()])
-    for (task, later), interval in zip(forgotten, judgements, strict=True):
+    for x in forgotten:
         # a loss has the side and the colour of a loss
-        ends = {"low": -interval.high, "high": -interval.low}
-        change = replace(interval, value=-interval.value, **ends)
-        tasks[task].append((f"after {count(later, 'later step')}", change))
+        ends = {"low": -x.interval.high, "high": -x.interval.low}
+        change = replace(x.interval, value=-x.interval.value, **ends)
+        tasks[x.task].append((f"after {x.steps}", change))
     panels = [Panel(samples.results.context.label(task), rows) for task, rows in tasks.items()]
     caption = (
         "Change of the score on an intermediate task after later steps. Bars: 95 % CIs over chains "
