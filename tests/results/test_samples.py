@@ -54,7 +54,7 @@ def test_a_subset_shares_the_bootstrap_of_its_target(tmp_path):
     samples = study(tmp_path, targets=("qa",), subsets={"half": half})
     whole = samples.score("xlmr", "nli", "qa", "xa").examples[:, 0]
     inside, outside = (
-        samples.subset_score("xlmr", "nli", "qa", "xa", "half", part).examples[:, 0]
+        samples.score("xlmr", "nli", "qa", "xa", ("half", part)).examples[:, 0]
         for part in (True, False)
     )
     assert np.corrcoef(whole, inside)[0, 1] > 0.5
@@ -65,11 +65,12 @@ def test_a_subset_shares_the_bootstrap_of_its_target(tmp_path):
 def test_a_subset_is_scored_on_its_own_examples(tmp_path):
     chosen = {"xa": {"1", "2", "3"}, "xb": {"4"}}
     samples = study(tmp_path, subsets={"few": chosen})
-    found = samples.subset_score("xlmr", "nli", "qa", "zero_shot", "few")
-    parts = [samples.subset_score("xlmr", "nli", "qa", x, "few").by_seed for x in ("xa", "xb")]
+    few = ("few", True)
+    found = samples.score("xlmr", "nli", "qa", "zero_shot", few)
+    parts = [samples.score("xlmr", "nli", "qa", x, few).by_seed for x in ("xa", "xb")]
     assert found.by_seed == pytest.approx(np.mean(parts, axis=0))
     whole = Samples(samples.results, samples.examples, {"all": {"xa": set(map(str, range(200)))}})
-    assert whole.subset_score("xlmr", "nli", "qa", "xa", "all").by_seed == pytest.approx(
+    assert whole.score("xlmr", "nli", "qa", "xa", ("all", True)).by_seed == pytest.approx(
         samples.score("xlmr", "nli", "qa", "xa").by_seed
     )
 

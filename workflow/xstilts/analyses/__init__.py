@@ -93,7 +93,7 @@ class Outcome:
 
 def run(name: str, samples: Samples, facts: Facts) -> Outcome:
     """Run the analysis with this name, unless no run has learned anything."""
-    if finding := nothing_learned(samples, samples.results.context.models):
+    if finding := nothing_learned(samples, samples.context.models):
         outcome = Outcome(finding, shared_caveats(samples))
     else:
         outcome = importlib.import_module(f"xstilts.analyses.{name}").answer(samples, facts)
@@ -176,7 +176,7 @@ def power(
     tests = tests or max(1, len(quantities))
     known = [s for s in quantities if s.seeds > 1 and s.error.variance > 0]
     if not known:
-        recipes = len(samples.results.context.recipes) - 1
+        recipes = len(samples.context.recipes) - 1
         return stated_power(len(samples.seeds), recipes, tests, name="gain")
     typical = sorted(known, key=lambda sample: sample.error.variance)[len(known) // 2]
     error, seeds = typical.error, typical.seeds
@@ -224,18 +224,17 @@ def bars(samples: Samples) -> str:
 
 def trained(samples: Samples, model: str) -> list[str]:
     """Return the recipes for which a model has a gain, on some target and seed."""
-    context = samples.results.context
+    context = samples.context
     return [
         recipe
         for recipe in context.recipes
-        if recipe != BASELINE
-        and any(samples.gain(model, recipe, t).seeds for t in samples.results.targets(ZERO_SHOT))
+        if recipe != BASELINE and any(samples.gain(model, recipe, t).seeds for t in samples.targets)
     ]
 
 
 def shared_caveats(samples: Samples) -> list[str]:
     """Return the caveats of any study: the meaning of its CIs, and missing or degenerate runs."""
-    results, context = samples.results, samples.results.context
+    results, context = samples.results, samples.context
     caveats = [*filter(None, [context.versions]), *_about_seeds(samples)]
     total, scored = len(context.cells), len(results.scored)
     if scored < total:
@@ -247,7 +246,7 @@ def shared_caveats(samples: Samples) -> list[str]:
             "degenerate: they score no higher than the majority class. Means include them; column "
             "gain_learned of the table gains leaves them out."
         )
-    names = [context.label(t) for t in results.metrics if not samples.has_examples(t)]
+    names = [samples.label(t) for t in results.metrics if not samples.has_examples(t)]
     if names:
         caveats.append(
             f"{listed(names)}: this metric cannot be resampled by example, so its CIs reflect "
@@ -269,7 +268,7 @@ def _about_seeds(samples: Samples) -> list[str]:
         "pooled over the recipes of a model and target"
         + ("; two seeds are too few for one of each recipe (Welch)." if seeds == 2 else ".")
     ]
-    baselines = len(samples.results.context.all_seeds)
+    baselines = len(samples.context.all_seeds)
     if baselines > seeds:
         caveats[0] += f" The baseline has {baselines} seeds."
     runs = scored.groupby(["model", "recipe", "target"]).size()
@@ -287,6 +286,6 @@ def _about_seeds(samples: Samples) -> list[str]:
 
 def nothing_yet(samples: Samples, wanted: str) -> Outcome:
     """Return the outcome of a study that has no answer yet, because `wanted` is missing."""
-    total, scored = len(samples.results.context.cells), len(samples.results.scored)
+    total, scored = len(samples.context.cells), len(samples.results.scored)
     finding = f"No answer yet: waiting for {wanted} ({scored:,} of {total:,} runs scored)."
     return Outcome(finding, shared_caveats(samples), power=power(samples, [], "gain"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from xstilts.analyses import Facts, interval_columns, judged
 from xstilts.analyses.answer import Estimate
-from xstilts.results.samples import ZERO_SHOT, Samples
+from xstilts.results.samples import Samples
 from xstilts.results.scores import BASELINE
 from xstilts.results.statistics import Interval, Sample, mean
 from xstilts.units import count
@@ -21,7 +21,7 @@ def cross_fitted(
     recipe that has the best mean validation score over the other seeds.
     """
     fitted, names = {}, [BASELINE, *recipes]
-    for target in samples.results.targets(ZERO_SHOT):
+    for target in samples.targets:
         table = _validation(samples, facts, model, names, target)
         scores = [samples.score(model, r, target) for r in names]
         others = [np.delete(table, seed, axis=1) for seed in range(table.shape[1])]
@@ -53,7 +53,7 @@ def choices(
 ) -> Iterable[dict]:
     """Yield for each target the recipe with the best validation score, and the choice's gain."""
     names = [BASELINE, *recipes]
-    for target in samples.results.targets(ZERO_SHOT):
+    for target in samples.targets:
         table = _validation(samples, facts, model, names, target)
         if np.isnan(table).all(axis=1).any():
             continue
@@ -72,7 +72,7 @@ def choices(
 
 def averages(samples: Samples, fitted: dict[str, dict[str, Sample]]) -> list[Estimate]:
     """Return the mean gain of the choices of each model, over the targets that have one."""
-    label = samples.results.context.label
+    label = samples.label
     means = {m: mean([*gains.values()]) for m, gains in fitted.items() if gains}
     return judged(
         (

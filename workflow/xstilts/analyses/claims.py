@@ -57,7 +57,7 @@ def add(outcome: Outcome, samples: Samples, facts: Facts) -> Outcome:
 
 def check(samples: Samples, facts: Facts) -> list[Verdict]:
     """Return the verdict on each claim for each model."""
-    models = samples.results.context.models
+    models = samples.context.models
     found = [_difference(samples, facts, *pair) for pair in product(facts.claims, models)]
     judged = family([difference.beyond for difference in found])
     return [_judge(samples, *pair, len(found)) for pair in zip(found, judged, strict=True)]
@@ -78,7 +78,7 @@ def _judge(samples: Samples, found: Difference, judged: Interval, tests: int) ->
     return Verdict(
         claim=claim.says,
         source=claim.source,
-        model=samples.results.context.label(found.model),
+        model=samples.label(found.model),
         verdict=verdict,
         holds_if=claim.holds_if,
         difference=finite(found.sample.mean),
@@ -149,7 +149,7 @@ def _rights(samples: Samples, facts: Facts, claim: Claim) -> list[Gain]:
             if name not in named
         ]
     if right.targets == claims.EACH_OTHER:
-        targets = samples.results.context.targets
+        targets = samples.context.targets
         return [replace(right, targets=(name,)) for name in targets if name not in left.targets]
     return [right]
 
@@ -157,7 +157,7 @@ def _rights(samples: Samples, facts: Facts, claim: Claim) -> list[Gain]:
 def _recipes(samples: Samples, facts: Facts, gain: Gain) -> list[str]:
     """Return the study's names of a gain's recipes."""
     if gain.recipes == claims.ALL:
-        return [name for name in samples.results.context.recipes if name != BASELINE]
+        return [name for name in samples.context.recipes if name != BASELINE]
     return [claims.recipe_called(name, facts.recipes) for name in gain.recipes]
 
 
@@ -168,7 +168,7 @@ def _targets(samples: Samples, gain: Gain) -> list[str]:
     known = samples.results.languages
     return [
         target
-        for target in samples.results.context.targets
+        for target in samples.context.targets
         if any(x in AVERAGES or x in known(target) for x in gain.languages)
     ]
 
@@ -195,7 +195,7 @@ def _on(samples: Samples, model: str, recipe: str, target: str, languages: Seque
 
 def _cells(samples: Samples, facts: Facts, model: str, gain: Gain) -> list[Cell]:
     """Return the runs that a gain needs, all those of the baseline included."""
-    context, recipes = samples.results.context, _recipes(samples, facts, gain)
+    context, recipes = samples.context, _recipes(samples, facts, gain)
     if claims.BEST in recipes:
         recipes = context.recipes
     return [

@@ -12,8 +12,7 @@ from xstilts.languages.names import LEVELS
 from xstilts.languages.names import language as about
 from xstilts.results.drawing import Drawing, note
 from xstilts.results.figures import Columns, gain_maps, legend, model_panels
-from xstilts.results.samples import ZERO_SHOT, Samples
-from xstilts.results.samples import judged as judged_gains
+from xstilts.results.samples import ZERO_SHOT, Samples, judged_gains
 from xstilts.results.scores import BASELINE
 from xstilts.results.statistics import Sample, mean
 from xstilts.units import count
@@ -48,7 +47,7 @@ def _groups(
 
     A group's gain is the mean over targets of the mean over the target's languages in the group.
     """
-    targets = samples.results.targets(ZERO_SHOT)
+    targets = samples.targets
     everywhere = {name for target in targets for name in samples.languages(target, ZERO_SHOT)}
     merged = {grouping: _merged(everywhere, grouping) for grouping in GROUPINGS[1:]}
     members: dict[tuple[str, str], dict[str, list[str]]] = {}
@@ -102,7 +101,7 @@ def by_resource(samples: Samples, recipes: dict[str, list[str]]) -> dict[str, Es
     levels = _leveled(samples)
     found = {model: _gap(samples, levels, model, own) for model, own in recipes.items()}
     gaps = {model: gap for model, gap in found.items() if gap and gap.seeds}
-    label = samples.results.context.label
+    label = samples.label
     named = [
         (f"{label(m)}, gain in low- minus high-resource languages", gap.interval, gap.seeds)
         for m, gap in gaps.items()
@@ -128,7 +127,7 @@ def _gap(
 def _leveled(samples: Samples) -> dict[str, dict[str, list[str]]]:
     """Return target -> resource level -> languages, for targets with both levels."""
     leveled = {}
-    for target in samples.results.targets(ZERO_SHOT):
+    for target in samples.targets:
         names = samples.languages(target, ZERO_SHOT)
         levels = {x: [n for n in names if about(n).resource == x] for x in (LOW, HIGH)}
         if all(levels.values()):
@@ -176,7 +175,7 @@ def figure(samples: Samples, groups: pd.DataFrame) -> Drawing:
         p for m in gains.index.unique("model") for p in model_panels(results, m, gains.loc[m])
     ]
     caption = (
-        f"Zero-shot gain over {results.context.label(BASELINE)} in points, by kind of task, "
+        f"Zero-shot gain over {samples.label(BASELINE)} in points, by kind of task, "
         "language family, script and resource level; in brackets the number of languages. "
         f"{legend(results, gains)} Rows and columns are sorted by mean gain."
     )

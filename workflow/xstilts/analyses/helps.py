@@ -26,8 +26,7 @@ from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.results.drawing import Drawing
 from xstilts.results.resampling import ranking
-from xstilts.results.samples import ZERO_SHOT, Samples
-from xstilts.results.samples import judged as judged_gains
+from xstilts.results.samples import ZERO_SHOT, Samples, judged_gains
 from xstilts.results.scores import BASELINE, MEAN
 from xstilts.results.statistics import LEVEL, Interval, Sample
 from xstilts.results.tables import signed
@@ -39,8 +38,7 @@ RANKED = 5  # seeds from which ranks have a range
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
     """Return gains, ranking, the recipe chosen by validation, groups, and published scores."""
-    context = samples.results.context
-    recipes = {m: names for m in context.models if (names := trained(samples, m))}
+    recipes = {m: names for m in samples.context.models if (names := trained(samples, m))}
     if not recipes:
         return nothing_yet(samples, "the baseline and a recipe with the same target and seed")
     gains = {m: _mean_gains(samples, facts, m, recipes[m]) for m in recipes}
@@ -99,7 +97,7 @@ def _caveats(samples: Samples, facts: Facts, has_choice: bool) -> list[str]:
 
 def _sensitivity(samples: Samples, facts: Facts) -> list[str]:
     """Return how the verdicts change without pooling, and the means without degenerate runs."""
-    label, rows = samples.results.context.label, facts.gains[facts.gains["language"] == ZERO_SHOT]
+    label, rows = samples.label, facts.gains[facts.gains["language"] == ZERO_SHOT]
     lines, claimed = [], rows[rows["significant"]]
     known = claimed[claimed["welch_p"].notna()]
     if lost := int(((known["welch_low"] <= 0) & (known["welch_high"] >= 0)).sum()):
@@ -117,7 +115,7 @@ def _sensitivity(samples: Samples, facts: Facts) -> list[str]:
 
 def _power(samples: Samples, recipes: dict[str, list[str]]) -> str:
     """Return the smallest mean gain that is found, and the smallest of one recipe on one target."""
-    targets = samples.results.targets(ZERO_SHOT)
+    targets = samples.targets
     pairs = [(m, r) for m, names in recipes.items() for r in names]
     means = [samples.gain(m, r, MEAN) for m, r in pairs]
     text = power(samples, [gain for gain in means if gain.seeds], "mean gain")
@@ -131,10 +129,8 @@ def _finding(
     samples: Samples, facts: Facts, model: str, gains: dict[str, Estimate], gap: Estimate | None
 ) -> str:
     """Return the verdict on the mean gains of a model, and the number of significant gains."""
-    context = samples.results.context
-    several = f"{context.label(model)}: " if len(context.models) > 1 else ""
     if nothing := nothing_learned(samples, [model]):
-        return several + nothing
+        return _prefix(samples, model) + nothing
     lead = "No recipe is scored on every target yet."
     if gains:
         lead = _verdict(samples, gains)
@@ -142,16 +138,22 @@ def _finding(
     rows = rows[(rows["model"] == model) & (rows["target"] != MEAN)]
     rows = rows[(rows["language"] == ZERO_SHOT) & rows["p_adjusted"].notna()]
     if not len(rows):
-        return several + lead
+        return _prefix(samples, model) + lead
     verdict, *explained = lead.splitlines()
     if gap:
         explained.append(groups.resource_sentence(samples, gap))
-    return "\n".join([several + verdict, _pairs(samples, rows, facts), *explained])
+    pairs = _pairs(samples, rows, facts)
+    return "\n".join([_prefix(samples, model) + verdict, pairs, *explained])
+
+
+def _prefix(samples: Samples, model: str) -> str:
+    """Return the model's label before a text, if the study has several models."""
+    return f"{samples.label(model)}: " if len(samples.context.models) > 1 else ""
 
 
 def _pairs(samples: Samples, rows: pd.DataFrame, facts: Facts) -> str:
     """Return how many recipe–target pairs change significantly, and the largest changes."""
-    label = samples.results.context.label
+    label = samples.label
     longer = dict.fromkeys(facts.longer, " (same training data)")
     significant = rows[rows["significant"]].sort_values("gain", ascending=False)
     better, worse = significant[significant["gain"] > 0], significant[significant["gain"] < 0][::-1]
@@ -174,7 +176,7 @@ def _pairs(samples: Samples, rows: pd.DataFrame, facts: Facts) -> str:
 
 def _verdict(samples: Samples, gains: dict[str, Estimate]) -> str:
     """Return the verdict: what helps most, how many recipes help and how many hurt."""
-    label, targets = samples.results.context.label, samples.results.targets(ZERO_SHOT)
+    label, targets = samples.label, samples.targets
     known = {r: gain for r, gain in gains.items() if gain.significant is not None}
     if not known:
         return "No verdict: no recipe has two seeds on every target."
@@ -202,13 +204,13 @@ def _mean_gains(
     samples: Samples, facts: Facts, model: str, recipes: list[str]
 ) -> dict[str, Estimate]:
     """Return the mean gain over targets of each recipe; the effect is Cohen's h."""
-    context, rows = samples.results.context, facts.gains
+    rows = facts.gains
     rows = rows[(rows["model"] == model) & (rows["target"] == MEAN)]
     rows = rows[rows["language"] == ZERO_SHOT].set_index("recipe")
-    prefix = f"{context.label(model)}: " if len(context.models) > 1 else ""
+    prefix = _prefix(samples, model)
     return {
         r: estimate(
-            f"{prefix}{context.label(r)}, mean zero-shot gain",
+            f"{prefix}{samples.label(r)}, mean zero-shot gain",
             facts.intervals[model, r, MEAN, ZERO_SHOT],
             int(rows.loc[r, "seeds"]),
             effect=rows.loc[r, "effect"],
@@ -284,7 +286,7 @@ def _xtreme_averages(samples: Samples, recipes: dict[str, list[str]]) -> pd.Data
 
 
 def _xtreme_scores(samples: Samples, model: str, recipes: list[str]) -> dict[str, Sample]:
-    context, frame = samples.results.context, samples.results.frame
+    context, frame = samples.context, samples.results.frame
     own = (frame["model"] == model) & (frame["language"] == "avg")
     exact = frame["target"].map(samples.results.metrics).str.replace("f1", "exact_match")
     rows = frame[own & (frame["headline"] | (frame["metric"] == exact))]
@@ -343,17 +345,16 @@ def _prediction(score: Sample, run: tuple[str, str], runs: int) -> tuple[float, 
 
 def _gains_figure(samples: Samples, facts: Facts, recipes: dict[str, list[str]]) -> Drawing:
     """Draw the mean gain of each recipe; the heat map has the gains on each target."""
-    context = samples.results.context
     panels = []
     for model, own in recipes.items():
         keys = {r: (model, r, MEAN, ZERO_SHOT) for r in own}
         shown = [
-            (context.label(r), facts.intervals[k]) for r, k in keys.items() if k in facts.intervals
+            (samples.label(r), facts.intervals[k]) for r, k in keys.items() if k in facts.intervals
         ]
         shown.sort(key=lambda row: -row[1].value)
-        panels.append(Panel(context.label(model) if len(recipes) > 1 else "", shown))
+        panels.append(Panel(samples.label(model) if len(recipes) > 1 else "", shown))
     caption = (
-        f"Zero-shot gain over {context.label(BASELINE)}, mean over "
-        f"{count(len(samples.results.targets(ZERO_SHOT)), 'target')}. {bars(samples)} {FILLED}"
+        f"Zero-shot gain over {samples.label(BASELINE)}, mean over "
+        f"{count(len(samples.targets), 'target')}. {bars(samples)} {FILLED}"
     )
     return intervals(caption, panels, "mean zero-shot gain (points)")

@@ -40,8 +40,8 @@ Named = list[tuple[str, Sample]]
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
     """Return gains of data in other languages minus source-language data, by model."""
-    context, source = samples.results.context, _source(samples)
-    by_model = {m: _by_language(samples, facts, m, source) for m in context.models}
+    source = _source(samples)
+    by_model = {m: _by_language(samples, facts, m, source) for m in samples.context.models}
     by_model = {m: r for m, r in by_model.items() if source in r and len(r) > 1}
     if not by_model:
         wanted = "one recipe in the source language and one in another language"
@@ -57,7 +57,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     stated = _judged(named)
     name = about(source).name
     details = _judged(
-        (f"{_data(x)} minus {name} data, {context.label(m)}", s)
+        (f"{_data(x)} minus {name} data, {samples.label(m)}", s)
         for m, by_language in contrasts.items()
         for x, s in by_language.items()
     )
@@ -92,7 +92,7 @@ def _stated(
     source: str,
 ) -> Named:
     """Return the differences that the finding states: they are corrected together."""
-    label, name = samples.results.context.label, about(source).name
+    label, name = samples.label, about(source).name
     named = [(f"Other languages minus {name}, {label(m)}", s) for m, s in overall.items()]
     named += [
         (f"Interaction: {first} minus {second} at similar sizes", mean([*differences.values()]))
@@ -232,7 +232,7 @@ def _matched(
         samples.gain(model, recipe, target, language)
         - samples.gain(model, recipes[source], target, language)
         for x, recipe in recipes.items()
-        for target in samples.results.targets(ZERO_SHOT)
+        for target in samples.targets
         for language in samples.languages(target, ZERO_SHOT)
         if x not in (source, MIXED) and x in samples.languages(target) and (language == x) == same
     ]
@@ -244,7 +244,7 @@ def _table(samples: Samples, facts: Facts, by_model: Mapping[str, Recipes]) -> p
     rows = []
     for model, recipes in by_model.items():
         for data, recipe in recipes.items():
-            for target in samples.results.targets(ZERO_SHOT):
+            for target in samples.targets:
                 for language in [ZERO_SHOT, *samples.languages(target)]:
                     gain = samples.gain(model, recipe, target, language)
                     if not gain.seeds:
@@ -279,14 +279,13 @@ def _interaction_table(by_data: Mapping[tuple[str, str], Mapping[str, Sample]]) 
 
 
 def _figure(samples: Samples, facts: Facts, by_model: Mapping[str, Recipes]) -> Drawing:
-    context = samples.results.context
     panels = []
     for model, recipes in by_model.items():
         keys = {_data(x): (model, recipe, MEAN, ZERO_SHOT) for x, recipe in recipes.items()}
         shown = [(x, facts.intervals[key]) for x, key in keys.items() if key in facts.intervals]
         shown.sort(key=lambda row: -row[1].value)
-        panels.append(Panel(context.label(model), shown))
-    on = listed([context.label(t) for t in samples.results.targets(ZERO_SHOT)])
+        panels.append(Panel(samples.label(model), shown))
+    on = listed([samples.label(t) for t in samples.targets])
     caption = (
         f"Zero-shot gain by the language of the intermediate data, mean of {on}. {bars(samples)} "
         f"{FILLED}"

@@ -45,12 +45,12 @@ from xstilts.units import count
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
     """Return variance by order and seed, given orders against random ones, and forgetting."""
-    model = samples.results.context.models[0]
+    model = samples.context.models[0]
     kinds = {kind: _scored(samples, facts, model, kind) for kind in ("given", "random", "control")}
     chains = [*kinds["given"], *kinds["random"]]
     if len(chains) < 2:
         return nothing_yet(samples, "two orders with scores on all targets")
-    targets = samples.results.targets(ZERO_SHOT)
+    targets = samples.targets
     components = {
         t: _components(samples, model, chains, t) for t in dict.fromkeys([MEAN, *targets])
     }
@@ -72,8 +72,8 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         "permuting the orders within each seed. Given orders are included, although they are not "
         "random. CIs of differences from random orders allow for the small number of random orders."
     )
-    if len(samples.results.context.models) > 1:
-        caveats.append(f"Only {samples.results.context.label(model)}, the first model, is shown.")
+    if len(samples.context.models) > 1:
+        caveats.append(f"Only {samples.label(model)}, the first model, is shown.")
     finding = _finding(samples, model, chains, share, against, forgotten)
     figures = {"answer": lambda: _figure(samples, facts, model, kinds)}
     tables = {
@@ -92,7 +92,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
 def _scored(samples: Samples, facts: Facts, model: str, kind: str) -> list[str]:
     """Return the recipes of a kind that are scored on all targets, each order under one name."""
     names: dict[str, str] = {}
-    for recipe in samples.results.context.recipes:
+    for recipe in samples.context.recipes:
         if recipe in facts.orders:
             names.setdefault(str(facts.recipes.get(recipe, recipe)), recipe)
     recipes = [r for r in names.values() if facts.orders[r] == kind]
@@ -127,7 +127,7 @@ def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list[
     Without random orders, compare each control with the given ones. The two controls that use all
     tasks, without an order, are also compared with each other.
     """
-    context, drawn = samples.results.context, kinds["random"]
+    drawn = kinds["random"]
     base = drawn or kinds["given"]
     others = count(len(base), "random order" if drawn else "given order")
     named = []
@@ -135,7 +135,7 @@ def _against(samples: Samples, model: str, kinds: dict[str, list[str]]) -> list[
         own = samples.score(model, recipe, MEAN)
         differences = [own - samples.score(model, other, MEAN) for other in base]
         difference = random_mean(differences) if drawn else mean(differences).interval
-        label = f"{context.label(recipe)} minus the mean of {others}"
+        label = f"{samples.label(recipe)} minus the mean of {others}"
         named.append((label, difference, own.seeds))
     if {"merge", "mixture"} <= {*kinds["control"]}:
         merge, mixture = (samples.score(model, name, MEAN) for name in ("merge", "mixture"))
@@ -208,7 +208,7 @@ def _verdict(samples: Samples, chains: Sequence[str], share: Interval) -> str:
 
 def _extremes(samples: Samples, model: str, chains: Sequence[str]) -> list[str]:
     """Return a line on the best and the worst order, beside their difference by chance."""
-    label = samples.results.context.label
+    label = samples.label
     table = np.stack([samples.score(model, r, MEAN).by_seed for r in chains])
     if (np.sum(~np.isnan(table), axis=1) < 2).any():
         return []
@@ -258,7 +258,7 @@ def _orders_table(samples: Samples, model: str, kinds: dict[str, list[str]]) -> 
     rows = []
     for kind, recipes in kinds.items():
         for recipe in recipes:
-            for target in [MEAN, *samples.results.targets(ZERO_SHOT)]:
+            for target in [MEAN, *samples.targets]:
                 names = [] if target == MEAN else samples.languages(target)
                 for language in [ZERO_SHOT, *names]:
                     score = samples.score(model, recipe, target, language)
@@ -279,22 +279,21 @@ def _forgetting_table(forgotten: Sequence[Forgotten]) -> pd.DataFrame:
 
 def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[str]]) -> Drawing:
     """Draw the score of each order and control, minus the mean of all orders."""
-    context = samples.results.context
     chains = [*kinds["given"], *kinds["random"]]
     panels = []
-    targets = samples.results.targets(ZERO_SHOT)
+    targets = samples.targets
     for target in [MEAN, *targets] if len(targets) > 1 else targets:
         centre = mean([samples.score(model, r, target) for r in chains])
         rows = []
         for kind, recipes in kinds.items():
             for recipe in recipes:
                 difference = samples.score(model, recipe, target) - centre
-                tasks = [context.label(p.task) for p in facts.recipes.get(recipe, Recipe()).parts]
+                tasks = [samples.label(p.task) for p in facts.recipes.get(recipe, Recipe()).parts]
                 chain = f": {' → '.join(tasks)}" if tasks and kind != "control" else ""
-                rows.append((f"{context.label(recipe)} ({kind}){chain}", difference.interval))
+                rows.append((f"{samples.label(recipe)} ({kind}){chain}", difference.interval))
         judgements = family([interval for _, interval in rows])
         rows = [(name, x) for (name, _), x in zip(rows, judgements, strict=True)]
-        title = "Mean over targets" if target == MEAN else context.label(target)
+        title = "Mean over targets" if target == MEAN else samples.label(target)
         panels.append(Panel(title, rows))
     values = [np.nan_to_num(interval.value) for _, interval in panels[0].rows]
     order = sorted(range(len(values)), key=lambda n: -values[n])  # the largest first
@@ -313,7 +312,7 @@ def _forgetting_figure(samples: Samples, forgotten: Sequence[Forgotten]) -> Draw
         ends = {"low": -x.interval.high, "high": -x.interval.low}
         change = replace(x.interval, value=-x.interval.value, **ends)
         tasks[x.task].append((f"after {x.steps}", change))
-    panels = [Panel(samples.results.context.label(task), rows) for task, rows in tasks.items()]
+    panels = [Panel(samples.label(task), rows) for task, rows in tasks.items()]
     caption = (
         "Change of the score on an intermediate task after later steps. Bars: 95 % CIs over chains "
         f"and seeds. {FILLED}"

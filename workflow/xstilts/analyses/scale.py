@@ -50,7 +50,7 @@ Lines = Mapping[tuple[str, str], Curve]  # (arm, recipe) -> curve
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
     """Return the slope of the gain over the logarithm of the parameters, per arm and recipe."""
-    targets = samples.results.targets(ZERO_SHOT)
+    targets = samples.targets
     shown = [MEAN, *targets] if len(targets) > 1 else targets
     curves = {target: _curves(samples, facts, target) for target in shown}
     lines = {
@@ -100,7 +100,7 @@ def _caveats(samples: Samples, facts: Facts, lines: Lines) -> list[str]:
             "Hours are training time over all targets and seeds: GPU hours, or machine hours for a "
             "model without a GPU. Steps that runs share are counted for each run."
         )
-    unknown = [m for m in samples.results.context.models if m not in facts.parameters]
+    unknown = [m for m in samples.context.models if m not in facts.parameters]
     if unknown:
         caveats.append(f"{listed(unknown)}: not shown, because `parameters` is not stated.")
     return caveats
@@ -126,7 +126,7 @@ def _power(samples: Samples, facts: Facts, lines: Lines) -> str:
 def _curves(samples: Samples, facts: Facts, target: str) -> Mapping[tuple[str, str], Curve]:
     """Return (arm, recipe) -> its models by size, with their gain on a target."""
     curves: dict[tuple[str, str], Curve] = {}
-    known = [m for m in samples.results.context.models if m in facts.parameters]
+    known = [m for m in samples.context.models if m in facts.parameters]
     for model in sorted(known, key=facts.parameters.__getitem__):
         for recipe in trained(samples, model):
             gain = samples.gain(model, recipe, target)
@@ -182,7 +182,7 @@ def _odds(samples: Samples, recipe: str, curve: Curve) -> Gains:
         share = np.clip(percent, *ENDS) / 100
         return np.log(share / (1 - share))
 
-    targets = samples.results.targets(ZERO_SHOT)
+    targets = samples.targets
     pairs = [
         [(samples.score(m, recipe, t), samples.score(m, BASELINE, t)) for t in targets]
         for m, _ in curve
@@ -225,12 +225,12 @@ def _by_family(samples: Samples, facts: Facts, lines: Lines) -> Named:
 
 def _name(samples: Samples, key: tuple[str, str]) -> str:
     arm, recipe = key
-    label = samples.results.context.label(recipe)
+    label = samples.label(recipe)
     return f"{label}, {_arm(samples, arm)}" if arm else label
 
 
 def _arm(samples: Samples, arm: str) -> str:
-    return samples.results.context.label(ARM + arm).removeprefix(ARM)
+    return samples.label(ARM + arm).removeprefix(ARM)
 
 
 def _finding(
@@ -243,7 +243,7 @@ def _finding(
 ) -> str:
     extremes = listed(
         [
-            f"{signed(gain.mean, '+')} for {samples.results.context.label(model)}"
+            f"{signed(gain.mean, '+')} for {samples.label(model)}"
             for model, gain in (curve[0], curve[-1])
         ]
     )
@@ -300,7 +300,7 @@ def _table(facts: Facts, curves: Mapping[str, Mapping[tuple[str, str], Curve]]) 
 
 
 def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]) -> Drawing:
-    context = samples.results.context
+    context = samples.context
     panels, several = [], len(set(facts.families.values())) > 1
 
     def name(model: str, recipe: str) -> str:
@@ -314,7 +314,7 @@ def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]) -> Dr
                 gain = facts.intervals[m, recipe, target, ZERO_SHOT]
                 series.setdefault(name(m, recipe), []).append((facts.parameters[m], gain))
         panels.append(
-            Panel("Mean over targets" if target == MEAN else context.label(target), (), series)
+            Panel("Mean over targets" if target == MEAN else samples.label(target), (), series)
         )
     sizes = sorted({facts.parameters[m] for m in context.models if m in facts.parameters})
     caption = f"Zero-shot gain by the number of weights of the model. {bars(samples)} {FILLED}"

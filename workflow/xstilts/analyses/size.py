@@ -27,7 +27,7 @@ from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import FILLED, Panel, along
 from xstilts.recipe import Merge, Recipe, Step, parse
 from xstilts.results.drawing import Drawing
-from xstilts.results.samples import ZERO_SHOT, Samples
+from xstilts.results.samples import ZERO_SHOT, Part, Samples
 from xstilts.results.scores import BASELINE, MEAN
 from xstilts.results.statistics import (
     Interval,
@@ -131,7 +131,7 @@ def _caveats(samples: Samples, facts: Facts, quantities: Quantities) -> list[str
 def _by_data(samples: Samples, facts: Facts) -> Sized:
     """Return the recipes of a model that differ only in the number of examples, by that number."""
     sized: Sized = {}
-    for model in samples.results.context.models:
+    for model in samples.context.models:
         for name in trained(samples, model):
             if name in facts.examples:
                 recipe = facts.recipes.get(name) or parse(name)
@@ -158,7 +158,7 @@ def _without_sizes(recipe: Recipe) -> Recipe:
 
 def _named(samples: Samples, sized: Sized, key: tuple[str, str]) -> list[str]:
     """Return the labels that distinguish a series from the others: model, data, or both."""
-    label = samples.results.context.label
+    label = samples.label
     several = [len({key[part] for key in sized}) > 1 for part in (0, 1)]
     return [label(name) for name, shown in zip(key, several, strict=True) if shown]
 
@@ -171,7 +171,7 @@ def _across(samples: Samples, facts: Facts, gain: Quantity, every: Sized) -> lis
         means = [gain.of(model, recipe, ZERO_SHOT).mean for recipe in largest]
         rank = spearman([facts.examples[r] for r in largest], means)
         if np.isfinite(rank.value):
-            label = samples.results.context.label(model)
+            label = samples.label(model)
             title = f"Spearman's correlation of size and gain over intermediate tasks, {label}"
             named.append(estimate(title, rank, len(largest), "rho"))
     return named
@@ -191,45 +191,27 @@ def _quantities(samples: Samples, facts: Facts) -> Quantities:
     def gain(model: str, recipe: str, language: str) -> Sample:
         return mean([samples.gain(model, recipe, target, language) for target in plain])
 
+    def on(target: str, subset: Part | None = None) -> Measure:
+        return lambda model, recipe, x: samples.gain(model, recipe, target, x, subset)
+
     tabled = MEAN if plain == targets else plain[0] if len(plain) == 1 else ""
     quantities = {"gain": Quantity(gain, shared, tabled)}
     for name, (target, whole) in facts.adversarial.items():
         if whole in targets:
             languages = samples.languages(whole, ZERO_SHOT)
-            quantities[f"gain on {name}"] = Quantity(
-                partial(_whole, samples, whole), languages, whole
-            )
+            quantities[f"gain on {name}"] = Quantity(on(whole), languages, whole)
         elif target in targets and not whole and name in samples.subsets:
-            hard = partial(_part, samples, target, name, True)
-            rest = partial(_part, samples, target, name, False)
+            hard, rest = on(target, (name, True)), on(target, (name, False))
             known = set(samples.subsets[name]) & set(samples.languages(target, ZERO_SHOT))
             languages = sorted(x for x in known if samples.subsets[name][x])
             quantities |= {
                 f"gain on {name}": Quantity(hard, languages),
                 f"gain on the examples outside {name}": Quantity(rest, languages),
                 f"difference of the gains on {name} and outside": Quantity(
-                    partial(_difference, hard, rest), languages
+                    lambda *run, hard=hard, rest=rest: hard(*run) - rest(*run), languages
                 ),
             }
     return quantities
-
-
-def _whole(samples: Samples, target: str, model: str, recipe: str, language: str) -> Sample:
-    return samples.gain(model, recipe, target, language)
-
-
-def _part(
-    samples: Samples, target: str, name: str, inside: bool, model: str, recipe: str, language: str
-) -> Sample:
-    """Return the gain on the examples inside or outside of a subset."""
-    score = partial(samples.subset_score, model)
-    return score(recipe, target, language, name, inside) - score(
-        BASELINE, target, language, name, inside
-    )
-
-
-def _difference(hard: Measure, rest: Measure, model: str, recipe: str, language: str) -> Sample:
-    return hard(model, recipe, language) - rest(model, recipe, language)
 
 
 def _slope(

@@ -1,5 +1,6 @@
 """The scores of a study as samples over seeds and over bootstrap replicates of examples."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache
@@ -30,6 +31,7 @@ GAIN_COLUMNS = [
 ]
 Examples = Callable[[Cell], pd.DataFrame | None]
 Subset = Mapping[str, Collection[str]]  # language -> ids of examples
+Part = tuple[str, bool]  # a subset's name; whether inside of it, or its languages' other examples
 Key = tuple[str, str, str, str]  # model, recipe, target, language
 
 
@@ -70,14 +72,16 @@ class Samples:
     def __init__(
         self, results: Results, examples: Examples, subsets: Mapping[str, Subset] | None = None
     ):
-        self.results = results
-        self.subsets = subsets or {}
-        self.seeds = results.context.seeds
+        self.results, self.context = results, results.context
+        self.label, self.seeds = results.context.label, results.context.seeds
+        self.targets = results.targets(ZERO_SHOT)
         self.examples = examples
+        self.subsets = subsets or {}
         self._scored = {Cell(*key) for key in results.scored.iloc[:, :4].itertuples(index=False)}
-        keys = ["model", "recipe", "target", "seed", "language"]
+        keys = ["target", "language", "model", "recipe", "seed"]
         self._points = results.frame[results.frame["headline"]].set_index(keys)["value"].to_dict()
         self.score = cache(self._score)
+        self._columns = cache(self._runs)
         self._block = cache(self._replicates)
         self._aligned = cache(self._align_target)
 
@@ -88,51 +92,39 @@ class Samples:
         names, source = self.results.languages(target), self.results.sources.get(target)
         return [name for name in names if language == "avg" or name != source]
 
-    def _score(self, model: str, recipe: str, target: str, language: str = ZERO_SHOT) -> Sample:
-        """Return the main metric in percent; NaN for seeds without a score."""
+    def _score(
+        self,
+        model: str,
+        recipe: str,
+        target: str,
+        language: str = ZERO_SHOT,
+        subset: Part | None = None,
+    ) -> Sample:
+        """Return the main metric in percent; NaN for seeds without a score.
+
+        With a `subset`, it is on these examples alone.
+        """
         if target == MEAN:
-            targets = self.results.targets(language)
-            return mean([self.score(model, recipe, t, language) for t in targets])
+            return mean(
+                [self.score(model, recipe, t, language) for t in self.results.targets(language)]
+            )
         if language in AVERAGES:
             names = self.languages(target, language)
+            if subset:
+                names = [name for name in names if name in self._block(target, subset)]
             if not names:
-                return self._nothing()
-            return mean([self.score(model, recipe, target, name) for name in names])
-        context = self.results.context
-        points = {
+                return Sample(np.full(len(self.seeds), np.nan), None)
+            return mean([self.score(model, recipe, target, name, subset) for name in names])
+        points, replicates = self._block(target, subset).get(language, ({}, None))
+        points = points if subset else self._points
+        values = {
             other: np.array(
                 [
-                    [self._points.get((model, other, target, s, language), np.nan) for s in fold]
-                    for fold in context.folds(other)
+                    [points.get((target, language, model, other, s), np.nan) for s in fold]
+                    for fold in self.context.folds(other)
                 ]
             )
-            for other in (recipe, *context.recipes)
-        }
-        _, replicates = self._block(target, None).get(language, (None, None))
-        return self._sample(points, replicates, model, recipe, target)
-
-    def subset_score(
-        self, model: str, recipe: str, target: str, language: str, name: str, inside: bool = True
-    ) -> Sample:
-        """Return the main metric on the examples of a subset that the study names.
-
-        With `inside` false, it is on the other examples of the subset's languages.
-        """
-        if language in AVERAGES:
-            block = self._block(target, name, inside)
-            names = [x for x in self.languages(target, language) if x in block]
-            if not names:
-                return self._nothing()
-            parts = [self.subset_score(model, recipe, target, x, name, inside) for x in names]
-            return mean(parts)
-        points, replicates = self._block(target, name, inside).get(language, (None, None))
-        if points is None:
-            return self._nothing()
-        context, columns = self.results.context, self._columns(target)
-        points = np.append(points, np.nan)  # of a missing column, -1
-        values = {
-            r: points[[[columns.get((model, r, s), -1) for s in fold] for fold in context.folds(r)]]
-            for r in (recipe, *context.recipes)
+            for other in (recipe, *self.context.recipes)
         }
         return self._sample(values, replicates, model, recipe, target)
 
@@ -140,13 +132,17 @@ class Samples:
         """Whether scores of the target's single examples are known."""
         return bool(self._block(target, None))
 
-    def gain(self, model: str, recipe: str, target: str, language: str = ZERO_SHOT) -> Sample:
+    def gain(
+        self,
+        model: str,
+        recipe: str,
+        target: str,
+        language: str = ZERO_SHOT,
+        subset: Part | None = None,
+    ) -> Sample:
         """Return the score minus the baseline's with the same model, target and seed."""
-        baseline = self.score(model, BASELINE, target, language)
-        return self.score(model, recipe, target, language) - baseline
-
-    def _nothing(self) -> Sample:
-        return Sample(np.full(len(self.seeds), np.nan), None)
+        baseline = self.score(model, BASELINE, target, language, subset)
+        return self.score(model, recipe, target, language, subset) - baseline
 
     def _sample(
         self,
@@ -169,26 +165,23 @@ class Samples:
         runs = {(model, recipe): np.stack([points, *(run * scale for run in others)])}
         if replicates is None:
             return Sample(points, None, runs)
-        columns = self._columns(target)
-        folded = self.results.context.folds(recipe)
-        at = [[columns.get((model, recipe, s), -1) for s in fold] for fold in folded]
+        columns, folds = self._columns(target), self.context.folds(recipe)
+        at = [[columns.get(Cell(model, recipe, target, s), -1) for s in fold] for fold in folds]
         missing = np.full((len(replicates), 1), np.nan, np.float32)
         drawn = np.hstack([replicates, missing])[:, at]
         return Sample(points, _over_folds(drawn), runs)
 
-    def _cells(self, target: str) -> list[Cell]:
-        return [c for c in self.results.context.cells if c.target == target and c in self._scored]
-
-    def _columns(self, target: str) -> dict[tuple[str, str, int], int]:
-        cells = self._cells(target)
-        return {(cell.model, cell.recipe, cell.seed): n for n, cell in enumerate(cells)}
+    def _runs(self, target: str) -> dict[Cell, int]:
+        """Return the scored cells of a target and their numbers."""
+        cells = [c for c in self.context.cells if c.target == target and c in self._scored]
+        return {cell: n for n, cell in enumerate(cells)}
 
     def _align_target(self, target: str) -> tuple[dict[str, tuple], int]:
         """Return language -> (ids, codes, top, bottom) of a target's examples; number of codes.
 
         Empty if a cell has no scores of single examples.
         """
-        tables = [self.examples(cell) for cell in self._cells(target)]
+        tables = [self.examples(cell) for cell in self._columns(target)]
         if not tables or any(table is None for table in tables):
             return {}, 0
         by_cell = [dict(list(t.groupby("language", observed=True))) for t in tables]
@@ -207,9 +200,9 @@ class Samples:
         return coded, len(codes)
 
     def _replicates(
-        self, target: str, name: str | None, inside: bool = True
-    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return language -> (scores [cells], replicates [replicates, cells]).
+        self, target: str, subset: Part | None
+    ) -> dict[str, tuple[dict[tuple, float], np.ndarray]]:
+        """Return language -> (score of each run, replicates [replicates, cells]).
 
         A subset selects examples after they are numbered, so that it shares the bootstrap weights
         of the complete target.
@@ -218,19 +211,22 @@ class Samples:
         groups = {}
         for language, (ids, *terms) in coded.items():
             kept = np.full(len(ids), True)
-            if name:
+            if subset:
+                name, inside = subset
                 chosen = self.subsets[name].get(language, ())
                 kept = np.isin(ids, list(chosen)) == inside if chosen else ~kept
             if kept.any():
                 groups[language] = tuple(term[kept] for term in terms)
         if not groups:
             return {}
-        points = [
-            100 * np.divide(t.sum(0), b.sum(0), out=np.zeros(t.shape[1]), where=b.sum(0) > 0)
-            for _, t, b in groups.values()
-        ]
+        points = {}
+        for language, (_, top, bottom) in groups.items():
+            top, bottom = top.sum(axis=0), bottom.sum(axis=0)
+            scores = 100 * np.divide(top, bottom, out=np.zeros(len(top)), where=bottom > 0)
+            runs = [(target, language, c.model, c.recipe, c.seed) for c in self._columns(target)]
+            points[language] = dict(zip(runs, scores, strict=True))
         replicates = ratio_replicates(list(groups.values()), count=count)
-        return dict(zip(groups, zip(points, replicates, strict=True), strict=True))
+        return dict(zip(groups, zip(points.values(), replicates, strict=True), strict=True))
 
 
 def _over_folds(values: np.ndarray) -> np.ndarray:
@@ -257,7 +253,7 @@ def judge(results: Results, examples: Examples = lambda cell: None) -> Results:
     return replace(results, gains=gains(Samples(results, examples)))
 
 
-def judged(gains: Mapping[Key, Sample]) -> dict[Key, Interval]:
+def judged_gains(gains: Mapping[Key, Sample]) -> dict[Key, Interval]:
     """Return the intervals of a family of gains, by the same keys.
 
     Gains of one model, target and language share the runs of their baseline.
@@ -274,35 +270,32 @@ def gains(samples: Samples) -> pd.DataFrame:
     A family is what is shown together: the gains of one average on all targets, the means over
     targets of one average, all gains in single languages, or their means over targets.
     """
-    context = samples.results.context
-    families: dict[tuple, dict[tuple, Sample]] = {}
-    keys = []
-    for model, recipe, target in product(context.models, context.recipes, [*context.targets, MEAN]):
-        for language in _shown(samples, target) if recipe != BASELINE else ():
-            gain = samples.gain(model, recipe, target, language)
-            if gain.seeds:
-                name = language if language in AVERAGES else None
-                key = (model, recipe, target, language)
-                families.setdefault((name, target == MEAN), {})[key] = gain
-                keys.append(key)
+    context = samples.context
+    recipes = [recipe for recipe in context.recipes if recipe != BASELINE]
+    gains = {
+        (*names, language): gain
+        for names in product(context.models, recipes, [*context.targets, MEAN])
+        for language in _shown(samples, names[-1])
+        if (gain := samples.gain(*names, language)).seeds
+    }
+    families: dict[tuple, dict[Key, Sample]] = defaultdict(dict)
+    for (*names, target, language), gain in gains.items():
+        average = language if language in AVERAGES else None
+        families[average, target == MEAN][*names, target, language] = gain
     intervals = {}
     for members in families.values():
-        intervals |= judged(members)
+        intervals |= judged_gains(members)
     frame = samples.results.frame[samples.results.frame["headline"]]
     counts = frame.groupby(["model", "recipe", "target", "language"])["n"].first().to_dict()
-    rows = [_gain_row(samples, intervals[key], counts, key) for key in keys]
+    rows = [_gain_row(samples, key, gain, intervals[key], counts) for key, gain in gains.items()]
     return pd.DataFrame(rows, columns=GAIN_COLUMNS)
 
 
 def _gain_row(
-    samples: Samples,
-    interval: Interval,
-    counts: Mapping[Key, int],
-    key: Key,
+    samples: Samples, key: Key, gain: Sample, interval: Interval, counts: Mapping[Key, int]
 ) -> tuple:
     """Return one row of `gains.csv`."""
     model, recipe, target, language = key
-    gain = samples.gain(*key)
     paired = ~np.isnan(gain.by_seed)
     scores = [
         float(samples.score(model, r, target, language).by_seed[paired].mean())
@@ -330,7 +323,7 @@ def _shown(samples: Samples, target: str) -> list[str]:
     """
     if target == MEAN:
         results = samples.results
-        languages = dict.fromkeys(x for t in results.context.targets for x in results.languages(t))
+        languages = dict.fromkeys(x for t in samples.context.targets for x in results.languages(t))
         return [*(average for average in AVERAGES if results.targets(average)), *languages]
     averages = [average for average in AVERAGES if samples.languages(target, average)]
     return [*averages, *samples.results.languages(target)]
