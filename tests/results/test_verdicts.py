@@ -1,5 +1,7 @@
 """The rule of verdicts: against scipy, against published tables, and by simulated error rates."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -12,8 +14,8 @@ from xstilts.results.verdicts import (
     critical,
     detectable,
     family,
+    fewest_seeds,
     gain_power,
-    seeds_for,
 )
 
 LIMIT = 0.05
@@ -121,9 +123,10 @@ def test_detectable_effects_are_those_of_the_table(design, effects):
 
 
 def test_one_point_takes_these_seeds():
-    assert [seeds_for(1, sd) for sd in (0.5, 1, 1.5, 2)] == [6, 17, 37, 64]
+    needed = [fewest_seeds(partial(gain_power, sd)) for sd in (0.5, 1, 1.5, 2)]
+    assert needed == ["6 seeds", "17 seeds", "37 seeds", "64 seeds"]
     assert gain_power(1, 2, recipes=5) < gain_power(1, 2)  # a pooled variance is better known
-    assert seeds_for(0.1, 5) is None
+    assert fewest_seeds(partial(gain_power, 5), 0.1).startswith("more than 200 seeds")
     assert gain_power(1, 17) <= 1 < gain_power(1, 16)
 
 

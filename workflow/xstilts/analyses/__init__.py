@@ -23,11 +23,10 @@ from xstilts.results.scores import BASELINE
 from xstilts.results.statistics import Error, Interval, Sample
 from xstilts.results.tables import signed
 from xstilts.results.verdicts import (
-    MOST_SEEDS,
     detectable,
     family,
+    fewest_seeds,
     power_sentence,
-    seeds_text,
     stated_power,
 )
 from xstilts.units import count
@@ -191,12 +190,13 @@ def power(
 
 def seeds_needed(error: Error, seeds: int, tests: int, effect: float = 1.0) -> str:
     """Return the number of seeds that finds an effect, as text, from the error of `seeds` seeds."""
-    for number in range(2, MOST_SEEDS + 1):
+
+    def least(number: int) -> float:
         variance = error.seeds * seeds / number + error.examples
         freedom = error.freedom * (number - 1) / (seeds - 1)
-        if detectable(float(np.sqrt(variance)), freedom, tests, error.examples) <= effect:
-            return seeds_text(number)
-    return seeds_text(None)
+        return detectable(float(np.sqrt(variance)), freedom, tests, error.examples)
+
+    return fewest_seeds(least, effect)
 
 
 def with_ci(result: Interval | Estimate, unit: str = POINTS, n: str = "", where: str = "") -> str:

@@ -13,8 +13,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from xstilts.languages import names
-from xstilts.results.colours import GAIN, LOSS, PALE, ZERO, limit
-from xstilts.results.drawing import COLUMN, LINE, TEXT, Canvas, Drawing, ink, note, width, wrap
+from xstilts.results.drawing import (
+    COLUMN,
+    GAIN,
+    LINE,
+    LOSS,
+    PALE,
+    TEXT,
+    ZERO,
+    Canvas,
+    Drawing,
+    ink,
+    limit,
+    note,
+    width,
+    wrap,
+)
 from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results, ranked, summarise
 from xstilts.results.tables import STAR, half_width, marks, signed, target_label
 from xstilts.units import count
@@ -40,15 +54,9 @@ class Panel:
     scores: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
-    def texts(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """Gain and half-width of its CI as texts, by (row, column)."""
-        return {
-            key: (
-                signed(cell["gain"], "+") + cell["marks"] + STAR * bool(cell["significant"]),
-                half_width(cell["low"], cell["high"]),
-            )
-            for key, cell in self.gains.to_dict("index").items()
-        }
+    def cells(self) -> dict[tuple[str, str], dict]:
+        """The gains by (row, column), as a mapping."""
+        return self.gains.to_dict("index")
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class _Layout:
 
     def __init__(self, panels: Sequence[Panel], groups: Sequence[Columns], count: int) -> None:
         names = [label for panel in panels for label in panel.rows.values()]
-        texts = [text for panel in panels for pair in panel.texts.values() for text in pair]
+        texts = [x for panel in panels for gain in panel.cells.values() for x in _texts(gain)]
         number = max((width(text, "bold") for text in texts), default=0.0) + 0.05
         gaps = GAP * (len(groups) - 1)
         self.left = MARGIN + min(max(map(width, names)), LONGEST_NAME) + 0.08
@@ -182,12 +190,9 @@ def _draw_panel(
                 _write(axes, left + layout.column / 2, ROW / 2, signed(score), "black")
     lines = 1 + layout.two_lines
     axes.set_yticks(list(ticks), [wrap(label, LONGEST_NAME, lines) for label in ticks.values()])
-    cells, texts = panel.gains.to_dict("index"), panel.texts
     for place, row in rows.items():
         for column, left in layout.places.items():
-            _cell(
-                axes, left, place, layout, cells.get((row, column)), scale, texts.get((row, column))
-            )
+            _cell(axes, left, place, layout, panel.cells.get((row, column)), scale)
 
 
 def _heads(axes: Axes, group: Columns, layout: _Layout) -> None:
@@ -210,6 +215,12 @@ def _write(axes: Axes, middle: float, centre: float, text: str, colour: str, **s
     axes.text(middle, centre, text, ha="center", va="center_baseline", color=colour, **style)
 
 
+def _texts(gain: Mapping) -> tuple[str, str]:
+    """Return a gain with its marks, and the half-width of its CI."""
+    text = signed(gain["gain"], "+") + gain["marks"] + STAR * bool(gain["significant"])
+    return text, half_width(gain["low"], gain["high"])
+
+
 def _cell(
     axes: Axes,
     left: float,
@@ -217,12 +228,11 @@ def _cell(
     layout: _Layout,
     gain: Mapping | None,
     scale: ScalarMappable,
-    texts: tuple[str, str] | None,
 ) -> None:
     """Draw a gain: its colour, and its number or a dot; hatched without a gain."""
     size = layout.column, layout.row
     middle, centre = left + layout.column / 2, top + layout.row / 2
-    if gain is None or texts is None or np.isnan(gain["gain"]):
+    if gain is None or np.isnan(gain["gain"]):
         _box(axes, left, top, *size, "white", edgecolor="#C4C4C4", hatch="/////", lw=0)
         return
     face = scale.to_rgba(gain["gain"])
@@ -233,9 +243,10 @@ def _cell(
             axes.plot(middle, centre, "o", color=colour, markersize=2.6, markeredgewidth=0)
         return
     weight = "bold" if gain["significant"] else "normal"
-    apart = 0.052 * bool(texts[1])
-    _write(axes, middle, centre + 0.005 - apart, texts[0], colour, weight=weight)
-    _write(axes, middle, centre + 0.005 + apart, texts[1], colour)
+    text, half = _texts(gain)
+    apart = 0.052 * bool(half)
+    _write(axes, middle, centre + 0.005 - apart, text, colour, weight=weight)
+    _write(axes, middle, centre + 0.005 + apart, half, colour)
 
 
 # ------------------------------------------------------------------------- by target, by language

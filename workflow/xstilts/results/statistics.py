@@ -29,7 +29,7 @@ class Interval:
     high: float = np.nan
     p: float = np.nan
     error: float = np.nan  # standard error
-    freedom: float = np.nan
+    freedom: float = np.inf
     known: float = 0.0  # part of the variance that needs no degrees of freedom
     p_adjusted: float = np.nan
 
@@ -292,12 +292,9 @@ def half_width(error: float, known: float, quantile: float, normal: float) -> fl
 
 def within(x: Sequence[float], groups: Sequence[Hashable] | None = None) -> np.ndarray:
     """Return x [n] minus the mean of its group; one group by default."""
-    x, groups = np.asarray(x, float), list(groups or [None] * len(x))
-    means = {
-        group: np.mean([v for v, g in zip(x, groups, strict=True) if g == group])
-        for group in set(groups)
-    }
-    return x - np.array([means[group] for group in groups])
+    x = np.asarray(x, float)
+    _, group = np.unique(groups or np.zeros(len(x)), return_inverse=True)
+    return x - (np.bincount(group, x) / np.bincount(group))[group]
 
 
 def slope_weights(x: Sequence[float], groups: Sequence[Hashable] | None = None) -> np.ndarray:

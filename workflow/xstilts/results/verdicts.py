@@ -12,7 +12,7 @@
 4. One seed gives an interval, borrowed from the runs of other recipes, but no p, rank or verdict.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -51,14 +51,10 @@ def family(
     adjusted = list(intervals)
     for block in members.values():
         correlation = np.floor(STEPS * min(CORRELATED, *(shared[n] for n in block))) / STEPS
-        freedom = min(_freedom(intervals[n]) for n in block)
+        freedom = min(intervals[n].freedom for n in block)
         for n in block:
             adjusted[n] = _simultaneous(intervals[n], len(block), len(tested), freedom, correlation)
     return adjusted
-
-
-def _freedom(interval: Interval) -> float:
-    return np.inf if np.isnan(interval.freedom) else interval.freedom
 
 
 def _simultaneous(
@@ -148,12 +144,10 @@ def gain_power(sd: float, seeds: int, recipes: int = 1, tests: int = 1, folds: i
     return detectable(error, (recipes + 1) * (seeds - 1), tests)
 
 
-def seeds_for(
-    effect: float, sd: float, recipes: int = 1, tests: int = 1, folds: int = 1
-) -> int | None:
-    """Return the fewest seeds that find an effect, in points as `sd`; None above MOST_SEEDS."""
-    numbers = range(2, MOST_SEEDS + 1)
-    return next((n for n in numbers if gain_power(sd, n, recipes, tests, folds) <= effect), None)
+def fewest_seeds(least: Callable[[int], float], effect: float = 1.0) -> str:
+    """Return the fewest seeds that find an effect, as text; `least` is what a number finds."""
+    number = next((n for n in range(2, MOST_SEEDS + 1) if least(n) <= effect), None)
+    return f"{number} seeds" if number else f"more than {MOST_SEEDS} seeds, or more test examples"
 
 
 def stated_power(
@@ -168,14 +162,12 @@ def stated_power(
     seeds, recipes = max(2, seeds), max(1, recipes)
     measured = f"the run SD of {sd:.1f} points measured so far" if sd else None
     basis = measured or f"a run SD of {DEFAULT_SD} points (assumed, as none is measured)"
-    known = sd or DEFAULT_SD
-    least = gain_power(known, seeds, recipes, tests, folds)
-    return power_sentence(
-        seeds,
-        basis,
-        f"{name} of {least:.1f} points",
-        seeds_text(seeds_for(1, known, recipes, tests, folds)),
-    )
+
+    def least(seeds: int) -> float:
+        return gain_power(sd or DEFAULT_SD, seeds, recipes, tests, folds)
+
+    effect = f"{name} of {least(seeds):.1f} points"
+    return power_sentence(seeds, basis, effect, fewest_seeds(least))
 
 
 def power_sentence(seeds: int, basis: str, effect: str, needed: str) -> str:
@@ -184,8 +176,3 @@ def power_sentence(seeds: int, basis: str, effect: str, needed: str) -> str:
         f"With {seeds} seeds and {basis}, four of five studies find a {effect}; one point takes "
         f"{needed}."
     )
-
-
-def seeds_text(count: int | None) -> str:
-    """Return `17 seeds`, or that no affordable number of seeds is enough."""
-    return f"{count} seeds" if count else f"more than {MOST_SEEDS} seeds, or more test examples"
