@@ -25,12 +25,12 @@ SEEDS = (1, 2, 3)
 
 def run(name, samples, folder=None, **facts):
     """Run an analysis; with a folder, also write its files there and check them."""
-    table = gains(samples)
-    known = Facts("Does it?", **{"recipes": {}, **facts}, gains=table)
-    outcome = analyses.run(name, samples, known)
+    results = replace(samples.results, gains=gains(samples))
+    known = Facts("Does it?", **{"recipes": {}, **facts})
+    outcome = analyses.run(name, Samples(results, samples.examples, samples.subsets), known)
     assert outcome.answer.analysis == name
     if folder:
-        report = write_answer(outcome, Report(replace(samples.results, gains=table), ()), folder)
+        report = write_answer(outcome, Report(results, ()), folder)
         assert all(path.stat().st_size for path in report.files)
         assert Answer.model_validate_json((folder / "answer.json").read_text()) == outcome.answer
         assert len(list(folder.glob("*.svg"))) == len(outcome.answer.figures) > 0
@@ -149,7 +149,7 @@ def test_the_number_of_baselines_is_stated():
 
 def test_a_chosen_recipe_varies_like_a_run():
     validation = {("m", "none", "qa"): [50.0] * 3, ("m", "nli", "qa"): [60.0] * 3}
-    facts = Facts("Does it?", {}, pd.DataFrame(), validation=validation)
+    facts = Facts("Does it?", {}, validation=validation)
     chosen = cross_fitted(with_more_baselines(), facts, "m", ["nli"])["qa"]
     folds, nli = np.reshape(MORE_BASELINES["none"], (3, 3)), MORE_BASELINES["nli"]
     variance, _ = run_variance(np.array([nli, nli, *folds]))

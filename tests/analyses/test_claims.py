@@ -36,7 +36,7 @@ def study(tmp_path, **changes):
 def facts(*holds_if, **more):
     stated = [Claim(says=f"It holds: {x}.", source="A 2020", holds_if=x) for x in holds_if]
     recipes = {name: parse(text) for name, text in RECIPES.items()}
-    return Facts("Does it?", recipes, None, claims=stated, **more)
+    return Facts("Does it?", recipes, claims=stated, **more)
 
 
 def verdicts(samples, *holds_if, **more):

@@ -6,11 +6,9 @@ Each alternative has 20 studies: a rate of .95 has a standard error of .05.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from tests.simulated import from_points
@@ -18,7 +16,7 @@ from xstilts import analyses
 from xstilts.analyses import Facts
 from xstilts.grid.artefacts import Cell
 from xstilts.recipe import parse
-from xstilts.results.samples import gains
+from xstilts.results.samples import Samples, judge
 from xstilts.results.statistics import Interval
 
 pytestmark = pytest.mark.slow
@@ -32,12 +30,12 @@ Make = Callable[[np.random.Generator], Points]
 def answer(name: str, points: Points, **facts):
     """Return the answer of an analysis, without its figures."""
     samples = from_points(points)
-    known = Facts("Does it?", **{"recipes": {}, **facts}, gains=pd.DataFrame())
     if name == "helps":
-        known = replace(known, gains=gains(samples))
+        samples = Samples(judge(samples.results), samples.examples)
     else:  # their verdicts do not use gains.csv, which takes three quarters of the time
-        vars(known)["intervals"] = defaultdict(lambda: Interval(0.0, 0.0, 0.0))
-    return analyses.run(name, samples, known).answer
+        vars(samples)["intervals"] = defaultdict(lambda: Interval(0.0, 0.0, 0.0))
+    facts = Facts("Does it?", **{"recipes": {}, **facts})
+    return analyses.run(name, samples, facts).answer
 
 
 def rate(studies: int, verdict: Callable[[np.random.Generator], bool]) -> float:

@@ -9,8 +9,8 @@ import pytest
 from tests.simulated import LANGUAGES, from_points, simulate
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
-from xstilts.results.samples import GAIN_COLUMNS, Samples, gains, read_examples
-from xstilts.results.scores import MEAN, summarise
+from xstilts.results.samples import Samples, gains, read_examples
+from xstilts.results.scores import GAINS, MEAN, summarise
 from xstilts.results.verdicts import detectable, gain_power
 
 
@@ -38,7 +38,7 @@ def test_gains_are_those_of_the_table(tmp_path):
 
 def test_verdicts_follow_simultaneous_intervals(tmp_path):
     table = gains(study(tmp_path, recipes=("none", "nli", "qqp")))
-    assert list(table) == GAIN_COLUMNS
+    assert list(table) == list(GAINS)
     assert (table["significant"] == (table["p_adjusted"] < 0.05)).all()
     assert (table["significant"] == ((table["low"] > 0) | (table["high"] < 0))).all()
     assert 0 < table["significant"].sum() < len(table)

@@ -9,8 +9,7 @@ from tests.tiny_project import MODELS, make_grid
 from xstilts.analyses.answer import Answer
 from xstilts.grid import state
 from xstilts.report.view import StudyView
-from xstilts.results.samples import GAIN_COLUMNS
-from xstilts.results.scores import MEAN
+from xstilts.results.scores import GAINS, MEAN
 from xstilts.stages import predict, score, summarise
 
 QUICK = {
@@ -49,7 +48,7 @@ def test_every_cell_leads_to_an_answer(report):
     assert {f"{stem}.{kind}" for stem in answer.tables for kind in ("csv", "md", "tex")} <= names
     assert any("One seed" in caveat for caveat in answer.caveats)
     gains = pd.read_csv(folder / "gains.csv")
-    assert list(gains) == GAIN_COLUMNS
+    assert list(gains) == list(GAINS)
     assert set(gains["target"]) == {"nli", "entities", "tatoeba", MEAN}
     kept = gains[gains["language"] == "zero_shot"]
     assert (kept["low"] <= kept["gain"]).all()

@@ -38,7 +38,6 @@ class Facts:
 
     question: str
     recipes: Mapping[str, Recipe]
-    gains: pd.DataFrame  # as in gains.csv
     # (model, recipe, target) -> validation score of each seed, NaN if missing
     validation: Mapping[tuple[str, str, str], list[float]] = field(default_factory=dict)
     # model -> recipe -> target -> score
@@ -55,17 +54,6 @@ class Facts:
     retained: Mapping[tuple[str, str, str, int], float] = field(default_factory=dict)
     orders: Mapping[str, str] = field(default_factory=dict)  # recipe -> given, random, control
     longer: Collection[tuple[str, str]] = ()  # (recipe, target) with the same training data
-
-    @cached_property
-    def intervals(self) -> dict[tuple[str, str, str, str], Interval]:
-        """The gains of gains.csv with their verdicts: (model, recipe, target, language) -> CI."""
-        names = ["gain", "low", "high", "p", "p_adjusted"]
-        keys = self.gains[["model", "recipe", "target", "language"]].itertuples(index=False)
-        values = self.gains[names].itertuples(index=False)
-        return {
-            tuple(key): Interval(*row[:4], p_adjusted=row[4])
-            for key, row in zip(keys, values, strict=True)
-        }
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,6 @@ def gather(grid: Grid, results: Results, longer: Collection[tuple[str, str]]) ->
     return Facts(
         question=study.title or QUESTIONS[study.analysis],
         recipes=grid.recipes,
-        gains=results.gains,
         validation=_validation(results),
         published={
             name: study.published | study.published_by_model.get(name.partition(ARM)[0], {})

@@ -41,7 +41,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     recipes = {m: names for m in samples.context.models if (names := trained(samples, m))}
     if not recipes:
         return nothing_yet(samples, "the baseline and a recipe with the same target and seed")
-    gains = {m: _mean_gains(samples, facts, m, recipes[m]) for m in recipes}
+    gains = {m: _mean_gains(samples, m, recipes[m]) for m in recipes}
     fitted = {m: chosen.cross_fitted(samples, facts, m, recipes[m]) for m in recipes}
     choices = pd.DataFrame(
         [row for m in recipes for row in chosen.choices(samples, facts, m, recipes[m], fitted[m])]
@@ -49,9 +49,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     grouped = groups.table(samples, facts, recipes)
     gaps = groups.by_resource(samples, recipes)
     tables = {
-        "ranking": pd.DataFrame(
-            [row for m in recipes for row in _ranks(samples, facts, m, gains[m])]
-        ),
+        "ranking": pd.DataFrame([row for m in recipes for row in _ranks(samples, m, gains[m])]),
         "chosen": choices,
         "groups": grouped,
         "published": pd.DataFrame(
@@ -60,7 +58,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         "xtreme_average": _xtreme_averages(samples, recipes),
     }
     figures = {
-        "answer": lambda: _gains_figure(samples, facts, recipes),
+        "answer": lambda: _gains_figure(samples, recipes),
         "answer_groups": lambda: groups.figure(samples, grouped),
     }
     estimates = [
@@ -78,7 +76,7 @@ def _caveats(samples: Samples, facts: Facts, has_choice: bool) -> list[str]:
     caveats = [
         "Gains of different recipes are correlated, because they share the baseline's runs. Each "
         "target has only one test set.",
-        *_sensitivity(samples, facts),
+        *_sensitivity(samples),
     ]
     if "Question answering" in facts.categories.values() and len(facts.categories) > 1:
         caveats.append(
@@ -95,9 +93,9 @@ def _caveats(samples: Samples, facts: Facts, has_choice: bool) -> list[str]:
     return caveats
 
 
-def _sensitivity(samples: Samples, facts: Facts) -> list[str]:
+def _sensitivity(samples: Samples) -> list[str]:
     """Return how the verdicts change without pooling, and the means without degenerate runs."""
-    label, rows = samples.label, facts.gains[facts.gains["language"] == ZERO_SHOT]
+    label, rows = samples.label, _zero_shot(samples)
     lines, claimed = [], rows[rows["significant"]]
     known = claimed[claimed["welch_p"].notna()]
     if lost := int(((known["welch_low"] <= 0) & (known["welch_high"] >= 0)).sum()):
@@ -111,6 +109,13 @@ def _sensitivity(samples: Samples, facts: Facts) -> list[str]:
         for row in means[means["gain_learned"].notna()].itertuples()
     ]
     return [*lines, *([f"Mean gains without degenerate runs: {listed(texts)}."] if texts else [])]
+
+
+def _zero_shot(samples: Samples, *models: str) -> pd.DataFrame:
+    """Return the zero-shot gains of gains.csv, of some models or of all."""
+    rows = samples.results.gains
+    rows = rows[rows["language"] == ZERO_SHOT]
+    return rows[rows["model"].isin(models)] if models else rows
 
 
 def _power(samples: Samples, recipes: dict[str, list[str]]) -> str:
@@ -134,9 +139,8 @@ def _finding(
     lead = "No recipe is scored on every target yet."
     if gains:
         lead = _verdict(samples, gains)
-    rows = facts.gains
-    rows = rows[(rows["model"] == model) & (rows["target"] != MEAN)]
-    rows = rows[(rows["language"] == ZERO_SHOT) & rows["p_adjusted"].notna()]
+    rows = _zero_shot(samples, model)
+    rows = rows[(rows["target"] != MEAN) & rows["p_adjusted"].notna()]
     if not len(rows):
         return _prefix(samples, model) + lead
     verdict, *explained = lead.splitlines()
@@ -200,18 +204,15 @@ def _verdict(samples: Samples, gains: dict[str, Estimate]) -> str:
     return f"{lead}\n{explained}{where}, simultaneous over {total}; n = {count(gain.n, 'seed')}."
 
 
-def _mean_gains(
-    samples: Samples, facts: Facts, model: str, recipes: list[str]
-) -> dict[str, Estimate]:
+def _mean_gains(samples: Samples, model: str, recipes: list[str]) -> dict[str, Estimate]:
     """Return the mean gain over targets of each recipe; the effect is Cohen's h."""
-    rows = facts.gains
-    rows = rows[(rows["model"] == model) & (rows["target"] == MEAN)]
-    rows = rows[rows["language"] == ZERO_SHOT].set_index("recipe")
+    rows = _zero_shot(samples, model)
+    rows = rows[rows["target"] == MEAN].set_index("recipe")
     prefix = _prefix(samples, model)
     return {
         r: estimate(
             f"{prefix}{samples.label(r)}, mean zero-shot gain",
-            facts.intervals[model, r, MEAN, ZERO_SHOT],
+            samples.intervals[model, r, MEAN, ZERO_SHOT],
             int(rows.loc[r, "seeds"]),
             effect=rows.loc[r, "effect"],
         )
@@ -220,9 +221,7 @@ def _mean_gains(
     }
 
 
-def _ranks(
-    samples: Samples, facts: Facts, model: str, gains: dict[str, Estimate]
-) -> Iterable[dict]:
+def _ranks(samples: Samples, model: str, gains: dict[str, Estimate]) -> Iterable[dict]:
     """Yield the ranks of the baseline and of recipes with two seeds, and the targets they improve.
 
     A rank's range in 95 % of the replicates, and how often it is the first, need RANKED seeds.
@@ -233,8 +232,7 @@ def _ranks(
     if len(names) == 1:
         return
     ranks = ranking([samples.gain(model, r, MEAN) for r in names])
-    cells = facts.gains
-    cells = cells[(cells["model"] == model) & (cells["language"] == ZERO_SHOT)]
+    cells = _zero_shot(samples, model)
     for name, rank in zip(names, ranks, strict=True):
         certain = len(samples.seeds) >= RANKED
         own = cells[(cells["recipe"] == name) & (cells["target"] != MEAN)]
@@ -343,13 +341,15 @@ def _prediction(score: Sample, run: tuple[str, str], runs: int) -> tuple[float, 
     return score.mean - half, score.mean + half
 
 
-def _gains_figure(samples: Samples, facts: Facts, recipes: dict[str, list[str]]) -> Drawing:
+def _gains_figure(samples: Samples, recipes: dict[str, list[str]]) -> Drawing:
     """Draw the mean gain of each recipe; the heat map has the gains on each target."""
     panels = []
     for model, own in recipes.items():
         keys = {r: (model, r, MEAN, ZERO_SHOT) for r in own}
         shown = [
-            (samples.label(r), facts.intervals[k]) for r, k in keys.items() if k in facts.intervals
+            (samples.label(r), samples.intervals[k])
+            for r, k in keys.items()
+            if k in samples.intervals
         ]
         shown.sort(key=lambda row: -row[1].value)
         panels.append(Panel(samples.label(model) if len(recipes) > 1 else "", shown))

@@ -72,8 +72,8 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
             "There are no two families of models of similar size: the study does not show whether "
             "the effect depends on the model."
         )
-    figures = {"answer": lambda: _figure(samples, facts, by_model)}
-    tables = {"languages": _table(samples, facts, by_model)}
+    figures = {"answer": lambda: _figure(samples, by_model)}
+    tables = {"languages": _table(samples, by_model)}
     if by_data:
         tables["interaction"] = _interaction_table(by_data)
     matched = [estimate for estimate in stated if estimate.label.startswith(MATCHED)]
@@ -239,7 +239,7 @@ def _matched(
     return mean(pairs) if pairs else None
 
 
-def _table(samples: Samples, facts: Facts, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
+def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
     """Return gains by model, language of the data, target and language of the target."""
     rows = []
     for model, recipes in by_model.items():
@@ -257,7 +257,7 @@ def _table(samples: Samples, facts: Facts, by_model: Mapping[str, Recipes]) -> p
                             "target": target,
                             "language": language,
                             "matched": language == data,
-                            **ends(facts.intervals[model, recipe, target, language]),
+                            **ends(samples.intervals[model, recipe, target, language]),
                             "seeds": gain.seeds,
                         }
                     )
@@ -278,11 +278,11 @@ def _interaction_table(by_data: Mapping[tuple[str, str], Mapping[str, Sample]]) 
     )
 
 
-def _figure(samples: Samples, facts: Facts, by_model: Mapping[str, Recipes]) -> Drawing:
+def _figure(samples: Samples, by_model: Mapping[str, Recipes]) -> Drawing:
     panels = []
     for model, recipes in by_model.items():
         keys = {_data(x): (model, recipe, MEAN, ZERO_SHOT) for x, recipe in recipes.items()}
-        shown = [(x, facts.intervals[key]) for x, key in keys.items() if key in facts.intervals]
+        shown = [(x, samples.intervals[key]) for x, key in keys.items() if key in samples.intervals]
         shown.sort(key=lambda row: -row[1].value)
         panels.append(Panel(samples.label(model), shown))
     on = listed([samples.label(t) for t in samples.targets])

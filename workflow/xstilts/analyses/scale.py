@@ -80,7 +80,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
         _caveats(samples, facts, lines),
         estimates,
         {"answer": lambda: _figure(samples, facts, curves)},
-        {"sizes": _table(facts, curves)},
+        {"sizes": _table(samples, facts, curves)},
         _power(samples, facts, lines),
     )
 
@@ -280,7 +280,9 @@ def _between_arms(samples: Samples, facts: Facts, lines: Lines) -> Named:
                 yield name + _arm(samples, own[0]), _random(facts, curve), len(curve)
 
 
-def _table(facts: Facts, curves: Mapping[str, Mapping[tuple[str, str], Curve]]) -> pd.DataFrame:
+def _table(
+    samples: Samples, facts: Facts, curves: Mapping[str, Mapping[tuple[str, str], Curve]]
+) -> pd.DataFrame:
     """Return the gain on each target by model and recipe, with sizes and hours of training."""
     rows = [
         {
@@ -288,7 +290,7 @@ def _table(facts: Facts, curves: Mapping[str, Mapping[tuple[str, str], Curve]]) 
             "recipe": recipe,
             "target": target,
             "parameters": facts.parameters[model],
-            **ends(facts.intervals[model, recipe, target, ZERO_SHOT]),
+            **ends(samples.intervals[model, recipe, target, ZERO_SHOT]),
             "seeds": gain.seeds,
             "hours": facts.gpu_hours.get((model, recipe), np.nan),
         }
@@ -311,7 +313,7 @@ def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]) -> Dr
         series: dict[str, list[tuple[float, Interval]]] = {}
         for (_, recipe), curve in by_recipe.items():
             for m, _ in curve:
-                gain = facts.intervals[m, recipe, target, ZERO_SHOT]
+                gain = samples.intervals[m, recipe, target, ZERO_SHOT]
                 series.setdefault(name(m, recipe), []).append((facts.parameters[m], gain))
         panels.append(
             Panel("Mean over targets" if target == MEAN else samples.label(target), (), series)

@@ -95,7 +95,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     if len(sentences) > STATED:
         rest = count(len(sentences) - STATED, "more slope")
         sentences = [*sentences[:STATED], f"{capital(rest)} below, corrected together with these."]
-    points = _judged_points(facts, quantities, sized, series)
+    points = _judged_points(samples, facts, quantities, sized, series)
     tables = {"sizes": points, "languages": _lines(facts, quantities, sized, series)}
     return Outcome(
         "\n".join(sentences),
@@ -247,7 +247,7 @@ def _sentence(label: str, slope: Estimate) -> str:
 
 
 def _judged_points(
-    facts: Facts, quantities: Quantities, sized: Sized, series: Iterable
+    samples: Samples, facts: Facts, quantities: Quantities, sized: Sized, series: Iterable
 ) -> pd.DataFrame:
     """Return the value of each quantity at each size.
 
@@ -259,7 +259,7 @@ def _judged_points(
         for recipe in sized[key]
     }
     intervals = {
-        key: facts.intervals[key[1], key[3], quantities[key[0]].target, ZERO_SHOT]
+        key: samples.intervals[key[1], key[3], quantities[key[0]].target, ZERO_SHOT]
         for key in points
         if quantities[key[0]].target
     }

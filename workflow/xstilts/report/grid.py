@@ -241,8 +241,6 @@ class Tables:
         The targets' source languages are left out of a zero-shot table.
         """
         gains = self.results.gains
-        if not len(gains):
-            return {}
         left_out = {*AVERAGES, *(self.results.sources.values() if self.average != "avg" else ())}
         rows = gains[(gains["target"] == self.targets[0]) & ~gains["language"].isin(list(left_out))]
         return {

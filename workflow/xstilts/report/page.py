@@ -364,8 +364,6 @@ def _figures(answer: Answer | None, files: Mapping[str, bytes]) -> list[tuple[st
 def _gains(results: Results) -> dict[str, list]:
     """Return the gains of gains.csv as columns."""
     gains = results.gains
-    if not len(gains):
-        return {"model": []}
     columns: dict[str, list] = {}
     for name in ("model", "recipe", "target", "language"):
         codes, names = pd.factorize(gains[name])

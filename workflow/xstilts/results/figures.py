@@ -314,8 +314,7 @@ def model_panels(
 def languages(results: Results) -> Drawing:
     """Draw the gain of each recipe in each language, as the mean over the language's targets."""
     context, gains = results.context, results.gains
-    if len(gains):
-        gains = gains[(gains["target"] == MEAN) & ~gains["language"].isin(list(AVERAGES))]
+    gains = gains[(gains["target"] == MEAN) & ~gains["language"].isin(list(AVERAGES))]
     if not len(gains):
         return note(ONLY_BASELINE)
     gains = gains.assign(marks="").set_index(["model", "recipe", "language"])

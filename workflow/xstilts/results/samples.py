@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 
@@ -15,20 +15,11 @@ from xstilts.grid.artefacts import Cell
 from xstilts.identity import file_sha256
 from xstilts.results.resampling import ratio_replicates
 from xstilts.results.score_file import ScoreFile
-from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results
+from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results, gains_frame
 from xstilts.results.statistics import Interval, Sample, cohen_h, mean
 from xstilts.results.verdicts import family
 
 ZERO_SHOT = "zero_shot"
-# Columns of `gains.csv`. `language` may be an average, `target` the mean over targets; `low` and
-# `high` are simultaneous over the family, as are `p_adjusted` and `significant`; `p` and the
-# Welch columns are of this gain alone. `effect` is Cohen's h, `n` the number of test examples,
-# `degenerate` the number of such runs, `gain_learned` the gain without them.
-GAIN_COLUMNS = [
-    *["model", "recipe", "target", "language", "gain", "low", "high", "p", "p_adjusted"],
-    *["significant", "effect", "seeds", "n", "degenerate", "gain_learned"],
-    *["welch_low", "welch_high", "welch_p"],
-]
 Examples = Callable[[Cell], pd.DataFrame | None]
 Subset = Mapping[str, Collection[str]]  # language -> ids of examples
 Part = tuple[str, bool]  # a subset's name; whether inside of it, or its languages' other examples
@@ -127,6 +118,14 @@ class Samples:
             for other in (recipe, *self.context.recipes)
         }
         return self._sample(values, replicates, model, recipe, target)
+
+    @cached_property
+    def intervals(self) -> dict[Key, Interval]:
+        """The gains of gains.csv with their verdicts."""
+        columns = ["model", "recipe", "target", "language"]
+        columns += ["gain", "low", "high", "p", "p_adjusted"]
+        rows = self.results.gains[columns].itertuples(index=False, name=None)
+        return {row[:4]: Interval(*row[4:8], p_adjusted=row[8]) for row in rows}
 
     def has_examples(self, target: str) -> bool:
         """Whether scores of the target's single examples are known."""
@@ -288,7 +287,7 @@ def gains(samples: Samples) -> pd.DataFrame:
     frame = samples.results.frame[samples.results.frame["headline"]]
     counts = frame.groupby(["model", "recipe", "target", "language"])["n"].first().to_dict()
     rows = [_gain_row(samples, key, gain, intervals[key], counts) for key, gain in gains.items()]
-    return pd.DataFrame(rows, columns=GAIN_COLUMNS)
+    return gains_frame(rows)
 
 
 def _gain_row(

@@ -6,7 +6,7 @@ a score file is shown and counted as missing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from functools import cached_property
 from itertools import zip_longest
@@ -26,6 +26,16 @@ MEAN = "mean"  # takes the place of a target: the mean over targets
 AVERAGES = {
     "avg": "Average over all languages",
     "zero_shot": "Zero-shot: average over all languages except the source",
+}
+# Columns of `gains.csv` and their types. `language` may be an average, `target` the mean over
+# targets; `low` and `high` are simultaneous over the family, as are `p_adjusted` and `significant`;
+# `p` and the Welch columns are of this gain alone. `effect` is Cohen's h, `n` the number of test
+# examples, `degenerate` the number of such runs, `gain_learned` the gain without them.
+GAINS = {
+    **dict.fromkeys(["model", "recipe", "target", "language"], str),
+    **dict.fromkeys(["gain", "low", "high", "p", "p_adjusted"], float),
+    **{"significant": bool, "effect": float, "seeds": int, "n": int, "degenerate": int},
+    **dict.fromkeys(["gain_learned", "welch_low", "welch_high", "welch_p"], float),
 }
 DECIMALS = 4  # of the numbers in CSV files; texts and drawings show those, rounded
 CSV_COLUMNS = ["model", "recipe", "target", "seed", "language", "metric", "value", "n", "cell"]
@@ -115,7 +125,7 @@ class Results:
     sources: dict[str, str | None]  # target -> source language
     warnings: tuple[str, ...]
     scores: Mapping[Cell, ScoreFile]  # in study order
-    gains: pd.DataFrame = field(default_factory=pd.DataFrame)  # as in gains.csv, once judged
+    gains: pd.DataFrame = field(default_factory=lambda: gains_frame([]))  # empty until judged
 
     def headline(self, language: str) -> pd.DataFrame:
         """Return the rows of the main metric for one language or average."""
@@ -162,6 +172,11 @@ class Results:
             folds = self.context.folds(key[1])
             flags[key] = np.array([[seed in seeds for seed in fold] for fold in folds])
         return flags
+
+
+def gains_frame(rows: Sequence[tuple]) -> pd.DataFrame:
+    """Return gains as a data frame with the columns of `gains.csv`."""
+    return pd.DataFrame(rows, columns=list(GAINS)).astype(GAINS)
 
 
 def plain(text: str) -> str:
@@ -278,18 +293,10 @@ def summarise(results: Results, average: str) -> pd.DataFrame:
             "degenerate": over_seeds(degenerate, "sum").astype(int),
         }
     )
-    verdicts = _verdicts(results, average)
+    rows = results.gains[results.gains["language"] == average]
+    verdicts = rows.set_index(["model", "recipe", "target"])[["gain", "low", "high", "significant"]]
     summary["gain"] = verdicts.pop("gain").reindex(summary.index).fillna(summary["gain"])
     return summary.join(verdicts).fillna({"significant": False})
-
-
-def _verdicts(results: Results, average: str) -> pd.DataFrame:
-    """Return an average's gains and their verdicts, by (model, recipe, target)."""
-    keys, columns = ["model", "recipe", "target"], ["gain", "low", "high", "significant"]
-    if not len(results.gains):
-        return pd.DataFrame(columns=columns, index=pd.MultiIndex.from_arrays([[]] * 3, names=keys))
-    rows = results.gains[results.gains["language"] == average]
-    return rows.set_index(keys)[columns]
 
 
 def ranked(results: Results, model: str, average: str = "zero_shot") -> list[str]:
@@ -299,11 +306,8 @@ def ranked(results: Results, model: str, average: str = "zero_shot") -> list[str
     """
     context, gains = results.context, results.gains
     own = {cell.recipe for cell in context.cells if cell.model == model}
-    known = {}
-    if len(gains):
-        rows = gains[(gains["model"] == model) & (gains["language"] == average)]
-        by_recipe = rows[rows["target"] == MEAN].set_index("recipe")["gain"]
-        known = by_recipe.to_dict()
+    rows = gains[(gains["model"] == model) & (gains["language"] == average)]
+    known = rows[rows["target"] == MEAN].set_index("recipe")["gain"].to_dict()
     return sorted(
         [recipe for recipe in context.recipes if recipe in own],
         key=lambda recipe: (recipe != BASELINE, -known.get(recipe, -np.inf)),
