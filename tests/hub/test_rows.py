@@ -398,13 +398,11 @@ def test_a_long_download_reports_progress(monkeypatch, caplog):
     from xstilts.stages import fetch
 
     monkeypatch.setattr(fetch, "PROGRESS_SECONDS", 0.02)
-    fetch._progress.cache_clear()
     caplog.set_level(logging.INFO, "xstilts")
     options = {"desc": "model.safetensors", "log_level": logging.WARNING, "total": 4_000_000}
-    with _get_progress_bar_context(**options, name="x", tqdm_class=fetch._progress()) as bar:
+    with _get_progress_bar_context(**options, name="x", tqdm_class=fetch.Progress) as bar:
         for _ in range(4):
             time.sleep(0.03)
             bar.update(1_000_000)
-    fetch._progress.cache_clear()
     assert "  model.safetensors: 2.00M of 4.00M, " in caplog.text
     assert " left" in caplog.text

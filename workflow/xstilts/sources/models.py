@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.identity import file_sha256
@@ -160,8 +162,6 @@ def _check_no_code(path: Path) -> None:
 
 def check_weights(path: Path) -> None:
     """Raise InputError for a safetensors file that is missing, damaged or truncated."""
-    from safetensors import SafetensorError
-
     if not path.is_file():
         raise InputError(f"{path}: no such file, but {INDEX} lists it; copy the folder again")
     try:
@@ -174,8 +174,6 @@ def check_weights(path: Path) -> None:
 
 def _shapes(path: Path) -> dict[str, list[int]]:
     """Return the shape of each weight of a safetensors file, from its header."""
-    from safetensors import safe_open
-
     with safe_open(path, "np") as file:
         return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
 

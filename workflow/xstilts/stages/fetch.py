@@ -3,6 +3,8 @@
 Code from a repository never runs: datasets that are scripts are refused, and weights must be in
 safetensors, or an entry asks for their conversion. An interrupted run keeps its complete files in
 `results/scratch/` and resumes.
+
+Import this module after `go_online`: the Hub's libraries read the environment when imported.
 """
 
 import logging
@@ -12,7 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from huggingface_hub import HfApi, HfFileSystem, constants, errors, hf_hub_download
+from huggingface_hub.hf_api import RepoFile
+from tqdm import tqdm
 
 from xstilts import store
 from xstilts.errors import InputError, nearest
@@ -23,9 +28,6 @@ from xstilts.sources import models
 from xstilts.sources.hub import READERS, kind
 from xstilts.store.provenance import provenance
 from xstilts.units import count, size
-
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import RepoFile
 
 log = logging.getLogger("xstilts")
 
@@ -68,8 +70,6 @@ def _fetch_data(download: Download) -> tuple[Path, dict]:
 
     The files have no folders of their own: mnli/train-0.parquet becomes mnli.train-0.parquet.
     """
-    from huggingface_hub import HfApi
-
     name, revision = download.origin["repository"], download.origin["revision"]
     with explained("dataset", name, revision):
         paths = _data_files(download)
@@ -98,8 +98,6 @@ def _data_files(download: Download) -> list[str]:
 
 def _matching(origin: Mapping[str, str]) -> list[str]:
     """Return the paths that the glob of an origin matches."""
-    from huggingface_hub import HfFileSystem, constants
-
     name, revision = origin["repository"], origin["revision"]
     root = f"datasets/{name}@{revision}/"
     paths = HfFileSystem().glob(root + origin["files"])
@@ -137,8 +135,6 @@ def _declared(download: Download) -> list[str]:
 
 def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
     """Return a folder with weights, configuration and tokenizer, and fields of its manifest."""
-    from huggingface_hub import HfApi
-
     name, revision = root.origin.repository, root.origin.revision
     with explained("model", name, revision):
         entries = HfApi().list_repo_tree(name, revision=revision)
@@ -150,35 +146,23 @@ def _fetch_model(root: Checkpoint) -> tuple[Path, dict]:
         if missing := sorted({*weights} - present.keys()):
             raise InputError(f"model {name}: no {missing[0]}, but its index lists it")
         _download([present[path] for path in weights], root, "model", name, revision)
-    converted = {} if models.has_weights(present) else _convert(folder, weights, f"model {name}")
+    hashes = {} if models.has_weights(present) else models.convert(folder, weights, f"model {name}")
+    for pickle, digest in hashes.items():
+        log.info(f"model {name}: {pickle} (sha256 {digest}) written as safetensors (`convert`)")
     shutil.rmtree(folder / ".cache")
     models.complete_tokenizer(folder, f"model {name}", root.origin.tokenizer_class)
     about = {"lineage": [root.id], "pretrained_pooler": models.has_pooler(folder), "labels": {}}
-    return folder, about | {"provenance": converted}
-
-
-def _convert(folder: Path, names: Sequence[str], where: str) -> dict:
-    """Write pickled weights as safetensors; return what provenance records: the pickles' hashes."""
-    hashes = models.convert(folder, names, where)
-    for name, digest in hashes.items():
-        log.info(f"{where}: {name} (sha256 {digest}) written as safetensors (`convert`)")
-    return {"converted": hashes}
+    return folder, about | {"provenance": {"converted": hashes} if hashes else {}}
 
 
 def _download(
-    files: Sequence["RepoFile"],
-    artefact: Artefact,
-    kind: str,
-    name: str,
-    revision: str,
+    files: Sequence[RepoFile], artefact: Artefact, kind: str, name: str, revision: str
 ) -> Path:
     """Download files to the artefact's scratch folder, except those that are complete there.
 
     `snapshot_download` would reuse an existing folder if the Hub is out of reach, and would not
     name the file that is being downloaded.
     """
-    from huggingface_hub import hf_hub_download
-
     folder = store.scratch(artefact.id, keep=True)
     total = sum(file.size for file in files)
     amount = f"{size(total)} in {count(len(files), 'file')}"
@@ -191,7 +175,7 @@ def _download(
                 repo_type=kind,
                 revision=revision,
                 local_dir=folder,
-                tqdm_class=_progress(),
+                tqdm_class=Progress,
             )
         )
         if file.lfs and file_sha256(path) != file.lfs.sha256:
@@ -201,22 +185,18 @@ def _download(
     return folder
 
 
-@cache
-def _progress() -> type:
-    """Return a class of progress bars for logs: one line every ten seconds."""
-    from tqdm import tqdm
+class Progress(tqdm):
+    """A progress bar for logs: one line every ten seconds."""
 
-    class Progress(tqdm):
-        def __init__(self, *args, **options):
-            options |= {"mininterval": PROGRESS_SECONDS, "delay": PROGRESS_SECONDS}
-            options |= {"disable": False, "leave": False, "bar_format": _LINE}
-            options.pop("name", None)
-            super().__init__(*args, **options)
+    def __init__(self, *args, **options):
+        options |= {"mininterval": PROGRESS_SECONDS, "delay": PROGRESS_SECONDS}
+        options |= {"disable": False, "leave": False, "bar_format": _LINE}
+        options.pop("name", None)
+        super().__init__(*args, **options)
 
-        def display(self, msg=None, pos=None):
-            log.info(f"  {self}")
-
-    return Progress
+    def display(self, msg=None, pos=None):
+        """Log the line."""
+        log.info(f"  {self}")
 
 
 _LINE = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left"
@@ -224,8 +204,6 @@ _LINE = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left"
 
 @cache
 def _check_access(of: str, name: str, revision: str) -> None:
-    from huggingface_hub import HfApi
-
     HfApi().auth_check(name, repo_type=of)
     HfApi().repo_info(name, revision=revision, repo_type=of)
 
@@ -233,8 +211,6 @@ def _check_access(of: str, name: str, revision: str) -> None:
 @contextmanager
 def explained(of: str, name: str, revision: str) -> Iterator[None]:
     """Turn exceptions of the Hub's clients into an InputError that states what to do."""
-    from huggingface_hub import constants, errors
-
     repository = f"{of} {name}"
     page = f"{constants.ENDPOINT}/{'datasets/' if of == 'dataset' else ''}{name}"
     try:

@@ -7,7 +7,10 @@ every machine and day. Commits in the lock file are kept unless `update` is set.
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from huggingface_hub import HfApi
+from huggingface_hub.hf_api import DatasetInfo, ModelInfo
 
 from xstilts import store
 from xstilts.config.origins import Hub, HubSplit
@@ -26,9 +29,6 @@ from xstilts.errors import InputError
 from xstilts.grid.grid import Grid
 from xstilts.sources import models
 from xstilts.stages import fetch
-
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import DatasetInfo, ModelInfo
 
 log = logging.getLogger("xstilts")
 
@@ -88,8 +88,6 @@ def _models(project: Project) -> dict[str, Hub]:
 
 def _present(of: str, origin: Hub) -> tuple[str, str]:
     """Return the commit of a branch, and the reason why it cannot be used, if there is one."""
-    from huggingface_hub import HfApi
-
     info = HfApi().repo_info(origin.repository, revision=origin.branch, repo_type=of)
     files = _files(info)
     usable = models.has_weights(files)
@@ -101,14 +99,12 @@ def _present(of: str, origin: Hub) -> tuple[str, str]:
     return info.sha, ""
 
 
-def _files(info: "DatasetInfo | ModelInfo") -> set[str]:
+def _files(info: DatasetInfo | ModelInfo) -> set[str]:
     return {sibling.rfilename for sibling in info.siblings or ()}
 
 
 def _converted(repository: str) -> str:
     """Return advice: the pull request with converted weights, or how to convert them."""
-    from huggingface_hub import HfApi
-
     api = HfApi()
     refs = api.list_repo_refs(repository, include_pull_requests=True).pull_requests or []
     for ref in refs:

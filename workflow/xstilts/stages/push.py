@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from huggingface_hub import CommitOperationAdd, HfApi, errors
+
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.exchange.card import card
@@ -23,8 +25,6 @@ def run(grid: Grid, cell: Cell, repository: str, public: bool = False) -> str:
     A new repository is private unless `public`. Raise InputError for a damaged checkpoint, a cell
     without score, and what the Hub refuses.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
-
     if not _REPOSITORY.fullmatch(repository):
         raise InputError(f"repository {repository!r} is not allowed; expected OWNER/NAME")
     text = card(grid, cell).replace("REPOSITORY", repository)
@@ -42,8 +42,6 @@ def run(grid: Grid, cell: Cell, repository: str, public: bool = False) -> str:
 @contextmanager
 def _explained(repository: str) -> Iterator[None]:
     """Turn exceptions of the Hub's client into an InputError that states what to do."""
-    from huggingface_hub import errors
-
     try:
         yield
     except (errors.LocalTokenNotFoundError, errors.RepositoryNotFoundError):

@@ -4,7 +4,9 @@ import time
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
 
 from xstilts import store
 from xstilts.families import check_metrics, family
@@ -99,13 +101,11 @@ def _validation(score: Score) -> Validation | None:
     return Validation(language=dataset.language, n=entry.n, metrics=entry.metrics)
 
 
-def examples_table(examples: Sequence[tuple]) -> Any:
+def examples_table(examples: Sequence[tuple]) -> pa.Table:
     """Return the terms of the main metric, which is 100 Σ top / Σ bottom over a language.
 
     `examples` are (language, id, top, bottom).
     """
-    import pyarrow as pa
-
     languages, ids, tops, bottoms = zip(*examples, strict=True) if examples else [()] * 4
     columns = {
         "language": _texts(languages).dictionary_encode(),
@@ -118,27 +118,19 @@ def examples_table(examples: Sequence[tuple]) -> Any:
 
 def write_examples(path: Path, examples: Sequence[tuple]) -> None:
     """Write the table of `examples_table` as a Parquet file, atomically."""
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    table = examples_table(examples)
     buffer = pa.BufferOutputStream()
-    pa.parquet.write_table(table, buffer, compression="zstd")
+    pa.parquet.write_table(examples_table(examples), buffer, compression="zstd")
     store.write_bytes(path, buffer.getvalue().to_pybytes())
 
 
 # pa.array and pa.table would import pandas: two thirds of the time of a small score job
-def _texts(values: Sequence[str]) -> Any:
-    import pyarrow as pa
-
+def _texts(values: Sequence[str]) -> pa.Array:
     builder = pa.lib.StringBuilder()
     builder.append_values(values)
     return builder.finish()
 
 
-def _numbers(values: Sequence[float]) -> Any:
-    import pyarrow as pa
-
+def _numbers(values: Sequence[float]) -> pa.Array:
     return pa.Array.from_buffers(
         pa.float64(), len(values), [None, pa.py_buffer(array("d", values))]
     )
