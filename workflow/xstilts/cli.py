@@ -28,6 +28,7 @@ _GROUPS = {
     "Commands": (*user.COMMANDS, *results.COMMANDS),
     "Phases, which the workflow runs with the ids of artefacts": workflow.COMMANDS,
 }
+_COMMANDS = {command.name: command for group in _GROUPS.values() for command in group}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,8 +119,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with BAD_INPUT."""
         if unknown := re.match(r"argument COMMAND: invalid choice: '(.*?)' ", message):
-            names = [command.name for group in _GROUPS.values() for command in group]
-            message = f"invalid choice: {unknown[1]!r}; {nearest(unknown[1], names)}"
+            message = f"invalid choice: {unknown[1]!r}; {nearest(unknown[1], _COMMANDS)}"
         super().error(visible(message))
 
 
@@ -153,13 +153,13 @@ def build_parser() -> argparse.ArgumentParser:
         help=argparse.SUPPRESS,
         prog="xstilts",
     )
-    for command in (command for group in _GROUPS.values() for command in group):
+    for command in _COMMANDS.values():
         _add(command, commands)
     return parser
 
 
 def _listed(title: str, commands: Iterable[Command], width: int) -> str:
-    column = max(len(command.name) for group in _GROUPS.values() for command in group) + 6
+    column = max(map(len, _COMMANDS)) + 6
     lines = [
         textwrap.fill(
             command.help,

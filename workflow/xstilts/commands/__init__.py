@@ -81,15 +81,11 @@ def number(least: float) -> Callable[[str], float]:
     return read
 
 
-def whole(least: int = 1) -> Callable[[str], int]:
-    """Return the reader of a whole number of at least `least`."""
-
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) < least:
-            raise _refused(text, f"expected a whole number of at least {least}")
-        return int(text)
-
-    return read
+def whole(text: str) -> int:
+    """Return a whole number of at least 1."""
+    if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) < 1:
+        raise _refused(text, "expected a whole number of at least 1")
+    return int(text)
 
 
 def file(text: str) -> Path:

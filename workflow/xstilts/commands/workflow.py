@@ -126,7 +126,7 @@ def add_training(parser: ArgumentParser) -> None:
     """Add the options of `train`."""
     add_ids(parser)
     _add_threads(parser)
-    add = partial(parser.add_argument, type=whole(), metavar="N")
+    add = partial(parser.add_argument, type=whole, metavar="N")
     add("--micro-batch", help="examples in memory at a time (default: the whole batch)")
     add("--processes", default=1, help="processes, each with its own GPU (default: 1)")
     add("--nodes", default=1, help="SLURM nodes of these processes (default: 1)")
@@ -171,7 +171,7 @@ def add_prediction(parser: ArgumentParser) -> None:
 def _add_threads(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
-        type=whole(),
+        type=whole,
         default=1,
         metavar="N",
         help="processor threads; results are bit-identical only with 1 (default: 1)",

@@ -129,7 +129,7 @@ def prefer(rng: random.Random, head: str, choices: Sequence[str]) -> str:
     return rng.choice(choices)
 
 
-def describe(rng: random.Random, head: str, split: str, named: str = "none") -> Noun:
+def describe(rng: random.Random, head: str, split: str, named: str) -> Noun:
     """Return a noun with this head and an adjective, or the rest of its name."""
     families = FAMILIES if named == "all" else names(FAMILIES, split)
     if head in PEOPLE:
