@@ -10,7 +10,7 @@ from xstilts.processes import fork_server  # noqa: E402 - a signal may come duri
 
 FORKED = sys.argv[1:2] == [fork_server.COMMAND]
 if FORKED:
-    sys.argv[1:] = fork_server.serve(int(sys.argv[2]))
+    sys.argv[1:] = fork_server.Server(int(sys.argv[2])).serve()
 else:
     fork_server.delegate(sys.argv[1:])
 

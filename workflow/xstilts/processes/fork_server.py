@@ -70,11 +70,6 @@ def start() -> None:
         os.environ[ADDRESS] = address
 
 
-def serve(listener: int) -> list[str]:
-    """Run the server on a listening socket, and return the arguments of a job in its fork."""
-    return Server(socket.socket(fileno=listener)).serve()
-
-
 def delegate(arguments: Sequence[str]) -> None:
     """Let the server run a stage, and exit as its fork does; return if no server can run it.
 
@@ -82,7 +77,7 @@ def delegate(arguments: Sequence[str]) -> None:
     imported, and only a process with one thread can fork safely.
     """
     address = os.environ.get(ADDRESS, "off")
-    if address == "off" or arguments[:1] not in [[stage] for stage in STAGES]:
+    if address == "off" or not arguments or arguments[0] not in STAGES:
         return
     if os.environ.get("OMP_NUM_THREADS") != "1":
         return
@@ -141,15 +136,18 @@ def compute_once(loads_weights: bool) -> None:
 
 
 class Server:
-    """The server's process. All forks have the folder and environment of the first request."""
+    """The server's process, on a listening socket.
 
-    def __init__(self, listener: socket.socket):
-        self.listener = listener
-        self.address = listener.getsockname()
+    All forks have the folder and environment of the first request.
+    """
+
+    def __init__(self, listener: int):
+        self.listener = socket.socket(fileno=listener)
+        self.address = self.listener.getsockname()
         self.setting: tuple | None = None
         self.clients: dict[int, socket.socket] = {}  # by process id
         self.selector = selectors.DefaultSelector()
-        self.selector.register(listener, selectors.EVENT_READ, self._accept)
+        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
         self.selector.register(0, selectors.EVENT_READ, self._close)
 
     def serve(self) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -270,14 +270,10 @@ def check_columns(split: Any, path: Path, language: str) -> None:
     split = _with_language(split, language)
     for place, nested in islice(_reader(split, path)(path), 1):
         values = _flat(nested)
-        columns = [c for named in split.columns.values() for c in _listed(named)]
-        for column in (*columns, *split.only, *split.excluded):
+        listed = ([c] if isinstance(c, str) else c for c in split.columns.values())
+        for column in (*chain.from_iterable(listed), *split.only, *split.excluded):
             if values.get(column.rpartition(".")[0]) != []:
                 field(values, column, object, place)
-
-
-def _listed(named: str | list[str]) -> list[str]:
-    return named if isinstance(named, list) else [named]
 
 
 def _as_list(value: list | str | int, name: str, kind: Any) -> list:

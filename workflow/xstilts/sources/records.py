@@ -9,6 +9,7 @@ from csv import Error as CsvError
 from csv import field_size_limit
 from csv import reader as csv_reader
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from types import UnionType
 from typing import Any, BinaryIO
@@ -125,13 +126,9 @@ def _decoded(path: Path, file: BinaryIO) -> Iterator[tuple[str, str]]:
 
 def blocks(path: Path) -> Iterator[list[tuple[str, str]]]:
     """Yield the runs of (place, line) between blank lines."""
-    block: list[tuple[str, str]] = []
-    for place, line in [*lines(path), ("", "")]:
-        if line.strip():
-            block.append((place, line))
-        elif block:
-            yield block
-            block = []
+    for is_text, block in groupby(lines(path), key=lambda row: bool(row[1].strip())):
+        if is_text:
+            yield list(block)
 
 
 def tsv(path: Path, ragged: bool = False) -> Iterator[tuple[str, dict | None]]:

@@ -1,5 +1,6 @@
 """Words with a tag each, from a text and spans of its characters, as annotation tools export."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,13 +14,8 @@ def words(text: str) -> Iterator[tuple[int, int]]:
 
     A mark at an end is a word of its own. Marks inside stay: `4:05` and `ng'ombe` are one word.
     """
-    start = 0
-    while start < len(text):
-        end = start
-        while end < len(text) and not text[end].isspace():
-            end += 1
-        yield from _parts(text, start, end)
-        start = end + 1
+    for match in re.finditer(r"\S+", text):
+        yield from _parts(text, *match.span())
 
 
 def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -233,14 +233,8 @@ def ccgbank(paths: list[Path], language: str) -> Iterator[Item]:
             skeleton = _NODE.sub("(", _LEAF.sub("", line)).replace(" ", "")
             if not leaves or skeleton.strip("()") or skeleton.count("(") != skeleton.count(")"):
                 raise InputError(f"{place}: not a complete CCG tree (is the file truncated?)")
-            yield (
-                place,
-                {
-                    "id": name,
-                    "words": [word for _, word in leaves],
-                    "tags": [category for category, _ in leaves],
-                },
-            )
+            tags, words = map(list, zip(*leaves, strict=True))
+            yield place, {"id": name, "words": words, "tags": tags}
             name = ""
         if name:
             raise InputError(f"{path}: the tree of {name} is missing (is the file truncated?)")
