@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -13,7 +13,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    field_validator,
     model_validator,
 )
 
@@ -63,17 +62,20 @@ class Strict(BaseModel):
         return given
 
 
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the keys and entries of a mapping or a list; none of another value."""
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
 def _check_text(value: Any, *key: Any) -> None:
     """Raise KeyMistake for a text with half a character, which no file in UTF-8 can hold."""
     if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
         raise KeyMistake(f"{value!r} has a character that no file can hold", *key, shown=True)
-    if isinstance(value, Mapping):
-        for inner, entry in value.items():
-            _check_text(inner, *key)
-            _check_text(entry, *key, inner)
-    elif isinstance(value, list):
-        for inner, entry in enumerate(value):
-            _check_text(entry, *key, inner)
+    for inner, entry in _items(value):
+        _check_text(inner, *key)
+        _check_text(entry, *key, inner)
 
 
 def _check_numbers(value: Any, annotation: Any, *key: str | int) -> None:
@@ -81,16 +83,14 @@ def _check_numbers(value: Any, annotation: Any, *key: str | int) -> None:
     types = _types(annotation)
     if not types & {int, float} or types & {bool, Any}:
         return
-    if isinstance(value, list | Mapping):
-        items = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for inner, entry in items:
-            _check_numbers(entry, annotation, *key, inner)
-    elif isinstance(value, bool):
+    for inner, entry in _items(value):
+        _check_numbers(entry, annotation, *key, inner)
+    if isinstance(value, bool):
         number = "a number" if float in types else "a whole number"
         kind = "text in quotes" if str in types else number
         value = str(value).lower()
         raise KeyMistake(f"{value} is not allowed; expected {kind}", *key, shown=True)
-    elif isinstance(value, int) and abs(value) > _LARGEST:
+    if isinstance(value, int) and abs(value) > _LARGEST:
         raise KeyMistake("the number is too large", *key, shown=True)
 
 
@@ -102,9 +102,8 @@ def _types(annotation: Any) -> set[Any]:
 
 def _check_plain(value: Any, *key: Any) -> None:
     """Raise KeyMistake for a value that JSON does not have, such as .nan."""
-    if isinstance(value, dict | list):
-        for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
-            _check_plain(entry, *key, name)
+    for name, entry in _items(value):
+        _check_plain(entry, *key, name)
     if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
         raise KeyMistake("the keys must be texts (in quotes)", *key, shown=True)
     if isinstance(value, float) and not isfinite(value):
@@ -190,10 +189,6 @@ class Columns(Strict):
     limit: int | None = Field(None, gt=0, description="Use only the first N examples.")
 
     def check_family(self, family_name: str) -> None:
-        """Raise ValueError if the split does not fit the family."""
-        self.check_columns(family_name)
-
-    def check_columns(self, family_name: str) -> None:
         """Raise ValueError if the columns, labels or options do not fit the family."""
         fields = family(family_name).HUB
         if fields is None:
@@ -283,7 +278,7 @@ class FilesSplit(Release, Columns):
         except InputError as error:
             raise ValueError(str(error)) from None
         if self.format in OWN:
-            self.check_columns(family_name)
+            super().check_family(family_name)
         elif stated := self.model_fields_set & (Columns.model_fields.keys() - {"limit"}):
             raise ValueError(
                 f"{min(stated)}: format {self.format} has its own columns; only {', '.join(OWN)} "
@@ -291,40 +286,34 @@ class FilesSplit(Release, Columns):
             )
 
 
-def _checked(pattern: str, expected: str) -> AfterValidator:
-    """Return a validator of a name that becomes part of a path, a lock file or an address."""
+def _matching(pattern: str, expected: str) -> Any:
+    """Return the type of a name that becomes part of a path, a lock file or an address."""
 
     def check(name: str) -> str:
-        if name and (not re.fullmatch(pattern, name) or ".." in name):
+        if not re.fullmatch(pattern, name) or ".." in name:
             raise ValueError(f"{name!r} is not allowed; expected {expected}")
         return name
 
-    return AfterValidator(check)
+    return Annotated[str, AfterValidator(check)]
 
 
 # of a configuration or a split; placeholders stand for the language
-HubName = Annotated[
-    str,
-    _checked(
-        r"(?:\w|\{(?:language|iso3|name)\})(?:[\w.+-]|\{(?:language|iso3|name)\})*",
-        "letters, digits, _ . + - and {language}",
-    ),
-]
-
-
-BranchName = Annotated[str, _checked(r"\w[\w./-]*", "letters, digits, _ . - and /")]
+HubName = _matching(
+    r"((?:\w|\{(?:language|iso3|name)\})(?:[\w.+-]|\{(?:language|iso3|name)\})*)?",
+    "letters, digits, _ . + - and {language}",
+)
 
 
 class Hub(Strict):
     """A repository on the Hugging Face Hub at a pinned commit."""
 
-    repository: str = Field(description="Name on the Hub, such as `FacebookAI/xlm-roberta-large`.")
-    revision: str = Field(
+    repository: str
+    revision: _matching(rf"({COMMIT})?", "the 40 hexadecimal digits of a commit") = Field(
         "",
         description="Commit, since a branch may change. By default, the commit in "
         "`hub.lock.yaml`, which `xstilts pin` writes.",
     )
-    branch: BranchName = Field(
+    branch: _matching(r"\w[\w./-]*", "letters, digits, _ . - and /") = Field(
         "main", description="Branch, tag or reference that `xstilts pin` resolves to a commit."
     )
 
@@ -339,15 +328,6 @@ class Hub(Strict):
             return self
         return self.model_copy(update={"revision": commits[self.locked_name]})
 
-    @field_validator("revision")
-    @classmethod
-    def _is_commit(cls, given: str) -> str:
-        if given and not re.fullmatch(COMMIT, given):
-            raise ValueError(
-                f"{given!r} is not allowed; expected the 40 hexadecimal digits of a commit"
-            )
-        return given
-
 
 class Pretrained(Strict):
     """A published model with its tokenizer."""
@@ -361,22 +341,16 @@ class Pretrained(Strict):
 class HubModel(Pretrained, Hub):
     """A pretrained model on the Hugging Face Hub."""
 
+    repository: _matching(
+        REPOSITORY,
+        "OWNER/NAME, such as FacebookAI/xlm-roberta-large (for a folder on this machine: "
+        "`local: {folder: FOLDER}` instead of `hub`)",
+    ) = Field(description="Name on the Hub, such as `FacebookAI/xlm-roberta-large`.")
     convert: bool = Field(
         False,
         description="If the repository has pickled weights only (`pytorch_model.bin`), `fetch` "
         "writes them as safetensors, and the manifest has the hashes of both.",
     )
-
-    @field_validator("repository")
-    @classmethod
-    def _is_repository(cls, given: str) -> str:
-        if not re.fullmatch(REPOSITORY, given):
-            raise ValueError(
-                f"{given!r} is no name on the Hub; expected OWNER/NAME, such as "
-                "FacebookAI/xlm-roberta-large. For a folder on this machine, write "
-                "`local: {folder: FOLDER}` instead of `hub`"
-            )
-        return given
 
 
 class Local(Pretrained):
@@ -417,13 +391,10 @@ class Init(Strict):
 class HubSplit(Hub, Release, Columns):
     """Examples of a dataset on the Hugging Face Hub: Parquet, JSON, CSV, TSV or text files."""
 
-    repository: Annotated[
-        str,
-        _checked(
-            rf"{REPOSITORY}|[A-Za-z0-9][\w.-]*",
-            "OWNER/NAME, a repository on the Hub (for files on this machine: `source: files`)",
-        ),
-    ] = Field(description="Name on the Hub, such as `facebook/xnli`.")
+    repository: _matching(
+        rf"{REPOSITORY}|[A-Za-z0-9][\w.-]*",
+        "OWNER/NAME, a repository on the Hub (for files on this machine: `source: files`)",
+    ) = Field(description="Name on the Hub, such as `facebook/xnli`.")
     source: Literal["hub"]
     config: HubName = Field("", description="Configuration of the dataset, if it has several.")
     split: HubName = Field(description="Split of the dataset; `a+b` means both.")
