@@ -43,12 +43,12 @@ def project(**changes):
         ({"recipes": ["lab_nly"]}, "recipe 'lab_nly': unknown task .* did you mean 'lab_nli'?"),
         ({"recipes": ["lab_reading"]}, "'lab_reading' cannot be used as intermediate task"),
         ({"recipes": ["lab_nli@de"]}, "lab_nli has no language 'de'"),
-        ({"recipes": ["lab_nli", "lab_nli"]}, "recipes: lab_nli is given twice"),
+        ({"recipes": ["lab_nli", "lab_nli"]}, "recipes: 'lab_nli' is given twice"),
         (
             {"recipes": ["none", {"../up": "lab_nli"}]},
             "recipes: '../up' is not allowed; expected",
         ),
-        ({"recipes": ["none", {"none": "lab_nli"}]}, "recipes: none is given twice"),
+        ({"recipes": ["none", {"none": "lab_nli"}]}, "recipes: 'none' is given twice"),
         ({"seeds": []}, "seeds: the list is empty; expected one or more"),
         ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
         (

@@ -71,7 +71,7 @@ def test_recipe_is_respelled_if_all_its_tasks_are_known(text, recipe):
         ({"models": ["../xlmr-base"]}, "unknown model '../xlmr-base'"),
         ({"recipes": ["none", {}]}, "recipes.1: {} is not allowed; expected text or a mapping"),
         ({"models": ["xlmr"]}, "unknown model 'xlmr': did you mean 'xlmr-"),
-        ({"targets": ["xnli", "XNLI"]}, "targets: xnli is given twice"),
+        ({"targets": ["xnli", "XNLI"]}, "targets: 'xnli' is given twice"),
         ({"tasks": {"xnli": {"languages": ["Klingon"]}}}, "languages.0: 'Klingon' is not allowed"),
     ],
 )

@@ -365,10 +365,18 @@ class Local(Pretrained):
     @property
     def path(self) -> Path:
         """Return the folder. Raise InputError naming a variable that is not set."""
-        folder = os.path.expandvars(os.path.expanduser(self.folder))
-        if "$" in folder:
-            raise InputError(f"local.folder: {folder} is not set")
-        return Path(folder)
+        return expanded(self.folder, "local.folder")
+
+
+def expanded(folder: str, key: str) -> Path:
+    """Return the folder that a key states, with `~` and environment variables filled in.
+
+    Raise InputError naming a variable that is not set.
+    """
+    path = os.path.expandvars(os.path.expanduser(folder))
+    if "$" in path:
+        raise InputError(f"{key}: {path} is not set")
+    return Path(path)
 
 
 class Tokenizer(Strict):

@@ -5,8 +5,8 @@ folders that `folders` lists. Snakemake and the command line both read them here
 writes its `Project` to a snapshot, `results/studies/NAME/study.DIGEST.json`, which its jobs read.
 """
 
-import os
 import re
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from xstilts.config import DEFAULT_STUDY
 from xstilts.config.mistakes import Key, Place, allowed, explain, quoted
 from xstilts.config.names import check_names
-from xstilts.config.origins import FilesSplit, LabSplit, Strict
+from xstilts.config.origins import FilesSplit, LabSplit, Strict, expanded
 from xstilts.config.resources import Site
 from xstilts.config.schema import ARM, MODEL, RECIPE_NAME, Lock, Model, Study, Task
 from xstilts.config.settings import SETTINGS, Overrides
@@ -57,24 +57,21 @@ class Project(Strict):
         check_names(self.study, self.tasks, self.models, self.named_recipes())
         return self
 
-    def file_splits(self) -> list[tuple[str, FilesSplit]]:
-        """Return the splits in local files, each with its task."""
-        return [
-            (name, split)
-            for name, task in self.tasks.items()
-            for split in task.splits.values()
+    def file_splits(self) -> dict[tuple[str, str], FilesSplit]:
+        """Return the splits in local files by task and name."""
+        return {
+            (task, name): split
+            for task, entry in self.tasks.items()
+            for name, split in entry.splits.items()
             if isinstance(split, FilesSplit)
-        ]
+        }
 
     def data_folder(self) -> Path:
         """Return the folder of the original files, with environment variables filled in.
 
         Raise InputError naming a variable that is not set.
         """
-        folder = os.path.expandvars(os.path.expanduser(self.study.data))
-        if "$" in folder:
-            raise InputError(f"study {self.study.study!r}, data: {folder} is not set")
-        return Path(folder)
+        return expanded(self.study.data, f"study {self.study.study!r}, data")
 
     def named_recipes(self) -> dict[str, Recipe]:
         """Return the recipes by short name; without one, a recipe is called by its notation."""
@@ -91,7 +88,7 @@ class Project(Strict):
             name = name or str(recipe)
             if name in named:
                 same = "" if text == name else f"; {text!r} is another spelling of it"
-                raise ValueError(f"recipes: {name} is given twice{same}")
+                raise ValueError(f"recipes: {name!r} is given twice{same}")
             if not re.fullmatch(RECIPE_NAME, name):
                 raise ValueError(
                     f"recipes: {name!r} is not allowed; expected {allowed(RECIPE_NAME)}"
@@ -268,6 +265,18 @@ class Definitions:
     overridden: dict[str, str]  # name -> which definition of it is overridden by which
     files: dict[Key, Path]  # ("tasks" or "models", name) -> where it is defined
 
+    def add(self, kind: str, name: str, entry: BaseModel, path: Path) -> None:
+        """Add an entry of a file, unless an earlier one has its name."""
+        entries = getattr(self, kind)
+        if name not in entries:
+            entries[name], self.files[kind, name] = entry, path
+        elif entries[name] != entry:
+            winner, other = self.files[kind, name].parents[1], path.parents[1]
+            self.overridden[name] = (
+                f"{kind.removesuffix('s')} {name} of {shown(winner)} overrides that of "
+                f"{shown(other)}"
+            )
+
     def notices(self, project: "Project") -> list[str]:
         """Return one notice for each definition of a project that overrides another."""
         names = (*project.tasks, *project.models)
@@ -298,43 +307,22 @@ def read_definitions(places: Sequence[Path]) -> Definitions:
 
     Raise InputError naming the file, key and value of a mistake.
     """
-    overridden: dict[str, str] = {}
-    files: dict[Key, Path] = {}
-    tasks = _first_of_each(places, "tasks", Task, TASK, overridden, files)
-    models = _first_of_each(places, "models", Model, MODEL, overridden, files)
+    locks = list(map(read_lock, places))
+    datasets = ChainMap(*(lock.datasets for lock in locks))
+    weights = ChainMap(*(lock.models for lock in locks))
+    definitions = Definitions({}, {}, Lock(datasets=datasets, models=weights), {}, {})
+    for kind, model, pattern in (("tasks", Task, TASK), ("models", Model, MODEL)):
+        for place in places:
+            for name, (path, entry) in _read(place / kind, model, pattern).items():
+                definitions.add(kind, name, entry, path)
+    tasks = definitions.tasks
     for name, task in tasks.items():
         for other in task.same_data:
             if other not in tasks:
                 hint = nearest(other, tasks)
-                place = f"{shown(files['tasks', name])}, {name}, same_data"
+                place = f"{shown(definitions.files['tasks', name])}, {name}, same_data"
                 raise InputError(f"{place}: unknown task {other!r}: {hint}")
-    datasets: dict[str, str] = {}
-    weights: dict[str, str] = {}
-    for lock in map(read_lock, places):
-        datasets, weights = lock.datasets | datasets, lock.models | weights
-    return Definitions(tasks, models, Lock(datasets=datasets, models=weights), overridden, files)
-
-
-def _first_of_each(
-    places: Sequence[Path],
-    kind: str,
-    model: type[BaseModel],
-    pattern: str,
-    overridden: dict[str, str],
-    files: dict[Key, Path],
-) -> dict[str, Any]:
-    entries: dict[str, Any] = {}
-    for place in places:
-        for name, (path, entry) in _read(place / kind, model, pattern).items():
-            if name not in entries:
-                entries[name], files[kind, name] = entry, path
-            elif entries[name] != entry:
-                winner = files[kind, name].parents[1]
-                overridden[name] = (
-                    f"{kind.removesuffix('s')} {name} of {shown(winner)} overrides that of "
-                    f"{shown(place)}"
-                )
-    return entries
+    return definitions
 
 
 def shown(path: Path) -> str:
@@ -346,11 +334,9 @@ def shown(path: Path) -> str:
 def read_lock(folder: Path) -> Lock:
     """Return the lock file of a folder of definitions; without a file, an empty one."""
     path = folder / LOCK
-    return (
-        validate(Lock, read_yaml(path, "`datasets` and `models`"), str(path))
-        if path.exists()
-        else Lock()
-    )
+    if not path.exists():
+        return Lock()
+    return validate(Lock, read_yaml(path, "`datasets` and `models`"), str(path))
 
 
 def assemble(

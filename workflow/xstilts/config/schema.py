@@ -43,7 +43,7 @@ Scores = dict[str, dict[str, Annotated[float, Field(ge=0, le=100)] | None]]
 Language = Annotated[str, Field(pattern=f"^{LANGUAGE}$")]
 
 
-def _once(given: list[str]) -> list[str]:
+def _once(given: list) -> list:
     repeated = next((value for value in given if given.count(value) > 1), None)
     if repeated is not None:
         raise ValueError(f"{repeated!r} is given twice")
@@ -325,22 +325,24 @@ class Study(Overrides):
     claims: list[Claim] = Field(
         [], description="Published claims about gains, which the answer checks one by one."
     )
-    models: list[str] = Field(min_length=1, description="Names of models.")
+    models: Annotated[list[str], _ONCE] = Field(min_length=1, description="Names of models.")
     arms: dict[Annotated[str, Field(pattern=f"^{TASK}$")], Arm] = Field(
         {},
         description="Variants of the settings by name: every model runs under each, as "
         "`model+arm`. An arm takes precedence over all other settings. It does not apply to "
         "pretraining.",
     )
-    controls: list[str] = Field([], description="Models that run only under recipe `none`.")
-    recipes: list[str | Annotated[dict[str, str], Field(min_length=1)]] = Field(
+    controls: Annotated[list[str], _ONCE] = Field(
+        [], description="Models that run only under recipe `none`."
+    )
+    recipes: Annotated[list[str | Annotated[dict[str, str], Field(min_length=1)]], _ONCE] = Field(
         min_length=1, description="Recipes; `{name: recipe}` gives a recipe a short name."
     )
     orders: Orders | None = Field(
         None, description="Further recipes: chains of the same tasks in different orders."
     )
-    targets: list[str] = Field(min_length=1, description="Names of target tasks.")
-    seeds: list[Seed] = Field(
+    targets: Annotated[list[str], _ONCE] = Field(min_length=1, description="Names of target tasks.")
+    seeds: Annotated[list[Seed], _ONCE] = Field(
         min_length=1, description="Seeds of data order, subsamples and new heads."
     )
     baseline_seeds: int | None = Field(
@@ -387,15 +389,6 @@ class Study(Overrides):
         {},
         description="`train` settings of multi-task steps, for settings in which the tasks differ.",
     )
-
-    @model_validator(mode="after")
-    def _names_are_distinct(self) -> "Study":
-        for name in ("models", "controls", "recipes", "targets", "seeds"):
-            values = [str(value) for value in getattr(self, name)]
-            repeated = {value for value in values if values.count(value) > 1}
-            if repeated:
-                raise ValueError(f"{name}: {repeated.pop()} is given twice")
-        return self
 
     @model_validator(mode="after")
     def _baseline_seeds_are_a_multiple(self) -> "Study":

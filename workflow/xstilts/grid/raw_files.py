@@ -30,16 +30,7 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     target is left, or a subset's list of ids is missing.
     """
     lists = {name: s.ids for name, s in project.study.subsets.items() if s.ids}
-    splits = [
-        (
-            f"task {own!r}, splits.{name}",
-            split,
-            [*([] if name == "test" else [task.source_language]), *task.languages],
-        )
-        for own, task in project.tasks.items()
-        for name, split in task.splits.items()
-        if isinstance(split, FilesSplit)
-    ]
+    splits = project.file_splits()
     local = {name: model for name, model in project.models.items() if model.local}
     if not (splits or lists or local):
         return project, []
@@ -48,11 +39,12 @@ def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:
     models = {name: _local_model(name, model, known) for name, model in local.items()}
     found: dict[str, list[str]] = {}
     notices = []
-    for place, split, languages in splits:
+    for (own, name), split in splits.items():
+        task, place = project.tasks[own], f"task {own!r}, splits.{name}"
+        trained = [] if name == "test" else [task.source_language]
         files: dict[str, list[Path]] = {}
-        for language in dict.fromkeys(languages):
-            paths = _located(split, root, language, place)
-            if paths:
+        for language in dict.fromkeys([*trained, *task.languages]):
+            if paths := _located(split, root, language, place):
                 found[raw_key(split, language)] = [_sha256(path, known) for path in paths]
                 files[language] = paths
         notices += _copies(place, files, known)

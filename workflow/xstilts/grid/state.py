@@ -96,7 +96,7 @@ def open_values(study: Mapping[str, Any], path: Path) -> tuple[Grid, list[str]]:
     needed, notices = raw_files.fingerprint(needed, paths.RAW_MEMORY)
     grid = Grid(needed)
     grid.check_rows_differ(places(study, definitions, str(path)))
-    if any(split.columns for _, split in needed.file_splits()):
+    if any(split.columns for split in needed.file_splits().values()):
         raw_files.check_present(grid.shared().datasets.values(), needed.data_folder())
     return grid, [*definitions.notices(needed), *_hub_notices(needed), *notices]
 
