@@ -159,11 +159,9 @@ def test_first_attempt_waits_for_an_earlier_job():
 def test_train_options_change_no_result():
     models = {"a": ModelNeeds(gpu=2, micro_batch=4), "b": ModelNeeds()}
     jobs = JobResources({**models, "c": ModelNeeds(compact_embeddings=True)}, Site())
-    assert jobs.train_options(SimpleNamespace(node="a.x")) == (
-        "--micro-batch 4 --processes 2 --nodes 1"
-    )
-    assert jobs.train_options(SimpleNamespace(node="b.x")) == ""
-    assert jobs.train_options(SimpleNamespace(node="c.x")) == "--compact-embeddings"
+    assert jobs.train_options("a") == ("--micro-batch 4 --processes 2 --nodes 1")
+    assert jobs.train_options("b") == ""
+    assert jobs.train_options("c") == "--compact-embeddings"
 
 
 def test_several_gpus_share_no_compact_table():

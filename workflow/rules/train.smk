@@ -17,7 +17,7 @@ rule train:
     resources:
         **RESOURCES.keywords("train"),
     params:
-        options=RESOURCES.train_options,
+        options=lambda wildcards: RESOURCES.train_options(wildcards.node.split(".")[0]),
         then=lambda wildcards: predict_in_process(
             REQUESTS.predicted_by(wildcards.node),
             SNAPSHOT,

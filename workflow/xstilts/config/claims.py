@@ -102,16 +102,18 @@ def parse(text: str) -> Comparison:
     words = _Words(text)
     left = _gain(words, each=False)
     above = words.take("'>' or '<'", ">", "<") == ">"
+    right, margin = None, 0.0
     if words.word and _NUMBER.fullmatch(words.word):
-        comparison = Comparison(left, above, None, float(words.next()))
+        margin = _number(words)
     else:
-        right, sign = _gain(words, each=True), 0
-        if words.word in ("+", "-"):
-            sign = 1 if words.next() == "+" else -1
-        comparison = Comparison(left, above, right, sign * _number(words) if sign else 0.0)
+        right = _gain(words, each=True)
+        if words.accept("+"):
+            margin = _number(words)
+        elif words.accept("-"):
+            margin = -_number(words)
     if words.word is not None:
         raise words.error("the end")
-    return comparison
+    return Comparison(left, above, right, margin)
 
 
 class _Words:
@@ -130,6 +132,12 @@ class _Words:
         self._at += 1
         return self._matches[self._at - 1].group()
 
+    def accept(self, word: str) -> bool:
+        """Read a word if it is the next one; return whether it was."""
+        accepted = self.word == word
+        self._at += accepted
+        return accepted
+
     def take(self, expected: str, *words: str) -> str:
         if self.word not in words:
             raise self.error(expected)
@@ -143,28 +151,23 @@ class _Words:
 
 def _gain(words: _Words, each: bool) -> Gain:
     """Read a gain; `each other` is allowed where `each` is true, once."""
-    if words.word == "mean":
-        words.next()
+    words.accept("mean")
     words.take("a number or 'gain of'" if each else "'gain of'", "gain")
     words.take("'of' and names of recipes", "of")
     recipes, targets, languages = _names(words, "recipe", each), ALL, ZERO_SHOT
-    if words.word == "on":
-        words.next()
+    if words.accept("on"):
         targets = _names(words, "target", each and recipes != EACH_OTHER)
-    if words.word == "in":
-        words.next()
+    if words.accept("in"):
         languages = _names(words, "language", False)
     return Gain(recipes, targets, languages)
 
 
 def _names(words: _Words, kind: str, each: bool) -> tuple[str, ...]:
-    if each and words.word == "each":
-        words.next()
+    if each and words.accept("each"):
         words.take("'other'", "other")
         return EACH_OTHER
     names = [_name(words, kind)]
-    while words.word == ",":
-        words.next()
+    while words.accept(","):
         names.append(_name(words, kind))
     return tuple(names)
 

@@ -12,7 +12,6 @@ from xstilts.errors import closest, nearest
 from xstilts.languages.names import by_code
 from xstilts.recipe import ALL, NONE, Merge, Part, Recipe, parse
 
-_STUDY = ("study",)
 _TOGETHER = ("mine", "retrieve")  # families whose examples are each other's candidates
 
 
@@ -34,7 +33,7 @@ class _Place:
 
 
 def _in_study(*keys: str) -> _Place:
-    return _Place(".".join(keys), (*_STUDY, *keys))
+    return _Place(".".join(keys), ("study", *keys))
 
 
 def check_names(
@@ -52,14 +51,15 @@ def check_names(
         _check_task(target, "target", tasks, _in_study("targets"))
     for recipe in recipes.values():
         for part in recipe.parts:
-            _check_part(part, "intermediate", tasks, _recipe(recipe, _STUDY))
+            place = _Place(f"recipe {str(recipe)!r}", ("study", "recipes"))
+            _check_part(part, "intermediate", tasks, place)
     if study.controls and Recipe() not in recipes.values():
         _in_study("controls").fail(f"they run under recipe {NONE!r}; add it to `recipes`")
     for name, task in tasks.items():
         _check_splits(name, task, tasks)
     _check_published(study, recipes)
     for number, claim in enumerate(study.claims, 1):
-        place = _Place(f"claims, {number}. holds_if", (*_STUDY, "claims", number - 1, "holds_if"))
+        place = _Place(f"claims, {number}. holds_if", ("study", "claims", number - 1, "holds_if"))
         _check_claim(place, claim.comparison, study, tasks, recipes)
     for name, subset in study.subsets.items():
         _check_subset(_in_study("subsets", name), subset, study, tasks, recipes)
@@ -69,17 +69,13 @@ def check_names(
     _check_changes(study, tasks)
 
 
-def _recipe(recipe: Recipe | str, key: tuple[str, ...]) -> _Place:
-    return _Place(f"recipe {str(recipe)!r}", (*key, "recipes") if key == _STUDY else key)
-
-
 def _check_model(name: str, model: Model, tasks: Mapping[str, Task]) -> None:
     key = ("models", name)
     if model.init:
         place = _Place(f"model {name!r}, init.tokenizer", key)
         _check_task(model.init.tokenizer.task, "pretraining", tasks, place)
     if model.pretrain:
-        recipe, place = parse(model.pretrain), _recipe(model.pretrain, key)
+        recipe, place = parse(model.pretrain), _Place(f"recipe {model.pretrain!r}", key)
         if any(isinstance(step, Merge) for step in recipe.steps):
             place.fail("pretraining cannot merge; expected steps without `|` and scale")
         for part in recipe.parts:

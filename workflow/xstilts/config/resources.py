@@ -83,26 +83,19 @@ class ModelNeeds(Needs):
     )
 
     @model_validator(mode="after")
-    def _even_nodes(self) -> "ModelNeeds":
-        if self.nodes > 1 and ((self.gpu or 0) % self.nodes or (self.gpu or 0) < 2 * self.nodes):
+    def _gpus_fit(self) -> "ModelNeeds":
+        gpus = self.gpu or 0
+        if self.nodes > 1 and (gpus % self.nodes or gpus < 2 * self.nodes):
             raise ValueError(
-                f"gpu: {self.gpu or 0}, expected a multiple of nodes ({self.nodes}) with at least "
-                "two on each"
+                f"gpu: {gpus}, expected a multiple of nodes ({self.nodes}) with at least two on "
+                "each"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _compact_in_one_process(self) -> "ModelNeeds":
-        if self.compact_embeddings and (self.gpu or 0) > 1:
+        if self.compact_embeddings and gpus > 1:
             raise ValueError(
-                f"compact_embeddings: true needs gpu: 1, not {self.gpu}: several GPUs share the "
+                f"compact_embeddings: true needs gpu: 1, not {gpus}: several GPUs share the "
                 "weights; leave it out"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _shared_gpu(self) -> "ModelNeeds":
-        if self.cells_per_gpu > 1 and self.gpu != 1:
+        if self.cells_per_gpu > 1 and gpus != 1:
             given = "; add it" if self.gpu is None else f", not {self.gpu}"
             raise ValueError(f"cells_per_gpu: {self.cells_per_gpu} needs gpu: 1{given}")
         return self
@@ -209,7 +202,10 @@ class Demand:
         """
         site, gpus = self.site, self.amount("gpu")
         nodes = self.model.nodes if self.model and self.phase == "train" else 1
-        resources: dict[str, int | str | None] = {
+        each = gpus // nodes
+        kind = f"{site.gpu_model}:" if site.gpu_model else ""
+        several = nodes > 1
+        return {
             "mem_mb": self.amount("mem_mb"),
             "runtime": self.amount("runtime"),
             "slurm_account": site.account,
@@ -218,17 +214,13 @@ class Demand:
             "constraint": site.constraint if gpus else None,
             "qos": site.qos if gpus else None,
             "nodes": nodes,
+            "mpi": "srun" if several else None,
+            "tasks_per_node": each if several else None,
+            "gres": f"gpu:{kind}{each}" if several else None,
+            "gpu": None if several else gpus,
+            "gpu_model": site.gpu_model if gpus and not several else None,
+            "cpus_per_task": None if several or gpus < 2 else gpus * self.amount("threads"),
         }
-        names = ("gpu", "gpu_model", "cpus_per_task", "mpi", "tasks_per_node", "gres")
-        resources |= dict.fromkeys(names)
-        if nodes > 1:
-            each = gpus // nodes
-            kind = f"{site.gpu_model}:" if site.gpu_model else ""
-            return resources | {"mpi": "srun", "tasks_per_node": each, "gres": f"gpu:{kind}{each}"}
-        resources |= {"gpu": gpus, "gpu_model": site.gpu_model if gpus else None}
-        if gpus > 1:
-            resources["cpus_per_task"] = gpus * self.amount("threads")
-        return resources
 
 
 def predicts_after_training(needs: ModelNeeds, site: Site) -> bool:
@@ -357,13 +349,9 @@ class JobResources:
     def options(self, phase: Phase, model: str) -> str:
         """Return the options of each process of a shared job."""
         threads = f"--threads {self.threads_of(phase, model)}"
-        return f"{threads} {self.train_options_of(model)}" if phase == "train" else threads
+        return f"{threads} {self.train_options(model)}" if phase == "train" else threads
 
-    def train_options(self, wildcards: Any) -> str:
-        """Return the options of a training command that do not change its result."""
-        return self.train_options_of(self._model_of(wildcards))
-
-    def train_options_of(self, model: str) -> str:
+    def train_options(self, model: str) -> str:
         """Return the options of a model's training command that do not change its result."""
         needs = self.models[model]
         options = TrainingOptions(
