@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from xstilts.config.origins import Strict
 from xstilts.errors import InputError
+from xstilts.store.files import reading
 
 EVERYWHERE = ""  # in place of a language: the same examples in all languages
 
@@ -43,12 +44,8 @@ def read_ids(path: Path) -> dict[str, set[str]]:
     Raise InputError naming file and line.
     """
     ids: dict[str, set[str]] = defaultdict(set)
-    try:
+    with reading(path):
         lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8: {error}") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

@@ -18,8 +18,9 @@ from xstilts.recipe import Part, parse
 from xstilts.sources import archives, hub
 from xstilts.sources import models as pretrained
 from xstilts.sources.files import locate
+from xstilts.store.files import stamp
 from xstilts.store.paths import RAW_MEMORY
-from xstilts.store.verified import remember, remembered, stamp
+from xstilts.store.verified import remember, remembered
 
 
 def fingerprint(project: Project, memory: Path) -> tuple[Project, list[str]]:

@@ -13,7 +13,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,14 @@ def sync(path: Path) -> None:
         os.close(number)
 
 
+def stamp(status: os.stat_result) -> list[int]:
+    """Return size, times and inode of a file; an equal stamp means equal content.
+
+    `rsync -t`, `cp -p` and editors on coarse clocks keep size and modification time.
+    """
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
 def disk_bytes(paths: Iterable[Path]) -> int:
     """Return the bytes of files on disk; of a hard-linked file, the share of this link."""
     stats = [path.stat() for path in paths if path.is_file()]
@@ -126,17 +134,26 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, _json(value, indent=1))
 
 
+@contextmanager
+def reading(path: Path, remedy: str = "", if_missing: str = "") -> Iterator[None]:
+    """Raise InputError, naming a file and the remedy, if the block fails to read or parse it."""
+    try:
+        yield
+    except FileNotFoundError:
+        problem, remedy = "no such file", if_missing
+    except ValueError as error:
+        problem = f"damaged: {error}"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    else:
+        return
+    raise InputError(f"{path}: {problem}{'; ' if remedy else ''}{remedy}")
+
+
 def read_json(path: Path, remedy: str = "") -> Any:
     """Read a JSON file. Raise InputError naming it and the remedy if it is missing or damaged."""
-    try:
+    with reading(path, remedy):
         return parse_json(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except ValueError as error:
-        end = f"; {remedy}" if remedy else ""
-        raise InputError(f"{path}: damaged: {error}{end}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def read_object(path: Path) -> dict:
@@ -182,16 +199,12 @@ def read_lines(
     Raise InputError naming file, line and remedy if one is missing or damaged.
     """
     rows: list[dict] = []
-    try:
-        with open(path, "rb") as file:
-            for line in file:
+    with reading(path, remedy), open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
                 rows.append(_row(line, keys))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except ValueError as error:
-        raise InputError(f"{path}:{len(rows) + 1}: damaged: {error}; {remedy}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+            except ValueError as error:
+                raise InputError(f"{path}:{number}: damaged: {error}; {remedy}") from None
     return rows
 
 
@@ -214,8 +227,8 @@ def scratch(artefact: str, keep: bool = False) -> Path:
     return folder
 
 
-def check_writable(folder: Path) -> None:
-    """Raise InputError if `folder` is read-only or the disk is full."""
+def problem(folder: Path) -> str:
+    """Return why `folder` cannot be written to, such as a full disk; empty if it can."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = temporary(folder / "probe")
@@ -224,9 +237,16 @@ def check_writable(folder: Path) -> None:
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
-        fix = _REMEDIES.get(error.errno or 0, _FIX)
-        reason = _dangling(error.filename) or _IN_THE_WAY.get(error.errno or 0, error.strerror)
-        raise InputError(f"{folder}: cannot write here: {reason}. {fix}") from None
+        fix = _REMEDIES.get(error.errno, _FIX)
+        reason = _dangling(error.filename) or _IN_THE_WAY.get(error.errno, error.strerror)
+        return f"{folder}: cannot write here: {reason}. {fix}"
+    return ""
+
+
+def check_writable(folder: Path) -> None:
+    """Raise InputError if `folder` is read-only or the disk is full."""
+    if message := problem(folder):
+        raise InputError(message)
 
 
 def _dangling(path: str | None) -> str:
@@ -238,15 +258,6 @@ def _dangling(path: str | None) -> str:
     if not (path and os.path.islink(path) and not os.path.exists(path)):
         return ""
     return f"it is a link to {os.readlink(path)}, which does not exist; create that folder"
-
-
-def problem(folder: Path) -> str:
-    """Return the message of `check_writable`; empty if `folder` can be written to."""
-    try:
-        check_writable(folder)
-    except InputError as error:
-        return str(error)
-    return ""
 
 
 def check_addresses() -> None:

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from xstilts.errors import InputError
-from xstilts.store.files import parse_json
+from xstilts.store.files import parse_json, reading, stamp
 
 # may hold a number that is not finite, such as 1e999; `parse_json` decides
 _NOT_FINITE = re.compile(rb"NaN|Infinity|[\s:,\[]-?[\d.]+[eE]\+?\d{3}")
@@ -26,18 +25,8 @@ class Record(BaseModel):
 
         Raise InputError naming the file, what is wrong, and the remedy.
         """
-        try:
-            status = path.stat()
-            stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-            return _parsed(cls, path.absolute(), stamp)
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file; {if_missing}") from None
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
-        except ValidationError as error:
-            raise InputError(f"{path}: damaged: {describe(error)}; {remedy}") from None
-        except ValueError as error:
-            raise InputError(f"{path}: damaged: {error}; {remedy}") from None
+        with reading(path, remedy, if_missing):
+            return _parsed(cls, path.absolute(), tuple(stamp(path.stat())))
 
 
 def _check_libraries(provenance: dict[str, Any]) -> dict[str, Any]:
@@ -57,14 +46,17 @@ class Made(Record):
 
 
 @lru_cache(_KEPT)
-def _parsed(kind: type[Record], path: Path, stamp: tuple[int, ...]) -> Record:
+def _parsed(kind: type[Record], path: Path, unchanged: tuple[int, ...]) -> Record:
     content = path.read_bytes()
     if _NOT_FINITE.search(content):
         parse_json(content)  # pydantic accepts them where a field may hold anything
-    return kind.model_validate_json(content)
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        raise ValueError(_first_mistake(error)) from None
 
 
-def describe(error: ValidationError) -> str:
+def _first_mistake(error: ValidationError) -> str:
     """Return the first mistake in a record, in plain words."""
     first = error.errors()[0]
     kind, place = first["type"], ".".join(str(part) for part in first["loc"] if part != "[key]")

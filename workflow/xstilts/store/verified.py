@@ -13,20 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.errors import InputError
-from xstilts.store.files import read_object, write_json
+from xstilts.store.files import read_object, stamp, write_json
 from xstilts.store.paths import SCRATCH, verified_file
 
 # A file that changes twice within a tick of the file system's clock keeps its times. So files that
 # have changed in the last seconds are not remembered.
 _SECONDS = 2.0
-
-
-def stamp(status: os.stat_result) -> list[int]:
-    """Return size, times and inode of a file; an equal stamp means equal content.
-
-    `rsync -t`, `cp -p` and editors on coarse clocks keep size and modification time.
-    """
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def remembered(memory: Path) -> dict[str, Any]:
