@@ -1,6 +1,6 @@
 # The only rules with a network: `snakemake fetch_all` on a login node, then everything is offline.
 # A rule for each task, as in prepare.smk; update() keeps splits that exist.
-for _task, _splits in REQUESTS.downloads_by_task().items():
+for _task, _splits in REQUESTS.by_task("downloads").items():
 
     rule:
         name:

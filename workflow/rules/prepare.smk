@@ -1,5 +1,5 @@
 # A rule for each task: one job prepares all languages and splits; update() keeps those that exist.
-for _task, _datasets in REQUESTS.datasets_by_task().items():
+for _task, _datasets in REQUESTS.by_task("datasets").items():
 
     rule:
         name:

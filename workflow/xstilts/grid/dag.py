@@ -5,6 +5,7 @@ every requested file, even an existing one. Requesting only missing files theref
 proportional to the work left. Reports, drawings and forced runs request everything.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
@@ -125,8 +126,9 @@ class Requests:
         """Return the files that the job of some artefacts waits for."""
         made = [self.artefact(group, id) for id in ids]
         made += [predictions for id in ids for predictions in self._after_training.get(id, [])]
-        needed = [input for artefact in made for input in artefact.inputs if input.id not in ids]
-        return self.files(dict.fromkeys(needed))
+        return self.files(
+            input for artefact in made for input in artefact.inputs if input.id not in ids
+        )
 
     def priority(self, group: str, ids: Collection[str]) -> float:
         """Return the priority of the job of some artefacts."""
@@ -148,14 +150,13 @@ class Requests:
             if dataset.download and (self._run.everything or self._missing(dataset))
         )
 
-    def datasets_by_task(self) -> dict[str, list[Dataset]]:
-        """Return the data sets that one job prepares, by task."""
-        return _by_task(self.grid.shared().datasets.values())
-
-    def downloads_by_task(self) -> dict[str, list[Download]]:
-        """Return the splits on the Hub that one job downloads, by task."""
-        shared = self.grid.shared().downloads.values()
-        return _by_task(download for download in shared if isinstance(download, Download))
+    def by_task(self, group: str) -> dict[str, list[Dataset | Download]]:
+        """Return the `datasets` or the `downloads` that one job makes, by task."""
+        groups = defaultdict(list)
+        for artefact in getattr(self.grid.shared(), group).values():
+            if isinstance(artefact, Dataset | Download):  # no pretrained model
+                groups[artefact.task].append(artefact)
+        return groups
 
     def prediction_files(self) -> dict[str, list[str]]:
         """Return the names of the files that a job of a target may be asked for, by target.
@@ -163,18 +164,11 @@ class Requests:
         Snakemake checks each output of each job. Two names instead of one per language halve the
         time of planning; the process of a single job needs all names.
         """
-        names: dict[str, dict[str, None]] = {}
+        names: dict[str, dict[str, None]] = defaultdict(dict)
         expanded = self.grid.artefacts() if self._run.plans else self.grid.shared()
         for predictions in expanded.predictions.values():
             files = predictions.files
             if self._run.plans:
                 files = [files[-1], self._missing(predictions) or files[-1]]
-            names.setdefault(predictions.target, {}).update((Path(p).name, None) for p in files)
+            names[predictions.target] |= dict.fromkeys(Path(path).name for path in files)
         return {target: list(found) for target, found in names.items()}
-
-
-def _by_task(artefacts: Iterable) -> dict[str, list]:
-    groups: dict[str, list] = {}
-    for artefact in artefacts:
-        groups.setdefault(artefact.task, []).append(artefact)
-    return groups

@@ -16,7 +16,7 @@ from typing import Any
 
 from xstilts import store
 from xstilts.config import DEFAULT_STUDY
-from xstilts.config.origins import FilesSplit, HubSplit
+from xstilts.config.origins import HubSplit
 from xstilts.config.project import (
     LOCK,
     Project,
@@ -103,8 +103,8 @@ def open_values(study: Mapping[str, Any], path: Path) -> tuple[Grid, list[str]]:
 
 def _hub_notices(project: Project) -> list[str]:
     """Return notices of repositories without a commit, and of tasks that are not on the Hub."""
-    splits = [(name, s) for name, task in project.tasks.items() for s in task.splits.values()]
-    origins = [split for _, split in splits if isinstance(split, HubSplit)]
+    splits = [split for task in project.tasks.values() for split in task.splits.values()]
+    origins = [split for split in splits if isinstance(split, HubSplit)]
     origins += [model.hub for model in project.models.values() if model.hub]
     unpinned = sorted({origin.locked_name for origin in origins if not origin.revision})
     notices = []
@@ -113,13 +113,12 @@ def _hub_notices(project: Project) -> list[str]:
             f"not pinned: {', '.join(unpinned)}; before `fetch`, `xstilts pin --study …` writes "
             f"their commits to {LOCK}"
         )
-    if project.study.source == "hub":
-        local = dict.fromkeys(name for name, split in splits if isinstance(split, FilesSplit))
-        if local:
-            notices.append(
-                f"not (completely) on the Hub: {', '.join(local)}; read from files below "
-                f"{project.study.data}"
-            )
+    local = dict.fromkeys(task for task, _ in project.file_splits())
+    if project.study.source == "hub" and local:
+        notices.append(
+            f"not (completely) on the Hub: {', '.join(local)}; read from files below "
+            f"{project.study.data}"
+        )
     return notices
 
 
