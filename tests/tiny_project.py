@@ -108,6 +108,17 @@ def make_grid(**study):
     return Grid(Project.model_validate(values))
 
 
+def with_resources(grid, models=None, **needs):
+    """Return a grid in which models, by default all, have these resources."""
+    from xstilts.config.resources import ModelNeeds
+    from xstilts.grid.grid import Grid
+
+    entries = dict(grid.project.models)
+    for name in models or entries:
+        entries[name] = entries[name].model_copy(update={"resources": ModelNeeds(**needs)})
+    return Grid(grid.project.model_copy(update={"models": entries}))
+
+
 def fill() -> None:
     """Prepare all data and initialise all models in the working directory, on one thread."""
     import torch

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tiny_project import make_grid
-from xstilts.config.resources import ModelNeeds
+from tests.tiny_project import make_grid, with_resources
 from xstilts.costs import bill
 from xstilts.costs.estimates import Estimator, load_table
 from xstilts.costs.measured import Cost, Evidence
@@ -22,14 +21,6 @@ STUDY = {
 GRID = make_grid(**STUDY)
 
 
-def on_gpu(grid: Grid, gpus: int = 1) -> Grid:
-    models = {
-        name: model.model_copy(update={"resources": ModelNeeds(gpu=gpus)})
-        for name, model in grid.project.models.items()
-    }
-    return Grid(grid.project.model_copy(update={"models": models}))
-
-
 def make(grid: Grid = GRID, done=(), seconds: float = 3600) -> bill.Plan:
     """A plan in which all trainings and predictions take equally long, and other jobs no time."""
     costs = {}
@@ -42,7 +33,7 @@ def make(grid: Grid = GRID, done=(), seconds: float = 3600) -> bill.Plan:
 
 
 def test_shared_steps_are_counted_once():
-    made = make(on_gpu(GRID))
+    made = make(with_resources(GRID, gpu=1))
     lines = made.by_phase()
     # per seed: entities, entities-completion, and NLI after each recipe
     assert lines["train"].total == 2 * (2 + 3)
@@ -96,7 +87,7 @@ def test_bill_includes_artefacts_of_the_analysis():
 
 
 def test_wall_time_by_list_scheduling():
-    made = make(on_gpu(GRID))
+    made = make(with_resources(GRID, gpu=1))
     assert bill.wall_seconds(made, 1) == 21 * 3600
     # entities, then completion, then NLI, then its prediction
     assert bill.wall_seconds(made) == 4 * 3600
@@ -106,7 +97,7 @@ def test_wall_time_by_list_scheduling():
 
 @given(st.integers(1, 12), st.floats(0.1, 100))
 def test_wall_time_is_within_grahams_bounds(gpus, seconds):
-    made = make(on_gpu(GRID), seconds=seconds)
+    made = make(with_resources(GRID, gpu=1), seconds=seconds)
     wall = bill.wall_seconds(made, gpus)
     longest = bill.wall_seconds(made)
     busy = made.total().gpu_hours * 3600
@@ -116,7 +107,7 @@ def test_wall_time_is_within_grahams_bounds(gpus, seconds):
 
 def test_a_job_needs_its_gpus():
     with pytest.raises(InputError, match="--gpus 1: a job of the study needs 2"):
-        bill.wall_seconds(make(on_gpu(GRID, 2)), 1)
+        bill.wall_seconds(make(with_resources(GRID, gpu=2)), 1)
 
 
 def test_without_gpus_a_budget_is_of_cpu_hours():

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tiny_project import make_grid
+from tests.tiny_project import make_grid, with_resources
 from xstilts.config.origins import FilesSplit
 from xstilts.config.project import Project
-from xstilts.config.resources import ModelNeeds
 from xstilts.costs.estimates import ESTIMATED, Estimator, line, load_table
 from xstilts.costs.measured import MEASURED, Cost, Evidence
 from xstilts.errors import InputError
@@ -85,9 +84,7 @@ def test_other_jobs_are_scaled_by_their_work():
 
 
 def test_gpu_jobs_are_not_scaled_from_cpu_jobs():
-    models = {**GRID.project.models}
-    models["dropout"] = models["dropout"].model_copy(update={"resources": ModelNeeds(gpu=1)})
-    grid = Grid(GRID.project.model_copy(update={"models": models}))
+    grid = with_resources(GRID, ["dropout"], gpu=1)
     [on_gpu] = [
         score.predictions.checkpoint
         for score in grid.scores()
@@ -101,10 +98,7 @@ def test_gpu_jobs_are_not_scaled_from_cpu_jobs():
 
 
 def test_sharing_a_gpu_is_priced_by_measurement():
-    models = {**GRID.project.models}
-    needs = ModelNeeds(gpu=1, cells_per_gpu=4)
-    models["xlmr"] = models["xlmr"].model_copy(update={"resources": needs})
-    grid = Grid(GRID.project.model_copy(update={"models": models}))
+    grid = with_resources(GRID, gpu=1, cells_per_gpu=4)
     first, second = step("none"), step("none", seed=2)
     alone = estimate(grid, {first.id: Cost(100, 1)})[second.id]
     assert (alone.seconds, alone.cells) == (pytest.approx(100), 1)  # not priced

@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny_project import make_grid
-from xstilts.config.resources import ModelNeeds
-from xstilts.costs.estimates import Estimator, load_table
+from tests.tiny_project import make_grid, with_resources
+from xstilts.costs.estimates import Estimator, MeasuredHardware, Table, load_table
 from xstilts.costs.measured import Evidence
 from xstilts.errors import InputError
-from xstilts.grid.grid import Grid
 from xstilts.recipe import parse
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +32,19 @@ def gpu():
 def steps(gpu):
     """The module of the steps that it measures."""
     return importlib.import_module("gpu_steps")
+
+
+def table(folder: Path, rates: dict, **more) -> tuple[Table, str]:
+    """Return the hardware with a card of these rates, and the card's name."""
+    path = folder / "card.json"
+    path.write_text(json.dumps({"device": "NVIDIA card", "rates": rates, **more}))
+    return load_table().with_measured(path), str(path)
+
+
+def measured(folder: Path, rates: dict, **more) -> MeasuredHardware:
+    """Return a card of these rates."""
+    hardware, name = table(folder, rates, **more)
+    return hardware.hardware[name]
 
 
 def rows(gpu) -> list[dict]:
@@ -110,34 +121,29 @@ def test_processes_share_a_gpu_at_the_same_time(gpu, tmp_path, monkeypatch):
 
 
 def test_plan_uses_the_measured_rates(gpu, tmp_path):
-    path = tmp_path / "h100.json"
-    path.write_text(json.dumps({"device": "NVIDIA H100", "rates": gpu.rates(rows(gpu)), "x": 1}))
-    card = load_table().with_measured(path).hardware[str(path)]
+    card = measured(tmp_path, gpu.rates(rows(gpu)), x=1)
     assert card.flops("bf16", "train", "classify", False) == 1e12
     assert card.flops("bf16", "train", "answer", False) == 3e12
     assert card.flops("bf16", "train", "mask", False) == 4e12
     assert card.flops("bf16", "predict", "classify", False) == 5e12
     others = card.flops("bf16", "train", "choose", False)
     assert others == pytest.approx(4e12 / (1 + 1 / 2 + 1 / 3 + 1 / 4)), "mean of those measured"
-    assert "NVIDIA H100, bf16: TFLOP/s measured in" in card.basis("bf16")
+    assert "NVIDIA card, bf16: TFLOP/s measured in" in card.basis("bf16")
     assert "train classify 1, train tag 2, train answer 3" in card.basis("bf16")
     with pytest.raises(InputError, match=r"no rate of phase predict in fp16 \(measured: bf16"):
         card.flops("fp16", "predict", "tag", False)
 
 
 def test_one_measured_family_stands_for_others(tmp_path):
-    path = tmp_path / "card.json"
     rates = {"train": {"fp32": {"classify": 2e12}}, "predict": {}}
     eager = {"train": {"fp32": {"classify": 1e12}, "tf32": {"classify": 3e12}}}
-    path.write_text(json.dumps({"device": "card", "rates": rates, "eager": eager}))
-    card = load_table().with_measured(path).hardware[str(path)]
+    card = measured(tmp_path, rates, eager=eager)
     assert card.flops("fp32", "train", "tag", False) == 2e12
     assert card.flops("fp32", "train", "tag", True) == 1e12
     assert card.flops("tf32", "train", "tag", False) == 3e12, "measured without graphs only"
     assert card.flops("fp32", "train", "mask", False) == 1e12, "other heads say little"
     rates["train"]["fp32"]["mask"] = 4e12
-    path.write_text(json.dumps({"device": "card", "rates": rates, "eager": eager}))
-    card = load_table().with_measured(path).hardware[str(path)]
+    card = measured(tmp_path, rates, eager=eager)
     assert card.flops("fp32", "train", "mask", False) == 4e12
 
 
@@ -152,27 +158,20 @@ def test_one_measured_family_stands_for_others(tmp_path):
     ],
 )
 def test_only_recorded_trainings_have_the_rate_of_graphs(tmp_path, recipe, resources, expected):
-    path = tmp_path / "card.json"
     rates = {"train": {"fp32": {"classify": 4e12, "tag": 2e12}}, "predict": {}}
     eager = {"train": {"fp32": {"classify": 1e12}}}
-    path.write_text(json.dumps({"device": "card", "rates": rates, "eager": eager}))
-    project = make_grid(models=["xlmr"], recipes=[recipe], multitask={"max_steps": 3}).project
-    needs = ModelNeeds.model_validate({"gpu": 1} | resources)
-    on_gpu = project.models["xlmr"].model_copy(update={"resources": needs})
-    grid = Grid(project.model_copy(update={"models": project.models | {"xlmr": on_gpu}}))
-    estimator = Estimator(grid.project, load_table().with_measured(path), str(path))
+    grid = make_grid(models=["xlmr"], recipes=[recipe], multitask={"max_steps": 3})
+    grid = with_resources(grid, **{"gpu": 1} | resources)
+    estimator = Estimator(grid.project, *table(tmp_path, rates, eager=eager))
     step = grid.trainings.step("xlmr", parse(recipe), 1)
     assert estimator.rate(step) == pytest.approx(expected)
 
 
 def test_measured_rates_determine_the_time(gpu, tmp_path):
-    path = tmp_path / "slow.json"
     rates = {"train": {"fp32": {"classify": 1e6}}, "predict": {"fp32": {"classify": 1e6}}}
-    path.write_text(json.dumps({"device": "slow", "rates": rates}))
-    project = make_grid(models=["xlmr"], recipes=["none"], targets=["nli"], seeds=[1]).project
-    on_gpu = project.models["xlmr"].model_copy(update={"resources": ModelNeeds(gpu=1)})
-    grid = Grid(project.model_copy(update={"models": project.models | {"xlmr": on_gpu}}))
-    estimator = Estimator(grid.project, load_table().with_measured(path), str(path))
+    grid = make_grid(models=["xlmr"], recipes=["none"], targets=["nli"], seeds=[1])
+    grid = with_resources(grid, gpu=1)
+    estimator = Estimator(grid.project, *table(tmp_path, rates))
     [score] = grid.scores()
     step = score.predictions.checkpoint
     cost = estimator.estimate(grid.artefacts().all(), Evidence())[step.id]

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_project import make_grid
-from xstilts.config.resources import ModelNeeds
+from tests.tiny_project import make_grid, with_resources
 from xstilts.costs import measured
 from xstilts.errors import InputError
 from xstilts.store import DatasetManifest, Manifest
@@ -45,8 +44,7 @@ def first_step():
 
 
 def test_lines_are_summed_and_gpus_counted():
-    entry = GRID.project.models["xlmr"].model_copy(update={"resources": ModelNeeds(gpu=2)})
-    project = GRID.project.model_copy(update={"models": {**GRID.project.models, "xlmr": entry}})
+    project = with_resources(GRID, gpu=2).project
     step = first_step()
     make(step)
     write_benchmark(step, 1800.0, 1800.0)
@@ -60,11 +58,9 @@ def test_a_shared_gpu_is_counted_once():
     step = first_step()
     make(step)
     benchmark = measured.Benchmark(1800, 4)
-    step.job.benchmark.parent.mkdir(parents=True)
-    step.job.benchmark.write_text(benchmark.text())
+    benchmark.write(step.job.benchmark)
     assert measured.Benchmark.read(step.job.benchmark) == benchmark
-    entry = GRID.project.models["xlmr"].model_copy(update={"resources": ModelNeeds(gpu=1)})
-    project = GRID.project.model_copy(update={"models": {**GRID.project.models, "xlmr": entry}})
+    project = with_resources(GRID, gpu=1).project
     cost = measured.read(project, [step]).costs[step.id]
     assert (cost.gpu_hours, cost.cells) == (0.5, 4)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tiny_project import make_grid
+from tests.tiny_project import make_grid, with_resources
 from xstilts.config.resources import ModelNeeds, Needs, Site
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Checkpoint
@@ -18,12 +18,7 @@ GRID = make_grid(
 
 
 def shared(number: int, is_missing=lambda artefact: True, **needs) -> tuple[Grid, SharedJobs]:
-    resources = ModelNeeds(gpu=1, cells_per_gpu=number, **needs)
-    models = {
-        name: model.model_copy(update={"resources": resources})
-        for name, model in GRID.project.models.items()
-    }
-    grid = Grid(GRID.project.model_copy(update={"models": models}))
+    grid = with_resources(GRID, gpu=1, cells_per_gpu=number, **needs)
     return grid, shared_jobs(grid, is_missing)
 
 

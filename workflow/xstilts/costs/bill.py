@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -104,6 +104,11 @@ class Plan:
         }
 
     @cached_property
+    def computing(self) -> list[Artefact]:
+        """Missing trainings and predictions."""
+        return [artefact for artefact in self.to_do if artefact.identity.phase in COMPUTING]
+
+    @cached_property
     def on_gpus(self) -> bool:
         """Whether a missing artefact needs a GPU; if none does, budgets are of CPU hours."""
         return any(self.costs[artefact.id].gpus for artefact in self.to_do)
@@ -119,21 +124,11 @@ class Plan:
         """Return the bill of the whole study."""
         return _line(len(self.by_id), [self.costs[artefact.id] for artefact in self.to_do])
 
-    def sources(self) -> Counter[str]:
-        """Return how the costs of missing trainings and predictions are known, with counts."""
-        phases = ((a.identity.phase, self.costs[a.id].source) for a in self.to_do)
-        return Counter(source for phase, source in phases if phase in COMPUTING)
-
 
 def _line(total: int, costs: Sequence[Cost]) -> Line:
-    return Line(
-        total,
-        total - len(costs),
-        math.fsum(cost.seconds for cost in costs),
-        math.fsum(cost.gpu_hours for cost in costs),
-        math.fsum(cost.disk for cost in costs),
-        math.fsum(cost.download for cost in costs),
-    )
+    names = ("seconds", "gpu_hours", "disk", "download")
+    sums = {name: math.fsum(getattr(cost, name) for cost in costs) for name in names}
+    return Line(total, total - len(costs), **sums)
 
 
 def _needed(score: Score) -> list[str]:
@@ -267,24 +262,26 @@ def problem(plan: Plan, scores: Mapping[Cell, float], hours: float, disk: float)
     )
 
 
-def run_sds(targets: Iterable[str], scores: Mapping[Cell, float]) -> dict[str, float]:
-    """Return the standard deviation of a run over seeds on each target.
+def run_sd(scores: Mapping[Cell, float]) -> float | None:
+    """Return the standard deviation of a run over seeds; None without two seeds of one recipe.
 
-    Two or three seeds are too few for one recipe, so it is pooled over the recipes of a target. A
-    target without two seeds of one recipe uses the value of all targets; without any, it is 1.
+    Two or three seeds are too few for one recipe, so it is pooled over recipes and targets.
     """
     runs = defaultdict(list)
     for cell, score in scores.items():
         runs[cell.model, cell.recipe, cell.target].append(score)
+    rows = np.array(list(zip_longest(*runs.values(), fillvalue=math.nan)), float).T
+    variance, freedom = run_variance(rows) if runs else (0.0, 0)
+    return math.sqrt(variance) if freedom else None
 
-    def pooled(target: str | None) -> float | None:
-        some = [values for (*_, name), values in runs.items() if target in (name, None)]
-        rows = np.array(list(zip_longest(*some, fillvalue=math.nan)), float).T
-        variance, freedom = run_variance(rows) if some else (0.0, 0)
-        return math.sqrt(variance) if freedom else None
 
-    values = {target: [pooled(target), pooled(None), 1.0] for target in targets}
-    return {target: next(v for v in some if v is not None) for target, some in values.items()}
+def run_sds(targets: Iterable[str], scores: Mapping[Cell, float]) -> dict[str, float]:
+    """Return `run_sd` on each target; if it is unknown, that of all targets, or else 1."""
+    sds = {}
+    for target in targets:
+        sd = run_sd({cell: score for cell, score in scores.items() if cell.target == target})
+        sds[target] = next(value for value in (sd, run_sd(scores), 1.0) if value is not None)
+    return sds
 
 
 def patterns(cells: Iterable[Cell], wanted: set[Cell]) -> list[str]:

@@ -6,12 +6,10 @@ come from `bill`, `estimates` and `choice`, the texts from `printed`.
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from xstilts import store
@@ -29,7 +27,6 @@ from xstilts.grid.artefacts import Cell, Dataset
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.results.score_file import ScoreFile
-from xstilts.results.statistics import run_variance
 from xstilts.results.verdicts import stated_power
 from xstilts.store import paths
 from xstilts.terminal import Console
@@ -114,16 +111,12 @@ def _scores(grid: Grid) -> dict[Cell, float]:
 
 def power(grid: Grid, scores: Mapping[Cell, float]) -> str:
     """Return the smallest gain that the study finds, from the run SD of the existing scores."""
-    study, runs = grid.study, defaultdict(dict)
-    for cell, score in scores.items():
-        runs[cell.model, cell.recipe, cell.target][cell.seed] = score
-    table = [[row.get(seed, math.nan) for seed in study.seeds] for row in runs.values()]
-    variance, freedom = run_variance(np.array(table)) if table else (0.0, 0)
+    study = grid.study
     pairs = len(
         {(c.model, c.recipe, c.target) for c in grid.cells() if grid.recipes[c.recipe].steps}
     )
     recipes = sum(bool(recipe.steps) for recipe in grid.recipes.values())
-    sd = math.sqrt(variance) if freedom else None
+    sd = bill.run_sd({cell: s for cell, s in scores.items() if cell.seed in study.seeds})
     seeds, folds = len(study.seeds), len(study.all_seeds) // len(study.seeds)
     line = stated_power(seeds, recipes, max(1, pairs), sd, "gain on one target", folds)
     return f"Power: {'One seed gives no verdict. ' if seeds == 1 else ''}{line}"

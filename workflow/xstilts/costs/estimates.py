@@ -305,8 +305,6 @@ class Estimator:
 
     def rows(self, dataset: Dataset, evidence: Evidence) -> float:
         """Return the rows of a data set, assumed if they are unknown."""
-        if (known := evidence.rows.get(dataset.id)) is not None:
-            return known
         stated = self.stated_rows(dataset, evidence)
         return self.table.assumptions.rows[dataset.split] if stated is None else stated
 

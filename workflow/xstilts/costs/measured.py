@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -57,16 +56,12 @@ class Benchmark:
     cells: int = 1
     after_training: bool = False
 
-    def text(self) -> str:
-        """Return the content of the file."""
-        names = "s\tcells_per_gpu\tafter_training"
-        return f"{names}\n{self.seconds:.4f}\t{self.cells}\t{self.after_training:d}\n"
-
     def write(self, path: Path) -> None:
         """Write the file, if that is possible: only the result of a job counts."""
+        names = "s\tcells_per_gpu\tafter_training"
+        line = f"{self.seconds:.4f}\t{self.cells}\t{self.after_training:d}"
         with suppress(OSError):
-            os.makedirs(path.parent, exist_ok=True)
-            store.write_text(path, self.text())
+            store.write_text(path, f"{names}\n{line}\n")
 
     @classmethod
     def read(cls, path: Path) -> "Benchmark | None":
@@ -104,7 +99,7 @@ def read(project: Project, artefacts: Iterable[Artefact]) -> Evidence:
     for path, together in by_file.items():
         benchmark = benchmarks[path]
         for artefact in together:
-            if isinstance(artefact, Dataset) and is_complete(artefact):
+            if isinstance(artefact, Dataset) and _is_complete(artefact):
                 rows[artefact.id] = store.DatasetManifest.read(Path(artefact.path)).rows
             if benchmark:
                 seconds = (benchmark.seconds - predicting[artefact.id]) / len(together)
@@ -128,20 +123,21 @@ def _predicting(
     return seconds
 
 
-def is_complete(artefact: Artefact) -> bool:
+def _is_complete(artefact: Artefact) -> bool:
     """Whether a folder artefact has its manifest; also a released checkpoint."""
     return store.record_of(Path(artefact.path)).exists()
 
 
 def _all_attempts(artefact: Artefact, benchmark: Benchmark) -> float:
     """Return the seconds in a training's manifest, which include interrupted attempts; else 0."""
-    if not (isinstance(artefact, Checkpoint) and artefact.parts and is_complete(artefact)):
+    if not (isinstance(artefact, Checkpoint) and artefact.parts and _is_complete(artefact)):
         return 0
     return store.Manifest.recorded(Path(artefact.path)).seconds / benchmark.cells
 
 
 def size(artefact: Artefact) -> int:
     """Return the number of bytes of an artefact's files."""
-    if isinstance(artefact, Score):
-        return sum(os.stat(path).st_size for path in artefact.files if os.path.exists(path))
-    return store.disk_bytes(Path(artefact.path).iterdir())
+    is_score = isinstance(artefact, Score)
+    return store.disk_bytes(
+        map(Path, artefact.files) if is_score else Path(artefact.path).iterdir()
+    )

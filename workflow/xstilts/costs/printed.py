@@ -2,12 +2,12 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.costs.bill import ASIDE, COMPUTING, SHARED, Line, Plan, wall_seconds
+from xstilts.costs.bill import ASIDE, SHARED, Line, Plan, wall_seconds
 from xstilts.costs.choice import AIMS, Choice, Problem, half_width, value
 from xstilts.costs.estimates import ESTIMATED, Estimator
 from xstilts.costs.measured import Evidence
@@ -15,7 +15,6 @@ from xstilts.costs.peak import peaks
 from xstilts.costs.savings import Saving
 from xstilts.grid import retention
 from xstilts.grid.artefacts import Cell, Checkpoint, cells_of, model_of
-from xstilts.grid.base import Artefact
 from xstilts.terminal import Console
 from xstilts.units import count, duration, hours, size
 
@@ -23,10 +22,11 @@ _COLUMNS = ("total", "done", "to do", "time", "GPU time", "disk", "download")
 _MERGED = 4  # equal rows of a table from which they are shown as one
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, left: Collection[int] = ()) -> Table:
+    """Return an empty table; the first column and those in `left` are flush left."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+        table.add_column(name, justify="left" if number in (0, *left) else "right", no_wrap=True)
     return table
 
 
@@ -92,8 +92,7 @@ def causes(plan: Plan, saved: list[Saving], console: Console) -> None:
     """Print the GPU hours that a study saves, by cause, and those that remain."""
     if not saved:
         return
-    table = _table("By cause", "GPU time", "known")
-    table.columns[2].justify = "left"
+    table = _table("By cause", "GPU time", "known", left=[2])
     remaining = plan.total().gpu_hours
     plain = remaining + sum(saving.hours for saving in saved)
     table.add_row("without these" if saved[1:] else "without", hours(plain), "")
@@ -130,12 +129,12 @@ def disk_peaks(plan: Plan, estimator: Estimator, gpus: int, console: Console) ->
 
 def sources(plan: Plan, estimator: Estimator, console: Console) -> None:
     """Print how the costs of trainings and predictions are known, and the assumptions."""
-    sources = plan.sources()
+    sources = Counter(plan.costs[artefact.id].source for artefact in plan.computing)
     if sources:
         listed = ", ".join(f"{number:,} {source}" for source, number in sources.most_common())
         console.say(f"Times of trainings and predictions: {listed}")
     if ESTIMATED in sources:
-        estimated = [a for a in plan.to_do if _is_estimated(plan, a)]
+        estimated = [a for a in plan.computing if plan.costs[a.id].source == ESTIMATED]
         rates = {(plan.costs[a.id].gpus > 0, a.settings.precision) for a in estimated}
         for on_gpu, precision in sorted(rates):
             hardware = estimator.table.hardware[estimator.gpu if on_gpu else "cpu"]
@@ -153,7 +152,7 @@ def sources(plan: Plan, estimator: Estimator, console: Console) -> None:
 
 def rows(plan: Plan, estimator: Estimator, evidence: Evidence, console: Console) -> None:
     """Print the data sets whose numbers of rows are not known, or not those of the user's files."""
-    used = {d.id: d for a in plan.to_do for d in _data(a)}.values()
+    used = {d.id: d for a in plan.to_do for d in getattr(a, "datasets", ())}.values()
     unknown = Counter(
         f"{data.task} {data.split}"
         for data in used
@@ -180,19 +179,9 @@ def rows(plan: Plan, estimator: Estimator, evidence: Evidence, console: Console)
 
 def shared_but_not_measured(plan: Plan) -> list[str]:
     """Return the models whose missing jobs will share a GPU, but are priced as if they did not."""
-    computing = [a for a in plan.to_do if a.identity.phase in COMPUTING]
     project = plan.grid.project
-    names = (model_of(a) for a in computing if plan.costs[a.id].cells != cells_of(a, project))
+    names = (model_of(a) for a in plan.computing if plan.costs[a.id].cells != cells_of(a, project))
     return list(dict.fromkeys(names))
-
-
-def _is_estimated(plan: Plan, artefact: Artefact) -> bool:
-    phase = artefact.identity.phase
-    return phase in COMPUTING and plan.costs[artefact.id].source == ESTIMATED
-
-
-def _data(artefact: Artefact) -> Iterable:
-    return getattr(artefact, "datasets", ())
 
 
 def selection(plan: Plan, problem: Problem, choice: Choice, aim: str, console: Console) -> None:
@@ -222,8 +211,7 @@ def selection(plan: Plan, problem: Problem, choice: Choice, aim: str, console: C
             f"run (Welch's t); without two seeds it counts as {half_width(0):.1f}",
         )
     chosen = {*choice.cells}
-    table = _table("chosen", "recipe", "cells", "targets (seeds if not all)")
-    table.columns[1].justify = table.columns[3].justify = "left"
+    table = _table("chosen", "recipe", "cells", "targets (seeds if not all)", left=[1, 3])
     table.columns[3].no_wrap = False
     for (model, recipe), cells in _by_recipe(choice.cells).items():
         table.add_row(Text(model), Text(recipe), str(len(cells)), Text(_targets(plan, cells)))
@@ -237,8 +225,7 @@ def selection(plan: Plan, problem: Problem, choice: Choice, aim: str, console: C
 
 def _left_out(problem: Problem, choice: Choice, aim: str, left: list[Cell]) -> Table:
     """Return the cells that were not chosen, by recipe, with the price of the cheapest of each."""
-    table = _table("left out", "recipe", "cells", "next costs", "why")
-    table.columns[1].justify = table.columns[4].justify = "left"
+    table = _table("left out", "recipe", "cells", "next costs", "why", left=[1, 4])
     chosen = {*choice.cells}
     for (model, recipe), cells in _by_recipe(left).items():
         prices, why = [], "exceeds the budget"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import fsum
 
 from xstilts.config.settings import Precision
-from xstilts.costs.bill import COMPUTING, Plan
+from xstilts.costs.bill import Plan
 from xstilts.costs.estimates import ESTIMATED, Estimator
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Checkpoint, Predictions
@@ -30,7 +30,7 @@ def savings(plan: Plan, estimator: Estimator) -> list[Saving]:
     The order is precision, CUDA graphs, shared trainings. Each saving is that on top of the earlier
     ones.
     """
-    on_gpu = [a for a in plan.to_do if a.identity.phase in COMPUTING and plan.costs[a.id].gpus]
+    on_gpu = [a for a in plan.computing if plan.costs[a.id].gpus]
     targets = _targets(plan)
     jobs = {a.id: max(1, targets[a.id]) for a in on_gpu}  # number of jobs if none were shared
     estimated = [a for a in on_gpu if plan.costs[a.id].source == ESTIMATED]
