@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.commands import STUDY, edit, ids, output, use_reviews
 from xstilts import store
 from xstilts.cli import main
 from xstilts.grid import state
-from xstilts.store import locks
+from xstilts.store import locks, paths
 
 
 @pytest.mark.parametrize(
@@ -164,6 +165,16 @@ def test_gc_lists_and_deletes_unused_results(small_folder, capsys):
     assert wanted.exists()
     assert not stray.parent.exists()
     assert "in 0 artefacts" in output(capsys, "gc")
+
+
+def test_gc_lists_token_ids_that_no_job_has_read_for_a_week(small_folder, capsys):
+    old, young = (paths.encodings_file(name, "0123456789ab") for name in ("old", "young"))
+    for path, days in ((old, 8), (young, 6)):
+        store.write_bytes(path, bytes(1000))
+        os.utime(path, (0, time.time() - 86400 * days))
+    assert "1.0 kB  in 1 artefact deleted" in output(capsys, "gc", "--delete", "--yes")
+    assert not old.exists()
+    assert young.exists()
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_listed_words_have_the_tokens_of_a_text(published, model):
     [feature] = tag.encode([row], tokenizer, settings, ["X"], train=True)
     assert feature["input_ids"] == tokenizer(" ".join(words))["input_ids"]
     # a word that begins a later part has the space before it, too
-    settings.max_length = max(feature["first"].values()) + 1
+    settings.max_length = max(token for _, token in feature["first"]) + 1
     parts = tag.encode([row], tokenizer, settings, ["X"], train=True)
     assert len(parts) > 1
     text = [token for part in parts for token in part["input_ids"]]

@@ -98,8 +98,8 @@ def check_labels(labels, metrics):
 def encode(rows, tokenizer, settings, labels, train):
     """Return one feature per row, or several if it is long; truncation loses no word.
 
-    `first` is the position of each word's first token in the feature; `start` is the number of the
-    feature's first word in its row.
+    `first` has pairs: the number of a word in the feature, and the position of its first token.
+    `start` is the number of the feature's first word in its row.
     """
     index = class_index(labels) if train else {}
     room = settings.max_length - tokenizer.num_special_tokens_to_add()
@@ -123,7 +123,7 @@ def encode(rows, tokenizer, settings, labels, train):
         for token, word in enumerate(word_of_token):
             if word is not None:
                 first.setdefault(word, token)
-        feature |= {"row": row, "start": start, "first": first}
+        feature |= {"row": row, "start": start, "first": list(first.items())}
         if train:
             tags = rows[row]["tags"]
             feature["labels"] = [IGNORED] * len(word_of_token)
@@ -194,7 +194,7 @@ def decode(rows, features, best, labels, settings):
     """Return a tag per word."""
     tags = [[""] * len(row["words"]) for row in rows]
     for feature, indices in zip(features, best, strict=True):
-        for word, token in feature["first"].items():
+        for word, token in feature["first"]:
             tags[feature["row"]][feature["start"] + word] = labels[int(indices[token])]
     return [{"id": row["id"], "prediction": own} for row, own in zip(rows, tags, strict=True)]
 

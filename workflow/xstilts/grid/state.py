@@ -39,6 +39,7 @@ from xstilts.store import locks, paths
 from xstilts.store.records import Made
 
 _DAY = 86400  # seconds
+_WEEK = 7 * _DAY
 # the Hub's libraries read these when they are imported
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 _kept: dict[Path, Grid] = {}  # grids of snapshots, in the process that forks for each job
@@ -258,7 +259,7 @@ def studies_in_use() -> tuple[list[Grid], list[str]]:
 def is_in_use(snapshot: Path) -> bool:
     """Whether a run may still read a snapshot: the newest of its study, or one used today."""
     newest = paths.snapshots(snapshot.parent.name)[-1]
-    return snapshot == newest or time.time() - snapshot.stat().st_mtime < _DAY
+    return snapshot == newest or _age(snapshot) < _DAY
 
 
 def remove_old_snapshots(current: Path) -> None:
@@ -267,7 +268,7 @@ def remove_old_snapshots(current: Path) -> None:
         if path != current and not is_in_use(path):
             path.unlink(missing_ok=True)
     for path in paths.shared_files():
-        if time.time() - path.stat().st_mtime > _DAY:
+        if _age(path) > _DAY:
             path.unlink(missing_ok=True)
 
 
@@ -277,7 +278,7 @@ def remove_litter() -> None:
     These are temporary files, resume states of complete artefacts, and weights whose release was
     interrupted.
     """
-    for folder in (paths.SCRATCH, *paths.FOLDERS):
+    for folder in (paths.SCRATCH, paths.ENCODINGS, *paths.FOLDERS):
         store.remove_temporaries(folder)
     for path in paths.SCRATCH.glob("*.queue.json"):  # of status/bin/squeue
         path.unlink(missing_ok=True)
@@ -295,9 +296,16 @@ def unused(grids: list[Grid]) -> list[Path]:
     """Return files and folders of the results that may be deleted.
 
     None of the studies refers to them, no running job makes them, and they are older than a day.
+    No job has read these token ids for a week.
     """
     snapshots = [path for path in paths.snapshots() if not is_in_use(path)]
-    return [path for path in [*unreferenced(grids), *snapshots] if not _is_needed(path)]
+    found = [path for path in [*unreferenced(grids), *snapshots] if not _is_needed(path)]
+    return [*found, *(path for path in sorted(paths.ENCODINGS.glob("*")) if _age(path) > _WEEK)]
+
+
+def _age(path: Path) -> float:
+    """Return the seconds since a file was last written or, if it holds token ids, read."""
+    return time.time() - path.stat().st_mtime
 
 
 def _is_needed(path: Path) -> bool:

@@ -21,6 +21,7 @@ from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
 from xstilts.modelling import distributed
 from xstilts.modelling.checkpoints import check_length, mask_id
+from xstilts.modelling.encodings import encoded, source_of
 from xstilts.modelling.packing import layout_of
 from xstilts.modelling.steps import Stream, ceil_div, shares, steps_of
 from xstilts.recipe import Size
@@ -160,6 +161,9 @@ def read_materials(step: Checkpoint, tokenizer) -> dict[str, Material]:
     materials = {}
     for part in step.parts:
         module = family(part.family)
+        source = source_of(Path(step.parent.path), [Path(data.path) for data in part.train])
+        if part.size:
+            source = source.part(size=str(part.size), seed=step.seed)
         same_head = [row for p in step.parts if p.task == part.task for _, row in rows[p.name]]
         labels = list(part.labels) or module.labels(same_head)
         chosen = [rows[part.name][n] for n in subsample(len(rows[part.name]), part.size, step.seed)]
@@ -167,16 +171,16 @@ def read_materials(step: Checkpoint, tokenizer) -> dict[str, Material]:
         pools: dict[str, list[dict]] = {}
         for language, row in chosen:
             pools.setdefault(language if apart else "", []).append(row)
-        encoded = [
-            module.encode(pool, tokenizer, part.encode, labels, train=True)
-            for pool in pools.values()
+        features = [
+            encoded(pool, tokenizer, module, part.encode, labels, True, source.part(pool=name))
+            for name, pool in pools.items()
         ]
         materials[part.name] = Material(
             part,
             labels,
-            [feature for features in encoded for feature in features],
+            [feature for pool in features for feature in pool],
             _validation(part, step.settings),
-            tuple(map(len, encoded)) if apart else (),
+            tuple(map(len, features)) if apart else (),
         )
     if step.settings.evaluate_every and not any(m.validation for m in materials.values()):
         raise InputError(

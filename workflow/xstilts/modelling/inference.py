@@ -10,6 +10,7 @@ import torch
 
 from xstilts.errors import Diverged, InputError
 from xstilts.families import Family, Row
+from xstilts.modelling.encodings import Source, encoded
 from xstilts.modelling.packing import layers_of
 from xstilts.modelling.precision import mixed
 
@@ -28,13 +29,18 @@ def predict_rows(
     labels: Sequence[str],
     encode: Any,
     settings: Any,
+    source: Source | None = None,
 ) -> list[dict]:
-    """Return one prediction per row. `encode` and `settings` are Encode and Predict settings."""
+    """Return one prediction per row. `encode` and `settings` are Encode and Predict settings.
+
+    If `source` says what determines the rows, their token ids are kept for other jobs.
+    """
     size = ROWS_PER_BLOCK if family.VECTORS else len(rows)
     results: Any = []
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
-        features = family.encode(block, tokenizer, encode, labels, train=False)
+        part = source and source.part(first=start, rows=len(block))
+        features = encoded(block, tokenizer, family, encode, labels, False, part)
         outputs = _outputs(model, features, family, tokenizer.pad_token_id, settings)
         if family.VECTORS:
             results = _gathered(results, outputs, start, len(rows))

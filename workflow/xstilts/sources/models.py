@@ -76,10 +76,15 @@ def _is_vocabulary(name: str) -> bool:
     return any(fnmatchcase(name, glob) for glob in VOCABULARY)
 
 
+def is_tokenizer_file(name: str) -> bool:
+    """Whether a file of a checkpoint belongs to its tokenizer."""
+    return _is_vocabulary(name) or name in _BESIDE
+
+
 def share_tokenizer(parent: Path, made: Path) -> None:
     """Link the tokenizer's files of a parent checkpoint, which no training changes."""
     for path in parent.iterdir():
-        if _is_vocabulary(path.name) or path.name in _BESIDE:
+        if is_tokenizer_file(path.name):
             store.link_or_copy(path, made / path.name)
 
 

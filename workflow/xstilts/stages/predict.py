@@ -23,6 +23,7 @@ from xstilts.modelling.checkpoints import (
     load_tokenizer,
     load_trained,
 )
+from xstilts.modelling.encodings import source_of
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.precision import prepare
 from xstilts.store.about import About, PredictionFile
@@ -65,6 +66,7 @@ def run(predictions: Predictions) -> None:
                 trained,
                 predictions.encode,
                 predictions.settings,
+                source_of(folder, [Path(dataset.path) for dataset in datasets]),
             )
         except Diverged as error:
             raise Diverged(f"{predictions.id}: checkpoint {folder}: {error}") from None

@@ -5,12 +5,15 @@ All paths are relative to the working directory, where `results/` is.
 
 from pathlib import Path
 
+from xstilts.identity import shortened
+
 RESULTS = Path("results")
 SCRATCH = RESULTS / "scratch"  # unfinished artefacts, locks, messages of failed jobs
 LOGS = RESULTS / "logs"
 HANGUP_LOG = LOGS / "snakemake.log"  # output of a run whose terminal was closed
 BENCHMARKS = RESULTS / "benchmarks"
 STUDIES = RESULTS / "studies"
+ENCODINGS = RESULTS / "encodings"  # token ids of data sets; may be deleted
 RAW_MEMORY = SCRATCH / "raw.json"  # hashes of raw files that are already known
 
 MANIFEST = "manifest.json"  # of a folder artefact: written last, so the folder is complete
@@ -36,6 +39,11 @@ def log_file(phase: str, job: str) -> Path:
 def benchmark_file(phase: str, job: str) -> Path:
     """Path of the file in which Snakemake records a job's duration."""
     return BENCHMARKS / phase / f"{job}.tsv"
+
+
+def encodings_file(name: str, digest: str) -> Path:
+    """Path of the token ids of examples."""
+    return ENCODINGS / f"{shortened(name)}.{digest}.ids"
 
 
 def failure_file(id: str) -> Path:
