@@ -3,14 +3,13 @@
 import contextlib
 import gc
 import shutil
-import signal
 from pathlib import Path
 from types import SimpleNamespace
 
 import hypothesis
 import pytest
 
-from tests import SMALL, made_once
+from tests import SMALL, made_once, restored_signals
 from tests.tiny_project import Workspace, architecture, fill, make_grid
 
 # the same examples on every machine, however slow it is
@@ -46,10 +45,8 @@ def workspace(_prepared, tmp_path, monkeypatch):
     folder = tmp_path / "workspace"
     shutil.copytree(_prepared, folder)
     monkeypatch.chdir(folder)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield Workspace(folder)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    with restored_signals():
+        yield Workspace(folder)
 
 
 @pytest.fixture(scope="session")

@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.sources.samples import COPA, jsonl, question, squad
+from tests.tiny_project import make_files_grid
 from xstilts import cli, store
-from xstilts.config.project import Project
 from xstilts.errors import InputError
 from xstilts.exchange import imported
 from xstilts.families import mine
-from xstilts.grid.grid import Grid
-from xstilts.grid.raw_files import fingerprint
 from xstilts.report.view import StudyView
-from xstilts.stages import predict, prepare, score, train
+from xstilts.stages import prepare
 from xstilts.xtreme import FORMATS, export, read_back, score_files
 
 MOCK = Path(os.environ.get("XSTILTS_REAL_DATA", "absent")) / "xtreme_mock_test_data"
@@ -94,7 +92,6 @@ def release(folder: Path) -> None:
 @pytest.fixture
 def study(workspace, tmp_path):
     """The grid of a study that is predicted and scored: every task that can be exported."""
-    from tests.tiny_project import MODELS, STUDY, TASKS
 
     def lab(kind, *splits):
         return {s: {"source": "lab", "kind": kind, "size": 16} for s in splits}
@@ -103,7 +100,7 @@ def study(workspace, tmp_path):
         return {s: {"source": "files", "format": format, "path": p} for s, p in paths.items()}
 
     release(tmp_path)
-    tasks = dict(TASKS)
+    tasks = {}
     for name, (family, kind, metrics, others) in KINDS.items():
         tasks[name] = task_of(family, lab(kind, "train", "test"), metrics, **others)
     paws = files("pawsx", train="pawsx-{language}.tsv", test="pawsx-{language}.tsv")
@@ -116,24 +113,12 @@ def study(workspace, tmp_path):
     bucc = files("bucc", validation="xa-en.sample.*", test="xa-en.training.*")
     margin = {"predict": {"retrieval": "margin"}}
     tasks["bucc2018"] = task_of("mine", bucc, ["f1", "precision", "recall"], **margin, **foreign)
-    chosen = {
-        **STUDY,
-        "models": ["xlmr"],
-        "targets": [*KINDS, "xcopa", "pawsx", "tatoeba", "bucc2018", "nli"],
-        "data": str(tmp_path),
-        "train": {"max_steps": 2, "batch_size": 4},
-    }
-    values = {"study": chosen, "tasks": tasks, "models": MODELS}
-    grid = Grid(fingerprint(Project.model_validate(values), tmp_path / "memory")[0])
-    artefacts = grid.artefacts()
-    prepare.run(list(artefacts.datasets.values()), grid.project)
-    for checkpoint in artefacts.checkpoints.values():
-        if checkpoint.parent:
-            train.run(checkpoint)
-    for predictions in artefacts.predictions.values():
-        predict.run(predictions)
-    for one in artefacts.scores.values():
-        score.run(one)
+    targets = [*KINDS, "xcopa", "pawsx", "tatoeba", "bucc2018", "nli"]
+    grid = make_files_grid(
+        tmp_path, tasks, targets=targets, train={"max_steps": 2, "batch_size": 4}
+    )
+    prepare.run(list(grid.artefacts().datasets.values()), grid.project)
+    workspace.score(grid)
     return grid
 
 

@@ -1,5 +1,6 @@
 """A project of tiny models and datasets that tests train and predict with."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,6 +120,17 @@ def with_resources(grid, models=None, **needs):
     return Grid(grid.project.model_copy(update={"models": entries}))
 
 
+def make_files_grid(folder: Path, tasks: dict[str, dict], **study):
+    """Return the grid of the tiny project with other targets, which read files in `folder`."""
+    from xstilts.config.project import Project
+    from xstilts.grid.grid import Grid
+    from xstilts.grid.raw_files import fingerprint
+
+    study = {**STUDY, "models": ["xlmr"], "targets": [*tasks], "data": str(folder), **study}
+    values = {"study": study, "tasks": {**TASKS, **tasks}, "models": MODELS}
+    return Grid(fingerprint(Project.model_validate(values), folder / "memory")[0])
+
+
 def fill() -> None:
     """Prepare all data and initialise all models in the working directory, on one thread."""
     import torch
@@ -163,6 +175,32 @@ class Workspace:
         else:
             train.run(step, TrainingOptions(**options))
         return self.files(step)
+
+    def reference(self, step, **options) -> dict[str, bytes]:
+        """Train a checkpoint, and return the bytes of its files; the checkpoint is deleted."""
+        files = self.train(step, **options)
+        shutil.rmtree(step.path)
+        return files
+
+    def weights(self, step, **options) -> dict:
+        """Train a checkpoint, and return its weights; they may be trained again."""
+        from xstilts.modelling.checkpoints import load_weights
+
+        self.train(step, **options)
+        (Path(step.path) / "manifest.json").unlink()
+        return load_weights(Path(step.path))
+
+    def score(self, grid) -> None:
+        """Train, predict and score all cells of a grid."""
+        from xstilts.grid import state
+        from xstilts.stages import predict, score
+
+        for wanted in [*grid.scores(), *grid.aside()]:
+            for node in wanted.predictions.checkpoint.lineage()[1:]:
+                if not state.is_done(node):
+                    self.train(node)
+            predict.run(wanted.predictions)
+            score.run(wanted)
 
     def files(self, step) -> dict[str, bytes]:
         """Return the files of a checkpoint's model, without log and manifest."""

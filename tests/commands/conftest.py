@@ -1,12 +1,11 @@
 """The small study as working directory of commands."""
 
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
 
-from tests import SMALL
+from tests import SMALL, restored_signals
 from tests.commands import ids, results
 from xstilts.cli import BAD_INPUT, main
 
@@ -43,10 +42,8 @@ def prepared(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def workplace(prepared, tmp_path, monkeypatch):
-    """A copy of `prepared` as working directory; a training's signal handlers end with the test."""
+    """A copy of `prepared` as working directory."""
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield tmp_path
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    with restored_signals():
+        yield tmp_path

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests import ROOT
+from tests import ROOT, restored_signals
 from xstilts import store
 from xstilts.commands import together
 from xstilts.costs.measured import Benchmark
@@ -39,10 +39,8 @@ def artefacts(tmp_path, monkeypatch):
     script.write_text(PROCESS)
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield [artefact(id) for id in ("a.1", "b.2")]
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    with restored_signals():
+        yield [artefact(id) for id in ("a.1", "b.2")]
 
 
 def artefact(id: str):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.tiny_project import make_files_grid
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.families import mine
@@ -121,11 +122,6 @@ def pools(tmp_path):
 
 
 def grid_of(pools, **task):
-    from tests.tiny_project import MODELS, STUDY, TASKS
-    from xstilts.config.project import Project
-    from xstilts.grid.grid import Grid
-    from xstilts.grid.raw_files import fingerprint
-
     bucc = {
         "family": "mine",
         "roles": ["target"],
@@ -139,9 +135,7 @@ def grid_of(pools, **task):
         "encode": {"max_length": 64},
         **task,
     }
-    study = {**STUDY, "models": ["xlmr"], "targets": ["bucc"], "data": str(pools)}
-    values = {"study": study, "tasks": {**TASKS, "bucc": bucc}, "models": MODELS}
-    return Grid(fingerprint(Project.model_validate(values), pools / "memory.json")[0])
+    return make_files_grid(pools, {"bucc": bucc})
 
 
 def test_from_files_to_score(workspace, pools):

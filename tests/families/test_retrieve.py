@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.tiny_project import make_files_grid
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.families import family, retrieve
@@ -111,11 +112,6 @@ def test_retrieval_shares_no_step_with_other_tasks(root):
 
 
 def test_a_trained_model_knows_its_training_data(workspace, pool):
-    from tests.tiny_project import MODELS, STUDY, TASKS
-    from xstilts.config.project import Project
-    from xstilts.grid.grid import Grid
-    from xstilts.grid.raw_files import fingerprint
-
     def split(path, **options):
         return {"source": "files", "format": "passages", "path": path, "options": options}
 
@@ -128,9 +124,7 @@ def test_a_trained_model_knows_its_training_data(workspace, pool):
         "encode": {"max_length": 48, "max_question_length": 16},
         "train": {"max_steps": 60, "batch_size": 6, "learning_rate": 3e-3},
     }
-    study = {**STUDY, "models": ["xlmr"], "targets": ["lareqa"], "data": str(pool), "train": {}}
-    values = {"study": study, "tasks": {**TASKS, "lareqa": task}, "models": MODELS}
-    grid = Grid(fingerprint(Project.model_validate(values), pool / "memory")[0])
+    grid = make_files_grid(pool, {"lareqa": task}, train={})
     [wanted] = grid.scores()
     step = wanted.predictions.checkpoint
     prepare.run([*step.datasets, *wanted.predictions.datasets], grid.project)
@@ -192,10 +186,6 @@ def news(tmp_path, rows):
 
 def mewslix(folder):
     """Return the grid of a study with Mewsli-X as its only target."""
-    from tests.tiny_project import MODELS, STUDY, TASKS
-    from xstilts.config.project import Project
-    from xstilts.grid.grid import Grid
-    from xstilts.grid.raw_files import fingerprint
 
     def split(format, path, **options):
         return {"source": "files", "format": format, "path": path, "options": options}
@@ -214,9 +204,7 @@ def mewslix(folder):
         "encode": {"max_length": 32, "max_question_length": 32},
         "train": {"max_steps": 2, "batch_size": 6},
     }
-    study = {**STUDY, "models": ["xlmr"], "targets": ["mewslix"], "data": str(folder), "train": {}}
-    values = {"study": study, "tasks": {**TASKS, "mewslix": task}, "models": MODELS}
-    return Grid(fingerprint(Project.model_validate(values), folder / "memory")[0])
+    return make_files_grid(folder, {"mewslix": task}, train={})
 
 
 def test_shared_candidates_are_embedded_once(workspace, news, monkeypatch):

@@ -7,7 +7,6 @@ import yaml
 
 from tests.hub import catalogue
 from tests.hub.project import ROOT, STUDY, Project, model_files
-from tests.hub.server import Hub
 from xstilts import store
 from xstilts.config.project import assemble, read_definitions, read_lock
 from xstilts.config.yaml import read_yaml
@@ -48,12 +47,9 @@ def origins() -> list:
 
 
 @pytest.fixture
-def hub():
-    running = Hub()
-    running.start()
-    catalogue.add(running, {o.repository: o.revision for o in origins() if o.revision})
-    yield running
-    running.stop()  # a test that stops the hub starts it again
+def hub(hub):
+    catalogue.add(hub, {o.repository: o.revision for o in origins() if o.revision})
+    return hub
 
 
 @pytest.fixture

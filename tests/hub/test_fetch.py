@@ -9,18 +9,10 @@ import pytest
 
 from tests.hub.project import MODEL_FILES, STUDY, Project, model_files
 from tests.hub.repositories import NLI, PAIR, benchmarks, dataset, nli, parquet
-from tests.hub.server import Hub, sha256
+from tests.hub.server import sha256
 from xstilts.errors import InputError
 from xstilts.sources import models
 from xstilts.stages import fetch
-
-
-@pytest.fixture
-def hub():
-    running = Hub()
-    running.start()
-    yield running
-    running.stop()  # a test that stops the hub starts it again
 
 
 @pytest.fixture

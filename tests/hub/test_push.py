@@ -6,42 +6,34 @@ import pytest
 import yaml
 from huggingface_hub import constants
 
-from tests.hub.server import Hub
 from tests.tiny_project import make_grid
 from xstilts import store
 from xstilts.errors import InputError
 from xstilts.exchange.card import card
 from xstilts.grid.artefacts import Cell
 from xstilts.results.score_file import ScoreFile
-from xstilts.stages import merge, predict, push, score, train
+from xstilts.stages import push
 
 CELL = Cell("xlmr", "merged", "nli", 1)
 
 
 @pytest.fixture
-def hub(monkeypatch):
+def hub(hub, monkeypatch):
     """A hub that the client of this process uses, with a token."""
-    running = Hub()
-    running.token = "hf_" + "x" * 20
-    running.start()
-    monkeypatch.setattr(constants, "ENDPOINT", running.endpoint)
+    hub.token = "hf_" + "x" * 20
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("HF_TOKEN", running.token)
-    yield running
-    running.stop()
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    return hub
 
 
 @pytest.fixture
 def grid(workspace):
     """The tiny project with one scored cell, whose recipe merges."""
     settings = {"max_steps": 2, "batch_size": 4, "learning_rate": 1e-3}
-    made = make_grid(recipes=["none", {"merged": "reading|entities"}], train=settings)
-    wanted = made.score(CELL)
-    for node in wanted.predictions.checkpoint.lineage()[1:]:
-        (merge if node.merged else train).run(node)
-    predict.run(wanted.predictions)
-    score.run(wanted)
+    made = make_grid(models=["xlmr"], recipes=[{"merged": "reading|entities"}], train=settings)
+    workspace.score(made)
     return made
 
 

@@ -4,9 +4,8 @@ import pandas as pd
 import pytest
 
 from tests.tiny_project import make_grid
-from xstilts.grid import state
 from xstilts.report.view import StudyView
-from xstilts.stages import predict, score, summarise
+from xstilts.stages import summarise
 
 PLACEBO = {"train": {"learning_rate": 1e-30}}  # changes no weight
 STUDY = {
@@ -22,12 +21,7 @@ STUDY = {
 @pytest.mark.slow
 def test_placebos_have_no_effect(workspace):
     grid = make_grid(**STUDY)
-    for wanted in grid.scores():
-        for node in wanted.predictions.checkpoint.lineage()[1:]:
-            if not state.is_done(node):
-                workspace.train(node)
-        predict.run(wanted.predictions)
-        score.run(wanted)
+    workspace.score(grid)
     report = summarise.run(StudyView(grid))
     gains = pd.read_csv(report.files[0].parent / "gains.csv")
     assert set(gains["recipe"]) == {"paraphrase", "completion", "paraphrase-reading"}

@@ -19,7 +19,7 @@ MODELS = ["xlmr", "bert", "deberta"]
 def encoder(model) -> dict[str, torch.Tensor]:
     """Return the weights of a model's encoder, without a pooler."""
     state = model.base_model.state_dict()
-    return {key: weight for key, weight in state.items() if not key.startswith("pooler.")}
+    return {key: weight.clone() for key, weight in state.items() if not key.startswith("pooler.")}
 
 
 def head(model) -> dict[str, torch.Tensor]:

@@ -20,22 +20,14 @@ BEST = {"select": "best", "evaluate_every": 10}
 TABLE = "roberta.embeddings.word_embeddings.weight"
 
 
-def weights_of(workspace, step, **options) -> tuple[dict[str, torch.Tensor], list[dict]]:
-    """Train, and return the weights and the log; the checkpoint is deleted."""
-    workspace.train(step, **options)
-    folder = Path(step.path)
-    weights, log = load_weights(folder), store.read_lines(folder / "training.jsonl")
-    (folder / "manifest.json").unlink()
-    return weights, log
-
-
 def assert_equal(weights: dict, expected: dict) -> None:
     assert weights.keys() == expected.keys()
     for name, weight in expected.items():
         torch.testing.assert_close(weights[name], weight, rtol=0, atol=1e-6)
 
 
-def _norms(log: list[dict]) -> list[float]:
+def norms_of(step) -> list[float]:
+    log = store.read_lines(Path(step.path) / "training.jsonl")
     return [entry["grad_norm"] for entry in log if "grad_norm" in entry]
 
 
@@ -46,14 +38,13 @@ def _norms(log: list[dict]) -> list[float]:
 def test_weights_are_those_of_the_whole_table(workspace, caplog, recipe, settings):
     settings = SETTINGS | settings
     step = workspace.step(recipe, train=settings, multitask=settings)
-    expected, log = weights_of(workspace, step)
+    expected, norms = workspace.weights(step), norms_of(step)
     caplog.set_level("INFO", "xstilts")
-    weights, compact_log = weights_of(workspace, step, compact_embeddings=True)
+    weights = workspace.weights(step, compact_embeddings=True)
     assert "embeddings occur" in caplog.text
     assert_equal(weights, expected)
-    norms, compact_norms = _norms(log), _norms(compact_log)
     assert max(norms) > SETTINGS["max_grad_norm"], "otherwise nothing is clipped"
-    assert compact_norms == pytest.approx(norms, rel=1e-5)
+    assert norms_of(step) == pytest.approx(norms, rel=1e-5)
     table = next(name for name in expected if name.endswith("word_embeddings.weight"))
     start = load_weights(Path(step.parent.path))
     moved = (expected[table] / start[TABLE]).std(1) > 1e-3
@@ -62,8 +53,7 @@ def test_weights_are_those_of_the_whole_table(workspace, caplog, recipe, setting
 
 def test_a_compact_training_resumes_bitwise(workspace, monkeypatch):
     step = workspace.step("nli~4", "dropout", train=SETTINGS)
-    expected = workspace.train(step, compact_embeddings=True)
-    (Path(step.path) / "manifest.json").unlink()
+    expected = workspace.reference(step, compact_embeddings=True)
     crash(workspace, monkeypatch, step, at=17, save_every=7, compact_embeddings=True)
     assert {path.name for path in (store.SCRATCH / step.id / "compact").iterdir()} >= {
         "checkpoint-14"
@@ -79,9 +69,8 @@ def test_padding_of_the_tokenizer_is_kept(workspace):
     parent = json.loads(manifest.read_text())
     parent["files"]["config.json"] = file_sha256(config)
     manifest.write_text(json.dumps(parent))
-    expected, _ = weights_of(workspace, step)
-    weights, _ = weights_of(workspace, step, compact_embeddings=True)
-    assert_equal(weights, expected)
+    expected = workspace.weights(step)
+    assert_equal(workspace.weights(step, compact_embeddings=True), expected)
 
 
 def test_a_model_validates_with_any_token():
@@ -104,8 +93,8 @@ def test_a_model_validates_with_any_token():
 def test_the_whole_table_is_trained_where_it_must(workspace, caplog, recipe, settings, reason):
     step = workspace.step(recipe, train={"max_steps": 1, "batch_size": 2, **settings})
     caplog.set_level("INFO", "xstilts")
-    expected, _ = weights_of(workspace, step)
-    weights, _ = weights_of(workspace, step, compact_embeddings=True)
+    expected = workspace.weights(step)
+    weights = workspace.weights(step, compact_embeddings=True)
     assert f"compact_embeddings has no effect: {reason}" in caplog.text
     for name, weight in expected.items():
         assert torch.equal(weights[name], weight)

@@ -22,6 +22,13 @@ def scores(prediction: dict) -> list[float]:
     return values
 
 
+def model_of(name: str, folder, labels: list[str]):
+    """Return a family's model, without training."""
+    if name == "mine":
+        return checkpoints.load_trained(folder, name)
+    return checkpoints.fresh_head(folder, name, labels, False, 1)
+
+
 @pytest.mark.parametrize("model", ["xlmr", "bert", "deberta"])
 @pytest.mark.parametrize("name", ["classify", "choose", "tag", "answer", "mine"])
 def test_predictions_do_not_depend_on_the_batch(root, rows, bert, monkeypatch, model, name):
@@ -31,10 +38,7 @@ def test_predictions_do_not_depend_on_the_batch(root, rows, bert, monkeypatch, m
     tokenizer = checkpoints.load_tokenizer(folder)
     module = family(name)
     labels = module.labels(data)
-    if name == "mine":
-        built = checkpoints.load_trained(folder, name)
-    else:
-        built = checkpoints.fresh_head(folder, name, labels, False, 1)
+    built = model_of(name, folder, labels)
 
     def predict(rows):
         return inference.predict_rows(built, tokenizer, module, rows, labels, ENCODE, Predict())
@@ -91,10 +95,7 @@ def test_outputs_that_are_not_finite_are_errors(root, rows, tokenizer, name):
     data = rows(TASK_OF.get(name, "tatoeba"), "xa", "test")
     module = family(name)
     labels = module.labels(data)
-    if name == "mine":
-        built = checkpoints.load_trained(root("xlmr"), name)
-    else:
-        built = checkpoints.fresh_head(root("xlmr"), name, labels, False, 1)
+    built = model_of(name, root("xlmr"), labels)
     for weight in built.parameters():
         weight.data[:] = float("inf")
     with pytest.raises(Diverged, match="not finite"):

@@ -114,11 +114,11 @@ def test_language_modelling_and_several_tasks(published, monkeypatch, model, rec
 
 
 def test_lora_resumes_bitwise_and_is_seeded(workspace, monkeypatch):
-    from tests.stages.test_train import crash, reference
+    from tests.stages.test_train import crash
 
     settings = {"train": {**SETTINGS, "max_steps": 20, "lora": {"dropout": 0.1}}}
     step = workspace.step("nli", **settings)
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     crash(workspace, monkeypatch, step, at=13, save_every=6)
     assert workspace.train(step) == expected
     assert workspace.train(workspace.step("nli", seed=2, **settings)) != expected

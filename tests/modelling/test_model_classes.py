@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 
+from tests.modelling.test_checkpoints import encoder, same
 from tests.real_classes import KINDS, TASK, grid, predictions_of, trained
 from xstilts import store
 from xstilts.config.training import TrainingOptions
@@ -25,18 +26,6 @@ NEXT = {
     "answer": ["retrieve", "tag"],
     "retrieve": ["mask", "answer"],
 }
-
-
-def encoder(model) -> dict[str, torch.Tensor]:
-    """Return the weights of a model's encoder, without a pooler."""
-    state = model.base_model.state_dict()
-    return {key: weight.clone() for key, weight in state.items() if not key.startswith("pooler.")}
-
-
-def equal(weights: dict, expected: dict) -> bool:
-    """Whether two sets of weights are equal, bit by bit."""
-    same_keys = weights.keys() == expected.keys()
-    return same_keys and all(torch.equal(weights[key], expected[key]) for key in weights)
 
 
 @pytest.mark.parametrize("name", ["classify", "choose", "tag", "answer", "retrieve", "mine"])
@@ -65,7 +54,7 @@ def test_predictions_are_equal_after_saving(published, monkeypatch, model, name)
     folder = Path(predictions.checkpoint.path)
     for other in NEXT[name]:
         built = checkpoints.fresh_head(folder, other, ["a", "b"], False, 2)
-        assert equal(encoder(built), weights), other
+        assert same(encoder(built), weights), other
 
 
 @pytest.mark.parametrize("model", list(KINDS))
@@ -78,9 +67,9 @@ def test_masked_language_modelling_keeps_its_head(published, monkeypatch, model)
     ]
     assert losses
     again = checkpoints.fresh_head(Path(step.path), "mask", [], False, 7)
-    assert equal(again.state_dict(), states[0]), "head and encoder"
+    assert same(again.state_dict(), states[0]), "head and encoder"
     parent = checkpoints.fresh_head(Path(step.parent.path), "mask", [], False, 1)
-    assert not equal(encoder(parent), encoder(again))
+    assert not same(encoder(parent), encoder(again))
 
 
 @pytest.mark.parametrize("model", list(KINDS))
@@ -92,7 +81,7 @@ def test_several_heads_share_an_encoder(published, monkeypatch, model):
     weights = []
     trained(step, monkeypatch, lambda built: weights.append(encoder(built.models["nli"])))
     child = checkpoints.fresh_head(Path(step.path), "tag", ["a", "b"], False, 1)
-    assert equal(encoder(child), weights[0])
+    assert same(encoder(child), weights[0])
 
 
 @pytest.mark.slow
@@ -117,7 +106,7 @@ def test_an_interrupted_training_ends_with_equal_weights(published, monkeypatch,
     saves = store.SCRATCH / step.id / "trainer"
     assert (saves / "checkpoint-2").exists()
     train.run(step)
-    assert equal(checkpoints.load_weights(Path(step.path)), expected)
+    assert same(checkpoints.load_weights(Path(step.path)), expected)
 
 
 @pytest.mark.parametrize("model", list(KINDS))
@@ -128,7 +117,7 @@ def test_a_checkpoint_opens_with_its_encoders_class(published, model):
     built = checkpoints.load_trained(Path(step.path), "classify")
     opened = type(built.base_model).from_pretrained(step.path)
     assert type(opened) is checkpoints.model_class(built.config, "retrieve")
-    assert equal(encoder(opened), encoder(built))
+    assert same(encoder(opened), encoder(built))
     if model == "mt5":
         assert type(opened) is transformers.MT5EncoderModel
     else:

@@ -8,7 +8,7 @@ import torch
 
 from tests import real_classes
 from tests.modelling.test_micro_batches import SETTINGS, STEPS, shorten
-from tests.stages.test_train import crash, reference
+from tests.stages.test_train import crash
 from xstilts.errors import InputError
 from xstilts.modelling import checkpoints, packing
 from xstilts.modelling.batches import Batches
@@ -96,8 +96,7 @@ def test_packing_changes_weights_by_rounding_only(workspace, recipe):
     weights = []
     for settings in (SETTINGS, SETTINGS | {"packing": True}):
         step = workspace.step(recipe, train=settings, multitask=settings)
-        workspace.train(step)
-        weights.append(checkpoints.load_weights(Path(step.path)))
+        weights.append(workspace.weights(step))
     assert step.settings.packing
     for name, weight in weights[0].items():
         torch.testing.assert_close(weights[1][name], weight, rtol=0, atol=1e-6)
@@ -106,7 +105,7 @@ def test_packing_changes_weights_by_rounding_only(workspace, recipe):
 def test_a_packed_training_with_dropout_resumes_bitwise(workspace, monkeypatch):
     settings = SETTINGS | {"max_steps": 4, "packing": True}
     step = workspace.step("reading", "dropout", train=settings)
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     crash(workspace, monkeypatch, step, at=3, save_every=2)
     assert workspace.train(step) == expected
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.modelling.test_inference import ENCODE, scores
+from tests.modelling.test_inference import ENCODE, model_of, scores
 from xstilts.config.settings import Predict
 from xstilts.errors import InputError
 from xstilts.families import family
@@ -14,11 +14,8 @@ from xstilts.modelling.inference import predict_rows
 
 def predictions(folder, rows, name, number):
     module, tokenizer = family(name), checkpoints.load_tokenizer(folder)
-    if name == "mine":
-        model, labels = checkpoints.load_trained(folder, name), []
-    else:
-        labels = module.labels(rows)
-        model = checkpoints.fresh_head(folder, name, labels, False, 1)
+    labels = module.labels(rows)
+    model = model_of(name, folder, labels)
     return predict_rows(model, tokenizer, module, rows, labels, ENCODE, Predict(precision=number))
 
 

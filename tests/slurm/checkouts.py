@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from tests import PATIENCE, ROOT
+from tests import PATIENCE, ROOT, restored_signals
 from tests.paused import add_pauses, ask_to_pause
 from tests.slurm.cluster import Cluster, until
 from tests.tiny_project import MODELS, TASKS
@@ -228,10 +228,8 @@ def train_here(folder: Path, study: dict, micro_batch: int | None = None) -> Und
         prepare.run(list(artefacts.datasets.values()), grid.project)
         (step,) = [node for node in artefacts.checkpoints.values() if node.parent]
         initialise.run(step.parent)
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        train.run(step, TrainingOptions(micro_batch))
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        with restored_signals():
+            train.run(step, TrainingOptions(micro_batch))
         StudyView(grid).write_snapshot()
         weights = Path(step.path, "model.safetensors").read_bytes()
         shutil.rmtree(step.path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.test_train import SHORT, crash, reference
+from tests.stages.test_train import SHORT, crash
 from xstilts import store
 
 
@@ -29,7 +29,7 @@ def best_weights(step) -> list[Path]:
 
 def test_best_weights_are_saved_without_the_rest(workspace, monkeypatch):
     step = workspace.step("nli", train={**SHORT, "select": "best", "evaluate_every": 4})
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     crash(workspace, monkeypatch, step, at=17)
     assert workspace.saves(step) == []
     [best] = best_weights(step)
@@ -40,7 +40,7 @@ def test_best_weights_are_saved_without_the_rest(workspace, monkeypatch):
 @pytest.mark.parametrize("damage", ["missing", "cut"])
 def test_a_save_needs_its_best_weights(workspace, monkeypatch, caplog, damage):
     step = workspace.step("nli", train={**SHORT, "select": "best", "evaluate_every": 4})
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     crash(workspace, monkeypatch, step, at=17, save_every=7)
     for best in best_weights(step):
         if damage == "missing":
@@ -62,7 +62,7 @@ def test_a_training_validates_at_least_once(workspace):
 
 def test_a_damaged_older_save_does_not_end_a_training(workspace, monkeypatch):
     step = workspace.step("nli", train={**SHORT, "select": "best", "evaluate_every": 4})
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     crash(workspace, monkeypatch, step, at=17, save_every=7)
     older = store.SCRATCH / step.id / "trainer" / "checkpoint-7"
     (older / "trainer_state.json").write_text("{")

@@ -4,7 +4,6 @@ import errno
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import restored_signals
 from xstilts import store
 from xstilts.cli import main
 from xstilts.grid.state import is_done, open_study
@@ -105,22 +105,18 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path):
 
 @pytest.mark.slow
 def test_every_phase_resumes_after_a_full_disk(small_folder, rejected):
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    study = grid()
-    score = next(s for s in study.scores() if s.cell.recipe == "none")
-    artefacts = [*score.ancestors().values(), score]
-    for artefact in artefacts:
+    score = next(s for s in grid().scores() if s.cell.recipe == "none")
+    for artefact in [*score.ancestors().values(), score]:
         command = (artefact.identity.phase, artefact.id)
         with failing(errno.ENOSPC):
             rejected(errno.ENOSPC, *command)
         assert not is_done(artefact)
-        assert main([*command]) == 0
+        with restored_signals():
+            assert main([*command]) == 0
         assert is_done(artefact)
     with failing(errno.ENOSPC):
         rejected(errno.ENOSPC, "study")
     assert main(["study"]) == 0
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def test_gc_in_a_read_only_folder_has_a_message(small_folder, rejected):

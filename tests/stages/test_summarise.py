@@ -7,10 +7,9 @@ import pytest
 
 from tests.tiny_project import MODELS, make_grid
 from xstilts.analyses.answer import Answer
-from xstilts.grid import state
 from xstilts.report.view import StudyView
 from xstilts.results.scores import GAINS, MEAN
-from xstilts.stages import predict, score, summarise
+from xstilts.stages import summarise
 
 QUICK = {
     "models": ["xlmr"],
@@ -23,12 +22,7 @@ QUICK = {
 def run(workspace, **study):
     """Run all steps of a study, and return the report."""
     grid = make_grid(**{**QUICK, **study})
-    for wanted in [*grid.scores(), *grid.aside()]:
-        for node in wanted.predictions.checkpoint.lineage()[1:]:
-            if not state.is_done(node):
-                workspace.train(node)
-        predict.run(wanted.predictions)
-        score.run(wanted)
+    workspace.score(grid)
     return summarise.run(StudyView(grid))
 
 

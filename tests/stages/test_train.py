@@ -67,17 +67,10 @@ def crash(workspace, monkeypatch, step, at: int, **options) -> None:
             workspace.train(step, **options)
 
 
-def reference(workspace, step, **options) -> dict[str, bytes]:
-    """Return the files of an uninterrupted training, and delete them."""
-    files = workspace.train(step, **options)
-    shutil.rmtree(step.path)
-    return files
-
-
 @pytest.mark.slow
 def test_a_killed_training_ends_with_equal_weights(workspace, caplog):
     step = workspace.step("nli", "dropout")
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     arguments = workspace.arguments("train", step.id, "--save-every", "7", "--threads", "1")
     process = subprocess.run([sys.executable, "-c", KILLED, *arguments], stderr=subprocess.PIPE)
     assert process.returncode == -signal.SIGKILL, process.stderr
@@ -91,7 +84,7 @@ def test_a_killed_training_ends_with_equal_weights(workspace, caplog):
 
 def test_a_stopped_training_resumes_where_it_stopped(workspace, monkeypatch, capsys):
     step = workspace.step("nli+text", "dropout", **BEST)
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     arguments = workspace.arguments("train", step.id, **BEST)
     with monkeypatch.context() as patched:
         at_step(patched, 17, lambda: signal.raise_signal(signal.SIGTERM))
@@ -107,7 +100,7 @@ def test_a_stopped_training_resumes_where_it_stopped(workspace, monkeypatch, cap
 @pytest.mark.parametrize("recipe", [*TASK_OF.values(), "completion+entities+reading+text"])
 def test_every_family_resumes_bitwise(workspace, monkeypatch, recipe):
     step = workspace.step(recipe, "dropout")
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     crash(workspace, monkeypatch, step, at=17, save_every=7)
     assert workspace.saves(step) == [7, 14]
     assert workspace.train(step) == expected
@@ -116,7 +109,7 @@ def test_every_family_resumes_bitwise(workspace, monkeypatch, recipe):
 @pytest.mark.parametrize("damage", ["missing", "cut", "unsealed"])
 def test_an_incomplete_save_is_not_used(workspace, monkeypatch, damage, caplog):
     step = workspace.step("nli")
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     crash(workspace, monkeypatch, step, at=15, save_every=10)
     folder = store.SCRATCH / step.id / "trainer"
     half = folder / "checkpoint-14"
@@ -136,13 +129,13 @@ def test_a_save_of_another_training_is_not_used(workspace, monkeypatch):
     step = workspace.step("nli")
     crash(workspace, monkeypatch, step, at=15, save_every=10)
     other = workspace.step("nli", seed=2)
-    assert workspace.train(other) == reference(workspace, other)
+    assert workspace.train(other) == workspace.reference(other)
 
 
 @pytest.mark.parametrize("select", ["last", "best"])
 def test_an_interrupted_publish_is_repeated(workspace, monkeypatch, select):
     step = workspace.step("nli", train={**SHORT, "select": select, "evaluate_every": 10})
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     with monkeypatch.context() as patched:
         patched.setattr(store.CheckpointManifest, "write", crashing)
         with pytest.raises(Crash):
@@ -155,7 +148,7 @@ def test_an_interrupted_publish_is_repeated(workspace, monkeypatch, select):
 def test_patience_survives_an_interruption(workspace, monkeypatch, select):
     settings = {**SHORT, "max_steps": 60, "learning_rate": 1e-9, "select": select}
     step = workspace.step("nli", train={**settings, "evaluate_every": 5, "patience": 3})
-    expected = reference(workspace, step)
+    expected = workspace.reference(step)
     crash(workspace, monkeypatch, step, at=17, save_every=5)
     assert workspace.train(step) == expected
     manifest = json.loads((Path(step.path) / "manifest.json").read_text())
@@ -171,7 +164,7 @@ def test_warm_up_may_be_longer_than_the_training(workspace):
 
 
 def test_only_seeds_change_the_weights(workspace):
-    first = reference(workspace, workspace.step("nli", "dropout"))
+    first = workspace.reference(workspace.step("nli", "dropout"))
     again = workspace.train(workspace.step("nli", "dropout"), save_every=3)
     other = workspace.train(workspace.step("nli", "dropout", seed=2))
     assert again == first

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import eventually
+from tests import eventually, restored_signals
 from tests.tiny_project import make_grid
 from xstilts import store
 from xstilts.grid import state
@@ -60,12 +60,10 @@ def test_a_stopped_job_is_not_called_killed():
 
 def test_jobs_that_ended_with_their_run_have_not_failed(monkeypatch):
     monkeypatch.setattr(run, "_received", [])
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, lambda number, frame: None)
-    run._watch_signals()
-    os.kill(os.getpid(), signal.SIGINT)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    with restored_signals():
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+        run._watch_signals()
+        os.kill(os.getpid(), signal.SIGINT)
     grid = make_grid(models=["xlmr"])
     step = grid.scores()[0].predictions.checkpoint
     Path("log").write_text(BLOCK.format(id=step.id))
