@@ -20,10 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from made_up import make_grid, write_results
 
+from xstilts.analyses.answer import Answer
 from xstilts.report.page import render
 from xstilts.report.view import StudyView
 from xstilts.results.scores import Context, collect
 
+ANSWER = Answer(analysis="helps", question="Does it help?", finding="It does.")
 SIZES = [(1, 10, 9, 5), (1, 50, 10, 5), (2, 100, 10, 5)]  # models, recipes, targets, seeds
 
 
@@ -35,7 +37,7 @@ def write_page(folder: Path, size: tuple[int, ...]) -> tuple[int, float]:
     cells = tuple(grid.cells())
     results = collect((Path(score.path) for score in grid.scores()), Context("big", cells))
     started = time.monotonic()
-    text = render(StudyView(grid), results, {})
+    text = render(StudyView(grid), results, ANSWER, {})
     seconds = time.monotonic() - started
     (folder / "report.html").write_text(text, encoding="utf-8")
     return len(cells), seconds

@@ -15,8 +15,8 @@ from xstilts.analyses.answer import Answer
 from xstilts.analyses.chosen import cross_fitted
 from xstilts.grid.artefacts import Cell
 from xstilts.recipe import parse
-from xstilts.report.write import Report, write_answer
-from xstilts.results.samples import Samples, gains
+from xstilts.report.write import write_study
+from xstilts.results.samples import Samples
 from xstilts.results.scores import Context, collect
 from xstilts.results.statistics import run_variance
 
@@ -25,15 +25,13 @@ SEEDS = (1, 2, 3)
 
 def run(name, samples, folder=None, **facts):
     """Run an analysis; with a folder, also write its files there and check them."""
-    results = replace(samples.results, gains=gains(samples))
-    known = Facts("Does it?", **{"recipes": {}, **facts})
-    outcome = analyses.run(name, Samples(results, samples.examples, samples.subsets), known)
+    outcome = analyses.run(name, samples, Facts("Does it?", **{"recipes": {}, **facts}))
     assert outcome.answer.analysis == name
     if folder:
-        report = write_answer(outcome, Report(results, ()), folder)
+        report = write_study(samples.judged, outcome, folder)
         assert all(path.stat().st_size for path in report.files)
         assert Answer.model_validate_json((folder / "answer.json").read_text()) == outcome.answer
-        assert len(list(folder.glob("*.svg"))) == len(outcome.answer.figures) > 0
+        assert len(list(folder.glob("*.svg"))) == 2 + len(outcome.answer.figures) > 2
     return outcome
 
 
@@ -214,7 +212,7 @@ def test_a_gain_with_one_seed_borrows_the_run_variance(tmp_path):
     frame = samples.results.frame
     lacking = (frame["recipe"] == "good") & (frame["seed"] > 1)
     samples = Samples(replace(samples.results, frame=frame[~lacking]), lambda cell: None)
-    table = gains(samples).set_index(["recipe", "target", "language"])
+    table = samples.gains.set_index(["recipe", "target", "language"])
     one = table.loc[("good", "qa", "zero_shot")]
     assert one["seeds"] == 1
     assert np.isfinite(one["low"])
@@ -238,7 +236,7 @@ def test_degenerate_runs_are_counted_and_kept(tmp_path):
     outcome = run("helps", samples)
     assert any("2 of 24 runs (8 %) are degenerate" in text for text in outcome.answer.caveats)
     assert any("without degenerate runs: bad −" in text for text in outcome.answer.caveats)
-    table = gains(samples).set_index(["recipe", "target", "language"])
+    table = samples.gains.set_index(["recipe", "target", "language"])
     assert table.loc[("bad", "qa", "zero_shot"), "degenerate"] == 1
     assert table.loc[("bad", "qa", "zero_shot"), "seeds"] == 3
 
@@ -410,7 +408,7 @@ def test_size_finds_the_slopes_on_hard_and_other_examples(tmp_path, slope):
     assert set(lines.loc["gain"].index) == {"xa", "xb", "xc"}
     own = lines.loc[("gain on other", "xa")]
     assert own["low"] <= 2 * slope <= own["high"]
-    table = gains(samples).set_index(["target", "language", "recipe"])
+    table = samples.gains.set_index(["target", "language", "recipe"])
     points = outcome.tables["sizes"].set_index(["quantity", "recipe"])
     for name, target in (("gain", "nli"), ("gain on other", "adversarial")):
         expected = table.loc[target, "zero_shot"].loc[[*counts], ["low", "high", "p_adjusted"]]

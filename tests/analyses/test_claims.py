@@ -10,7 +10,7 @@ from xstilts.analyses.answer import markdown
 from xstilts.config.claims import Claim
 from xstilts.grid.artefacts import Cell
 from xstilts.recipe import parse
-from xstilts.results.samples import Samples, gains
+from xstilts.results.samples import Samples
 from xstilts.results.score_file import ScoreFile
 from xstilts.results.scores import collect
 
@@ -130,7 +130,7 @@ def test_an_undecided_claim_states_the_seeds_it_takes(tmp_path):
 def test_the_answer_lists_verdicts(tmp_path):
     samples = study(tmp_path)
     stated = facts("gain of good > 0", "gain of bad > 0")
-    table = gains(samples)
+    table = samples.gains
     outcome = run("helps", samples, Facts("Q?", stated.recipes, table, claims=stated.claims))
     finding = outcome.answer.finding.splitlines()[-1]
     assert finding == "Of 2 published claims: 1 reproduced, 1 contradicted, 0 undecided."

@@ -353,6 +353,7 @@ def test_a_study_without_results_has_a_page(visit, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_ten_thousand_cells_stay_small(visit, tmp_path, monkeypatch):
+    from xstilts.analyses.answer import Answer
     from xstilts.report.page import render
     from xstilts.report.view import StudyView
     from xstilts.results.samples import judge
@@ -365,8 +366,9 @@ def test_ten_thousand_cells_stay_small(visit, tmp_path, monkeypatch):
     assert len(cells) >= 10_000
     paths = (tmp_path / score.path for score in grid.scores())
     results = judge(collect(paths, Context("big", cells)))
+    answer = Answer(analysis="helps", question="Does it help?", finding="It does.")
     path = tmp_path / "report.html"
-    path.write_text(render(StudyView(grid), results, {}), encoding="utf-8")
+    path.write_text(render(StudyView(grid), results, answer, {}), encoding="utf-8")
     assert os.path.getsize(path) <= 5e6
     seen = visit(path)
     assert seen.messages == []

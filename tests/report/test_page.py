@@ -14,6 +14,7 @@ from tokenizers.pre_tokenizers import Metaspace
 
 from tests.made_up import ATTACK, make_grid, write_results
 from xstilts import store
+from xstilts.analyses.answer import Answer, Estimate
 from xstilts.grid import state
 from xstilts.report import disagreements, first_tokens
 from xstilts.report.page import bibtex, render
@@ -25,14 +26,12 @@ from xstilts.results.samples import judge
 from xstilts.results.scores import Context, Results, collect
 from xstilts.store import MANIFEST
 
-ANSWER = {
-    "analysis": "helps",
-    "question": "Does it help?",
-    "finding": f"By 2.1 points, 0.4 to 3.8. {ATTACK}",
-    "estimates": [
-        {"label": "gain", "value": 2.1, "low": 0.4, "high": 3.8, "n": 2, "unit": "points"}
-    ],
-}
+ANSWER = Answer(
+    analysis="helps",
+    question="Does it help?",
+    finding=f"By 2.1 points, 0.4 to 3.8. {ATTACK}",
+    estimates=[Estimate(label="gain", value=2.1, low=0.4, high=3.8, n=2, unit="points")],
+)
 
 
 @pytest.fixture
@@ -49,9 +48,8 @@ def results_of(view) -> Results:
     return judge(collect(paths, Context("made-up", tuple(view.grid.cells()))))
 
 
-def page(view, **files: str) -> str:
-    contents = {name.replace("_", "."): text.encode() for name, text in files.items()}
-    return render(view, results_of(view), contents)
+def page(view) -> str:
+    return render(view, results_of(view), ANSWER, {})
 
 
 def data(text: str) -> dict:
@@ -90,8 +88,8 @@ def cells(text: str, section: str = "grid") -> dict[tuple[str, str], tuple[str, 
     return found
 
 
-def test_the_answer_comes_from_its_file(view):
-    text = page(view, answer_json=json.dumps(ANSWER))
+def test_the_page_shows_the_answer(view):
+    text = page(view)
     assert "By 2.1 points, 0.4 to 3.8." in text
     assert "+0.4 to +3.8" in text
 

@@ -7,14 +7,24 @@ import pytest
 from rich.console import Console
 
 from tests.results.test_scores import lab
+from xstilts.analyses import Outcome
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
-from xstilts.report.write import terminal, write_study
+from xstilts.report import write
+from xstilts.report.write import Report, terminal
+from xstilts.results.samples import judge
+from xstilts.results.scores import collect
 
 FILES = {
     *{"scores.csv", "table.md", "table.csv", "table.tex"},
     *{f"{stem}.{x}" for stem in ("heatmap", "languages") for x in ("txt", "pdf", "svg", "png")},
+    *{"answer.md", "answer.json", "gains.csv", "gains.md", "gains.tex"},
 }
+
+
+def write_study(paths, context, out) -> Report:
+    outcome = Outcome("It does.", [], analysis="helps", question="Does it help?")
+    return write.write_study(judge(collect(paths, context)), outcome, out)
 
 
 def test_equal_scores_give_equal_files_in_any_order(tmp_path):
@@ -44,7 +54,7 @@ def test_terminal_shows_table_and_folder(tmp_path):
     terminal(report, console=Console(file=short, width=80))
     terminal(report, verbose=True, console=Console(file=long, width=80))
     assert "+3.5" in short.getvalue()
-    assert short.getvalue().splitlines()[-1] == f"{report.files[0]}  (+11 files)"
+    assert short.getvalue().splitlines()[-1] == f"{report.files[0]}  (+16 files)"
     assert "+3.5 [" in long.getvalue()
     for text in (short, long):
         assert "Warning: one [bold]thing[/bold]" in text.getvalue()

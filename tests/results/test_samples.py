@@ -9,7 +9,7 @@ import pytest
 from tests.simulated import LANGUAGES, from_points, simulate
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
-from xstilts.results.samples import Samples, gains, read_examples
+from xstilts.results.samples import Samples, read_examples
 from xstilts.results.scores import GAINS, MEAN, summarise
 from xstilts.results.verdicts import detectable, gain_power
 
@@ -24,7 +24,7 @@ def study(tmp_path, **changes):
 
 def test_gains_are_those_of_the_table(tmp_path):
     samples = study(tmp_path)
-    table = gains(samples).set_index(["recipe", "target", "language"])
+    table = samples.gains.set_index(["recipe", "target", "language"])
     for average in ("avg", "zero_shot"):
         expected = summarise(samples.results, average).loc[("xlmr", "nli")]
         for target in ("qa", "pos", MEAN):
@@ -37,7 +37,7 @@ def test_gains_are_those_of_the_table(tmp_path):
 
 
 def test_verdicts_follow_simultaneous_intervals(tmp_path):
-    table = gains(study(tmp_path, recipes=("none", "nli", "qqp")))
+    table = study(tmp_path, recipes=("none", "nli", "qqp")).gains
     assert list(table) == list(GAINS)
     assert (table["significant"] == (table["p_adjusted"] < 0.05)).all()
     assert (table["significant"] == ((table["low"] > 0) | (table["high"] < 0))).all()
@@ -115,7 +115,7 @@ def test_a_study_without_a_baseline_has_scores_but_no_gains(tmp_path):
     samples = study(tmp_path, recipes=("nli", "qqp"))
     assert samples.score("xlmr", "nli", "qa").seeds == 3
     assert samples.gain("xlmr", "nli", "qa").seeds == 0
-    assert not len(gains(samples))
+    assert not len(samples.gains)
 
 
 def with_extra_baselines(extra: list[float]) -> Samples:
@@ -154,7 +154,7 @@ def test_degenerate_extra_baselines_count():
     results = with_extra_baselines([54, 52, 53]).results
     second = (results.frame["recipe"] == "none") & (results.frame["seed"] == 5)
     results = replace(results, frame=results.frame.assign(degenerate=second))
-    table = gains(Samples(results, lambda cell: None)).set_index(["target", "language"])
+    table = Samples(results, lambda cell: None).gains.set_index(["target", "language"])
     row = table.loc[("qa", "zero_shot")]
     assert row["degenerate"] == 1
     baseline = np.array([52, 52, 53.5])

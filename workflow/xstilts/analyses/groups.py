@@ -150,7 +150,7 @@ def resource_sentence(samples: Samples, gap: Estimate) -> str:
 
 def figure(samples: Samples, groups: pd.DataFrame) -> Drawing:
     """Draw the gain of each recipe in each group of targets and languages."""
-    results = samples.results
+    results = samples.judged
     if not len(groups):
         return note(NOTHING)
     gains = groups.assign(

@@ -113,8 +113,7 @@ def _sensitivity(samples: Samples) -> list[str]:
 
 def _zero_shot(samples: Samples, *models: str) -> pd.DataFrame:
     """Return the zero-shot gains of gains.csv, of some models or of all."""
-    rows = samples.results.gains
-    rows = rows[rows["language"] == ZERO_SHOT]
+    rows = samples.gains[samples.gains["language"] == ZERO_SHOT]
     return rows[rows["model"].isin(models)] if models else rows
 
 

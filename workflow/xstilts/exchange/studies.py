@@ -18,7 +18,7 @@ from xstilts.grid.grid import Grid
 from xstilts.grid.state import open_study
 from xstilts.identity import shortened
 from xstilts.report.view import labels
-from xstilts.results.samples import judge, read_examples
+from xstilts.results.samples import Samples, read_examples
 from xstilts.results.score_file import ScoreFile
 from xstilts.results.scores import CSV_COLUMNS, Context, Results, collect
 from xstilts.store import paths
@@ -48,7 +48,7 @@ class StudyResults:
     def gains(self) -> pd.DataFrame:
         """All gains over the baseline, with their CIs and verdicts: as in gains.csv."""
         with contextlib.chdir(self.folder):
-            return judge(self.results, examples_of(self.grid)).gains
+            return Samples(self.results, examples_of(self.grid)).gains
 
     @cached_property
     def results(self) -> Results:

@@ -36,7 +36,6 @@ from xstilts.results.scores import (
     MEAN,
     Context,
     Results,
-    plain,
     summarise,
 )
 from xstilts.results.tables import signed
@@ -51,21 +50,17 @@ _SUMMED = ("wanted", "done", "measured", "seconds", "gpu_hours", "bytes")  # of 
 LIBRARIES = ("xstilts", "matplotlib", "pandas", "numpy", "scipy")  # that draw the page
 
 
-def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str:
+def render(view: StudyView, results: Results, answer: Answer, files: Mapping[str, bytes]) -> str:
     """Return the page as HTML; equal inputs give equal pages.
 
-    `files` are the other files of the study's folder. The answer and the intervals come from
-    `answer.json` and `gains.csv`; the page lists the hashes of all.
+    `files` are the other files of the study's folder, whose hashes the page lists.
     """
-    content = files.get("answer.json")
-    answer = Answer.model_validate_json(content) if content else None
     record, context, tables = Record(view.grid), results.context, Tables(view.grid, results)
     nodes, datasets = record.nodes(), record.datasets()
     examples = disagreements.sample(view.grid, record.notices)
     cells = _cells(view, results, record)
     models = [*context.models, *context.controls]
     branches = steps.branches(nodes, cells["cells"], models, context.label)
-    question = answer.question if answer else plain(view.grid.study.title) or context.study
     data = {
         **_names(view, results, tables),
         **cells,
@@ -75,12 +70,13 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
     }
     provenance = _provenance(record, nodes, datasets)
     return _html_template().render(
-        title=question,
+        answer=answer,
+        findings=[*answer.finding.splitlines(), *answer.power.splitlines()],
+        estimates=map(row, answer.estimates),
         is_large=len(context.cells) > _LARGE,
-        bibtex=bibtex(context.study, question, view.stamp.name),
+        bibtex=bibtex(context.study, answer.question, view.stamp.name),
         study=context.study,
         about=_about(results, provenance["total"]),
-        **_answered(answer),
         figures=_figures(answer, files),
         notes=context.notes,
         warnings=[*results.warnings, *_state_warnings(results, nodes, datasets)],
@@ -101,14 +97,6 @@ def render(view: StudyView, results: Results, files: Mapping[str, bytes]) -> str
         style=Markup(_template("report.css")),
         data=packed(data),
     )
-
-
-def _answered(answer: Answer | None) -> dict[str, Any]:
-    """Return the answer, the lines of its finding, and its estimates as rows of a table."""
-    if answer is None:
-        return {"answer": None, "findings": [], "estimates": []}
-    findings = [*answer.finding.splitlines(), *answer.power.splitlines()]
-    return {"answer": answer, "findings": findings, "estimates": [*map(row, answer.estimates)]}
 
 
 def _scripts() -> dict[str, str]:
@@ -343,12 +331,12 @@ def _whole(value: float) -> int | None:
     return None if pd.isna(value) else round(round(value, DECIMALS) * 10**DECIMALS)
 
 
-def _figures(answer: Answer | None, files: Mapping[str, bytes]) -> list[tuple[str, ...]]:
+def _figures(answer: Answer, files: Mapping[str, bytes]) -> list[tuple[str, ...]]:
     """Return (stem, data URL, width in points, caption) of the figures while there is room.
 
     They are those of the answer, except of `helps`: the tables of the page show what they show.
     """
-    stems = answer.figures if answer and answer.analysis != "helps" else []
+    stems = answer.figures if answer.analysis != "helps" else []
     room, figures = _LARGEST_FIGURES, []
     for stem in stems:
         content = files.get(f"{stem}.svg", b"")

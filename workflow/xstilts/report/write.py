@@ -1,6 +1,6 @@
 """The files of a study's folder, except the page: tables, figures and the answer."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,58 +12,39 @@ from xstilts.analyses import Outcome, answer
 from xstilts.analyses.answer import Answer
 from xstilts.results import drawing, figures, latex, tables
 from xstilts.results.drawing import Drawing
-from xstilts.results.samples import Examples, judge
-from xstilts.results.scores import CSV, Context, Results, collect, plain, scores_csv
+from xstilts.results.scores import CSV, Results, plain, scores_csv
 from xstilts.terminal import Console
 
 
 @dataclass(frozen=True)
 class Report:
-    """The files written to a study's folder, and the results that they show."""
+    """The files written to a study's folder, and the results and the answer that they show."""
 
     results: Results
+    answer: Answer
     files: tuple[Path, ...]
-    answer: Answer | None = None
 
 
-def write_answer(outcome: Outcome, report: Report, out: Path) -> Report:
-    """Write `answer.{json,md}`, the table `gains` and the outcome's figures and tables to `out`.
-
-    Returns the report with these files added.
-    """
-    frames = {**outcome.tables, "gains": report.results.gains}
-    contents = {"answer.md": answer.markdown(outcome.answer).encode()}
-    for stem, frame in frames.items():
-        contents[f"{stem}.csv"] = frame.to_csv(**CSV).encode()
-        contents[f"{stem}.md"] = tables.markdown_frame(frame).encode()
-        contents[f"{stem}.tex"] = latex.latex_frame(frame).encode()
-    contents |= _drawn(outcome.figures)
-    contents["answer.json"] = (outcome.answer.model_dump_json(indent=1) + "\n").encode()
-    files = (*report.files, *_write(contents, out))
-    return Report(report.results, files, outcome.answer)
-
-
-def write_study(
-    scores: Iterable[Path], context: Context, out: Path, examples: Examples = lambda cell: None
-) -> Report:
-    """Write the scores, tables and figures of a study's cells to `out`.
-
-    A path in `scores` that does not exist is a missing cell. Equal scores and context give equal
-    bytes; nothing is written if a score file is damaged.
-
-    Raises:
-        InputError: see `results.scores.collect`.
-    """
-    results = judge(collect(scores, context), examples)
+def write_study(results: Results, outcome: Outcome, out: Path) -> Report:
+    """Write tables, figures and answer of a study to `out`; equal results give equal bytes."""
+    draws = {"heatmap": figures.heatmap, "languages": figures.languages}
     contents = {
         "table.md": tables.markdown(results).encode(),
         "table.tex": latex.latex_table(results).encode(),
         "table.csv": tables.table_csv(results).encode(),
         "scores.csv": scores_csv(results).encode(),
+        **_drawn({stem: partial(draw, results) for stem, draw in draws.items()}),
+        "answer.md": answer.markdown(outcome.answer).encode(),
     }
-    draws = {"heatmap": figures.heatmap, "languages": figures.languages}
-    contents |= _drawn({stem: partial(draw, results) for stem, draw in draws.items()})
-    return Report(results, _write(contents, out))
+    for stem, frame in {**outcome.tables, "gains": results.gains}.items():
+        contents[f"{stem}.csv"] = frame.to_csv(**CSV).encode()
+        contents[f"{stem}.md"] = tables.markdown_frame(frame).encode()
+        contents[f"{stem}.tex"] = latex.latex_frame(frame).encode()
+    contents |= _drawn(outcome.figures)
+    contents["answer.json"] = (outcome.answer.model_dump_json(indent=1) + "\n").encode()
+    for name, content in contents.items():
+        store.write_bytes(out / name, content)
+    return Report(results, outcome.answer, tuple(out / name for name in contents))
 
 
 def _drawn(draws: Mapping[str, Callable[[], Drawing]]) -> dict[str, bytes]:
@@ -75,13 +56,6 @@ def _drawn(draws: Mapping[str, Callable[[], Drawing]]) -> dict[str, bytes]:
     }
 
 
-def _write(contents: Mapping[str, bytes], out: Path) -> tuple[Path, ...]:
-    """Write files, given by name, to a folder, and return their paths."""
-    for name, content in contents.items():
-        store.write_bytes(out / name, content)
-    return tuple(out / name for name in contents)
-
-
 def terminal(report: Report, verbose: bool = False, console: Console | None = None) -> None:
     """Print question, verdict and zero-shot gains of a study, and the path of its page.
 
@@ -89,14 +63,12 @@ def terminal(report: Report, verbose: bool = False, console: Console | None = No
     """
     console = console or Console()
     results, answer = report.results, report.answer
-    if answer:
-        console.print(Text(plain(answer.question), "bold"))
-        lines = [*answer.finding.splitlines(), *(answer.power.splitlines() if verbose else [])]
-        for line in lines:
-            console.print(Text(plain(line)))
-        console.print()
+    console.print(Text(plain(answer.question), "bold"))
+    for line in [*answer.finding.splitlines(), *(answer.power.splitlines() if verbose else [])]:
+        console.print(Text(plain(line)))
+    console.print()
     tables.print_tables(results, console) if verbose else tables.print_zero_shot(results, console)
-    caveats = answer.caveats if answer and verbose else []
+    caveats = answer.caveats if verbose else []
     for text in [*(f"Warning: {text}" for text in results.warnings), *caveats]:
         console.print(Text(plain(text), "yellow" if text.startswith("Warning") else ""))
     page, *others = report.files

@@ -120,11 +120,42 @@ class Samples:
         return self._sample(values, replicates, model, recipe, target)
 
     @cached_property
+    def gains(self) -> pd.DataFrame:
+        """All gains over the baseline, as in gains.csv.
+
+        A family is what is shown together: the gains of one average on all targets, the means over
+        targets of one average, all gains in single languages, or their means over targets.
+        """
+        recipes = [recipe for recipe in self.context.recipes if recipe != BASELINE]
+        gains = {
+            (*names, language): gain
+            for names in product(self.context.models, recipes, [*self.context.targets, MEAN])
+            for language in _shown(self, names[-1])
+            if (gain := self.gain(*names, language)).seeds
+        }
+        families: dict[tuple, dict[Key, Sample]] = defaultdict(dict)
+        for (*names, target, language), gain in gains.items():
+            average = language if language in AVERAGES else None
+            families[average, target == MEAN][*names, target, language] = gain
+        intervals = {}
+        for members in families.values():
+            intervals |= judged_gains(members)
+        frame = self.results.frame[self.results.frame["headline"]]
+        counts = frame.groupby(["model", "recipe", "target", "language"])["n"].first().to_dict()
+        rows = [_gain_row(self, key, gain, intervals[key], counts) for key, gain in gains.items()]
+        return gains_frame(rows)
+
+    @cached_property
+    def judged(self) -> Results:
+        """The results with their gains."""
+        return replace(self.results, gains=self.gains)
+
+    @cached_property
     def intervals(self) -> dict[Key, Interval]:
         """The gains of gains.csv with their verdicts."""
         columns = ["model", "recipe", "target", "language"]
         columns += ["gain", "low", "high", "p", "p_adjusted"]
-        rows = self.results.gains[columns].itertuples(index=False, name=None)
+        rows = self.gains[columns].itertuples(index=False, name=None)
         return {row[:4]: Interval(*row[4:8], p_adjusted=row[8]) for row in rows}
 
     def has_examples(self, target: str) -> bool:
@@ -249,7 +280,7 @@ def _align(parts: list[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def judge(results: Results, examples: Examples = lambda cell: None) -> Results:
     """Return results with their gains and verdicts; without `examples`, CIs are over seeds."""
-    return replace(results, gains=gains(Samples(results, examples)))
+    return Samples(results, examples).judged
 
 
 def judged_gains(gains: Mapping[Key, Sample]) -> dict[Key, Interval]:
@@ -261,33 +292,6 @@ def judged_gains(gains: Mapping[Key, Sample]) -> dict[Key, Interval]:
     shared = [gain.share((key[0], BASELINE)) for key, gain in gains.items()]
     intervals = family([gain.interval for gain in gains.values()], blocks, shared)
     return dict(zip(gains, intervals, strict=True))
-
-
-def gains(samples: Samples) -> pd.DataFrame:
-    """Return all gains over the baseline, with the columns of `gains.csv`.
-
-    A family is what is shown together: the gains of one average on all targets, the means over
-    targets of one average, all gains in single languages, or their means over targets.
-    """
-    context = samples.context
-    recipes = [recipe for recipe in context.recipes if recipe != BASELINE]
-    gains = {
-        (*names, language): gain
-        for names in product(context.models, recipes, [*context.targets, MEAN])
-        for language in _shown(samples, names[-1])
-        if (gain := samples.gain(*names, language)).seeds
-    }
-    families: dict[tuple, dict[Key, Sample]] = defaultdict(dict)
-    for (*names, target, language), gain in gains.items():
-        average = language if language in AVERAGES else None
-        families[average, target == MEAN][*names, target, language] = gain
-    intervals = {}
-    for members in families.values():
-        intervals |= judged_gains(members)
-    frame = samples.results.frame[samples.results.frame["headline"]]
-    counts = frame.groupby(["model", "recipe", "target", "language"])["n"].first().to_dict()
-    rows = [_gain_row(samples, key, gain, intervals[key], counts) for key, gain in gains.items()]
-    return gains_frame(rows)
 
 
 def _gain_row(

@@ -10,9 +10,9 @@ from xstilts.grid import state
 from xstilts.grid.grid import Grid
 from xstilts.report import first_tokens, page
 from xstilts.report.view import StudyView, labels, longer_training, notes, same_data
-from xstilts.report.write import Report, write_answer, write_study
+from xstilts.report.write import Report, write_study
 from xstilts.results.samples import Samples
-from xstilts.results.scores import Context
+from xstilts.results.scores import Context, collect
 from xstilts.units import count
 
 
@@ -20,13 +20,15 @@ def run(view: StudyView) -> Report:
     """Write the study's folder; the stamp comes last, and only if no score is missing."""
     grid = view.grid
     scores = [Path(score.path) for score in grid.scores()]
-    examples = facts.examples_of(grid)
-    report = write_study(scores, _context(grid), view.folder, examples)
-    report = _answered(view, report, Samples(report.results, examples, facts.subsets(grid)))
+    results = collect(scores, _context(grid))
+    samples = Samples(results, facts.examples_of(grid), facts.subsets(grid))
+    known = facts.gather(grid, results, longer_training(grid))
+    outcome = analyses.run(grid.study.analysis, samples, known)
+    report = write_study(samples.judged, outcome, view.folder)
     view.write_snapshot()  # the commands in the page name it
     files = {path.name: path.read_bytes() for path in report.files}
     path = view.folder / "report.html"
-    store.write_text(path, page.render(view, report.results, files))
+    store.write_text(path, page.render(view, report.results, report.answer, files))
     for stale in view.folder.glob("made-of.*.txt"):
         stale.unlink()
     if all(path.exists() for path in scores):
@@ -51,10 +53,3 @@ def _context(grid: Grid) -> Context:
         versions=state.mixed_versions(grid.artefacts().all()),
         imported=imported.read(grid.study.study),
     )
-
-
-def _answered(view: StudyView, report: Report, samples: Samples) -> Report:
-    """Write the answer of the study's analysis; return the report with its files added."""
-    known = facts.gather(view.grid, report.results, longer_training(view.grid))
-    outcome = analyses.run(view.grid.study.analysis, samples, known)
-    return write_answer(outcome, report, view.folder)
