@@ -158,6 +158,8 @@ def test_usual_names_on_the_hub_are_accepted(name):
     ("changes", "expected"),
     [
         ({"seeds": [True]}, "seeds.0: true is not allowed; expected a whole number"),
+        ({"seeds": [-1]}, "seeds.0: -1 is not allowed; expected a number of at least 0"),
+        ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
         ({"seeds": [2**32]}, "seeds.0: 4294967296 is not allowed; expected a number below"),
         ({"seeds": [10**30]}, "seeds.0: the number is too large"),
         ({"train": {"epochs": False}}, "train.epochs: false is not allowed; expected a number"),

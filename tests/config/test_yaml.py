@@ -41,7 +41,8 @@ BOMB = "a: &a [x, x]\n" + "".join(
         (b"a: caf\xe9", "not UTF-8 .byte 6"),
         (b"a: 1\n---\nb: 2", "line 2: .*expected a single document"),
         (b"a: 1\na: 2", "line 2: .*key 'a' is given twice"),
-        (b"", "the file is empty"),
+        (b"a: [1\n", "line 2: not valid YAML"),
+        (b"# nothing", "the file is empty; expected the keys of a study, such as"),
         (b"- a", "not a mapping"),
         (b"text", "not a mapping"),
     ],
@@ -61,7 +62,8 @@ def test_odd_file_is_explained(tmp_path, content, message):
         ("a: 2024-13-45", {"a": "2024-13-45"}),  # a date is text
         ("a: =", {"a": "="}),
         ("a: [0, -1, 1_000, 0x1f, 0.5, '010']", {"a": [0, -1, 1000, 31, 0.5, "010"]}),
-        ("x: &x {a: 1}\ny: {<<: *x, b: 2}", {"x": {"a": 1}, "y": {"a": 1, "b": 2}}),
+        ("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}", {"x": {"a": 1, "b": 2}, "y": {"a": 1, "b": 3}}),
+        ("[1e-5, 3E4, e5, 12]", [1e-5, 3e4, "e5", 12]),
         ("1: a\nnull: b", {1: "a", None: "b"}),
     ],
 )
