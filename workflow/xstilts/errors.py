@@ -115,15 +115,9 @@ def nearest(name: str, choices: Choices) -> str:
     """
     if similar := closest(name, choices):
         return f"did you mean {similar!r}?{foreign(name)}"
-    match = difflib.SequenceMatcher(None, "", _letters(name))
-
-    def distance(choice: str) -> float:
-        match.set_seq1(_letters(choice))
-        return -match.ratio()
-
     listed = sorted(choices)
     if len(listed) > _LISTED:
-        listed.sort(key=distance)
+        listed.sort(key=lambda choice: -_similarity(_letters(choice), _letters(name)))
     shown = ", ".join(listed[:_LISTED]) + (", …" if len(listed) > _LISTED else "")
     return f"valid: {shown or 'none'}"
 

@@ -144,7 +144,7 @@ def read_yaml(path: Path, content: str = _STUDY) -> dict:
 
 def mapping_of(text: str, path: Path, content: str = _STUDY) -> dict:
     """Return the mapping in the text of a YAML file; raise as `read_yaml`."""
-    mapping = _parsed(text, str(path))
+    mapping = parse_yaml(text, str(path))
     if mapping is None:
         raise InputError(f"{path}: the file is empty; expected {content}")
     if not isinstance(mapping, dict):
@@ -154,10 +154,6 @@ def mapping_of(text: str, path: Path, content: str = _STUDY) -> dict:
 
 def parse_yaml(text: str, where: str) -> Any:
     """Return the value of a YAML text. Raise InputError that begins with `where`, its place."""
-    return _parsed(text, where)
-
-
-def _parsed(text: str, where: str) -> Any:
     if not {"\t", "\ufeff"} & {*text}:  # libyaml accepts them in places where YAML does not
         with suppress(yaml.YAMLError, ValueError, RecursionError):  # the other loader explains it
             return _FastLoader(text).get_single_data()

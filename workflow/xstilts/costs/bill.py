@@ -190,42 +190,34 @@ def schedule(
         raise InputError(f"--gpus {gpus}: a job of the study needs {most}")
     free = math.inf if gpus is None else gpus
     unfinished = {name: len(job.parents) for name, job in jobs.items()}
-    ready: list[tuple[float, float, str]] = []  # minus priority, minus the longest chain, name
     running: list[tuple[float, str]] = []  # end and name
     times: dict[str, tuple[float, float]] = {}
     now = 0.0
 
-    def start(name: str) -> None:
-        times[name] = (now, now + jobs[name].seconds)
-        heapq.heappush(running, (now + jobs[name].seconds, name))
+    def turn(name: str) -> tuple[float, float, str]:
+        job = jobs[name]
+        return (-job.priority if job.places else -math.inf, -job.longest, name)
 
-    def enqueue(name: str) -> None:
-        if jobs[name].places:
-            heapq.heappush(ready, (-jobs[name].priority, -jobs[name].longest, name))
-        else:  # starts immediately
-            start(name)
-
-    for name, number in unfinished.items():
-        if not number:
-            enqueue(name)
+    ready = sorted(turn(name) for name, job in jobs.items() if not job.parents)  # a heap
     while ready or running:
         waiting = []
-        while ready and free:
-            item = heapq.heappop(ready)
-            job = jobs[item[-1]]
-            if job.places <= free:
-                free -= job.places
-                start(item[-1])
-            else:
-                waiting.append(item)
-        for item in waiting:
-            heapq.heappush(ready, item)
+        while ready and (free or not jobs[ready[0][-1]].places):
+            job_turn = heapq.heappop(ready)
+            name = job_turn[-1]
+            if jobs[name].places > free:
+                waiting.append(job_turn)
+                continue
+            free -= jobs[name].places
+            times[name] = (now, now + jobs[name].seconds)
+            heapq.heappush(running, (now + jobs[name].seconds, name))
+        for job_turn in waiting:
+            heapq.heappush(ready, job_turn)
         now, name = heapq.heappop(running)
         free += jobs[name].places
         for child in jobs[name].children:
             unfinished[child] -= 1
             if not unfinished[child]:
-                enqueue(child)
+                heapq.heappush(ready, turn(child))
     return times
 
 

@@ -282,9 +282,11 @@ class Predictions(Artefact):
     def file(self, dataset: Dataset) -> str:
         """Return the path of one language's predictions.
 
-        The name contains the data's digest, so a language can be added later.
+        Its name is equal for all checkpoints, and has the data's digest: a language can be added
+        later.
         """
-        return f"{self.path}/{prediction_file(dataset)}"
+        name = f"{dataset.language}.{dataset.split}.{dataset.identity.digest}.jsonl"
+        return f"{self.path}/{name}"
 
     @property
     def files(self) -> list[str]:
@@ -295,11 +297,6 @@ class Predictions(Artefact):
     def inputs(self) -> tuple[Artefact, ...]:
         """Artefacts that this one is made from."""
         return (*self.checkpoints, *self.datasets)
-
-
-def prediction_file(dataset: Dataset) -> str:
-    """Name of a language's prediction file, equal for all checkpoints."""
-    return f"{dataset.language}.{dataset.split}.{dataset.identity.digest}.jsonl"
 
 
 @dataclass(frozen=True)

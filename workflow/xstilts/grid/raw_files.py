@@ -13,7 +13,7 @@ from xstilts.config.project import Project
 from xstilts.config.schema import Model, StudyTask, Task
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Dataset
-from xstilts.grid.data import raw_key
+from xstilts.grid.data import Data, raw_key
 from xstilts.recipe import Part, parse
 from xstilts.sources import archives, hub
 from xstilts.sources import models as pretrained
@@ -104,27 +104,14 @@ def _available(project: Project) -> tuple[Project, list[str]]:
     notices, entries = [], dict(project.study.tasks)
     targets, recipes = [], []
     for target in project.study.targets:
-        task, entry = project.tasks[target], entries.get(target, StudyTask())
-        lacking = _missing_training_data(project, Part(target)) if "train" in task.splits else None
+        languages, lacking = _available_languages(project, target)
         if lacking:
-            notices.append(f"{target}: no files {lacking}: target left out")
-            continue
-        wanted = entry.languages or task.languages
-        specs = [
-            task.splits[split]
-            for split in (*task.predicted_splits(), "candidates")
-            if split in task.splits
-        ]
-        available = [
-            code for code in wanted if all(_has_files(project, spec, code) for spec in specs)
-        ]
-        missing = [code for code in wanted if code not in available]
-        if missing:
-            what = "left out" if available else "target left out"
-            notices.append(f"{target}: no files for {', '.join(missing)}: {what}")
-        if available:
+            what = "left out" if languages else "target left out"
+            notices.append(f"{target}: no files {lacking}: {what}")
+        if languages:
             targets.append(target)
-            entries[target] = entry.model_copy(update={"languages": available})
+            entry = entries.get(target, StudyTask())
+            entries[target] = entry.model_copy(update={"languages": languages})
     if not targets:
         raise InputError(
             f"no target has its files below {project.data_folder()}: {'; '.join(notices)}"
@@ -144,6 +131,19 @@ def _available(project: Project) -> tuple[Project, list[str]]:
     changes = {"tasks": entries, "targets": targets, "recipes": recipes, "orders": orders}
     study = project.study.model_copy(update=changes)
     return project.model_copy(update={"study": study}), notices
+
+
+def _available_languages(project: Project, target: str) -> tuple[list[str], str | None]:
+    """Return the languages that a target can be scored in, and which files are missing, if any."""
+    splits = project.tasks[target].splits
+    if "train" in splits and (lacking := _missing_training_data(project, Part(target))):
+        return [], lacking
+    names = (*project.tasks[target].predicted_splits(), "candidates")
+    specs = [splits[name] for name in names if name in splits]
+    wanted = Data(project).languages(target)
+    missing = [c for c in wanted if not all(_has_files(project, spec, c) for spec in specs)]
+    available = [code for code in wanted if code not in missing]
+    return available, f"for {', '.join(missing)}" if missing else None
 
 
 def _missing_training_data(project: Project, part: Part) -> str | None:
