@@ -11,7 +11,7 @@ import pytest
 from tests import eventually, restored_signals
 from tests.tiny_project import make_grid
 from xstilts import store
-from xstilts.grid import state
+from xstilts.grid import litter, state
 from xstilts.report.view import StudyView
 from xstilts.status import run
 from xstilts.store import locks, paths
@@ -84,10 +84,10 @@ def test_runs_with_other_settings_have_other_snapshots():
     assert first.snapshot != second.snapshot
     assert state.open_study(first.snapshot)[0].study.seeds == [1]
 
-    state.remove_old_snapshots(second.snapshot)
+    litter.remove_old_snapshots(second.snapshot)
     assert first.snapshot.exists(), "a run may still read it"
     os.utime(first.snapshot, (0, 0))
-    state.remove_old_snapshots(second.snapshot)
+    litter.remove_old_snapshots(second.snapshot)
     assert paths.snapshots() == [second.snapshot]
 
 
@@ -95,10 +95,10 @@ def test_resume_states_of_complete_artefacts_are_removed():
     step = make_grid(models=["xlmr"]).scores()[0].predictions.checkpoint
     save = store.scratch(step.id) / "trainer/checkpoint-5"
     save.mkdir(parents=True)
-    state.remove_litter()
+    litter.remove_litter()
     assert save.exists()
     store.Manifest(id=step.id, content={}, files={}).write(Path(step.path))
-    state.remove_litter()
+    litter.remove_litter()
     assert not list(store.SCRATCH.iterdir())
 
 

@@ -169,12 +169,12 @@ def gc(options: Namespace) -> None:
 
 
 def _unused(grid: "Grid") -> list[Path]:
-    from xstilts.grid import state
+    from xstilts.grid import litter
 
-    others, notices = state.studies_in_use()
+    others, notices = litter.studies_in_use()
     for notice in notices:
         log.warning(notice)
-    return state.unused([grid, *others])
+    return litter.unused([grid, *others])
 
 
 def _remove(path: Path) -> None:

@@ -1,13 +1,12 @@
-"""Which artefacts of a study exist, and which are still missing.
+"""Opening a study, and which of its artefacts exist.
 
-The Snakefile, `status`, `why` and `gc` all start here.
+The Snakefile and the commands all start here.
 """
 
 import fcntl
 import os
 import shutil
 import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,20 +25,16 @@ from xstilts.config.project import (
     places,
     read_definitions,
     read_study,
-    study_files,
     used,
 )
-from xstilts.config.yaml import read_yaml
 from xstilts.errors import InputError
 from xstilts.grid import raw_files
 from xstilts.grid.artefacts import Checkpoint, Dataset, Predictions, Score
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
-from xstilts.store import locks, paths
+from xstilts.store import paths
 from xstilts.store.records import Made
 
-_DAY = 86400  # seconds
-_WEEK = 7 * _DAY
 # the Hub's libraries read these when they are imported
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 _kept: dict[Path, Grid] = {}  # grids of snapshots, in the process that forks for each job
@@ -238,98 +233,3 @@ def failure(artefact: Artefact) -> str | None:
     if missing(artefact) is None or not path.exists():
         return None
     return path.read_text(encoding="utf-8").strip()
-
-
-def studies_in_use() -> tuple[list[Grid], list[str]]:
-    """Return the studies whose results are kept, and notices of those that cannot be read.
-
-    They are the YAML files in `config/`, and the snapshots of runs. Raise InputError for a damaged
-    snapshot.
-    """
-    grids, notices = [Grid(load(path)) for path in paths.snapshots() if is_in_use(path)], []
-    for path in study_files():
-        try:
-            if "study" in read_yaml(path):
-                grids.append(open_study(path)[0])
-        except InputError as error:
-            notices.append(f"{path} cannot be read, so its results may be listed: {error}")
-    return grids, notices
-
-
-def is_in_use(snapshot: Path) -> bool:
-    """Whether a run may still read a snapshot: the newest of its study, or one used today."""
-    newest = paths.snapshots(snapshot.parent.name)[-1]
-    return snapshot == newest or _age(snapshot) < _DAY
-
-
-def remove_old_snapshots(current: Path) -> None:
-    """Remove the snapshots of a study that no run uses any more, except `current`."""
-    for path in paths.snapshots(current.parent.name):
-        if path != current and not is_in_use(path):
-            path.unlink(missing_ok=True)
-    for path in paths.shared_files():
-        if _age(path) > _DAY:
-            path.unlink(missing_ok=True)
-
-
-def remove_litter() -> None:
-    """Remove what killed jobs left behind.
-
-    These are temporary files, resume states of complete artefacts, and weights whose release was
-    interrupted.
-    """
-    for folder in (paths.SCRATCH, paths.ENCODINGS, *paths.FOLDERS):
-        store.remove_temporaries(folder)
-    for path in paths.SCRATCH.glob("*.queue.json"):  # of status/bin/squeue
-        path.unlink(missing_ok=True)
-    for folder in [path for path in paths.SCRATCH.glob("*") if path.is_dir()]:
-        made = (place.format(id=folder.name) for place in (paths.HUB, paths.DATA, paths.CHECKPOINT))
-        is_complete = any(Path(path, store.MANIFEST).exists() for path in made)
-        if is_complete and not locks.is_live(folder.name):
-            shutil.rmtree(folder, ignore_errors=True)
-    for record in Path(paths.CHECKPOINT.format(id="")).glob(f"*/{paths.RELEASED}"):
-        if store.is_released(record.parent) and not locks.is_live(record.parent.name):
-            store.CheckpointManifest.remove_weights(record.parent)
-
-
-def unused(grids: list[Grid]) -> list[Path]:
-    """Return files and folders of the results that may be deleted.
-
-    None of the studies refers to them, no running job makes them, and they are older than a day.
-    No job has read these token ids for a week.
-    """
-    snapshots = [path for path in paths.snapshots() if not is_in_use(path)]
-    found = [path for path in [*unreferenced(grids), *snapshots] if not _is_needed(path)]
-    return [*found, *(path for path in sorted(paths.ENCODINGS.glob("*")) if _age(path) > _WEEK)]
-
-
-def _age(path: Path) -> float:
-    """Return the seconds since a file was last written or, if it holds token ids, read."""
-    return time.time() - path.stat().st_mtime
-
-
-def _is_needed(path: Path) -> bool:
-    id = path.parent.name if path.suffix == ".jsonl" else path.name
-    for ending in (".json", ".parquet", ".lock", ".failed", ".verified"):
-        id = id.removesuffix(ending)
-    newest = max(p.lstat().st_mtime for p in [path, *path.rglob("*")])
-    return time.time() - newest < _DAY or locks.is_live(id)
-
-
-def unreferenced(grids: list[Grid]) -> list[Path]:
-    """Return files and folders of the results that none of the studies refers to."""
-    wanted: set[Path] = {paths.RAW_MEMORY}
-    for grid in grids:
-        found = grid.artefacts()
-        for artefact in found.all():
-            wanted |= {Path(artefact.path), store.SCRATCH / artefact.id}
-            wanted |= {store.failure_file(artefact.id), store.lock_file(artefact.id)}
-            wanted.add(paths.verified_file(artefact.id))
-        wanted |= {Path(path) for score in found.scores.values() for path in score.files}
-        for predictions in found.predictions.values():
-            wanted |= {Path(file) for file in predictions.files}
-            wanted.add(Path(predictions.path) / store.ABOUT)
-    present = [path for folder in [*paths.FOLDERS, paths.SCRATCH] for path in folder.glob("*")]
-    present += (paths.RESULTS / "predictions").glob("*/*")
-    stray = sorted(set(present) - wanted)
-    return [path for path in stray if path.parent not in stray]

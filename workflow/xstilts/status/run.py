@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from xstilts import store
-from xstilts.grid import retention, state
+from xstilts.grid import litter, retention, state
 from xstilts.grid.grid import Grid
 from xstilts.grid.sharing import SharedJobs
 from xstilts.processes import fork_server, signals
@@ -80,10 +80,10 @@ def start(view: StudyView, shared: SharedJobs, run: Snakemake, keep_snapshots: b
     os.environ[_SHARED] = str(shared.path) if shared.jobs or shared.cells else ""
     used = [view.snapshot, shared.path]
     threading.Thread(target=_touch, args=(used,), daemon=True).start()
-    state.remove_litter()
+    litter.remove_litter()
     retention.release(view.grid)
     if not keep_snapshots:
-        state.remove_old_snapshots(view.snapshot)
+        litter.remove_old_snapshots(view.snapshot)
     if not run.is_local:
         _start_on_slurm()
         return
