@@ -134,7 +134,7 @@ def pawsx(count: int) -> list[dict]:
 
 
 def benchmarks(hub) -> dict[str, dict]:
-    """Add the datasets to a hub; return the tasks that read them, as in config/tasks."""
+    """Add MNLI and XNLI to a hub; return the tasks that read them, as in config/tasks."""
 
     def add(name: str, splits: Mapping) -> dict:
         commit = hub.add("datasets", name, dataset(splits))
@@ -150,106 +150,16 @@ def benchmarks(hub) -> dict[str, dict]:
     xnli = add(
         "facebook/xnli", {c: {"train": nli(3), "test": nli(6, c)} for c in ("en", "de", "sw")}
     )
-    squad_v1 = add(
-        "rajpurkar/squad",
-        {"plain_text": {"train": squad(16, "t"), "validation": squad(6, "v")}},
-    )
-    xquad = add(
-        "google/xquad", {f"xquad.{c}": {"validation": squad(5, c)} for c in ("en", "de", "zh")}
-    )
-    paws = add(
-        "google-research-datasets/paws-x",
-        {c: {"train": pawsx(16), "test": pawsx(6)} for c in ("en", "de", "ko")},
-    )
-    ner = add(
-        "unimelb-nlp/wikiann",
-        {c: {"train": wikiann(16, c), "test": wikiann(5, c)} for c in ("en", "de", "ja")},
-    )
-    swag = add("Rowan/hellaswag", {"default": {"train": hellaswag(16), "test": hellaswag(3)}})
-    copa = add("cambridgeltl/xcopa", {c: {"test": xcopa(6)} for c in ("et", "ht")})
-    pairs_of = {"text_a": "sentence1", "text_b": "sentence2", "id": "id", "label": "label"}
-    tags = {"columns": {"words": "tokens", "tags": "ner_tags"}, "labels": NER}
-    paraphrase = {
-        "columns": pairs_of,
-        "labels": {0: "0", 1: "1"},
-        "excluded": {"sentence1": {"NS": "placeholder NS in place of a translation"}},
-    }
-    return {
-        "mnli": _task(
-            "classify",
-            ["en"],
-            train={**glue, "config": "mnli", "split": "train", "columns": PAIR, "labels": NLI},
-        ),
-        "xnli": _task(
-            "classify",
-            ["en", "de"],
-            train="mnli",
-            test={**xnli, "config": "{language}", "split": "test", "columns": PAIR, "labels": NLI},
-        ),
-        "squad": _task("answer", ["en"], train={**squad_v1, "split": "train", "columns": SQUAD}),
-        "xquad": _task(
-            "answer",
-            ["en", "de"],
-            train="squad",
-            test={
-                **xquad,
-                "config": "xquad.{language}",
-                "split": "validation",
-                "columns": SQUAD,
-            },
-        ),
-        "pawsx": _task(
-            "classify",
-            ["en", "de"],
-            train={**paws, "config": "{language}", "split": "train", **paraphrase},
-            test={**paws, "config": "{language}", "split": "test", **paraphrase},
-        ),
-        "panx": _task(
-            "tag",
-            ["en", "de"],
-            train={**ner, "config": "{language}", "split": "train", **tags},
-            test={**ner, "config": "{language}", "split": "test", **tags},
-        ),
-        "hellaswag": _task(
-            "choose",
-            ["en"],
-            train={
-                **swag,
-                "split": "train",
-                "columns": {"id": "ind", "context": "ctx", "choices": "endings", "label": "label"},
-                "labels": {0: 0, 1: 1, 2: 2, 3: 3},
-            },
-        ),
-        "xcopa": _task(
-            "choose",
-            ["et"],
-            train="hellaswag",
-            test={
-                **copa,
-                "config": "{language}",
-                "split": "test",
-                "columns": {
-                    "id": "idx",
-                    "context": "premise",
-                    "question": "question",
-                    "choices": ["choice1", "choice2"],
-                    "label": "label",
-                },
-                "labels": {0: 0, 1: 1},
-            },
-        ),
-    }
-
-
-METRICS = {"classify": "accuracy", "choose": "accuracy", "tag": "f1", "answer": "f1"}
-
-
-def _task(family: str, languages: list[str], **splits) -> dict:
-    return {
-        "family": family,
+    columns = {"columns": PAIR, "labels": NLI}
+    train = {**glue, "config": "mnli", "split": "train", **columns}
+    test = {**xnli, "config": "{language}", "split": "test", **columns}
+    common = {
+        "family": "classify",
         "roles": ["intermediate", "target"],
-        "languages": languages,
-        "splits": splits,
-        "metrics": [METRICS[family]],
-        "encode": {"max_length": 32, "stride": 2, "max_question_length": 12},
+        "metrics": ["accuracy"],
+        "encode": {"max_length": 32},
+    }
+    return {
+        "mnli": {**common, "languages": ["en"], "splits": {"train": train}},
+        "xnli": {**common, "languages": ["en", "de"], "splits": {"train": "mnli", "test": test}},
     }

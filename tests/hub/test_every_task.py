@@ -120,6 +120,7 @@ def test_shipped_tasks_run_offline(hub, project):
     assert prepared[0] == 0, prepared[1]
     for name, rows in ROWS.items():
         assert f"{name}: {rows} rows" in prepared[1], name
+    assert "pawsx.de.test: 3 rows, 1 excluded" in prepared[1]
     for status, printed in done:
         assert status == 0, printed
     found = {
@@ -164,6 +165,39 @@ EXAMPLES = {
     },
     "bucc2018_hub.de.test": {"id": "de-0", "side": "foreign", "text": "vier red", "match": ""},
     "tatoeba.de.test": {"id": "de-0", "side": "foreign", "text": "ein red", "match": "en-0"},
+    "mnli.en.train": {
+        "id": "0",
+        "text_a": "the red red",
+        "text_b": "a red",
+        "label": "entailment",
+    },
+    "pawsx.de.test": {"id": "0", "text_a": "the red red", "text_b": "a red", "label": "0"},
+    "panx.de.test": {
+        "id": "0",
+        "words": ["Anna", "sees", "red"],
+        "tags": ["B-PER", "O", "B-LOC"],
+    },
+    "xquad.de.test": {
+        "id": "de0",
+        "context": "the red tree is red now",
+        "question": "which tree 0?",
+        "answers": ["red"],
+        "starts": [4],
+    },
+    "hellaswag.en.train": {
+        "id": "0",
+        "context": "the red house",
+        "question": "",
+        "choices": ["is red", "is blue", "is green", "is big"],
+        "label": 0,
+    },
+    "xcopa.et.test": {
+        "id": "0",
+        "context": "the red bird",
+        "question": "What was the effect?",
+        "choices": ["sings", "flies"],
+        "label": 0,
+    },
     "mlm.de.train": {"id": "0", "text": "the red house", "text_b": ""},
     "siqa.en.train": {
         "id": "0",

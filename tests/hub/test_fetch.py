@@ -91,59 +91,6 @@ def test_an_interrupted_download_resumes(hub, project):
     hub.start()
 
 
-@pytest.mark.slow
-def test_every_family_is_read(hub, project):
-    targets = ["xnli", "xquad", "pawsx", "panx", "xcopa"]
-    project.write("config.yaml", STUDY | {"targets": targets})
-    artefacts = project.grid(targets=targets).artefacts()
-    (fetched, _), (prepared, printed) = project.commands(
-        ["fetch", *artefacts.downloads], ["prepare", *artefacts.datasets]
-    )
-    assert (fetched, prepared) == (0, 0), printed
-    assert "pawsx.de.test: 6 rows, 1 excluded" in printed
-
-    from xstilts import store
-
-    def first(name: str) -> dict:
-        (id,) = (id for id in artefacts.datasets if id.startswith(f"{name}."))
-        return store.read_rows(project.folder / "results" / "data" / id)[0]
-
-    premise, hypothesis = "the red red", "a red"
-    assert first("mnli.en.train") == {
-        "id": "0",
-        "text_a": premise,
-        "text_b": hypothesis,
-        "label": "entailment",
-    }
-    assert first("pawsx.de.test")["label"] == "0"
-    assert first("panx.de.test") == {
-        "id": "0",
-        "words": ["Anna", "sees", "red"],
-        "tags": ["B-PER", "O", "B-LOC"],
-    }
-    assert first("xquad.de.test") == {
-        "id": "de0",
-        "context": "the red tree is red now",
-        "question": "which tree 0?",
-        "answers": ["red"],
-        "starts": [4],
-    }
-    assert first("hellaswag.en.train") == {
-        "id": "0",
-        "context": "the red house",
-        "question": "",
-        "choices": ["is red", "is blue", "is green", "is big"],
-        "label": 0,
-    }
-    assert first("xcopa.et.test") == {
-        "id": "0",
-        "context": "the red bird",
-        "question": "effect",
-        "choices": ["sings", "flies"],
-        "label": 0,
-    }
-
-
 def one_task(**split) -> dict:
     return {
         "family": "classify",
