@@ -160,33 +160,43 @@ def read_materials(step: Checkpoint, tokenizer) -> dict[str, Material]:
     }
     materials = {}
     for part in step.parts:
-        module = family(part.family)
-        source = source_of(Path(step.parent.path), [Path(data.path) for data in part.train])
-        if part.size:
-            source = source.part(size=str(part.size), seed=step.seed)
         same_head = [row for p in step.parts if p.task == part.task for _, row in rows[p.name]]
-        labels = list(part.labels) or module.labels(same_head)
-        chosen = [rows[part.name][n] for n in subsample(len(rows[part.name]), part.size, step.seed)]
-        apart = part.settings.language_temperature is not None
-        pools: dict[str, list[dict]] = {}
-        for language, row in chosen:
-            pools.setdefault(language if apart else "", []).append(row)
-        features = [
-            encoded(pool, tokenizer, module, part.encode, labels, True, source.part(pool=name))
-            for name, pool in pools.items()
-        ]
-        materials[part.name] = Material(
-            part,
-            labels,
-            [feature for pool in features for feature in pool],
-            _validation(part, step.settings),
-            tuple(map(len, features)) if apart else (),
-        )
+        labels = list(part.labels) or family(part.family).labels(same_head)
+        materials[part.name] = _material(step, part, rows[part.name], labels, tokenizer)
     if step.settings.evaluate_every and not any(m.validation for m in materials.values()):
         raise InputError(
             f"{step.id}: train.evaluate_every needs a task with validation data and a metric"
         )
     return materials
+
+
+def _material(
+    step: Checkpoint,
+    part: TrainPart,
+    rows: Sequence[tuple[str, dict]],
+    labels: list[str],
+    tokenizer: Any,
+) -> Material:
+    """Return a subsample of (language, row) pairs, encoded, by language if they are drawn apart."""
+    module = family(part.family)
+    source = source_of(Path(step.parent.path), [Path(data.path) for data in part.train])
+    if part.size:
+        source = source.part(size=str(part.size), seed=step.seed)
+    apart = part.settings.language_temperature is not None
+    pools: dict[str, list[dict]] = {}
+    for language, row in (rows[n] for n in subsample(len(rows), part.size, step.seed)):
+        pools.setdefault(language if apart else "", []).append(row)
+    features = [
+        encoded(pool, tokenizer, module, part.encode, labels, True, source.part(pool=name))
+        for name, pool in pools.items()
+    ]
+    return Material(
+        part,
+        labels,
+        [feature for pool in features for feature in pool],
+        _validation(part, step.settings),
+        tuple(map(len, features)) if apart else (),
+    )
 
 
 def _validation(part: TrainPart, settings: Train) -> list[dict]:

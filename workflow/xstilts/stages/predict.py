@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
 from xstilts import store
 from xstilts.errors import Diverged, InputError
@@ -41,18 +42,10 @@ def run(predictions: Predictions) -> None:
         return
     prepare(predictions.settings.precision, predictions.id)
     started = time.monotonic()
-    folder = Path(predictions.checkpoint.path)
-    manifest = store.CheckpointManifest.verify(folder)
-    head = Path(predictions.head.path) if predictions.head else None
-    labels = (store.CheckpointManifest.verify(head) if head else manifest).labels
-    module = family(predictions.family)
+    folder, module = Path(predictions.checkpoint.path), family(predictions.family)
+    model, labels = _loaded(predictions)
     tokenizer = load_tokenizer(folder)
     check_length(folder, tokenizer, predictions.encode.max_length, predictions.id)
-    model = load_trained(folder, predictions.family, manifest.pretrained_pooler, head)
-    check_finite(model.state_dict(), f"{predictions.id}: checkpoint {folder}")
-    if torch.cuda.is_available():
-        model = model.cuda()
-    trained = labels_of(labels, predictions)
     for datasets in _together(predictions, missing):
         rows_of = [store.read_rows(Path(dataset.path)) for dataset in datasets]
         if predictions.candidates in datasets:
@@ -63,7 +56,7 @@ def run(predictions: Predictions) -> None:
                 tokenizer,
                 module,
                 [row for rows in rows_of for row in rows],
-                trained,
+                labels,
                 predictions.encode,
                 predictions.settings,
                 source_of(folder, [Path(dataset.path) for dataset in datasets]),
@@ -76,9 +69,21 @@ def run(predictions: Predictions) -> None:
                 continue
             asked = module.asked(rows, predictions.settings)
             content = store.json_lines(islice(remaining, len(asked)))
-            _publish(predictions, predictions.file(dataset), content, trained, started)
+            _publish(predictions, predictions.file(dataset), content, labels, started)
             name = predictions.identity.name
             log.info(f"{name}: {dataset.language} {dataset.split}, {len(rows)} examples")
+
+
+def _loaded(predictions: Predictions) -> tuple[PreTrainedModel, list[str]]:
+    """Return the model on its device, and the labels of its head."""
+    folder = Path(predictions.checkpoint.path)
+    manifest = store.CheckpointManifest.verify(folder)
+    head = Path(predictions.head.path) if predictions.head else None
+    labels = (store.CheckpointManifest.verify(head) if head else manifest).labels
+    model = load_trained(folder, predictions.family, manifest.pretrained_pooler, head)
+    check_finite(model.state_dict(), f"{predictions.id}: checkpoint {folder}")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device), labels_of(labels, predictions)
 
 
 def labels_of(by_task: Mapping[str, list[str]], predictions: Predictions) -> list[str]:
