@@ -17,6 +17,12 @@ NARROW = Encode(max_length=24, max_question_length=8, stride=6)
 lists = st.lists(st.text("abcde", min_size=1, max_size=6), min_size=1, max_size=40)
 
 
+def windows(rows, tokenizer, encode: Encode) -> list[dict]:
+    """Return the features of training, which have the answers, with those of prediction."""
+    pairs = [answer.encode(rows, tokenizer, encode, [], train) for train in (True, False)]
+    return [labelled | read for labelled, read in zip(*pairs, strict=True)]
+
+
 def oracle(features: list[dict]) -> list[tuple]:
     """Return the logits of a model that knows the answers."""
     found = []
@@ -33,7 +39,7 @@ def test_answers_of_the_lab_come_back(tokenizers, rows, kind, encode):
     given = rows("reading", "xa", "test")
     if encode is NARROW:  # the answer must fit into what two windows share
         encode = Encode(max_length=48, max_question_length=8, stride=20)
-    features = answer.encode(given, tokenizers[kind], encode, [], train=True)
+    features = windows(given, tokenizers[kind], encode)
     assert all(len(f["input_ids"]) <= encode.max_length for f in features)
     found = answer.decode(given, features, oracle(features), [], Predict())
     assert [p["prediction"] for p in found] == [r["answers"][0] for r in given]
@@ -58,7 +64,7 @@ def test_only_windows_with_the_answer_are_labelled(tokenizers, kind, words, data
         "answers": [text],
         "starts": [start],
     }
-    features = answer.encode([given], tokenizers[kind], NARROW, [], train=True)
+    features = windows([given], tokenizers[kind], NARROW)
     for feature in features:
         spans = [span for span in feature["offsets"] if span and span[1] > span[0]]
         holds = spans[0][0] <= start and spans[-1][1] >= start + len(text)
@@ -84,7 +90,7 @@ def test_text_without_spaces(tmp_path, context, text):
     given = {"id": "1", "context": context, "question": "", "answers": [text]}
     given["starts"] = [context.index(text)]
     encode = Encode(max_length=40, max_question_length=8, stride=20)
-    features = answer.encode([given], tokenizer, encode, [], train=True)
+    features = windows([given], tokenizer, encode)
     (found,) = answer.decode([given], features, oracle(features), [], Predict())
     assert text in found["prediction"], "tokens may hold more than the answer, never less"
     assert len(found["prediction"]) <= len(text) + 6
@@ -93,7 +99,7 @@ def test_text_without_spaces(tmp_path, context, text):
 
 def test_no_answer_points_to_the_classification_token(tokenizer):
     given = [{"id": "1", "context": "a b c " * 20, "question": "d", "answers": [], "starts": []}]
-    features = answer.encode(given, tokenizer, NARROW, [], train=True)
+    features = windows(given, tokenizer, NARROW)
     assert len(features) > 1
     assert {(f["start"], f["end"]) for f in features} == {(0, 0)}
     batch = answer.collate(features, tokenizer.pad_token_id)
@@ -103,7 +109,7 @@ def test_no_answer_points_to_the_classification_token(tokenizer):
     (found,) = answer.decode(given, features, oracle(features), [], Predict())
     assert found["null_score"] == pytest.approx(20)
     known = {**given[0], "answers": ["b"], "starts": [2]}
-    features = answer.encode([known], tokenizer, NARROW, [], train=True)
+    features = windows([known], tokenizer, NARROW)
     (found,) = answer.decode([known], features, oracle(features), [], Predict())
     assert found["null_score"] < 0
     assert found["prediction"] == "b"

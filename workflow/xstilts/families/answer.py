@@ -79,10 +79,10 @@ EXAMPLES = {
 def encode(rows, tokenizer, settings, labels, train):
     """Return one feature per window of a context; windows overlap by `stride` tokens.
 
-    `offsets` holds the characters of the context that each token covers; None outside the context.
     In training, `start` and `end` are the first and last token of the answer. Both are 0, the
-    classification token, if the window does not contain the answer. Raise InputError if the
-    settings leave windows no room to advance.
+    classification token, if the window does not contain the answer. In prediction, `offsets` holds
+    the characters of the context that each token covers; None outside the context. Raise InputError
+    if the settings leave windows no room to advance.
     """
     added = tokenizer.num_special_tokens_to_add(pair=True)
     room = settings.max_length - settings.max_question_length - added
@@ -110,9 +110,10 @@ def encode(rows, tokenizer, settings, labels, train):
             span if part == 1 else None
             for span, part in zip(encoding["offset_mapping"][position], sequence, strict=True)
         ]
-        feature |= {"row": encoding["overflow_to_sample_mapping"][position], "offsets": offsets}
         if train:
             feature["start"], feature["end"] = _answer_tokens(row, offsets)
+        else:
+            feature |= {"row": encoding["overflow_to_sample_mapping"][position], "offsets": offsets}
     return features
 
 
