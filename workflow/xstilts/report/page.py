@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from xstilts import units
 from xstilts.analyses.answer import Answer, row
-from xstilts.grid.artefacts import Score
 from xstilts.languages.names import by_code, language
 from xstilts.recipe import trainings
 from xstilts.report import disagreements, steps
@@ -42,6 +41,18 @@ from xstilts.results.tables import signed
 from xstilts.units import count
 
 TEMPLATES = Path(__file__).parent / "templates"
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters |= {
+    "duration": units.duration,
+    "size": units.size,
+    "signed": lambda value: signed(value, "+"),
+}
 EARLY = ("dom", "sorting", "page")  # runs below the first table, before the rest of a large page
 LATE = ("data", "tables", "panel")  # a module: what needs the data, read when all is shown
 _LARGEST_FIGURES = 200_000  # bytes of all figures; the files are beside the page
@@ -59,17 +70,21 @@ def render(view: StudyView, results: Results, answer: Answer, files: Mapping[str
     nodes, datasets = record.nodes(), record.datasets()
     examples = disagreements.sample(view.grid, record.notices)
     cells = _cells(view, results, record)
-    models = [*context.models, *context.controls]
-    branches = steps.branches(nodes, cells["cells"], models, context.label)
+    branches = steps.branches(nodes, cells["cells"], context.all_models, context.label)
     data = {
         **_names(view, results, tables),
         **cells,
-        **_steps(view, record, nodes, branches),
+        "nodes": nodes,
+        "branches": [[branch.name, branch.uses, branch.nodes] for branch in branches],
+        "settings": record.settings.values,
+        "environments": [steps.environment(values) for values in record.environments.values],
+        "axes": record.axes.values,
+        "snapshot": str(view.snapshot),
         "gains": _gains(results),
         "means": {average: _means(results, average) for average in AVERAGES},
     }
     provenance = _provenance(record, nodes, datasets)
-    return _html_template().render(
+    return ENVIRONMENT.get_template("report.html").render(
         answer=answer,
         findings=[*answer.finding.splitlines(), *answer.power.splitlines()],
         estimates=map(row, answer.estimates),
@@ -189,54 +204,27 @@ def _costs(
             }
             for (recipe, parts, size), total in zip(rows, totals, strict=True)
         ]
-        model = [*context.models, *context.controls][number]
-        blocks.append({"label": context.label(model), "rows": shown})
+        label = context.label(context.all_models[number])
+        blocks.append({"label": label, "rows": shown})
     return blocks
 
 
-def _html_template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters = {
-        "duration": units.duration,
-        "size": units.size,
-        "signed": lambda value: signed(value, "+"),
-    }
-    environment.filters |= filters
-    return environment.get_template("report.html")
-
-
-def _steps(
-    view: StudyView,
-    record: Record,
-    nodes: Mapping[str, list],
-    branches: Iterable[steps.Branch],
-) -> dict[str, Any]:
-    """Return the steps as columns, with their branches, settings and curves."""
-    return {
-        "nodes": nodes,
-        "branches": [[branch.name, branch.uses, branch.nodes] for branch in branches],
-        "settings": record.settings.values,
-        "environments": [steps.environment(values) for values in record.environments.values],
-        "axes": record.axes.values,
-        "snapshot": str(view.snapshot),
-    }
-
-
 def _provenance(record: Record, nodes: Mapping[str, list], datasets: list[dict]) -> dict[str, Any]:
-    """Return what the template lists of data sets, steps, phases and libraries."""
+    """Return what the template lists of data sets, steps, phases and libraries.
+
+    An environment is (number of artefacts, commit, libraries).
+    """
     phases = record.phases()
+    used = Counter([*nodes["environment"], *(data["environment"] for data in datasets)])
     return {
         "phases": phases,
         "total": {key: sum(row[key] for row in phases) for key in _SUMMED},
         "failed": nodes["state"].count("failed"),
         "datasets": datasets,
-        "environments": _environments(record, nodes, datasets),
+        "environments": [
+            (used[number], values["commit"] or "none", steps.environment(values))
+            for number, values in enumerate(record.environments.values)
+        ],
         "libraries": {name: version(name) for name in LIBRARIES},
         "notices": list(dict.fromkeys(record.notices)),
     }
@@ -246,21 +234,10 @@ def _language(code: str) -> str:
     return f"{language(code).name} ({code})"
 
 
-def _environments(
-    record: Record, nodes: Mapping[str, list], datasets: Iterable[dict]
-) -> list[tuple[int, str, str]]:
-    """Return (number of artefacts, commit, libraries) for each environment."""
-    used = Counter([*nodes["environment"], *(data["environment"] for data in datasets)])
-    return [
-        (used[number], values["commit"] or "none", steps.environment(values))
-        for number, values in enumerate(record.environments.values)
-    ]
-
-
 def _names(view: StudyView, results: Results, tables: Tables) -> dict[str, Any]:
     """Return the study's axes, with the labels that readers see."""
     context, project = results.context, view.grid.project
-    shown = [*context.models, *context.controls, *context.recipes, *context.targets]
+    shown = [*context.labels, *context.all_models, *context.recipes, *context.targets]
     codes = {code for target in context.targets for code in view.grid.data.languages(target)}
     codes |= {project.tasks[target].source_language for target in context.targets}
     return {
@@ -270,10 +247,7 @@ def _names(view: StudyView, results: Results, tables: Tables) -> dict[str, Any]:
         "recipes": context.recipes,
         "targets": context.targets,
         "seeds": context.all_seeds,
-        "labels": {
-            name: context.label(name)
-            for name in {**dict.fromkeys(context.labels), **dict.fromkeys(shown)}
-        },
+        "labels": {name: context.label(name) for name in dict.fromkeys(shown)},
         "written": {name: str(recipe) for name, recipe in view.grid.recipes.items()},
         "sources": {t: project.tasks[t].source_language for t in context.targets},
         "metrics": {t: project.tasks[t].metrics for t in context.targets},
@@ -289,12 +263,12 @@ def _names(view: StudyView, results: Results, tables: Tables) -> dict[str, Any]:
 def _cells(view: StudyView, results: Results, record: Record) -> dict[str, Any]:
     """Return the cells as columns of numbers and, per target, their scores by language."""
     context = results.context
-    axes = {"model": [*context.models, *context.controls], "recipe": context.recipes}
+    axes = {"model": context.all_models, "recipe": context.recipes}
     axes |= {"target": context.targets, "seed": context.all_seeds}
     place = {axis: {name: n for n, name in enumerate(names)} for axis, names in axes.items()}
-    cells = list(context.cells)
+    cells = context.cells
     numbers = {str(cell): number for number, cell in enumerate(cells)}
-    scores: list[Score] = [view.grid.score(cell) for cell in cells]
+    scores = [view.grid.score(cell) for cell in cells]
     flagged = set(results.frame.loc[results.frame["degenerate"], "cell"])
     rows = results.frame[~results.frame["language"].isin(list(AVERAGES))]
     return {
@@ -372,16 +346,14 @@ def _means(results: Results, average: str) -> dict[str, float]:
 def _state_warnings(results: Results, nodes: dict, datasets: Iterable[dict]) -> list[str]:
     """Return the warnings to read first: missing, failed and degenerate runs, exclusions."""
     lines = []
-    missing = len(results.context.cells) - len(results.scored)
-    if missing:
+    total = len(results.context.cells)
+    if missing := total - len(results.scored):
         verb = "is" if missing == 1 else "are"
-        lines.append(f"{missing:,} of {len(results.context.cells):,} runs {verb} missing.")
-    failed = nodes["state"].count("failed")
-    if failed:
+        lines.append(f"{missing:,} of {total:,} runs {verb} missing.")
+    if failed := nodes["state"].count("failed"):
         lines.append(f"{count(failed, 'step')} failed; the panels of the steps show the reason.")
     runs = results.scored[~results.scored["model"].isin(results.context.controls)]
-    degenerate = int(runs["degenerate"].sum())
-    if degenerate:
+    if degenerate := int(runs["degenerate"].sum()):
         lines.append(
             f"{count(degenerate, 'degenerate run')} (†): not better than the most frequent label "
             "in the source language. The means include them."

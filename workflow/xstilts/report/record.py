@@ -14,7 +14,7 @@ from typing import Any
 from xstilts import store
 from xstilts.costs import measured
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefacts, Checkpoint, Dataset
+from xstilts.grid.artefacts import Artefacts, Checkpoint
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import failure, is_done, is_released
@@ -128,18 +128,19 @@ class Record:
 
     def datasets(self) -> list[dict]:
         """Return per prepared data set: rows, exclusions by reason, hash of its content."""
-        return [self._dataset(data) for data in self.artefacts.datasets.values()]
-
-    def _dataset(self, data: Dataset) -> dict:
-        manifest = self._manifest(store.DatasetManifest, Path(data.path))
-        return {
-            "id": data.id,
-            "rows": manifest.get("rows"),
-            "excluded": manifest.get("excluded", {}),
-            "sha256": manifest.get("files", {}).get("data.parquet", ""),
-            "raw": list(data.raw),
-            "environment": self.environments.number(_environment(manifest)),
-        }
+        rows = []
+        for data in self.artefacts.datasets.values():
+            manifest = self._manifest(store.DatasetManifest, Path(data.path))
+            rows.append(
+                {
+                    "id": data.id,
+                    "rows": manifest.get("rows"),
+                    "excluded": manifest.get("excluded", {}),
+                    "sha256": manifest.get("files", {}).get("data.parquet", ""),
+                    "environment": self.environments.number(_environment(manifest)),
+                }
+            )
+        return rows
 
     def _step(self, step: Checkpoint) -> dict:
         manifest = self._manifest(store.CheckpointManifest, Path(step.path))

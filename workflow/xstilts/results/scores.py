@@ -80,6 +80,11 @@ class Context:
         """The models in study order, without controls."""
         return [model for model in self._recipes_of if model not in self.controls]
 
+    @property
+    def all_models(self) -> list[str]:
+        """The models in study order, then the controls."""
+        return [*self.models, *self.controls]
+
     @cached_property
     def recipes(self) -> list[str]:
         """The recipes in study order."""
