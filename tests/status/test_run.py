@@ -34,12 +34,12 @@ def test_last_words_name_cause_and_cells():
     grid = make_grid(models=["xlmr"])
     step = grid.scores()[0].predictions.checkpoint
     Path("log").write_text(BLOCK.format(id=step.id) * 2)
-    words = run.last_words([Path("log")], grid)
+    words = run.last_words([Path("log")], grid, {})
     assert words.startswith("1 job failed:\n  train xlmr.nli.s1: too little main memory")
     assert "needed by 1 cell, such as xlmr.none.nli.s1" in words
     assert f"    results/logs/train/{step.id}.log\n" in words
     store.write_text(store.failure_file(step.id), "the loss is nan\n")
-    assert "  train xlmr.nli.s1: the loss is nan\n" in run.last_words([Path("log")], grid)
+    assert "  train xlmr.nli.s1: the loss is nan\n" in run.last_words([Path("log")], grid, {})
     store.failure_file(step.id).unlink()
     store.write_text(store.failure_file("xlmr.nli.s1.nli.0"), "a row is damaged\n")
     words = run.last_words([Path("log")], grid, {step.id: ["xlmr.nli.s1.nli.0"]})
@@ -53,9 +53,8 @@ def test_a_stopped_job_is_not_called_killed():
     log = paths.log_file("train", step.id)
     log.parent.mkdir(parents=True)
     log.write_text("2026-11-27 14:00:00 xstilts train: stopped; the next run resumes\n")
-    assert "it was stopped by a signal; the next run resumes" in run.last_words(
-        [Path("log")], make_grid(models=["xlmr"])
-    )
+    words = run.last_words([Path("log")], make_grid(models=["xlmr"]), {})
+    assert "it was stopped by a signal; the next run resumes" in words
 
 
 def test_jobs_that_ended_with_their_run_have_not_failed(monkeypatch):
@@ -67,14 +66,16 @@ def test_jobs_that_ended_with_their_run_have_not_failed(monkeypatch):
     grid = make_grid(models=["xlmr"])
     step = grid.scores()[0].predictions.checkpoint
     Path("log").write_text(BLOCK.format(id=step.id))
-    assert run.last_words([Path("log")], grid).startswith("Stopped. Finished results are")
+    assert run.last_words([Path("log")], grid, {}).startswith("Stopped. Finished results are")
     store.write_text(store.failure_file(step.id), "the loss is nan\n")
-    assert "the loss is nan" in run.last_words([Path("log")], grid)
+    assert "the loss is nan" in run.last_words([Path("log")], grid, {})
 
 
 def test_a_stopped_run_says_how_to_continue():
     Path("log").write_text("Terminating processes on user request\n")
-    assert run.last_words([Path("log")], make_grid()).startswith("Stopped. Finished results are")
+    assert run.last_words([Path("log")], make_grid(), {}).startswith(
+        "Stopped. Finished results are"
+    )
 
 
 def test_runs_with_other_settings_have_other_snapshots():

@@ -234,13 +234,6 @@ def _overlap_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
     return _precision_recall_f1(correct, len(gold), len(predicted))["f1"]
 
 
-def _mean_em_f1(per_question: Collection[tuple[float, float]]) -> Scores:
-    if not per_question:
-        raise InputError("no questions to score")
-    exact, f1 = (sum(column) / len(per_question) for column in zip(*per_question, strict=True))
-    return {"exact_match": exact, "f1": f1}
-
-
 def answer_scores(
     golds: Answers,
     predictions: Mapping[str, str],
@@ -253,7 +246,11 @@ def answer_scores(
     An answer without tokens after normalisation can match exactly, but its F1 is 0.
     Source: SQuAD's evaluate-v1.1.py and mlqa_evaluation_v1.py.
     """
-    return _mean_em_f1(answer_examples(golds, predictions, tokens))
+    if not golds:
+        raise InputError("no questions to score")
+    columns = zip(*answer_examples(golds, predictions, tokens), strict=True)
+    exact, f1 = (sum(column) / len(golds) for column in columns)
+    return {"exact_match": exact, "f1": f1}
 
 
 def answer_examples(

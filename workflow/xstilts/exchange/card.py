@@ -1,6 +1,6 @@
 """Model cards in the format of the Hugging Face Hub: data, settings and scores of a checkpoint."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +47,14 @@ def card(grid: Grid, cell: Cell) -> str:
     results = collect([Path(score.path)], Context(grid.study.study, (cell,)))
     samples = Samples(results, lambda _: read_examples(Path(score.examples_path)))
     file = results.scores[cell]
-    names = labels(grid)
-    body = [
-        f"# {escape(str(cell))}",
-        "",
-        *_summary(grid, score, names),
-        "",
-        *_steps(checkpoint, grid),
-        "",
-        *_scores(file, samples),
-        "",
-        *_use(checkpoint, score),
-        "",
-        *_digests(checkpoint, manifest, file),
-    ]
+    sections = {
+        f"# {escape(str(cell))}": [_summary(grid, score)],
+        "## Training": _steps(checkpoint, grid),
+        "## Scores": _scores(file, samples),
+        "## Use": _use(checkpoint, score),
+        "## Provenance": _digests(checkpoint, manifest, file),
+    }
+    body = [line for head, lines in sections.items() for line in (head, "", *lines, "")]
     front = yaml.safe_dump(_metadata(grid, score, file), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n\n" + "\n".join(body).rstrip() + "\n"
 
@@ -99,14 +93,14 @@ def _repositories(checkpoint: Checkpoint) -> list[str]:
     return list(dict.fromkeys(spec.repository for spec in specs))
 
 
-def _summary(grid: Grid, score: Score, names: Mapping[str, str]) -> Iterator[str]:
-    cell = score.cell
+def _summary(grid: Grid, score: Score) -> str:
+    cell, names = score.cell, labels(grid)
     model, recipe = (names.get(name, name) for name in (cell.model, cell.recipe))
     notation = grid.recipes[cell.recipe]
     steps = "without an intermediate step"
     if notation.steps:
         steps = f"after the intermediate steps `{notation}` ({escape(recipe)})"
-    yield (
+    return (
         f"{escape(model)}, fine-tuned for {escape(names.get(cell.target, cell.target))} {steps}, "
         f"seed {cell.seed}. "
         f"Other languages than {about(score.source_language).name} are zero-shot, unless a step "
@@ -116,8 +110,6 @@ def _summary(grid: Grid, score: Score, names: Mapping[str, str]) -> Iterator[str
 
 def _steps(checkpoint: Checkpoint, grid: Grid) -> Iterator[str]:
     """Yield the steps with their data, licences and settings."""
-    yield "## Training"
-    yield ""
     heads, rows = ["Step", "Data", "Licence", "Source", "Settings"], []
     for node in checkpoint.lineage():
         if not node.parts:
@@ -136,8 +128,6 @@ def _steps(checkpoint: Checkpoint, grid: Grid) -> Iterator[str]:
 
 def _scores(file: ScoreFile, samples: Samples) -> Iterator[str]:
     cell, main = file.cell, file.main_metric
-    yield "## Scores"
-    yield ""
     yield (
         f"{main} in percent, 95 % CIs over test examples (not over seeds: this is one of the runs "
         "of a study)."
@@ -160,8 +150,6 @@ def _use(checkpoint: Checkpoint, score: Score) -> Iterator[str]:
     config = store.read_object(Path(checkpoint.path) / "config.json")
     known = all(hasattr(transformers, kind) for kind in config.get("architectures") or [])
     name = name if checkpoint.parts and known else "AutoModel"
-    yield "## Use"
-    yield ""
     if is_released(checkpoint):
         yield "The weights are released: deleted after prediction. They can be trained again."
         yield ""
@@ -177,8 +165,6 @@ def _digests(
     checkpoint: Checkpoint, manifest: store.CheckpointManifest, file: ScoreFile
 ) -> Iterator[str]:
     """Yield the ids of the steps, the hashes of the files, and library versions."""
-    yield "## Provenance"
-    yield ""
     yield from (f"- `{node.id}`" for node in checkpoint.lineage())
     yield f"- score: `{file.provenance.get('id', file.name)}`, sha256 `{file.sha256}`"
     weights = {name: sha for name, sha in manifest.files.items() if name.endswith(".safetensors")}

@@ -153,21 +153,15 @@ class Tables:
         return [self._block(model) for model in self.results.context.models]
 
     def _block(self, model: str) -> Block:
-        context = self.results.context
-        rows = [self._row("recipe", model, x, context.label(x)) for x in self._ranked(model)]
-        if (model, BASELINE) in self._recipes:
-            label = f"{context.label(BASELINE)} (score)"
-            rows.insert(0, self._row("baseline", model, BASELINE, label))
-        rows += [self._row("floor", x, BASELINE, context.label(x)) for x in context.controls]
-        return Block(model, context.label(model), [*rows, *self._majority()])
-
-    @cached_property
-    def _recipes(self) -> dict[tuple[str, str], None]:
-        return dict.fromkeys((cell.model, cell.recipe) for cell in self.results.context.cells)
-
-    def _ranked(self, model: str) -> list[str]:
-        """Return the model's recipes except the baseline, the largest mean gain first."""
-        return [r for r in ranked(self.results, model, self.average) if r != BASELINE]
+        label, rows = self.results.context.label, []
+        for recipe in ranked(self.results, model, self.average):
+            if recipe == BASELINE:
+                rows.append(self._row("baseline", model, recipe, f"{label(recipe)} (score)"))
+            else:
+                rows.append(self._row("recipe", model, recipe, label(recipe)))
+        floors = self.results.context.controls
+        rows += [self._row("floor", floor, BASELINE, label(floor)) for floor in floors]
+        return Block(model, label(model), [*rows, *self._majority()])
 
     def _row(self, kind: str, model: str, recipe: str, label: str) -> Row:
         entries = [self._entry(kind, model, recipe, label, target) for target in self.targets]
@@ -243,13 +237,9 @@ class Tables:
         gains = self.results.gains
         left_out = {*AVERAGES, *(self.results.sources.values() if self.average != "avg" else ())}
         rows = gains[(gains["target"] == self.targets[0]) & ~gains["language"].isin(list(left_out))]
-        return {
-            (row.model, row.recipe, row.language): (
-                round(row.gain, DECIMALS),
-                bool(row.significant),
-            )
-            for row in rows.itertuples()
-        }
+        verdicts = zip(rows["gain"].round(DECIMALS), rows["significant"], strict=True)
+        keys = rows[["model", "recipe", "language"]].itertuples(index=False, name=None)
+        return dict(zip(keys, verdicts, strict=True))
 
     @cached_property
     def maps(self) -> list[Block]:
@@ -264,7 +254,8 @@ class Tables:
                     [_shade(*gain, saturated) for gain in self._means(model, recipe)],
                     model,
                 )
-                for recipe in self._ranked(model)
+                for recipe in ranked(self.results, model, self.average)
+                if recipe != BASELINE
             ]
             blocks.append(Block(model, context.label(model), rows))
         return blocks

@@ -75,14 +75,17 @@ def branches(
 def uses(nodes: Columns, cells: Columns) -> list[Use]:
     """Return the use of each step."""
     used = [Use() for _ in nodes["id"]]
-    for model, recipe, leaf in zip(
-        cells["model"], cells["recipe"], cells["predictions"], strict=True
-    ):
+    for model, recipe, leaf in _runs(cells):
         for node in _lineage(nodes, leaf):
             used[node].models.add(model)
             used[node].recipes.add(recipe)
             used[node].runs += 1
     return used
+
+
+def _runs(cells: Columns) -> Iterable[tuple[int, int, int]]:
+    """Return the model, the recipe and the predictions of each cell."""
+    return zip(cells["model"], cells["recipe"], cells["predictions"], strict=True)
 
 
 def _lineage(nodes: Columns, node: int | None) -> list[int]:
@@ -161,12 +164,9 @@ def costs(
     """
     used = uses(nodes, cells)
     kinds: dict[tuple[int, int], list[set[int]]] = {}
-    for model, recipe, leaf in zip(
-        cells["model"], cells["recipe"], cells["predictions"], strict=True
-    ):
-        own, shared, target, predicted = kinds.setdefault(
-            (model, recipe), [set(), set(), set(), set()]
-        )
+    for model, recipe, leaf in _runs(cells):
+        groups = kinds.setdefault((model, recipe), [set(), set(), set(), set()])
+        own, shared, target, predicted = groups
         predicted.add(leaf)
         for position, node in enumerate(_trained(nodes, leaf)):
             is_shared = len(used[node].recipes) > 1

@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -95,9 +94,8 @@ class Snapshot:
             if score.cell.model == model:
                 steps = {i for i, a in score.ancestors().items() if isinstance(a, Checkpoint)}
                 needed[score.cell.recipe] |= steps
-                missing[score.cell.recipe] |= (
-                    steps - self.done if score.id not in self.done else set()
-                )
+                if score.id not in self.done:
+                    missing[score.cell.recipe] |= steps - self.done
         return {
             recipe: f"{len(steps - missing[recipe])}/{len(steps)}"
             for recipe, steps in needed.items()
@@ -120,26 +118,16 @@ def take_snapshot(grid: Grid, before: Snapshot | None = None) -> Snapshot:
     done = done_of(known.values(), past)
     scratch = set(os.listdir(store.SCRATCH)) if store.SCRATCH.is_dir() else set()
     started, queued = _slurm(known)
-    active = [id for id in known if id in started or _is_locked(id, scratch)]
+    locked = {id for id in known if store.lock_file(id).name in scratch}
+    active = [id for id in known if id in started or (id in locked and locks.is_live(id))]
     running = {id: Progress.read(id) for id in active if id not in done}
     queued = {id: reason for id, reason in queued.items() if id not in done | running.keys()}
     names = {store.failure_file(id).name: id for id in known}
     failed = {names[name] for name in scratch & names.keys()}
-    failed |= {id for id in known if store.lock_file(id).name in scratch}  # of killed jobs
+    failed |= locked  # of killed jobs
     failed -= done | running.keys() | queued.keys()
     recent = (*(before.recent if before else ()), frozenset(running))[-_RECENT:]
     return Snapshot(grid, frozenset(done), running, queued, frozenset(failed), recent)
-
-
-def _is_locked(id: str, scratch: set[str]) -> bool:
-    """Whether a running job holds the lock of an artefact."""
-    if store.lock_file(id).name not in scratch:
-        return False
-    try:
-        touched = store.lock_file(id).stat().st_mtime
-    except FileNotFoundError:
-        return False
-    return time.time() - touched < locks.STALE_SECONDS
 
 
 def _slurm(known: Mapping[str, Artefact]) -> tuple[set[str], dict[str, str]]:
@@ -197,16 +185,15 @@ def _written(study: Path) -> Path:
     return Path(f"{study.parent.name}.yaml")
 
 
-def last_lines(log: Path, count: int = 3) -> list[str]:
-    """Return the last lines of a log without their times; none if there is no log."""
+def last_lines(log: Path) -> list[str]:
+    """Return the last three lines of a log without their times; none if there is no log."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, log.stat().st_size - 8192))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
-    lines = [_TIME.sub("", line) for line in text.splitlines() if line.strip()]
-    return lines[-count:]
+    return [_TIME.sub("", line) for line in text.splitlines() if line.strip()][-3:]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from xstilts import store
@@ -176,11 +175,7 @@ def quieten(logger: logging.Logger) -> None:
     logger.addFilter(lambda record: "no backup found" not in record.getMessage())
 
 
-def last_words(
-    logs: Iterable[Path],
-    grid: Grid,
-    cells: Mapping[str, Sequence[str]] = MappingProxyType({}),
-) -> str:
+def last_words(logs: Iterable[Path], grid: Grid, cells: Mapping[str, Sequence[str]]) -> str:
     """Return why a run failed, from its logs: the cause and the cells of each failed job.
 
     `cells` has the predictions that jobs of trainings also make, by the training's id.
@@ -190,7 +185,11 @@ def last_words(
         for rule, block in _FAILED.findall(log.read_text(encoding="utf-8", errors="replace")):
             failures[rule, _value(block, "output")] = block  # the last attempt of a job
     if _received:  # jobs that the signal ended have not failed
-        failures = {k: block for k, block in failures.items() if _left_a_message(_ids(k[1], cells))}
+        failures = {
+            (rule, output): block
+            for (rule, output), block in failures.items()
+            if any(store.failure_file(id).exists() for id in _ids(output, cells))
+        }
     if not failures:
         return f"Stopped. {_AGAIN}"
     lines = [f"{count(len(failures), 'job')} failed:"]
@@ -201,10 +200,6 @@ def last_words(
     if len(failures) > _SHOWN:
         lines.append(f"  and {len(failures) - _SHOWN} more; `xstilts status` lists them")
     return "\n".join([*lines, _AGAIN])
-
-
-def _left_a_message(ids: Iterable[str]) -> bool:
-    return any(store.failure_file(id).exists() for id in ids)
 
 
 def _ids(output: str, cells: Mapping[str, Sequence[str]]) -> list[str]:

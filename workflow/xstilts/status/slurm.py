@@ -4,7 +4,6 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 _SECONDS = 60
 
@@ -34,7 +33,7 @@ def jobs(folder: Path) -> list[Job]:
     ]
 
 
-def queued_jobs(folder: Path, shared: Mapping[str, Iterable[str]] = MappingProxyType({})) -> dict:
+def queued_jobs(folder: Path, shared: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Return the numbers of these jobs by their comment, and by the ids of what they make.
 
     `shared` has the ids of jobs that make several artefacts, by comment.
