@@ -15,7 +15,7 @@ from xstilts.config.project import Project
 from xstilts.config.schema import ARM, Model
 from xstilts.config.spelling import respelled_recipe
 from xstilts.errors import InputError, nearest, spelled
-from xstilts.grid.artefacts import Artefacts, Cell, Predictions, Score
+from xstilts.grid.artefacts import Artefacts, Cell, Checkpoint, Predictions, Score
 from xstilts.grid.base import Artefact, memoised
 from xstilts.grid.data import Data
 from xstilts.grid.trainings import Trainings
@@ -181,23 +181,10 @@ class Grid:
         return found
 
     def _retained(self, cell: Cell, chain: tuple[Step, ...], start: int) -> Score:
-        task = self.project.tasks[cell.target]
         after = self.trainings.step(cell.model, Recipe(chain), cell.seed)
         own = self.trainings.step(cell.model, Recipe(chain[: start + 1]), cell.seed)
-        return Score(
-            cell,
-            Predictions(
-                checkpoint=after,
-                target=cell.target,
-                family=self.trainings.family(cell.target, cell.model),
-                encode=self.trainings.settings("encode", cell.target, cell.model),
-                settings=self.trainings.settings("predict", cell.target, cell.model),
-                datasets=self.data.examined(cell.target),
-                head=None if after is own or self.trainings.is_text_to_text(cell.model) else own,
-            ),
-            tuple(task.metrics),
-            task.source_language,
-        )
+        head = None if after is own or self.trainings.is_text_to_text(cell.model) else own
+        return self._scored(cell, self._predicted(cell.model, cell.target, after, head))
 
     def aside(self) -> list[Score]:
         """Return the scores of subsets and of forgetting, which only an analysis reads."""
@@ -230,28 +217,32 @@ class Grid:
     @memoised
     def predictions(self, model: str, recipe: Recipe, target: str, seed: int) -> Predictions:
         """Return the predictions for a target after a recipe's steps and its own training."""
-        task = self.project.tasks[target]
-        settings = self.trainings.settings("predict", target, model)
-        if (settings.retrieval == "margin") != (task.predicted_splits() != ["test"]):
+        checkpoint = self.trainings.on_target(model, recipe, target, seed)
+        return self._predicted(model, target, checkpoint)
+
+    def _predicted(
+        self, model: str, target: str, checkpoint: Checkpoint, head: Checkpoint | None = None
+    ) -> Predictions:
+        family = self.trainings.family(target, model)
+        encode, settings = (
+            self.trainings.settings(group, target, model) for group in ("encode", "predict")
+        )
+        tunes = self.project.tasks[target].predicted_splits() != ["test"]
+        if (settings.retrieval == "margin") != tunes:
             raise InputError(
                 f"task {target!r}: `predict.retrieval: margin` goes with a validation split, which "
                 "its threshold is tuned on, and no training"
             )
-        return Predictions(
-            checkpoint=self.trainings.on_target(model, recipe, target, seed),
-            target=target,
-            family=self.trainings.family(target, model),
-            encode=self.trainings.settings("encode", target, model),
-            settings=settings,
-            datasets=self.data.examined(target),
-        )
+        datasets = self.data.examined(target)
+        return Predictions(checkpoint, target, family, encode, settings, datasets, head)
 
     @memoised
     def score(self, cell: Cell) -> Score:
         """Return the score of a cell."""
-        predictions = self.predictions(
-            cell.model, self.recipes[cell.recipe], cell.target, cell.seed
-        )
+        recipe = self.recipes[cell.recipe]
+        return self._scored(cell, self.predictions(cell.model, recipe, cell.target, cell.seed))
+
+    def _scored(self, cell: Cell, predictions: Predictions) -> Score:
         task = self.project.tasks[cell.target]
         return Score(cell, predictions, tuple(task.metrics), task.source_language)
 

@@ -55,11 +55,9 @@ class Trainings:
     def root(self, model: str) -> Checkpoint:
         """Return the pretrained model: published, or initialised and trained on `pretrain`."""
         entry = self.project.models[model]
-        if entry.hub:
-            return Checkpoint(model, "hub", 0, None, origin=entry.hub)
-        if entry.local:
-            raw = self.project.weights.get(model, {})
-            return Checkpoint(model, "local", 0, None, origin=entry.local, raw=raw)
+        if not entry.init:
+            chain, raw = "hub" if entry.hub else "local", self.project.weights.get(model, {})
+            return Checkpoint(model, chain, 0, None, origin=entry.hub or entry.local, raw=raw)
         task = entry.init.tokenizer.task
         languages = self._task(task).languages
         texts = tuple(self.data.dataset(task, language, "train") for language in languages)
