@@ -57,11 +57,6 @@ def test_memory_follows_from_the_weights_unless_stated():
     assert jobs.request("prepare", "m", 1)["mem_mb"] == 8000
 
 
-def test_predictions_use_training_resources():
-    assert Demand("predict", LARGE, SITE).amount("gpu") == 1
-    assert Demand("predict", LARGE, SITE).amount("mem_mb") == 48000
-
-
 @pytest.mark.parametrize("phase", ["prepare", "initialise"])
 def test_work_for_processors_gets_no_gpu(phase):
     assert Demand(phase, LARGE, SITE).amount("gpu") == 0
@@ -94,7 +89,8 @@ def test_trackers_of_the_site_reach_trainings(tmp_path):
         read_site(path)
 
 
-def test_predictions_use_one_gpu():
+def test_predictions_use_training_resources_and_one_gpu():
+    assert Demand("predict", LARGE, SITE).amount("mem_mb") == 48000
     shared = ModelNeeds(gpu=8, nodes=2)
     assert Demand("train", shared, SITE).amount("gpu") == 8
     assert Demand("predict", shared, SITE).amount("gpu") == 1
@@ -172,16 +168,12 @@ def test_several_gpus_share_no_compact_table():
 def test_a_shared_job_asks_for_one_gpu():
     needs = ModelNeeds(gpu=1, cells_per_gpu=4, mem_mb=1000, threads=2, runtime=60)
     jobs = JobResources({"a": needs}, Site(), {"a.x": "7", "a.y": "5", "a.z": "9"})
-    asked = {
-        name: value(SimpleNamespace(), 2)
-        for name, value in jobs.shared(
-            "train", "train_together_1", "a", ["a.x", "a.y", "a.w"]
-        ).items()
-    }
+    keywords = jobs.shared("train", "train_together_1", "a", ["a.x", "a.y", "a.w"])
+    asked = {name: value(SimpleNamespace(), 2) for name, value in keywords.items()}
     assert (asked["gpu"], asked["mem_mb"], asked["runtime"]) == (1, 3 * 2 * 1000, 2 * 60)
     assert jobs.threads_of("train", "a", 3) == 6
     assert jobs.options("train", "a") == "--threads 2 "
-    first = jobs.shared("train", "train_together_1", "a", ["a.x", "a.y", "a.w"])["slurm_extra"]
+    first = keywords["slurm_extra"]
     assert first(SimpleNamespace(), 1).endswith(" --dependency=afterany:5:7")
     assert "--dependency" not in first(SimpleNamespace(), 2)
 

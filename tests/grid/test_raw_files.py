@@ -24,16 +24,22 @@ def file(tmp_path, monkeypatch) -> Path:
     return Path("data/train.tsv")
 
 
+def fingerprint(paths: dict[str, str], *languages: str) -> tuple[Project, list[str]]:
+    """Return the project whose task NLI has local files, by split, and the notices."""
+    splits = {
+        split: {"source": "files", "format": "glue-mnli", "path": path}
+        for split, path in paths.items()
+    }
+    nli = {**TASKS["nli"], "languages": languages, "source_language": languages[0]}
+    tasks = {**TASKS, "nli": {**nli, "splits": splits}}
+    values = {"study": {**STUDY, "data": "data"}, "tasks": tasks, "models": MODELS}
+    return raw_files.fingerprint(Project.model_validate(values), MEMORY)
+
+
 def hashes() -> dict[str, list[str]]:
     """Return the hashes that a run sees, with a memory of earlier runs."""
-    splits = {
-        split: {"source": "files", "format": "glue-mnli", "path": f"{split}.tsv"}
-        for split in ("train", "validation", "test")
-    }
-    tasks = {**TASKS, "nli": {**TASKS["nli"], "languages": ["en"], "splits": splits}}
-    values = {"study": {**STUDY, "data": "data"}, "tasks": tasks, "models": MODELS}
-    project, _ = raw_files.fingerprint(Project.model_validate(values), MEMORY)
-    return project.raw
+    paths = {split: f"{split}.tsv" for split in ("train", "validation", "test")}
+    return fingerprint(paths, "en")[0].raw
 
 
 def change(file: Path, times: os.stat_result) -> None:
@@ -83,25 +89,16 @@ def test_a_hash_that_was_wrong_is_forgotten(file):
 def test_training_on_the_test_data_is_noticed(file):
     for name in ("train", "test"):
         Path(f"data/{name}.tsv").write_text(HEAD + "a")
-    split = {"source": "files", "format": "glue-mnli"}
-    for test, expected in ({**split, "path": "test.tsv"}, 1), ({**split, "path": "train.tsv"}, 1):
-        splits = {"train": {**split, "path": "train.tsv"}, "test": test}
-        tasks = {**TASKS, "nli": {**TASKS["nli"], "languages": ["en"], "splits": splits}}
-        values = {"study": {**STUDY, "data": "data"}, "tasks": tasks, "models": MODELS}
-        _, notices = raw_files.fingerprint(Project.model_validate(values), MEMORY)
-        assert len(notices) == expected
-        assert notices[0].startswith("task 'nli': splits train and test have the same rows in en")
+    for test in ("test.tsv", "train.tsv"):
+        [notice] = fingerprint({"train": "train.tsv", "test": test}, "en")[1]
+        assert notice.startswith("task 'nli': splits train and test have the same rows in en")
 
 
 def test_file_of_two_languages_is_noticed(file):
     for name in ("de", "fr", "it"):
         Path(f"data/{name}.tsv").write_text(HEAD + ("b" if name == "it" else "a"))
-    split = {"source": "files", "format": "glue-mnli", "path": "{language}.tsv"}
-    shared = {"source": "files", "format": "glue-mnli", "path": "train.tsv"}
-    task = {**TASKS["nli"], "languages": ["de", "fr", "it"], "source_language": "de"}
-    tasks = {**TASKS, "nli": {**task, "splits": {"train": shared, "test": split}}}
-    values = {"study": {**STUDY, "data": "data"}, "tasks": tasks, "models": MODELS}
-    _, notices = raw_files.fingerprint(Project.model_validate(values), MEMORY)
+    paths = {"train": "train.tsv", "test": "{language}.tsv"}
+    _, notices = fingerprint(paths, "de", "fr", "it")
     assert notices == [
         "task 'nli', splits.test: data/fr.tsv (fr) has the content of data/de.tsv (de); "
         "is one of them a copy by mistake?"
