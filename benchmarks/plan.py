@@ -12,8 +12,7 @@ from pathlib import Path
 
 from xstilts.costs.bill import make, problem, wall_seconds
 from xstilts.costs.choice import AIMS, choose
-from xstilts.costs.estimates import Estimator, load_table
-from xstilts.costs.measured import Evidence
+from xstilts.costs.estimates import Estimator
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import open_study
 
@@ -33,7 +32,7 @@ def main() -> None:
         study = paper.study.model_copy(update={"seeds": list(range(1, seeds + 1))})
         start = time.monotonic()
         grid = Grid(paper.model_copy(update={"study": study}))
-        plan = make(grid, Estimator(grid.project, load_table()), Evidence(), ())
+        plan = make(grid, Estimator(grid.project), ())
         plan.by_recipe()
         wall_seconds(plan, 8)
         planned = time.monotonic() - start

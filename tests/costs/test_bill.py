@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.tiny_project import make_grid, with_resources
 from xstilts.costs import bill
-from xstilts.costs.estimates import Estimator, load_table
+from xstilts.costs.estimates import Estimator
 from xstilts.costs.measured import Cost, Evidence
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell
@@ -28,8 +28,7 @@ def make(grid: Grid = GRID, done=(), seconds: float = 3600) -> bill.Plan:
         works = artefact.identity.phase in bill.COMPUTING
         gpus = (grid.project.models["xlmr"].resources.gpu or 0) if works else 0
         costs[artefact.id] = Cost(seconds if works else 0, gpus or 0, 10)
-    estimator = Estimator(grid.project, load_table())
-    return bill.make(grid, estimator, Evidence(costs), done)
+    return bill.make(grid, Estimator(grid.project, Evidence(costs)), done)
 
 
 def test_shared_steps_are_counted_once():

@@ -27,7 +27,7 @@ GRID = make_grid(
 
 def estimate(grid, costs=(), **more):
     artefacts = grid.artefacts().all()
-    return Estimator(grid.project, TABLE, **more).estimate(artefacts, Evidence(dict(costs)))
+    return Estimator(grid.project, Evidence(dict(costs)), **more).estimate(artefacts)
 
 
 def step(recipe: str, model: str = "xlmr", target: str = "nli", seed: int = 1):
@@ -42,7 +42,7 @@ def test_flops_are_six_per_weight_and_token():
     checkpoint = step("none")
     # 48 examples, 2 epochs of 6 batches of 8; 45 tokens of a classify example, hidden 16, inner 32
     weights = 4 * 16**2 + 2 * 16 * 32
-    assert Estimator(GRID.project, TABLE).work(checkpoint, Evidence()) == 6 * weights * 45 * 12 * 8
+    assert Estimator(GRID.project).work(checkpoint) == 6 * weights * 45 * 12 * 8
 
 
 def test_masked_lm_multiplies_masked_tokens_by_the_embeddings():
@@ -50,7 +50,7 @@ def test_masked_lm_multiplies_masked_tokens_by_the_embeddings():
     # 160 examples, 2 epochs, 48 tokens; 15 % of the tokens have logits of 200 pieces
     weights = 4 * 16**2 + 2 * 16 * 32 + 0.15 * 200 * 16
     expected = 6 * weights * 48 * 2 * 160
-    assert Estimator(GRID.project, TABLE).work(text, Evidence()) == pytest.approx(expected)
+    assert Estimator(GRID.project).work(text) == pytest.approx(expected)
 
 
 def test_estimates_before_any_run_are_from_flops():
@@ -70,9 +70,9 @@ def test_sibling_costs_the_same_as_a_measured_job():
 def test_other_jobs_are_scaled_by_their_work():
     one = step("none")
     estimated = estimate(GRID, {one.id: Cost(100, 0, 5000)})
-    work = Estimator(GRID.project, TABLE).work
+    work = Estimator(GRID.project).work
     other = step("none", target="reading")
-    ratio = work(other, Evidence()) / work(one, Evidence())
+    ratio = work(other) / work(one)
     assert estimated[other.id].seconds == pytest.approx(100 * ratio)
     assert estimated[other.id].source == "scaled from jobs of the same model"
     elsewhere = estimated[step("none", "dropout").id]
@@ -109,25 +109,24 @@ def test_sharing_a_gpu_is_priced_by_measurement():
 
 def test_prepared_rows_override_stated_rows():
     [data] = step("none").parts[0].train
-    estimator = Estimator(GRID.project, TABLE)
-    assert estimator.rows(data, Evidence()) == 48
-    assert estimator.rows(data, Evidence(rows={data.id: 20})) == 20
+    assert Estimator(GRID.project).rows(data) == 48
+    assert Estimator(GRID.project, Evidence(rows={data.id: 20})).rows(data) == 20
 
 
 @pytest.mark.parametrize(("rows", "limit", "expected"), [(9, 4, 4), (3, 4, 3), (None, 4, 4)])
 def test_first_examples_are_counted(rows, limit, expected):
     split = {"source": "files", "format": "panx", "path": "x", "rows": rows, "limit": limit}
     data = Dataset("panx", "en", "test", FilesSplit.model_validate(split))
-    assert Estimator(GRID.project, TABLE).stated_rows(data, Evidence()) == expected
+    assert Estimator(GRID.project).stated_rows(data) == expected
 
 
 def test_mixture_runs_the_sum_of_its_steps():
     [mixture] = [node for node in step("entities+reading").lineage() if len(node.parts) > 1]
-    estimator = Estimator(GRID.project, TABLE)
+    estimator = Estimator(GRID.project)
     supplies = {part.name: Supply([1] * 48, part.settings.epochs) for part in mixture.parts}
     steps = len(plan(supplies, 8, 1))
     per_token = 6 * estimator.parameters("xlmr", 0) * 8 * steps / 2
-    assert estimator.work(mixture, Evidence()) == pytest.approx(per_token * (30 + 48))
+    assert estimator.work(mixture) == pytest.approx(per_token * (30 + 48))
 
 
 def test_model_of_unknown_size_is_named():
@@ -145,7 +144,7 @@ def test_model_of_unknown_size_is_named():
 
 def test_unknown_hardware_is_named():
     with pytest.raises(InputError, match="unknown hardware 'a10': did you mean 'a100'"):
-        Estimator(GRID.project, TABLE, gpu="a10")
+        Estimator(GRID.project, gpu="a10")
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e15), st.floats(0, 1e6)), min_size=1, max_size=8))

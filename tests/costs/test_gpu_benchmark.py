@@ -162,7 +162,7 @@ def test_only_recorded_trainings_have_the_rate_of_graphs(tmp_path, recipe, resou
     eager = {"train": {"fp32": {"classify": 1e12}}}
     grid = make_grid(models=["xlmr"], recipes=[recipe], multitask={"max_steps": 3})
     grid = with_resources(grid, **{"gpu": 1} | resources)
-    estimator = Estimator(grid.project, *table(tmp_path, rates, eager=eager))
+    estimator = Estimator(grid.project, Evidence(), *table(tmp_path, rates, eager=eager))
     step = grid.trainings.step("xlmr", parse(recipe), 1)
     assert estimator.rate(step) == pytest.approx(expected)
 
@@ -171,12 +171,12 @@ def test_measured_rates_determine_the_time(gpu, tmp_path):
     rates = {"train": {"fp32": {"classify": 1e6}}, "predict": {"fp32": {"classify": 1e6}}}
     grid = make_grid(models=["xlmr"], recipes=["none"], targets=["nli"], seeds=[1])
     grid = with_resources(grid, gpu=1)
-    estimator = Estimator(grid.project, *table(tmp_path, rates))
+    estimator = Estimator(grid.project, Evidence(), *table(tmp_path, rates))
     [score] = grid.scores()
     step = score.predictions.checkpoint
-    cost = estimator.estimate(grid.artefacts().all(), Evidence())[step.id]
+    cost = estimator.estimate(grid.artefacts().all())[step.id]
     start = estimator.table.assumptions.seconds["train"]
-    assert cost.seconds == pytest.approx(start + estimator.work(step, Evidence()) / 1e6)
+    assert cost.seconds == pytest.approx(start + estimator.work(step) / 1e6)
 
 
 @pytest.mark.parametrize(

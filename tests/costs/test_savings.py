@@ -6,8 +6,7 @@ import pytest
 
 from tests import ROOT
 from xstilts.costs import bill
-from xstilts.costs.estimates import Estimator, load_table
-from xstilts.costs.measured import Evidence
+from xstilts.costs.estimates import Estimator
 from xstilts.costs.savings import savings
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import open_study
@@ -22,8 +21,8 @@ def plan(precision: str) -> tuple[bill.Plan, Estimator]:
         train, predict = ({**s, "precision": precision} for s in (model.train, model.predict))
         models[name] = model.model_copy(update={"train": train, "predict": predict})
     grid = Grid(project.model_copy(update={"study": study, "models": models}))
-    estimator = Estimator(grid.project, load_table(), "h100")
-    return bill.make(grid, estimator, Evidence(), ()), estimator
+    estimator = Estimator(grid.project, gpu="h100")
+    return bill.make(grid, estimator, ()), estimator
 
 
 def test_savings_and_bill_add_up():

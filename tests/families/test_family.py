@@ -13,8 +13,7 @@ from xstilts import families, store
 from xstilts.config.origins import HubSplit
 from xstilts.config.project import Project, validate
 from xstilts.config.schema import Task
-from xstilts.costs.estimates import Estimator, load_table
-from xstilts.costs.measured import Evidence
+from xstilts.costs.estimates import Estimator
 from xstilts.errors import InputError
 from xstilts.families import family, names
 from xstilts.grid.grid import Grid
@@ -170,11 +169,11 @@ def test_a_new_family_is_read_from_the_hub(new):
 
 def test_a_new_family_has_a_cost(new):
     [_, score] = grid().scores()
-    estimator = Estimator(grid().project, load_table())
+    estimator = Estimator(grid().project)
     predictions = score.predictions
     assert predictions.family == "count"
     weights = estimator.parameters("xlmr", masked=0)
-    assert estimator.work(predictions, Evidence()) == 2 * weights * 7 * 3
+    assert estimator.work(predictions) == 2 * weights * 7 * 3
 
 
 def test_the_report_shows_examples_of_a_new_family(new):

@@ -12,8 +12,8 @@ from tests.grid.test_grid import grid
 from xstilts import store
 from xstilts.cli import main
 from xstilts.costs import bill
-from xstilts.costs.estimates import Estimator, load_table
-from xstilts.costs.measured import Cost, Evidence
+from xstilts.costs.estimates import Estimator
+from xstilts.costs.measured import Cost
 from xstilts.costs.peak import peaks
 from xstilts.errors import InputError
 from xstilts.grid import retention, state
@@ -185,7 +185,7 @@ class NoSaves:
 
 def equal_costs(made):
     """A plan whose trainings and predictions take a second, and its weights 100 bytes."""
-    plan = bill.make(made, Estimator(made.project, load_table()), Evidence(), done=())
+    plan = bill.make(made, Estimator(made.project), done=())
     costs = {
         id: Cost(a.identity.phase in bill.COMPUTING, disk=100 if isinstance(a, Checkpoint) else 0)
         for id, a in plan.by_id.items()

@@ -13,7 +13,7 @@ import numpy as np
 from xstilts.config.resources import Keep
 from xstilts.costs.choice import Problem
 from xstilts.costs.estimates import Estimator
-from xstilts.costs.measured import PHASES, Cost, Evidence
+from xstilts.costs.measured import PHASES, Cost
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Artefacts, Cell, Score
 from xstilts.grid.base import Artefact
@@ -139,7 +139,6 @@ def _needed(score: Score) -> list[str]:
 def make(
     grid: Grid,
     estimator: Estimator,
-    evidence: Evidence,
     done: Iterable[str],
     past: Iterable[Artefact] = (),
 ) -> Plan:
@@ -149,7 +148,7 @@ def make(
     """
     artefacts = grid.artefacts()
     known = {artefact.id: artefact for artefact in (*past, *artefacts.all())}
-    costs = estimator.estimate(known.values(), evidence)
+    costs = estimator.estimate(known.values())
     done = frozenset(done)
     to_do = [node for id, node in artefacts.checkpoints.items() if id not in done]
     scratch = max(map(estimator.scratch, to_do), default=0.0)

@@ -19,7 +19,6 @@ from xstilts.config.yaml import read_yaml
 from xstilts.costs import bill, local_rows, measured, printed
 from xstilts.costs.choice import choose
 from xstilts.costs.estimates import Estimator, load_table
-from xstilts.costs.measured import Evidence
 from xstilts.costs.savings import savings
 from xstilts.errors import InputError, spelled
 from xstilts.grid import state
@@ -50,15 +49,15 @@ def run(grid: Grid, options) -> None:
     if options.gpus < 1:
         raise InputError(f"--gpus {options.gpus}: expected 1 or more")
     values = _writable(options.study, options.write) if options.write else {}
-    estimator, evidence, past = _evidence(grid, options, console)
+    estimator, past = _estimator(grid, options, console)
     done = state.done(grid.artefacts().all())
-    plan = bill.make(grid, estimator, evidence, done, past)
+    plan = bill.make(grid, estimator, done, past)
     printed.bill(plan, console)
     printed.causes(plan, savings(plan, estimator), console)
     printed.time(plan, options.gpus, console)
     printed.disk_peaks(plan, estimator, options.gpus, console)
     printed.sources(plan, estimator, console)
-    printed.rows(plan, estimator, evidence, console)
+    printed.rows(plan, estimator, console)
     scores = _scores(grid)
     console.say(power(grid, scores))
     if not limited:
@@ -73,8 +72,8 @@ def run(grid: Grid, options) -> None:
         console.say(f"\nWritten: {options.write}, with the cells that are already done")
 
 
-def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidence, list[Artefact]]:
-    """Return the measurements of this study and of others with results in this folder."""
+def _estimator(grid: Grid, options, console: Console) -> tuple[Estimator, list[Artefact]]:
+    """Return the estimator from all measurements in this folder, and those of other studies."""
     project, past = grid.project, {}
     models = dict(project.models)
     for path in paths.snapshots():
@@ -100,7 +99,7 @@ def _evidence(grid: Grid, options, console: Console) -> tuple[Estimator, Evidenc
     hardware = spelled(options.hardware, table.hardware) or options.hardware
     if hardware.endswith(".json"):
         table = table.with_measured(Path(hardware))
-    return Estimator(project, table, hardware), evidence, reused
+    return Estimator(project, evidence, table, hardware), reused
 
 
 def _scores(grid: Grid) -> dict[Cell, float]:

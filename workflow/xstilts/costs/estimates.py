@@ -7,7 +7,7 @@ that file.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from statistics import fmean, harmonic_mean, linear_regression
@@ -151,7 +151,8 @@ class Estimator:
     """Estimates the cost of each artefact of a project from the evidence."""
 
     project: Project
-    table: Table
+    evidence: Evidence = field(default_factory=Evidence)
+    table: Table = field(default_factory=load_table)
     gpu: str = "a100"  # for estimates without measurements; models without a GPU use `cpu`
 
     def __post_init__(self):
@@ -160,42 +161,40 @@ class Estimator:
                 hint = nearest(name, self.table.hardware)
                 raise InputError(f"unknown hardware {name!r}: {hint}")
 
-    def estimate(self, artefacts: Iterable[Artefact], evidence: Evidence) -> dict[str, Cost]:
+    def estimate(self, artefacts: Iterable[Artefact]) -> dict[str, Cost]:
         """Return costs by id: measured if the evidence has them, otherwise estimated.
 
         Raise InputError for a model without `parameters` if an estimate needs them.
         """
-        artefacts = list(artefacts)
-        evidence = self._with_all_rows(artefacts, evidence)
+        artefacts, known = list(artefacts), self.evidence.costs
+        complete = self._with_all_rows(artefacts)
         references = _References()
         for artefact in artefacts:
-            if cost := evidence.costs.get(artefact.id):
-                work, rows = self.work(artefact, evidence), self.held(artefact, evidence)
+            if cost := known.get(artefact.id):
+                work, rows = complete.work(artefact), complete.held(artefact)
                 references.add(_groups(artefact, cost.gpus, cost.cells), work, rows, cost)
         sharers = Counter(artefact.job.benchmark for artefact in artefacts)
         return {
-            artefact.id: evidence.costs.get(artefact.id)
-            or self._expected(artefact, evidence, references, sharers[artefact.job.benchmark])
+            artefact.id: known.get(artefact.id)
+            or complete._expected(artefact, references, sharers[artefact.job.benchmark])
             for artefact in artefacts
         }
 
-    def _with_all_rows(self, artefacts: list[Artefact], evidence: Evidence) -> Evidence:
-        """Return the evidence with the rows of all data sets and downloads."""
+    def _with_all_rows(self, artefacts: list[Artefact]) -> "Estimator":
+        """Return an estimator that knows the rows of all data sets and downloads."""
         rows: Counter[str] = Counter()
         for data in artefacts:
             if isinstance(data, Dataset):
-                rows[data.id] = self.rows(data, evidence)
+                rows[data.id] = self.rows(data)
                 if data.download:
                     rows[data.download.id] += rows[data.id]
-        return replace(evidence, rows=rows)
+        return replace(self, evidence=replace(self.evidence, rows=rows))
 
-    def _expected(
-        self, artefact: Artefact, evidence: Evidence, references: "_References", sharers: int
-    ) -> Cost:
+    def _expected(self, artefact: Artefact, references: "_References", sharers: int) -> Cost:
         asked = gpus_of(artefact, self.project)
         cells = cells_of(artefact, self.project)
         groups = _groups(artefact, asked, cells)
-        work, rows = self.work(artefact, evidence), self.held(artefact, evidence)
+        work, rows = self.work(artefact), self.held(artefact)
         group = references.nearest(groups)
         if not group and cells > 1:  # what sharing a GPU saves is only known from a measurement
             cells, groups = 1, _groups(artefact, asked)
@@ -247,7 +246,7 @@ class Estimator:
         needs, several = self.project.models[step.model].resources, gpus_of(step, self.project) > 1
         return needs.eager or several or step.settings.packing
 
-    def work(self, artefact: Artefact, evidence: Evidence) -> float:
+    def work(self, artefact: Artefact) -> float:
         """Return the work of a job, on which its time depends: FLOPs of a model, or rows of data.
 
         A training token costs 6 FLOPs per parameter, a predicted one 2 (Kaplan et al. 2020,
@@ -258,17 +257,17 @@ class Estimator:
             case Checkpoint(parts=()):
                 return 1
             case Checkpoint():
-                return self._training(artefact, evidence)
+                return self._training(artefact)
             case Predictions():
                 tokens = _tokens(artefact.family, artefact.encode.max_length)
                 per_row = 2 * self.parameters(model_of(artefact), 0) * tokens
-                return per_row * self.held(artefact, evidence)
-        return self.held(artefact, evidence)
+                return per_row * self.held(artefact)
+        return self.held(artefact)
 
-    def _training(self, step: Checkpoint, evidence: Evidence) -> float:
+    def _training(self, step: Checkpoint) -> float:
         """Return the FLOPs of a step: of its optimiser steps and its validations."""
         settings = step.settings
-        sizes = [self._examples(part, evidence) for part in step.parts]
+        sizes = [self._examples(part) for part in step.parts]
         capped = [
             min(size, part.settings.examples_cap or size)
             for size, part in zip(sizes, step.parts, strict=True)
@@ -285,27 +284,27 @@ class Estimator:
             per_example = self.parameters(step.model, masked) * tokens
             flops += 6 * per_example * steps * settings.batch_size * share
             if settings.evaluate_every and part.validation and part.metrics:
-                examples = self.rows(part.validation, evidence)
+                examples = self.rows(part.validation)
                 examples = min(examples, settings.validation_examples or examples)
                 flops += 2 * per_example * examples * (steps // settings.evaluate_every)
         return flops
 
-    def _examples(self, part: TrainPart, evidence: Evidence) -> float:
-        rows = sum(self.rows(data, evidence) for data in part.train)
+    def _examples(self, part: TrainPart) -> float:
+        rows = sum(self.rows(data) for data in part.train)
         return part.size.of(round(rows)) if part.size else rows
 
-    def stated_rows(self, dataset: Dataset, evidence: Evidence) -> float | None:
+    def stated_rows(self, dataset: Dataset) -> float | None:
         """Return the rows of a data set, prepared or stated by its task; None if unknown."""
-        if dataset.id in evidence.rows:
-            return evidence.rows[dataset.id]
+        if dataset.id in self.evidence.rows:
+            return self.evidence.rows[dataset.id]
         if isinstance(dataset.spec, LabSplit):
             return dataset.spec.size
         stated, limit = dataset.spec.expected("rows", dataset.language), dataset.spec.limit
         return min(stated, limit) if stated and limit else stated or limit
 
-    def rows(self, dataset: Dataset, evidence: Evidence) -> float:
+    def rows(self, dataset: Dataset) -> float:
         """Return the rows of a data set, assumed if they are unknown."""
-        stated = self.stated_rows(dataset, evidence)
+        stated = self.stated_rows(dataset)
         return self.table.assumptions.rows[dataset.split] if stated is None else stated
 
     def parameters(self, model: str, masked: float = 1) -> float:
@@ -330,16 +329,16 @@ class Estimator:
             return _BYTES[saved] * self.parameters(artefact.model)
         return self.table.assumptions.bytes_per_row[artefact.identity.phase] * rows
 
-    def held(self, artefact: Artefact, evidence: Evidence) -> float:
+    def held(self, artefact: Artefact) -> float:
         """Return the rows that an artefact holds or scores; 1 for a checkpoint."""
         match artefact:
             case Score():
-                return self.held(artefact.predictions, evidence)
+                return self.held(artefact.predictions)
             case Predictions():
-                return sum(self.rows(data, evidence) for data in artefact.datasets)
+                return sum(self.rows(data) for data in artefact.datasets)
             case Dataset():
-                return self.rows(artefact, evidence)
-        return evidence.rows.get(artefact.id, 1)
+                return self.rows(artefact)
+        return self.evidence.rows.get(artefact.id, 1)
 
     def scratch(self, artefact: Artefact) -> float:
         """Return the bytes of a running training's resume state: the last and the next save."""

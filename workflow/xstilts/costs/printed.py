@@ -10,7 +10,6 @@ from rich.text import Text
 from xstilts.costs.bill import ASIDE, SHARED, Line, Plan, wall_seconds
 from xstilts.costs.choice import AIMS, Choice, Problem, half_width, value
 from xstilts.costs.estimates import ESTIMATED, Estimator
-from xstilts.costs.measured import Evidence
 from xstilts.costs.peak import peaks
 from xstilts.costs.savings import Saving
 from xstilts.grid import retention
@@ -150,18 +149,16 @@ def sources(plan: Plan, estimator: Estimator, console: Console) -> None:
         )
 
 
-def rows(plan: Plan, estimator: Estimator, evidence: Evidence, console: Console) -> None:
+def rows(plan: Plan, estimator: Estimator, console: Console) -> None:
     """Print the data sets whose numbers of rows are not known, or not those of the user's files."""
     used = {d.id: d for a in plan.to_do for d in getattr(a, "datasets", ())}.values()
     unknown = Counter(
-        f"{data.task} {data.split}"
-        for data in used
-        if estimator.stated_rows(data, evidence) is None
+        f"{data.task} {data.split}" for data in used if estimator.stated_rows(data) is None
     )
     unprepared = {
         data.task: None
         for data in used
-        if data.raw and data.id not in evidence.rows and plan.grid.study.rows == "any"
+        if data.raw and data.id not in estimator.evidence.rows and plan.grid.study.rows == "any"
     }
     if unprepared:
         console.say(

@@ -17,7 +17,7 @@ from xstilts import store
 from xstilts.config.origins import FilesSplit
 from xstilts.config.project import read_site, site_files
 from xstilts.costs import bill, measured
-from xstilts.costs.estimates import Estimator, load_table
+from xstilts.costs.estimates import Estimator
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import gpus_of
 from xstilts.grid.grid import Grid
@@ -137,7 +137,7 @@ def _disk(grid: Grid) -> Check:
     try:
         evidence = measured.read(grid.project, grid.artefacts().all())
         complete = done(grid.artefacts().all())
-        plan = bill.make(grid, Estimator(grid.project, load_table()), evidence, complete)
+        plan = bill.make(grid, Estimator(grid.project, evidence), complete)
     except InputError as error:
         return Check("disk", f"{size(free)} free; the study's need is unknown: {error}")
     total = plan.total()

@@ -15,7 +15,7 @@ from xstilts.config import DEFAULT_STUDY
 from xstilts.config.project import study_files
 from xstilts.config.yaml import read_yaml
 from xstilts.costs import bill, measured
-from xstilts.costs.estimates import Estimator, load_table
+from xstilts.costs.estimates import Estimator
 from xstilts.errors import InputError
 from xstilts.grid.artefacts import Cell, Checkpoint, Score
 from xstilts.grid.base import Artefact, Job
@@ -214,7 +214,7 @@ def costs_of(snapshot: Snapshot) -> Bill:
     """
     grid = snapshot.grid
     evidence = measured.read(grid.project, grid.artefacts().all())
-    plan = bill.make(grid, Estimator(grid.project, load_table()), evidence, snapshot.done)
+    plan = bill.make(grid, Estimator(grid.project, evidence), snapshot.done)
     computing = [a for a in plan.by_id.values() if a.identity.phase in bill.COMPUTING]
     on_gpus = any(plan.costs[artefact.id].gpus for artefact in computing)
 
