@@ -19,7 +19,7 @@ from xstilts.config.claims import Claim
 from xstilts.recipe import Recipe
 from xstilts.results.drawing import Drawing
 from xstilts.results.samples import ZERO_SHOT, Samples
-from xstilts.results.scores import BASELINE
+from xstilts.results.scores import BASELINE, MEAN
 from xstilts.results.statistics import Error, Interval, Sample
 from xstilts.results.tables import signed
 from xstilts.results.verdicts import (
@@ -126,6 +126,11 @@ def judged(named: Iterable[tuple[str, Interval, int]], unit: str = POINTS) -> li
     ]
 
 
+def judged_samples(named: Iterable[tuple[str, Sample]], unit: str = POINTS) -> list[Estimate]:
+    """Return (label, sample) as such a family; n is the number of seeds."""
+    return judged(((label, sample.interval, sample.seeds) for label, sample in named), unit)
+
+
 def ends(interval: Interval, name: str = "gain") -> dict[str, float | bool]:
     """Return the columns of a table that show a gain with its verdict."""
     return {**interval_columns(interval, name), "significant": interval.significant}
@@ -218,6 +223,15 @@ def trained(samples: Samples, model: str) -> list[str]:
         for recipe in context.recipes
         if recipe != BASELINE and any(samples.gain(model, recipe, t).seeds for t in samples.targets)
     ]
+
+
+def mean_gains(
+    samples: Samples, model: str, labels: Mapping[str, str]
+) -> list[tuple[str, Interval]]:
+    """Return (label, mean zero-shot gain over targets) of some recipes, the largest first."""
+    keys = {label: (model, recipe, MEAN, ZERO_SHOT) for recipe, label in labels.items()}
+    rows = [(x, samples.intervals[key]) for x, key in keys.items() if key in samples.intervals]
+    return sorted(rows, key=lambda row: -row[1].value)
 
 
 def shared_caveats(samples: Samples) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from xstilts.analyses import Facts, interval_columns, judged
+from xstilts.analyses import Facts, interval_columns, judged_samples
 from xstilts.analyses.answer import Estimate
 from xstilts.results.samples import Samples
 from xstilts.results.scores import BASELINE
@@ -74,12 +74,11 @@ def averages(samples: Samples, fitted: dict[str, dict[str, Sample]]) -> list[Est
     """Return the mean gain of the choices of each model, over the targets that have one."""
     label = samples.label
     means = {m: mean([*gains.values()]) for m, gains in fitted.items() if gains}
-    return judged(
+    return judged_samples(
         (
             f"{label(m) + ': b' if len(means) > 1 else 'B'}est recipe by validation, mean of "
             f"{count(len(fitted[m]), 'target')}",
-            total.interval,
-            total.seeds,
+            total,
         )
         for m, total in means.items()
         if total.seeds > 1

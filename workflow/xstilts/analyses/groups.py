@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from xstilts.analyses import Facts, capital, effect, interval_columns, judged, with_ci
+from xstilts.analyses import Facts, capital, effect, interval_columns, judged_samples, with_ci
 from xstilts.analyses.answer import Estimate
 from xstilts.analyses.plots import NOTHING
 from xstilts.languages.names import LEVELS
@@ -101,12 +101,9 @@ def by_resource(samples: Samples, recipes: dict[str, list[str]]) -> dict[str, Es
     levels = _leveled(samples)
     found = {model: _gap(samples, levels, model, own) for model, own in recipes.items()}
     gaps = {model: gap for model, gap in found.items() if gap and gap.seeds}
-    label = samples.label
-    named = [
-        (f"{label(m)}, gain in low- minus high-resource languages", gap.interval, gap.seeds)
-        for m, gap in gaps.items()
-    ]
-    return dict(zip(gaps, judged(named), strict=True))
+    what = "gain in low- minus high-resource languages"
+    named = [(f"{samples.label(model)}, {what}", gap) for model, gap in gaps.items()]
+    return dict(zip(gaps, judged_samples(named), strict=True))
 
 
 def _gap(

@@ -15,6 +15,7 @@ from xstilts.analyses import (
     groups,
     interval_columns,
     listed,
+    mean_gains,
     nothing_learned,
     nothing_yet,
     power,
@@ -344,13 +345,7 @@ def _gains_figure(samples: Samples, recipes: dict[str, list[str]]) -> Drawing:
     """Draw the mean gain of each recipe; the heat map has the gains on each target."""
     panels = []
     for model, own in recipes.items():
-        keys = {r: (model, r, MEAN, ZERO_SHOT) for r in own}
-        shown = [
-            (samples.label(r), samples.intervals[k])
-            for r, k in keys.items()
-            if k in samples.intervals
-        ]
-        shown.sort(key=lambda row: -row[1].value)
+        shown = mean_gains(samples, model, {recipe: samples.label(recipe) for recipe in own})
         panels.append(Panel(samples.label(model) if len(recipes) > 1 else "", shown))
     caption = (
         f"Zero-shot gain over {samples.label(BASELINE)}, mean over "

@@ -1,6 +1,6 @@
 """language: does the language of the intermediate data matter, and for which model?"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
@@ -11,8 +11,9 @@ from xstilts.analyses import (
     Outcome,
     bars,
     ends,
-    judged,
+    judged_samples,
     listed,
+    mean_gains,
     nothing_yet,
     power,
     shared_caveats,
@@ -54,9 +55,9 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     overall = {m: mean([*by_language.values()]) for m, by_language in single.items()}
     by_data = _between_families(facts, single)
     named = _stated(samples, by_model, overall, by_data, source)
-    stated = _judged(named)
+    stated = judged_samples(named)
     name = about(source).name
-    details = _judged(
+    details = judged_samples(
         (f"{_data(x)} minus {name} data, {samples.label(m)}", s)
         for m, by_language in contrasts.items()
         for x, s in by_language.items()
@@ -106,11 +107,6 @@ def _stated(
         if own and other:
             named.append((f"Matched minus other target languages, {label(m)}", own - other))
     return named
-
-
-def _judged(named: Iterable[tuple[str, Sample]]) -> list[Estimate]:
-    """Return estimates that are compared with each other as one family."""
-    return judged((label, s.interval, s.seeds) for label, s in named)
 
 
 def _verdict(overall: list[Estimate], matched: list[Estimate], source: str) -> str:
@@ -281,9 +277,7 @@ def _interaction_table(by_data: Mapping[tuple[str, str], Mapping[str, Sample]]) 
 def _figure(samples: Samples, by_model: Mapping[str, Recipes]) -> Drawing:
     panels = []
     for model, recipes in by_model.items():
-        keys = {_data(x): (model, recipe, MEAN, ZERO_SHOT) for x, recipe in recipes.items()}
-        shown = [(x, samples.intervals[key]) for x, key in keys.items() if key in samples.intervals]
-        shown.sort(key=lambda row: -row[1].value)
+        shown = mean_gains(samples, model, {recipe: _data(x) for x, recipe in recipes.items()})
         panels.append(Panel(samples.label(model), shown))
     on = listed([samples.label(t) for t in samples.targets])
     caption = (

@@ -38,7 +38,7 @@ from xstilts.results.statistics import (
     random_mean,
     variance_components,
 )
-from xstilts.results.tables import signed
+from xstilts.results.tables import columns, signed
 from xstilts.results.verdicts import family
 from xstilts.units import count
 
@@ -281,8 +281,7 @@ def _figure(samples: Samples, facts: Facts, model: str, kinds: dict[str, list[st
     """Draw the score of each order and control, minus the mean of all orders."""
     chains = [*kinds["given"], *kinds["random"]]
     panels = []
-    targets = samples.targets
-    for target in [MEAN, *targets] if len(targets) > 1 else targets:
+    for target in columns(samples.results, ZERO_SHOT):
         centre = mean([samples.score(model, r, target) for r in chains])
         rows = []
         for kind, recipes in kinds.items():

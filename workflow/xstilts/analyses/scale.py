@@ -13,6 +13,7 @@ from xstilts.analyses import (
     effect,
     ends,
     judged,
+    judged_samples,
     listed,
     nothing_yet,
     power,
@@ -35,7 +36,7 @@ from xstilts.results.statistics import (
     t_interval,
     within,
 )
-from xstilts.results.tables import signed
+from xstilts.results.tables import columns, signed
 from xstilts.results.verdicts import detectable
 from xstilts.units import count
 
@@ -50,12 +51,9 @@ Lines = Mapping[tuple[str, str], Curve]  # (arm, recipe) -> curve
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
     """Return the slope of the gain over the logarithm of the parameters, per arm and recipe."""
-    targets = samples.targets
-    shown = [MEAN, *targets] if len(targets) > 1 else targets
-    curves = {target: _curves(samples, facts, target) for target in shown}
-    lines = {
-        key: curve for key, curve in curves[shown[0]].items() if np.ptp(_centred(facts, curve)) > 0
-    }
+    curves = {t: _curves(samples, facts, t) for t in columns(samples.results, ZERO_SHOT)}
+    first = next(iter(curves.values()))
+    lines = {key: curve for key, curve in first.items() if np.ptp(_centred(facts, curve)) > 0}
     if not lines:
         wanted = "two model sizes of one family with the same recipe and seed"
         return nothing_yet(samples, wanted)
@@ -64,10 +62,10 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     estimates = [
         *slopes,
         *judged(_by_family(samples, facts, lines), UNIT),
-        *judged(
+        *judged_samples(
             (
-                (f"Slope of the gain, {_name(samples, key)}, for these models", s.interval, s.seeds)
-                for key, s in fixed.items()
+                (f"Slope of the gain, {_name(samples, key)}, for these models", slope)
+                for key, slope in fixed.items()
             ),
             UNIT,
         ),
