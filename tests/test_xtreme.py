@@ -138,24 +138,13 @@ def gold_text(task: str, rows: list[dict], language: str) -> str:
     elif task == "bucc2018":
         lines = [f"{r['id']}\t{r['match']}" for r in rows if r["side"] == "foreign" and r["match"]]
     else:
-        paragraphs = [
-            {
-                "context": row["context"],
-                "qas": [
-                    {
-                        "id": row["id"],
-                        "question": row["question"],
-                        "answers": [
-                            {"text": text, "answer_start": start}
-                            for text, start in zip(row["answers"], row["starts"], strict=True)
-                        ],
-                    }
-                ],
-            }
-            for row in rows
-        ]
-        return json.dumps({"data": [{"paragraphs": paragraphs}]})
+        return squad(*(question(row["id"], answers=_answers(row)) for row in rows))
     return "\n".join(lines) + "\n"
+
+
+def _answers(row: dict) -> list[dict]:
+    pairs = zip(row["answers"], row["starts"], strict=True)
+    return [{"text": text, "answer_start": start} for text, start in pairs]
 
 
 def test_exported_files_have_the_cells_scores(study, tmp_path, capsys):
@@ -272,8 +261,7 @@ def test_white_space_does_not_count(tmp_path, task, gold, predicted):
 
 
 def test_answers_are_read_as_evaluate_does(tmp_path):
-    qa = {"id": "q1", "question": "?", "answers": [{"text": "Rome", "answer_start": 99}]}
-    articles = [{"paragraphs": [{"context": "In Rome.", "qas": [qa]}]}]
+    articles = json.loads(squad(question("q1", "Rome", 99)))["data"]
     predicted, gold = tmp_path / "predicted", tmp_path / "gold"
     for content in (articles, {"data": articles}):
         for answers in ({"q1": "rome"}, {"data": {"q1": "rome"}}):
@@ -302,12 +290,7 @@ TEXT = "A man sleeps.\tA person rests.\n"
         ("bucc2018", "de-1\ten-1\n", TEXT, r"predicted:1: expected two ids of sentences"),
         ("bucc2018", "de-1\ten-1\n", "fr-1\ten-1\n", "the ids are of other languages"),
         ("bucc2018", "de-1\ten-1\n", "en-1\tde-1\n", "or in another order"),
-        (
-            "xcopa",
-            '{"label": 0}\n',
-            '{"label": "no"}\n',
-            r"predicted:1: unknown label 'no'; valid: 0, 1",
-        ),
+        ("xcopa", '{"label": 0}\n', '{"label": "no"}\n', "1: unknown label 'no'; valid: 0, 1"),
         ("xcopa", '{"label": 0}\n', '{"label": 2}\n', r"predicted:1: unknown label '2'"),
         (
             "xcopa",
@@ -344,12 +327,7 @@ def test_files_that_are_no_answers_have_no_score(tmp_path, task, gold, predicted
 def test_answers_and_rankings_must_match_the_task(tmp_path, task, content, message):
     predicted, gold = tmp_path / "predicted.json", tmp_path / "gold.json"
     predicted.write_text(json.dumps(content))
-    qa = {"id": "q1", "question": "?", "answers": [{"text": "1879", "answer_start": 0}]}
-    paragraph = {"context": "1879", "qas": [qa]}
-    ids = {"m1": ["Q220"]}
-    gold.write_text(
-        json.dumps(ids if task == "mewslix" else {"data": [{"paragraphs": [paragraph]}]})
-    )
+    gold.write_text('{"m1": ["Q220"]}' if task == "mewslix" else squad(question("q1")))
     with pytest.raises(InputError, match=rf"predicted\.json: {message}"):
         score_files(task, "en", predicted, gold)
 

@@ -37,6 +37,13 @@ def examine(capsys) -> tuple[int, str]:
     return status, capsys.readouterr().out
 
 
+def faults(capsys) -> str:
+    """Return the output of `doctor`, which must fail."""
+    status, output = examine(capsys)
+    assert status == FAILED, output
+    return output
+
+
 def program(name: str, printed: str, status: int = 0) -> None:
     path = Path("bin") / name
     path.parent.mkdir(exist_ok=True)
@@ -75,8 +82,7 @@ def test_versions_must_match_the_lock(place, capsys):
     stated.write_text(
         '[project]\nrequires-python = ">=3.99"\ndependencies = ["no-such-library==3.0"]\n'
     )
-    status, output = examine(capsys)
-    assert status == FAILED
+    output = faults(capsys)
     assert "expected 3.99 or later" in output
     assert ", expected 0.1, " in output
     assert "no_such_library is not installed" in output
@@ -87,24 +93,21 @@ def test_versions_must_match_the_lock(place, capsys):
 
 def test_unwritable_folder_fails(place, capsys):
     Path("results").write_text("a file in its place")
-    status, output = examine(capsys)
-    assert status == FAILED
+    output = faults(capsys)
     assert "✗ folder results: results: cannot write here" in output
 
 
 def test_unwritable_cache_of_snakemake_fails(place, capsys, monkeypatch):
     Path("cache").write_text("a file in its place")
     monkeypatch.setenv("XDG_CACHE_HOME", "cache")
-    status, output = examine(capsys)
-    assert status == FAILED
+    output = faults(capsys)
     assert "✗ folder cache/snakemake" in output
     assert "set XDG_CACHE_HOME" in output
 
 
 def test_full_disk_fails(place, capsys, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: Usage(9, 9, 10))
-    status, output = examine(capsys)
-    assert status == FAILED
+    output = faults(capsys)
     assert "✗ disk: 10 B free; the study needs about " in output
     assert "xstilts plan --disk" in output
 
@@ -115,24 +118,21 @@ def test_missing_downloads_are_named(place, capsys):
     MODELS.write_text(yaml.safe_dump(models))
     study = Path("config/config.yaml")
     study.write_text(study.read_text().replace("models: [tiny]", "models: [far]"))
-    status, output = examine(capsys)
-    assert status == FAILED, output
+    output = faults(capsys)
     assert "✗ downloads: 1 of 1 missing: far.hub." in output
     assert "make fetch STUDY=config/config.yaml" in output
 
 
 def test_site_needs_slurm(place, capsys):
     Path("project/profiles/slurm/site.yaml").write_text("account: mine\n")
-    status, output = examine(capsys)
-    assert status == FAILED
+    output = faults(capsys)
     assert "✗ SLURM: no sbatch, squeue, scancel, sinfo on the PATH" in output
 
 
 def test_damaged_site_of_this_folder_is_named(place, capsys):
     Path("profiles/slurm").mkdir(parents=True)
     Path("profiles/slurm/site.yaml").write_text("partitions: [gpu")
-    status, output = examine(capsys)
-    assert status == FAILED
+    output = faults(capsys)
     assert "✗ SLURM: profiles/slurm/site.yaml, line 1: not valid YAML" in output
 
 
@@ -149,8 +149,7 @@ def test_cluster_that_matches_the_site_passes(place, capsys):
 def test_cluster_must_match_the_site(place, capsys):
     ask_for_gpus(1)
     cluster("std|gpu:a100:4", partitions={"cpu": "std", "gpu": "acc"}, gpu_model="h200")
-    status, output = examine(capsys)
-    assert status == FAILED
+    output = faults(capsys)
     assert (
         "✗ partition of gpu jobs: the cluster has none called acc\n    correct site.yaml" in output
     )
@@ -164,8 +163,7 @@ def test_torch_must_see_enough_gpus(place, capsys, monkeypatch):
     python = Path("bin/python")
     program("python", "3 12.8")
     monkeypatch.setattr(sys, "executable", str(python.resolve()))
-    status, output = examine(capsys)
-    assert status == FAILED
+    output = faults(capsys)
     assert "✗ GPUs: torch sees 3, a job needs 1000\n    no nvidia-smi: run on" in output
     program("nvidia-smi", "")
     program("python", "0 None")
@@ -178,7 +176,6 @@ def test_missing_releases_are_named(place, capsys):
     files = {"source": "files", "format": "xnli", "path": "a/{language}"}
     entries["paraphrase"]["splits"]["test"] = files
     tasks.write_text(yaml.safe_dump(entries))
-    status, output = examine(capsys)
-    assert status == FAILED
+    output = faults(capsys)
     assert "✗ releases: 1 of 1 data sets have no files: paraphrase.en.test" in output
     assert "unpack the releases below data, at the `path` of each entry" in output

@@ -18,6 +18,13 @@ def grid(**changes):
     return open_study(STUDY, changes)[0]
 
 
+def write_score(score) -> None:
+    provenance = {"content": dict(score.identity.content)}
+    values = {data.language: 50.0 for data in score.predictions.scored}
+    content = score_content(score.cell, values, metric="accuracy") | {"provenance": provenance}
+    store.write_json(Path(score.path), content)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -57,10 +64,7 @@ def test_languages_that_are_no_longer_asked_for_are_named():
     score = both.score(cell)
     for data in score.predictions.datasets:
         Path(data.path).mkdir(parents=True)
-    provenance = {"content": dict(score.identity.content)}
-    values = {data.language: 50.0 for data in score.predictions.scored}
-    content = score_content(cell, values, metric="accuracy") | {"provenance": provenance}
-    store.write_json(Path(score.path), content)
+    write_score(score)
     lines = list(why(grid(), cell, STUDY))
     name = Path(score.path).name
     assert f"    test data: paraphrase.xa.test: asked for in {name}, but not here" in lines
@@ -81,10 +85,7 @@ def test_inputs_are_named_in_words():
 def test_languages_that_are_newly_asked_for_are_named():
     cell = find_cell(grid(), "tiny.none.paraphrase.s1")
     score = grid().score(cell)
-    provenance = {"content": dict(score.identity.content)}
-    values = {data.language: 50.0 for data in score.predictions.scored}
-    content = score_content(cell, values, metric="accuracy") | {"provenance": provenance}
-    store.write_json(Path(score.path), content)
+    write_score(score)
     both = grid(tasks={"paraphrase": {"languages": ["en", "xa"]}})
     name = Path(score.path).name
     lines = list(why(both, cell, STUDY))
