@@ -75,7 +75,7 @@ function openPanel(title, subtitle, ...content) {
   panel.scrollTop = 0;
 }
 panel.addEventListener("click", (event) => event.target === panel && panel.close()); // the backdrop
-panel.addEventListener("close", () => closePanel());
+panel.addEventListener("close", closePanel);
 
 /* ------------------------------------------------------------------------------------ copying */
 const MARK_TEXTS = { degenerate: "†", gap: "‡" };

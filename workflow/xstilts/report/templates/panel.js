@@ -142,12 +142,10 @@ function languagesTable(m, r, t) {
     .map((code) => ({ code, ...languageGain(m, r, t, code), score: mean(present(seedScores(m, r, t, "", code))) }))
     .filter((x) => x.score !== null || x.gain !== null)
     .sort((a, b) => (b.gain ?? -1e9) - (a.gain ?? -1e9));
-  const size = axisOf(rows.flatMap((x) => [x.gain, x.low, x.high])),
-    place = (x) => 50 + 50 * Math.max(-1, Math.min(1, x / size));
+  const size = axisOf(rows.flatMap((x) => [x.gain, x.low, x.high]));
   const dot = (x) => {
     const cell = h("span", { class: `mean ${x.gain < 0 ? "loss" : "gain"} ${x.significant ? "strong" : ""}` });
-    const places = { l: place(x.low ?? x.gain), v: place(x.gain), h: place(x.high ?? x.gain) };
-    for (const [name, value] of Object.entries(places)) cell.style.setProperty(`--${name}`, share(value));
+    setPlaces(cell, placesOf(x, size));
     return cell;
   };
   return table(

@@ -12,17 +12,25 @@ function axisOf(ends) {
     largest = Math.max(0, ...present(ends).map(Math.abs));
   return largest > 2 * usual ? usual : Math.max(usual, largest);
 }
+/** Places of a gain and of its CI on an axis, in percent. */
+function placesOf({ gain, low, high }, axis) {
+  const place = (x) => 50 + 50 * Math.max(-1, Math.min(1, x / axis));
+  return { l: place(low ?? gain), v: place(gain), h: place(high ?? gain) };
+}
+function setPlaces(element, places) {
+  for (const [name, value] of Object.entries(places)) element.style.setProperty(`--${name}`, share(value));
+}
 const columnsOf = (table) => all("thead [data-key]", table).slice(1).map((head) => head.dataset.key);
 const sign = (gain) => (number(gain).startsWith("−") ? "loss" : "gain"); // as the number that is shown
 
-function fill(td, { text, classes = [], style = {}, spoken = null, interval = "" }) {
+function fill(td, { text, classes = [], places = {}, spoken = null, interval = "" }) {
   const link = td.querySelector("a, span") ?? td;
   link.textContent = text;
   if (spoken) link.setAttribute("aria-label", spoken);
   link.removeAttribute("title");
   td.className = [td.matches(".mean") && "mean", ...classes].filter(Boolean).join(" ");
   td.removeAttribute("style");
-  for (const [name, value] of Object.entries(style)) td.style.setProperty(`--${name}`, share(value));
+  setPlaces(td, places);
   const small = td.querySelector("small");
   if (small) small.textContent = interval;
 }
@@ -57,14 +65,13 @@ function gridCell(s, { name, recipe, target, isGain, kind, ends: [saturated, axi
     const colour = kind === "recipe" ? ["gain", shade((0.9 * (value - low)) / (high - low || 1))] : ["score"];
     return { text, spoken: about + text, classes: [...colour, ...marksOf(s, recipe, target, {})] };
   }
-  const place = (x) => 50 + 50 * Math.max(-1, Math.min(1, x / axis)),
-    isMean = target === MEAN,
+  const isMean = target === MEAN,
     extra = { strong: s.significant, clipped: !isMean && Math.abs(value) > saturated };
   return {
     text,
     spoken: about + text + spokenGain(s),
     classes: [sign(value), isMean ? "" : shade(Math.abs(value) / saturated), ...marksOf(s, recipe, target, extra)],
-    style: isMean ? { l: place(s.low ?? value), v: place(value), h: place(s.high ?? value) } : {},
+    places: isMean ? placesOf(s, axis) : {},
     interval: isMean ? ends(s) : "",
   };
 }
