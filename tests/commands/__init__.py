@@ -31,11 +31,11 @@ def ids(group: str, study: Path = STUDY) -> dict[str, str]:
 
 
 def results() -> dict[str, bytes]:
-    """Content of all files below results/ except logs and unfinished artefacts."""
+    """Content of all files below results/ except logs, encodings and unfinished artefacts."""
     return {
         str(path): path.read_bytes()
         for path in Path("results").rglob("*")
-        if path.is_file() and path.parts[1] not in ("scratch", "logs")
+        if path.is_file() and path.parts[1] not in ("scratch", "logs", "encodings")
     }
 
 

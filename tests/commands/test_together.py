@@ -93,7 +93,14 @@ def test_one_failure_does_not_stop_the_other(artefacts, caplog):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_each_process_save(artefacts, number):
-    thread = threading.Thread(target=_when_both_run, args=(lambda: os.kill(os.getpid(), number),))
+    before = signal.getsignal(number)
+
+    def interrupt() -> None:
+        while signal.getsignal(number) == before:  # a job is not interrupted as it starts
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=_when_both_run, args=(interrupt,))
     thread.start()
     with pytest.raises(Stopped, match="the next run resumes"):
         together.run(artefacts, ARGUMENTS)
