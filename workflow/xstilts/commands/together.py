@@ -6,13 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from xstilts import store
 from xstilts.commands import log
 from xstilts.costs.measured import Benchmark
-from xstilts.errors import Stopped
 from xstilts.grid.state import missing as missing_file
 from xstilts.processes import signals
 
@@ -32,17 +30,15 @@ def run(artefacts: Sequence["Artefact"], arguments: Sequence[str]) -> None:
         log.info(f"{artefacts[0].id} and {len(artefacts) - 1} more: already complete")
         return
     common = _without(arguments, {artefact.id for artefact in artefacts})
-    received: list[int] = []
+    log.info(f"{len(missing)} processes: {', '.join(artefact.id for artefact in missing)}")
     started = time.monotonic()
     processes = [_start(artefact, common) for artefact in missing]
-    for number in signals.HANDLED:
-        signal.signal(number, lambda number, _: _stop(number, received, processes))
-    log.info(f"{len(missing)} processes: {', '.join(artefact.id for artefact in missing)}")
-    statuses = [process.wait() for process in processes]
-    _measure(missing, time.monotonic() - started)
+    try:
+        # SIGTERM also where a terminal has sent its SIGINT to all of them
+        statuses = signals.wait_for(processes, signal.SIGTERM)
+    finally:
+        _measure(missing, time.monotonic() - started)
     failed = [a for a, status in zip(missing, statuses, strict=True) if status]
-    if failed and received:
-        raise Stopped(received[0], "stopped; the next run resumes")
     for artefact in failed:
         log.error(f"{artefact.id}: failed; its log is {artefact.job.log}")
     if failed:
@@ -71,14 +67,6 @@ def _start(artefact: "Artefact", arguments: Sequence[str]) -> subprocess.Popen:
 
     # the open files that processes inherit are the locks of the GPU
     return subprocess.Popen(command, close_fds=False, preexec_fn=stop_with_parent)
-
-
-def _stop(number: int, received: list[int], processes: Sequence[subprocess.Popen]) -> None:
-    """Ask the processes to save and end: SIGTERM, also where a terminal has sent its SIGINT."""
-    received.append(number)
-    for process in processes:
-        with suppress(OSError):
-            process.send_signal(signal.SIGTERM)
 
 
 def _measure(artefacts: Sequence["Artefact"], seconds: float) -> None:

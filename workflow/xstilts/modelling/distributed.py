@@ -5,7 +5,6 @@ there is one process, and the functions of this module have no effect.
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from xstilts.errors import InputError, Stopped
+from xstilts.errors import InputError
+from xstilts.processes import signals
 
 SAVE_SECONDS = 600  # for a save after a signal; a scheduler's limit may be shorter
 _PORT = 29500
@@ -43,19 +43,9 @@ def launch(processes: int, nodes: int, arguments: Sequence[str]) -> None:
     """
     if processes % nodes:
         raise InputError(f"--processes {processes}: expected a multiple of the nodes, {nodes}")
-    received: list[int] = []
     # the open files that processes inherit are the locks of their GPUs
     running = subprocess.Popen(command_of(processes, nodes, arguments), close_fds=False)
-
-    def pass_on(number, frame):
-        received.append(number)
-        running.send_signal(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, pass_on)
-    if running.wait():
-        if received:
-            raise Stopped(received[0], "stopped; the next run resumes")
+    if any(signals.wait_for([running])):
         raise SystemExit(1)
 
 

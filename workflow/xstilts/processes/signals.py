@@ -9,8 +9,8 @@ imported first, so it imports little.
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: prctl lets the kernel send a signal when the parent ends
@@ -37,6 +37,29 @@ def as_exceptions() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def wait_for(processes: Sequence, instead: int | None = None) -> list[int]:
+    """Pass signals, or another one `instead`, to each Popen; return the statuses at their end.
+
+    Raise Stopped if a process failed after a signal.
+    """
+    first: list[int] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        first.append(number)
+        for process in processes:
+            with suppress(OSError):
+                process.send_signal(instead or number)
+
+    for number in HANDLED:
+        signal.signal(number, pass_on)
+    statuses = [process.wait() for process in processes]
+    if any(statuses) and first:
+        from xstilts.errors import Stopped
+
+        raise Stopped(first[0], "stopped; the next run resumes")
+    return statuses
 
 
 def end_planning() -> None:
