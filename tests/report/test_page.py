@@ -21,7 +21,7 @@ from xstilts.report.page import bibtex, render
 from xstilts.report.record import Record
 from xstilts.report.view import StudyView
 from xstilts.results import tables
-from xstilts.results.drawing import GAIN, LOSS, ZERO
+from xstilts.results.colours import GAIN, LOSS, ZERO
 from xstilts.results.samples import judge
 from xstilts.results.scores import Context, Results, collect
 from xstilts.store import MANIFEST

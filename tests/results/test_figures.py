@@ -14,7 +14,8 @@ from matplotlib.colors import to_hex
 from tests.results.test_scores import cells, lab, score, write
 from xstilts.analyses.plots import Panel, along, intervals
 from xstilts.grid.artefacts import Cell
-from xstilts.results.drawing import COLUMN, GAIN, LOSS, PAGE, SERIES, STYLE, TEXT, ink, render
+from xstilts.results.colours import GAIN, LOSS, SERIES
+from xstilts.results.drawing import COLUMN, PAGE, STYLE, TEXT, ink, render
 from xstilts.results.figures import heatmap, languages
 from xstilts.results.samples import judge
 from xstilts.results.scores import Context, collect

@@ -8,22 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from xstilts.results.drawing import (
-    COLUMN,
-    GAIN,
-    GREY,
-    LINE,
-    LOSS,
-    PAGE,
-    RULE,
-    SERIES,
-    TEXT,
-    Canvas,
-    Drawing,
-    note,
-    width,
-    wrap,
-)
+from xstilts.results.colours import GAIN, GREY, LOSS, RULE, SERIES
+from xstilts.results.drawing import COLUMN, LINE, PAGE, TEXT, Canvas, Drawing, note, width, wrap
 from xstilts.results.statistics import Interval
 
 FILLED = "Filled: significant, as the simultaneous CI excludes zero."

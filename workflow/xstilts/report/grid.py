@@ -16,7 +16,7 @@ from xstilts.families import family
 from xstilts.grid.grid import Grid
 from xstilts.languages.names import LEVELS, Language, language
 from xstilts.report.view import longer_training
-from xstilts.results.drawing import limit
+from xstilts.results.colours import limit
 from xstilts.results.scores import (
     AVERAGES,
     BASELINE,

@@ -1,14 +1,12 @@
-"""Common parts of all figures: sizes, fonts and colours, wrapped labels, files of equal bytes.
+"""Common parts of all figures: sizes and fonts of a paper, wrapped labels, files of equal bytes.
 
 Lengths are in inches. A figure is as wide as a column or as the text of a paper, so that it goes
-into one unchanged; its caption is a text of its own, not part of the drawing. Colours, which the
-page shares, are safe for colour-blind readers.
+into one unchanged; its caption is a text of its own, not part of the drawing.
 """
 
 import io
-import math
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -20,12 +18,6 @@ from matplotlib.font_manager import findfont, get_font
 
 COLUMN, TEXT, PAGE = 3.25, 6.75, 9.0  # widths of a column and of the text, height of a page
 POINTS, LINE = 7, 0.115  # size of all texts, and the height of a line
-SATURATED = 0.95  # share of the gains within the colour scale
-# from the largest loss over zero to the largest gain
-LOSS, ZERO, GAIN = "#B8432F", "#F3F4F6", "#1F6FB2"
-# of a line per recipe, whose values are gains and losses: neither red nor blue
-SERIES = ["#009E73", "#CC79A7", "#E69F00", "#222222", "#7B5AA6", "#8C7A3D"]
-GREY, PALE, RULE = "#8A8A8A", "#ECECEC", "#E4E4E4"
 DPI, LONGEST = 300, 20_000  # of a PNG: dots per inch, and the most dots along a side
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
@@ -117,15 +109,6 @@ def wrap(label: str, room: float, lines: int = 2) -> str:
         if width("\n".join(parts)) <= room:
             return "\n".join(parts)
     return label[:3]
-
-
-def limit(values: Iterable[float], least: float = 1.0) -> float:
-    """Return the gain at which colours saturate: one outlier does not pale the others.
-
-    SATURATED of the values are no larger in size; it is at least `least`.
-    """
-    sizes = sorted(abs(value) for value in values if not math.isnan(value))
-    return max(least, sizes[math.ceil(SATURATED * (len(sizes) - 1))]) if sizes else least
 
 
 def ink(face: tuple[float, ...]) -> str:

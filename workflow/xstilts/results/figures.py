@@ -13,22 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from xstilts.languages import names
-from xstilts.results.drawing import (
-    COLUMN,
-    GAIN,
-    LINE,
-    LOSS,
-    PALE,
-    TEXT,
-    ZERO,
-    Canvas,
-    Drawing,
-    ink,
-    limit,
-    note,
-    width,
-    wrap,
-)
+from xstilts.results.colours import GAIN, LOSS, PALE, ZERO, limit
+from xstilts.results.drawing import COLUMN, LINE, TEXT, Canvas, Drawing, ink, note, width, wrap
 from xstilts.results.scores import AVERAGES, BASELINE, MEAN, Results, ranked, summarise
 from xstilts.results.tables import STAR, half_width, marks, signed, target_label
 from xstilts.units import count

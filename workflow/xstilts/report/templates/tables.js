@@ -1,5 +1,5 @@
 /* The tables of gains: the template draws them, a choice of the reader fills the same cells again. */
-const SATURATED = 0.95; // as in results/drawing.py; the other rules here as in report/grid.py
+const SATURATED = 0.95; // as in results/colours.py; the other rules here as in report/grid.py
 const share = (value) => String(Number(value.toFixed(3)));
 const shade = (part) => `t${Math.floor(20 * Math.min(1, part) + 0.5)}`; // report.css has the 21 strengths of a colour
 function limit(values) {
