@@ -136,7 +136,7 @@ def ends(interval: Interval, name: str = "gain") -> dict[str, float | bool]:
     return {**interval_columns(interval, name), "significant": interval.significant}
 
 
-def interval_columns(interval: Interval, name: str = "gain") -> dict[str, float]:
+def interval_columns(interval: Interval | Estimate, name: str = "gain") -> dict[str, float]:
     """Return the columns of a table that show a value with its CI."""
     return {name: interval.value, "low": interval.low, "high": interval.high}
 

@@ -23,7 +23,7 @@ from xstilts.analyses import (
     trained,
     with_ci,
 )
-from xstilts.analyses.answer import Estimate
+from xstilts.analyses.answer import POINTS, Estimate
 from xstilts.analyses.plots import FILLED, Panel, intervals
 from xstilts.results.drawing import Drawing
 from xstilts.results.resampling import ranking
@@ -237,7 +237,7 @@ def _ranks(samples: Samples, model: str, gains: dict[str, Estimate]) -> Iterable
         certain = len(samples.seeds) >= RANKED
         own = cells[(cells["recipe"] == name) & (cells["target"] != MEAN)]
         clear = own.loc[own["significant"], "gain"]
-        mean_gain = gains.get(name)
+        gain = gains.get(name) or Estimate(label="", value=0.0, n=len(samples.seeds), unit=POINTS)
         yield {
             "model": model,
             "recipe": name,
@@ -245,18 +245,12 @@ def _ranks(samples: Samples, model: str, gains: dict[str, Estimate]) -> Iterable
             "rank_low": rank.low if certain else None,
             "rank_high": rank.high if certain else None,
             "best": rank.best if certain else np.nan,
-            "gain": mean_gain.value if mean_gain else 0.0,
-            "low": mean_gain.low if mean_gain else np.nan,
-            "high": mean_gain.high if mean_gain else np.nan,
-            "significant": bool(mean_gain and mean_gain.significant),
+            **interval_columns(gain),
+            "significant": bool(gain.significant),
             **{"targets": len(own), "higher": int((own["gain"] > 0).sum())},
             **{"improved": int((clear > 0).sum()), "worsened": int((clear < 0).sum())},
-            "seeds": mean_gain.n if mean_gain else len(samples.seeds),
+            "seeds": gain.n,
         }
-
-
-def _columns(interval: Interval, seeds: int, name: str = "gain") -> dict[str, float]:
-    return {**interval_columns(interval, name), "seeds": seeds}
 
 
 def _xtreme_averages(samples: Samples, recipes: dict[str, list[str]]) -> pd.DataFrame:
@@ -278,7 +272,7 @@ def _xtreme_averages(samples: Samples, recipes: dict[str, list[str]]) -> pd.Data
     for (m, r), score in scores.items():
         if gains[m, r].seeds:
             interval = judgements.get((m, r, MEAN, "xtreme"), Interval(np.nan))
-            columns = _columns(interval, gains[m, r].seeds)
+            columns = {**interval_columns(interval), "seeds": gains[m, r].seeds}
             rows.append({"model": m, "recipe": r, "score": score.mean, **columns})
     return pd.DataFrame(rows)
 
@@ -320,7 +314,8 @@ def _published(samples: Samples, facts: Facts, choices: pd.DataFrame, model: str
                 "recipe": recipe,
                 "target": target,
                 "published": published,
-                **_columns(score.interval, score.seeds, "score"),
+                **interval_columns(score.interval, "score"),
+                "seeds": score.seeds,
                 "difference": score.mean - published,
                 "new_run_low": low,
                 "new_run_high": high,

@@ -237,27 +237,25 @@ def _matched(
 
 def _table(samples: Samples, by_model: Mapping[str, Recipes]) -> pd.DataFrame:
     """Return gains by model, language of the data, target and language of the target."""
-    rows = []
-    for model, recipes in by_model.items():
-        for data, recipe in recipes.items():
-            for target in samples.targets:
-                for language in [ZERO_SHOT, *samples.languages(target)]:
-                    gain = samples.gain(model, recipe, target, language)
-                    if not gain.seeds:
-                        continue
-                    rows.append(
-                        {
-                            "model": model,
-                            "data": data,
-                            "recipe": recipe,
-                            "target": target,
-                            "language": language,
-                            "matched": language == data,
-                            **ends(samples.intervals[model, recipe, target, language]),
-                            "seeds": gain.seeds,
-                        }
-                    )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [
+            {
+                "model": model,
+                "data": data,
+                "recipe": recipe,
+                "target": target,
+                "language": language,
+                "matched": language == data,
+                **ends(samples.intervals[model, recipe, target, language]),
+                "seeds": seeds,
+            }
+            for model, recipes in by_model.items()
+            for data, recipe in recipes.items()
+            for target in samples.targets
+            for language in [ZERO_SHOT, *samples.languages(target)]
+            if (seeds := samples.gain(model, recipe, target, language).seeds)
+        ]
+    )
 
 
 def _interaction_table(by_data: Mapping[tuple[str, str], Mapping[str, Sample]]) -> pd.DataFrame:

@@ -238,34 +238,29 @@ def _variance_table(
         for language in samples.languages(target)
     ]
     return pd.DataFrame(
-        [
-            {
-                "target": target,
-                "language": language,
-                "variance_order": parts.between,
-                "variance_seed": parts.within,
-                "share_order": parts.share.value,
-                "low": parts.share.low,
-                "high": parts.share.high,
-                "p": parts.share.p,
-            }
-            for target, language, parts in rows
-        ]
+        {"target": target, "language": language}
+        | {"variance_order": parts.between, "variance_seed": parts.within}
+        | interval_columns(parts.share, "share_order")
+        | {"p": parts.share.p}
+        for target, language, parts in rows
     )
 
 
 def _orders_table(samples: Samples, model: str, kinds: dict[str, list[str]]) -> pd.DataFrame:
-    rows = []
-    for kind, recipes in kinds.items():
-        for recipe in recipes:
-            for target in [MEAN, *samples.targets]:
-                names = [] if target == MEAN else samples.languages(target)
-                for language in [ZERO_SHOT, *names]:
-                    score = samples.score(model, recipe, target, language)
-                    row = {"kind": kind, "recipe": recipe, "target": target, "language": language}
-                    row |= interval_columns(score.interval, "score")
-                    rows.append(row | {"seeds": score.seeds})
-    return pd.DataFrame(rows)
+    places = [(MEAN, ZERO_SHOT)]
+    places += [(t, x) for t in samples.targets for x in [ZERO_SHOT, *samples.languages(t)]]
+    scores = {
+        (kind, recipe, target, language): samples.score(model, recipe, target, language)
+        for kind, recipes in kinds.items()
+        for recipe in recipes
+        for target, language in places
+    }
+    return pd.DataFrame(
+        dict(zip(("kind", "recipe", "target", "language"), key, strict=True))
+        | interval_columns(score.interval, "score")
+        | {"seeds": score.seeds}
+        for key, score in scores.items()
+    )
 
 
 def _forgetting_table(forgotten: Sequence[Forgotten]) -> pd.DataFrame:

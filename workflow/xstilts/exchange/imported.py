@@ -69,17 +69,12 @@ def run(grid: Grid, system: str, predictions: Path) -> list[Path]:
 def _files(grid: Grid, target: str, predictions: Path) -> dict[Dataset, Path]:
     """Return the file of each language of a target."""
     files = {}
-    for dataset in _tests(grid, target):
+    for dataset in [data for data in grid.data.examined(target) if data.split == "test"]:
         name = f"test-{dataset.language}.{xtreme.FORMATS[target].extension}"
         files[dataset] = predictions / target / name
         if not files[dataset].is_file():
             raise InputError(f"{files[dataset]}: no such file; expected one for each language")
     return files
-
-
-def _tests(grid: Grid, target: str) -> Sequence[Dataset]:
-    """Return the test data of a target, one data set for each language."""
-    return [data for data in grid.data.examined(target) if data.split == "test"]
 
 
 def _score(grid: Grid, system: str, target: str, files: dict[Dataset, Path]) -> ScoreFile:

@@ -38,19 +38,14 @@ def read_examples(path: Path) -> pd.DataFrame | None:
     if not path.exists():
         raise InputError(f"{path}: missing; {again}")
     try:
-        _check_examples(path)
+        score = path.with_suffix(".json")
+        stated = ScoreFile.read(score).provenance.get("examples") if score.exists() else None
+        if stated not in (None, file_sha256(path)):
+            raise ValueError  # not the file that the score was written with
         examples = pyarrow.parquet.ParquetFile(path).read().to_pandas()
     except (OSError, ValueError):  # pyarrow raises either
         raise InputError(f"{path}: damaged; delete it and {again}") from None
     return examples if len(examples) else None
-
-
-def _check_examples(path: Path) -> None:
-    """Raise ValueError if the file is not the one that its score was written with."""
-    score = path.with_suffix(".json")
-    stated = ScoreFile.read(score).provenance.get("examples") if score.exists() else None
-    if stated not in (None, file_sha256(path)):
-        raise ValueError
 
 
 class Samples:

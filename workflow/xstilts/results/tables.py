@@ -156,11 +156,9 @@ def columns(results: Results, average: str) -> list[str]:
 def _entry(stats: pd.Series, recipe: str) -> Entry:
     if not stats["seeds"]:
         return Entry(MISSING if stats["wanted"] else ABSENT)
-    score = signed(stats["mean"])
-    if recipe == BASELINE:
-        return Entry(score + marks(stats, stats["seeds"]))
-    if not stats["gains"]:
-        return Entry(score + marks(stats, stats["seeds"]), MISSING)
+    score, is_baseline = signed(stats["mean"]), recipe == BASELINE
+    if is_baseline or not stats["gains"]:
+        return Entry(score + marks(stats, stats["seeds"]), "" if is_baseline else MISSING)
     gain = signed(stats["gain"], "+") + marks(stats, stats["gains"])
     low, high = stats["low"], stats["high"]
     return Entry(score, gain, ends(low, high), half_width(low, high), bool(stats["significant"]))
@@ -255,10 +253,8 @@ def _not_shown(results: Results, average: str) -> list[str]:
 def _markdown_table(results: Results, average: str, model: str) -> list[str]:
     heads = [escape(target_label(results, t)) for t in columns(results, average)]
     rows = table_rows(results, average, model)
-    return markdown_lines(
-        ["Recipe", *heads],
-        [[escape(row.label), *map(_markdown_entry, row.entries)] for row in rows],
-    )
+    entries = [[escape(row.label), *map(_markdown_entry, row.entries)] for row in rows]
+    return markdown_lines(["Recipe", *heads], entries)
 
 
 def markdown_lines(heads: list[str], rows: list[list[str]], texts: int = 1) -> list[str]:
@@ -278,19 +274,18 @@ def _markdown_entry(entry: Entry) -> str:
 def table_csv(results: Results) -> str:
     """Return the text of `table.csv`: a row for each entry of the tables in `table.md`."""
     frames = [summarise(results, x).reset_index().assign(average=x) for x in AVERAGES]
-    table = pd.concat(frames)
-    table = table[table["wanted"] > 0]
-    table["metric"] = table["target"].map(results.metrics)
-    return table[CSV_COLUMNS].to_csv(**CSV)
+    table = pd.concat(frames).query("wanted > 0")
+    return table.assign(metric=table["target"].map(results.metrics))[CSV_COLUMNS].to_csv(**CSV)
 
 
 def print_zero_shot(results: Results, console: Console) -> None:
     """Print the zero-shot gains; rows without gains have scores."""
-    baseline = results.context.label(BASELINE)
-    title = f"Zero-shot gain over {baseline}, points"
-    _print(
-        results, "zero_shot", title, lambda e: (e.gain or e.score) + STAR * e.significant, console
-    )
+    title = f"Zero-shot gain over {results.context.label(BASELINE)}, points"
+
+    def text(entry: Entry) -> str:
+        return (entry.gain or entry.score) + STAR * entry.significant
+
+    _print(results, "zero_shot", title, text, console)
     console.print(Text(_key(results)))
 
 

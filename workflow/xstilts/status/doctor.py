@@ -82,10 +82,9 @@ def show(checks: Iterator[Check], console: Console | None = None) -> bool:
 def _python() -> Check:
     needed = re.search(r">=\s*([0-9.]+)", _pyproject()["requires-python"])[1]
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] < tuple(map(int, needed.split("."))):
-        remedy = f"expected {needed} or later: `make PYTHON=python{needed}`"
-        return Check("Python", version, remedy)
-    return Check("Python", version)
+    is_old = sys.version_info[:2] < tuple(map(int, needed.split(".")))
+    remedy = f"expected {needed} or later: `make PYTHON=python{needed}`" * is_old
+    return Check("Python", version, remedy)
 
 
 def _pyproject() -> dict:
@@ -144,13 +143,11 @@ def _disk(grid: Grid) -> Check:
     need = total.disk + total.download + plan.scratch
     needed = f"about {size(need)} more" if need else "no more"
     result = f"{size(free) or '0 B'} free; the study needs {needed}"
-    if need > free:
-        remedy = (
-            "free disk space (`xstilts gc`), or run fewer cells "
-            "(`xstilts plan --disk SIZE --write FILE`)"
-        )
-        return Check("disk", result, remedy)
-    return Check("disk", result)
+    remedy = (
+        "free disk space (`xstilts gc`), or run fewer cells "
+        "(`xstilts plan --disk SIZE --write FILE`)"
+    )
+    return Check("disk", result, remedy if need > free else "")
 
 
 def _downloads(grid: Grid, study: Path) -> Iterator[Check]:

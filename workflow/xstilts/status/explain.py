@@ -113,14 +113,10 @@ def _recorded(artefact: Artefact, path: Path) -> Mapping[str, Any]:
     return (About if isinstance(artefact, Predictions) else store.Manifest).read(path).content
 
 
-def _names(artefact: Artefact) -> dict[str, str]:
-    """Return the readable names of an artefact's inputs by digest, also of those not made yet."""
-    return {node.identity.digest: node.identity.name for node in artefact.ancestors().values()}
-
-
 def _lines(artefact: Artefact, name: str, content: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each difference between an artefact and one with a name and content."""
-    names = _names(artefact)
+    inputs = (node.identity for node in artefact.ancestors().values())
+    names = {identity.digest: identity.name for identity in inputs}
     for key, old, new in differences(content, artefact.identity.content):
         if are_digests(old, new):
             yield from _inputs(listed(old), listed(new), name, names, key)

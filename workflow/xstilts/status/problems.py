@@ -32,15 +32,6 @@ def settings_problems(grid: Grid) -> list[str]:
     return list(dict.fromkeys([*_splits(grid), *_metrics(grid), *_models(grid)]))
 
 
-def missing_files(grid: Grid) -> dict[str, list[Dataset]]:
-    """Return the data sets whose original files are missing, by task."""
-    by_task: dict[str, list[Dataset]] = defaultdict(list)
-    for data in grid.shared().datasets.values():
-        if isinstance(data.spec, FilesSplit) and not data.raw and not is_done(data):
-            by_task[data.task].append(data)
-    return by_task
-
-
 def _splits(grid: Grid) -> Iterator[str]:
     for data in grid.shared().datasets.values():
         place = f"task {data.task!r}, splits.{data.split}"
@@ -52,7 +43,11 @@ def _splits(grid: Grid) -> Iterator[str]:
 
 
 def _missing(grid: Grid) -> Iterator[str]:
-    by_task = missing_files(grid)
+    """Yield the tasks that have data sets without their original files."""
+    by_task: dict[str, list[Dataset]] = defaultdict(list)
+    for data in grid.shared().datasets.values():
+        if isinstance(data.spec, FilesSplit) and not data.raw and not is_done(data):
+            by_task[data.task].append(data)
     for task, datasets in list(by_task.items())[:_LISTED]:
         names = ", ".join(data.identity.name for data in datasets[:_LISTED])
         rest = f" and {len(datasets) - _LISTED} more" if len(datasets) > _LISTED else ""
