@@ -110,13 +110,9 @@ def attention(
     key, value = (states.repeat_interleave(groups, 1) for states in (key, value))
     # the library counts a token itself in its window
     window = None if sliding_window is None else sliding_window - 1
-    compute = _flash if _takes_flash(query) else _by_text
+    has_kernel = query.is_cuda and query.dtype in _HALF and query.shape[-1] % 8 == 0
+    compute = _flash if has_kernel else _by_text
     return compute(query, key, value, layout, dropout, scaling, window), None
-
-
-def _takes_flash(query: torch.Tensor) -> bool:
-    """Whether the kernel for texts of different lengths takes these states."""
-    return query.is_cuda and query.dtype in _HALF and query.shape[-1] % 8 == 0
 
 
 def _flash(query, key, value, layout, dropout, scaling, window) -> torch.Tensor:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class StepTrainer(Trainer):
             args=arguments,
             train_dataset=batches,
             eval_dataset=[material.validation for material in batches.materials.values()],
-            data_collator=_only,
+            data_collator=itemgetter(0),  # an item is a micro-batch
             processing_class=batches.tokenizer,
             callbacks=callbacks,
         )
@@ -227,9 +228,11 @@ def _trained(
     kind = "sharded" if distributed.count() > 1 else "compact" if compact else "trainer"
     state = store.scratch(batches.step.id, keep=True) / kind
     arguments = training_arguments(batches, state, model, options)
-    patience = batches.step.settings.patience
-    callbacks = [*callbacks, *([Patience(patience)] if patience else [])]
-    callbacks += [Decay(compact)] if compact else []
+    callbacks = [*callbacks]
+    if patience := batches.step.settings.patience:
+        callbacks.append(Patience(patience))
+    if compact:
+        callbacks.append(Decay(compact))
     graphed = not options.eager and _can_be_graphed(batches, model)
     trainer = StepTrainer(model, arguments, batches, callbacks, graphed)
     with graphs.side_stream():
@@ -315,11 +318,6 @@ def _compacted(batches: Batches, model: nn.Module) -> CompactEmbedding | None:
         f"{step.identity.name}: {len(compact.weight):,} of {len(compact.place):,} embeddings occur"
     )
     return compact
-
-
-def _only(batches: list[dict]) -> dict:
-    (batch,) = batches
-    return batch
 
 
 def _resume_point(folder: Path) -> str | None:
