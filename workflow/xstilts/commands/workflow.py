@@ -284,10 +284,8 @@ def _prepare_torch(threads: int = 1) -> None:
 
 def _gpus(artefact: "Artefact", grid: "Grid") -> int:
     """Return the GPUs that a job takes on a machine without SLURM; 1 if its model states none."""
-    from xstilts.grid.artefacts import model_of
-
     default = Site(phases={"train": Needs(gpu=1), "predict": Needs(gpu=1)})
-    needs = grid.project.models[model_of(artefact)].resources
+    needs = grid.project.models[artefact.model].resources
     return Demand(artefact.identity.phase, needs, default).amount("gpu")
 
 

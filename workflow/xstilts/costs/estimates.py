@@ -31,7 +31,6 @@ from xstilts.grid.artefacts import (
     TrainPart,
     cells_of,
     gpus_of,
-    model_of,
 )
 from xstilts.grid.base import Artefact
 from xstilts.modelling.steps import shares, steps_of
@@ -260,7 +259,7 @@ class Estimator:
                 return self._training(artefact)
             case Predictions():
                 tokens = _tokens(artefact.family, artefact.encode.max_length)
-                per_row = 2 * self.parameters(model_of(artefact), 0) * tokens
+                per_row = 2 * self.parameters(artefact.model, 0) * tokens
                 return per_row * self.held(artefact)
         return self.held(artefact)
 
@@ -369,7 +368,7 @@ def _groups(artefact: Artefact, gpus: int, cells: int = 1) -> list[tuple[tuple, 
             tasks = artefact.target
         case Checkpoint():
             tasks = "+".join(part.name for part in artefact.parts)
-    model = model_of(artefact)
+    model = artefact.model
     return [
         ((phase, asked, model, tasks), "scaled from jobs of the same model and task"),
         ((phase, asked, model), "scaled from jobs of the same model"),

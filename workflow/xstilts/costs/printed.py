@@ -13,7 +13,7 @@ from xstilts.costs.estimates import ESTIMATED, Estimator
 from xstilts.costs.peak import peaks
 from xstilts.costs.savings import Saving
 from xstilts.grid import retention
-from xstilts.grid.artefacts import Cell, Checkpoint, cells_of, model_of
+from xstilts.grid.artefacts import Cell, Checkpoint, cells_of
 from xstilts.terminal import Console
 from xstilts.units import count, duration, hours, size
 
@@ -177,7 +177,7 @@ def rows(plan: Plan, estimator: Estimator, console: Console) -> None:
 def shared_but_not_measured(plan: Plan) -> list[str]:
     """Return the models whose missing jobs will share a GPU, but are priced as if they did not."""
     project = plan.grid.project
-    names = (model_of(a) for a in plan.computing if plan.costs[a.id].cells != cells_of(a, project))
+    names = (a.model for a in plan.computing if plan.costs[a.id].cells != cells_of(a, project))
     return list(dict.fromkeys(names))
 
 

@@ -162,8 +162,6 @@ class Checkpoint(Artefact):
             )
             if "architecture" in content:
                 content["architecture"] = _whole(content["architecture"])
-            if content.get("tokenizer_class") == "AutoTokenizer":
-                del content["tokenizer_class"]  # options at their default change no digest
             content["texts"] = [dataset.identity.digest for dataset in self.texts]
             if self.raw:
                 content["raw"] = dict(self.raw)
@@ -222,6 +220,11 @@ class Predictions(Artefact):
     settings: BaseModel
     datasets: tuple[Dataset, ...]
     head: Checkpoint | None = None  # the checkpoint with the head, if a later step dropped it
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.checkpoint.model
 
     @property
     def candidates(self) -> Dataset | None:
@@ -360,28 +363,18 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def model_of(artefact: Artefact) -> str:
-    """Name of the model of a checkpoint, predictions or a score."""
-    match artefact:
-        case Predictions():
-            return artefact.checkpoint.model
-        case Score():
-            return artefact.predictions.checkpoint.model
-    return artefact.model
-
-
 def gpus_of(artefact: Artefact, project: Project) -> int:
     """Number of GPUs that the job of an artefact requests."""
     phase = artefact.identity.phase
     if phase not in ("train", "predict"):
         return 0
-    return Demand(phase, project.models[model_of(artefact)].resources, Site()).amount("gpu")
+    return Demand(phase, project.models[artefact.model].resources, Site()).amount("gpu")
 
 
 def cells_of(artefact: Artefact, project: Project) -> int:
     """Number of trainings, or of predictions, that share the GPU of the job of an artefact."""
     shares = gpus_of(artefact, project) == 1
-    return project.models[model_of(artefact)].resources.cells_per_gpu if shares else 1
+    return project.models[artefact.model].resources.cells_per_gpu if shares else 1
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pydantic import Field
 from xstilts.config.project import Project
 from xstilts.config.resources import Phase, Site, predicts_after_training, slurm_comment
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Checkpoint, Predictions, cells_of, model_of
+from xstilts.grid.artefacts import Checkpoint, Predictions, cells_of
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.identity import digest
@@ -139,7 +139,7 @@ def _jobs(group: list[Artefact], project: Project) -> Iterator[SharedJob]:
         if len(members) > 1:
             yield SharedJob(
                 phase=members[0].identity.phase,
-                model=model_of(members[0]),
+                model=members[0].model,
                 ids=[member.id for member in members],
                 files=[file for member in members for file in member.files],
             )
