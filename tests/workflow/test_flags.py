@@ -2,14 +2,9 @@
 
 import pytest
 
-pytestmark = pytest.mark.slow
+from tests.workflow.test_staleness import ALL_SCORES
 
-SCORES = [
-    "score tiny.nli.paraphrase.s1",
-    "score tiny.nli.tatoeba.s1",
-    "score tiny.none.paraphrase.s1",
-    "score tiny.none.tatoeba.s1",
-]
+pytestmark = pytest.mark.slow
 
 
 def output(checkout, *options):
@@ -27,8 +22,8 @@ def test_touch_accepts_all_results(finished):
 
 def test_forcerun_repeats_a_rule_alone(finished):
     run = finished.snakemake("--forcerun", "score", "--cores", "1", "--verbose")
-    assert (run.status, run.jobs) == (0, SCORES)  # equal scores: the study is current
-    assert run.output.count("Ready jobs:") == len(SCORES)  # the scheduler looks once per job
+    assert (run.status, run.jobs) == (0, ALL_SCORES)  # equal scores: the study is current
+    assert run.output.count("Ready jobs:") == len(ALL_SCORES)  # the scheduler looks once per job
 
 
 def test_forceall_plans_every_job(finished, first_run):
