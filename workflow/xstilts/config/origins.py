@@ -199,8 +199,7 @@ class Columns(Strict):
         if self.lines and not fields.lines:
             raise ValueError(f"lines: not for family {family_name}, only {_where('lines')}")
         for name, wording in self.wording.items():
-            braces = [mark for mark in wording if mark in "{}"]
-            is_text = braces == ["{", "}"] and "{}" in wording
+            is_text = wording.count("{") == wording.count("}") == wording.count("{}") == 1
             if name not in self.columns or not is_text or not fields.worded:
                 raise ValueError(
                     f"wording.{name}: expected a field of `columns`, a text with one {{}}, and "
@@ -210,19 +209,15 @@ class Columns(Strict):
             raise ValueError(
                 f"labels: family {family_name} needs the number of each label's choice"
             )
+        choices = self.columns.get("choices")  # one column, or one for each
+        count = len(choices) if isinstance(choices, list) else _LARGEST
         for label, value in self.labels.items():
             if not isinstance(value, fields.label):
                 expected = "a choice's number" if fields.label is int else "text (in quotes)"
                 raise ValueError(f"labels.{label}: {value!r}, expected {expected}")
-            count = self._choices()
             if fields.label is int and not 0 <= value < count:
                 of = f"from 0 to {count - 1}" if count < _LARGEST else "from 0"
                 raise ValueError(f"labels.{label}: {value}, expected a choice's number, {of}")
-
-    def _choices(self) -> int:
-        """Return the number of columns of choices, if each choice has its own."""
-        columns = self.columns.get("choices")
-        return len(columns) if isinstance(columns, list) else _LARGEST
 
     def _check_fields(self, family_name: str, fields: HubColumns) -> None:
         known = fields.required | fields.optional

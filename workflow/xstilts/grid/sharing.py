@@ -103,9 +103,8 @@ def shared_jobs(grid: Grid, is_missing: Callable[[Artefact], object]) -> SharedJ
     )
     for artefact in candidates:
         if cells_of(artefact, project) > 1 and is_missing(artefact):
-            checkpoint = artefact if isinstance(artefact, Checkpoint) else artefact.checkpoint
-            depth = len(checkpoint.lineage()) if artefact is checkpoint else 0
-            groups[artefact.identity.phase, checkpoint.model, depth].append(artefact)
+            depth = len(artefact.lineage()) if isinstance(artefact, Checkpoint) else 0
+            groups[artefact.identity.phase, artefact.model, depth].append(artefact)
     return SharedJobs(jobs=[job for group in groups.values() for job in _jobs(group, project)])
 
 
