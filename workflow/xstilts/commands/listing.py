@@ -43,11 +43,8 @@ def _definitions(study: Path):
 
 def _models(study: Path, _) -> Rows:
     for name, model in _definitions(study).models.items():
-        yield name, model.label, _millions(model.parameters), _source(model)
-
-
-def _millions(count: int | None) -> str:
-    return f"{count / 1e6:,.0f} M" if count else ""
+        count = f"{model.parameters / 1e6:,.0f} M" if model.parameters else ""
+        yield name, model.label, count, _source(model)
 
 
 def _source(model: Model) -> str:

@@ -41,30 +41,6 @@ class Shown(NamedTuple):
     language: str = ""  # if it differs from the language of the data
 
 
-def _no_labels(rows: Sequence[Row]) -> list[str]:
-    return []
-
-
-def _accept(labels: Sequence[str], metrics: Sequence[str]) -> None:
-    """Accept any labels."""
-
-
-def _one_term(feature: Feature) -> int:
-    return 1
-
-
-def _all_rows(rows: Sequence[Row], settings: Any) -> Sequence[Row]:
-    return rows
-
-
-def _label(row: Row) -> Any:
-    return row["label"]
-
-
-def _as_text(row: Row, answer: Any, rows: Mapping, answers: Sequence) -> list[tuple[str, str]]:
-    return [(str(answer), "")] if answer else []
-
-
 @dataclass(frozen=True)
 class Family:
     """One kind of task. Fields in capitals are data, the others are functions."""
@@ -78,12 +54,12 @@ class Family:
 
     # training
     VERSION: int = 1  # raised when the family trains other weights; those of others stay valid
-    labels: Callable = _no_labels  # (rows) -> label inventory; empty if the head needs none
-    check_labels: Callable = _accept  # (labels, metrics); raise InputError if they do not fit
+    labels: Callable = lambda rows: []  # label inventory; empty if the head needs none
+    check_labels: Callable = lambda labels, metrics: None  # raise InputError if they do not fit
     forward: Callable | None = None  # (model, **batch) -> output; replaces the model's own forward
     # (features of an optimiser step, settings, random) -> features with their random changes
     corrupt: Callable | None = None
-    terms: Callable = _one_term  # (feature) -> number of terms in the loss, which is their mean
+    terms: Callable = lambda feature: 1  # number of terms in the loss, which is their mean
     ALL_LANGUAGES: bool = False  # without `@language`, a step trains on all languages of the task
     MASKED: bool = False  # masked language modelling: needs a mask token, keeps the pretrained head
     WHOLE_BATCH: bool = False  # the loss compares the examples of a step: a step is never split
@@ -102,7 +78,7 @@ class Family:
     layer: Callable | None = None
     # `outputs` returns a vector per row; `decode` reads no features: rows are encoded in blocks
     VECTORS: bool = False
-    asked: Callable = _all_rows  # (rows, settings) -> the rows that get a prediction
+    asked: Callable = lambda rows, settings: rows  # the rows that get a prediction
     # (rows, predictions) -> threshold tuned on a validation split
     threshold: Callable | None = None
     above: Callable | None = None  # (predictions, threshold) -> predictions; "" below the threshold
@@ -115,8 +91,9 @@ class Family:
     # the report
     CATEGORY: str = ""  # group of tasks, as in XTREME
     shown_texts: Callable | None = None  # (row) -> [Shown]
-    gold: Callable = _label  # (row) -> the right answer, as a prediction has it
-    shown_answer: Callable = _as_text  # (row, answer, rows by id, all answers) -> [(text, tag)]
+    gold: Callable = lambda row: row["label"]  # the right answer, as a prediction has it
+    # (row, answer, rows by id, all answers) -> [(text, tag)]
+    shown_answer: Callable = lambda row, answer, *_: [(str(answer), "")] if answer else []
 
 
 @cache

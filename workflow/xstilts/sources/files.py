@@ -108,15 +108,12 @@ def locate(template: str | Iterable[str], root: Path, language: str) -> list[Pat
     `*`, `?` and `[…]` match as in a shell, `**` any depth; `{language}` is filled by
     `languages.codes.fill`. Raise InputError for an absolute template, or a language without code.
     """
-    templates = [template] if isinstance(template, str) else template
-    found = {path for t in templates for path in _locate(t, root, language)}
+    found: set[Path] = set()
+    for one in [template] if isinstance(template, str) else template:
+        if not one or Path(one).is_absolute():
+            raise InputError(f"path {one!r}: expected a path relative to {root}")
+        found.update(archives.matching(root, fill(one, language)))
     return sorted(found, key=lambda path: (path.name, path))
-
-
-def _locate(template: str, root: Path, language: str) -> Iterator[Path]:
-    if not template or Path(template).is_absolute():
-        raise InputError(f"path {template!r}: expected a path relative to {root}")
-    return archives.matching(root, fill(template, language))
 
 
 def read(

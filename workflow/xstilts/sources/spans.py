@@ -19,17 +19,13 @@ def words(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    inner = [n for n in range(start, end) if not _is_mark(text[n])]
+    # punctuation and symbols are marks
+    inner = [n for n in range(start, end) if unicodedata.category(text[n])[0] not in "PS"]
     first, last = (inner[0], inner[-1] + 1) if inner else (end, end)
     yield from ((n, n + 1) for n in range(start, first))
     if first < last:
         yield first, last
         yield from ((n, n + 1) for n in range(last, end))
-
-
-def _is_mark(character: str) -> bool:
-    """Whether a character is punctuation or a symbol."""
-    return unicodedata.category(character)[0] in "PS"
 
 
 def tagged(
