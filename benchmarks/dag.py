@@ -193,11 +193,8 @@ def pretend(folder: Path, study: Path) -> None:
 
 
 def _touch(path: Path) -> None:
-    try:
-        path.touch()
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True)
-        path.touch()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
 
 
 def dry_run(folder: Path, *options: str) -> DryRun:

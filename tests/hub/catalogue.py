@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tests.hub.repositories import (
     WORDS,
+    card,
     dataset,
     hellaswag,
     nli,
@@ -215,8 +216,6 @@ def repositories() -> dict[str, dict[str, bytes]]:
     }
     lines = "".join(json.dumps(row) + "\n" for row in tatoeba(TRAIN))
     paths = {"deu-eng": {"test": "test/deu-eng.jsonl.gz"}}
-    from tests.hub.repositories import card
-
     return {name: dataset(splits) for name, splits in made.items()} | {
         "allenai/cosmos_qa@refs/convert/parquet": _files(
             {f"default/{split}/0000.parquet": cosmos(size) for split, size in usual.items()}

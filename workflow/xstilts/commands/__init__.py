@@ -25,10 +25,6 @@ log = logging.getLogger("xstilts")
 THEN = "--then"
 
 
-def no_arguments(parser: ArgumentParser) -> None:
-    """Add no options."""
-
-
 def add_cell(parser: ArgumentParser) -> None:
     """Add the name of a cell."""
     parser.add_argument(
@@ -46,7 +42,7 @@ class Command:
     name: str
     help: str
     run: Callable[[Namespace], int | None]  # returns the exit status, None for 0
-    add_arguments: Callable[[ArgumentParser], None] = no_arguments
+    add_arguments: Callable[[ArgumentParser], None] = lambda parser: None
     needs_study: bool = True
 
 
