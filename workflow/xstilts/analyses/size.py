@@ -1,8 +1,8 @@
 """size: does the amount of intermediate data matter, overall and on adversarial subsets?"""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -44,20 +44,42 @@ from xstilts.units import count
 UNIT = "points per tenfold data"
 STATED = 6  # slopes in the finding
 Sized = dict[tuple[str, str], list[str]]  # (model, data) -> recipes that differ in size, by size
-
-
 Measure = Callable[[str, str, str], Sample]  # (model, recipe, language) -> sample
 
 
 class Quantity(NamedTuple):
     """A gain, or a difference of gains, that is compared over sizes."""
 
+    name: str
     of: Measure
     languages: list[str]
     target: str = ""  # whose gain this is in the table of gains, if it is one of these
 
 
-Quantities = Mapping[str, Quantity]  # by name
+@dataclass(frozen=True)
+class Series:
+    """A quantity of a model, over recipes that differ in the size of their data."""
+
+    quantity: Quantity
+    model: str
+    data: str
+    recipes: list[str]  # by size
+    examples: list[int]
+    label: str
+
+    def slope(self, language: str) -> Sample:
+        """Return the slope of the least-squares line over the logarithm of the examples."""
+        values = [self.quantity.of(self.model, recipe, language) for recipe in self.recipes]
+        return combine(values, slope_weights(np.log10(self.examples)))
+
+    @cached_property
+    def trend(self) -> Sample:
+        """The slope of the zero-shot average."""
+        return self.slope(ZERO_SHOT)
+
+    def row(self, **more: object) -> dict[str, object]:
+        """Return the first columns of a table."""
+        return {"quantity": self.quantity.name, "model": self.model, "data": self.data, **more}
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
@@ -71,43 +93,46 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     if not sized:
         return nothing_yet(samples, "two sizes of the same intermediate data")
     quantities = _quantities(samples, facts)
-    series = {
-        (name, key): ", ".join([name, *_named(samples, sized, key)])
-        for name, quantity in quantities.items()
+    series = [
+        Series(
+            *(quantity, *key, recipes, [facts.examples[r] for r in recipes]),
+            label=", ".join([quantity.name, *_named(samples, sized, key)]),
+        )
+        for quantity in quantities
         for key, recipes in sized.items()
-        if _slope(facts, quantity, key[0], recipes, ZERO_SHOT).seeds
-    }
+    ]
+    series = [x for x in series if x.trend.seeds]
     if not series:
         return nothing_yet(samples, "scores of two sizes on all targets")
-    trends, random = {}, []
-    for (name, key), label in series.items():
-        slope = partial(_slope, facts, quantities[name], key[0], sized[key])
-        trends[label], languages = slope(ZERO_SHOT), quantities[name].languages
-        title = f"Slope of the {label}, languages and seeds random"
-        random.append((title, random_mean([slope(x) for x in languages]), len(languages)))
-    sizes = {label: len(sized[key]) for (_, key), label in series.items()}
     slopes = judged(
-        ((f"Slope of the {label}", s.interval, sizes[label]) for label, s in trends.items()),
-        UNIT,
+        ((f"Slope of the {x.label}", x.trend.interval, len(x.recipes)) for x in series), UNIT
     )
-    across = _across(samples, facts, quantities["gain"], every)
-    sentences = [*map(_sentence, trends, slopes)]
+    random = [
+        (
+            f"Slope of the {x.label}, languages and seeds random",
+            random_mean([x.slope(language) for language in x.quantity.languages]),
+            len(x.quantity.languages),
+        )
+        for x in series
+    ]
+    across = _across(samples, facts, quantities[0], every)
+    sentences = [_sentence(x.label, slope) for x, slope in zip(series, slopes, strict=True)]
     if len(sentences) > STATED:
         rest = count(len(sentences) - STATED, "more slope")
         sentences = [*sentences[:STATED], f"{capital(rest)} below, corrected together with these."]
-    points = _judged_points(samples, facts, quantities, sized, series)
-    tables = {"sizes": points, "languages": _lines(facts, quantities, sized, series)}
+    points = _judged_points(samples, series)
+    tables = {"sizes": points, "languages": _lines(series)}
     return Outcome(
         "\n".join(sentences),
         _caveats(samples, facts, quantities),
         [*slopes, *judged(random, UNIT), *across],
         {"answer": lambda: _figure(samples, points, sized)},
         {name: table for name, table in tables.items() if len(table)},
-        power(samples, [*trends.values()], "slope", UNIT),
+        power(samples, [x.trend for x in series], "slope", UNIT),
     )
 
 
-def _caveats(samples: Samples, facts: Facts, quantities: Quantities) -> list[str]:
+def _caveats(samples: Samples, facts: Facts, quantities: Sequence[Quantity]) -> list[str]:
     caveats = [
         *shared_caveats(samples),
         "Subsamples are nested: a larger one contains the smaller ones.",
@@ -123,7 +148,7 @@ def _caveats(samples: Samples, facts: Facts, quantities: Quantities) -> list[str
         caveats.append(
             f"Subset {name} has {ends} examples in each of {count(len(subset), 'language')}."
         )
-    known = {name.removeprefix("gain on ") for name in quantities}
+    known = {quantity.name.removeprefix("gain on ") for quantity in quantities}
     missing = [name for name in facts.adversarial if name not in known]
     return caveats + [f"Subset {name} has no scores yet." for name in missing]
 
@@ -177,7 +202,7 @@ def _across(samples: Samples, facts: Facts, gain: Quantity, every: Sized) -> lis
     return named
 
 
-def _quantities(samples: Samples, facts: Facts) -> Quantities:
+def _quantities(samples: Samples, facts: Facts) -> list[Quantity]:
     """Return the gain, and of each subset the gain on it, on the others, and their difference.
 
     Where another target stands for a subset there is only the gain on that target: it is another
@@ -194,50 +219,35 @@ def _quantities(samples: Samples, facts: Facts) -> Quantities:
     def on(target: str, subset: Part | None = None) -> Measure:
         return lambda model, recipe, x: samples.gain(model, recipe, target, x, subset)
 
+    def minus(first: Measure, second: Measure) -> Measure:
+        return lambda *run: first(*run) - second(*run)
+
     tabled = MEAN if plain == targets else plain[0] if len(plain) == 1 else ""
-    quantities = {"gain": Quantity(gain, shared, tabled)}
+    quantities = [Quantity("gain", gain, shared, tabled)]
     for name, (target, whole) in facts.adversarial.items():
         if whole in targets:
             languages = samples.languages(whole, ZERO_SHOT)
-            quantities[f"gain on {name}"] = Quantity(on(whole), languages, whole)
+            quantities.append(Quantity(f"gain on {name}", on(whole), languages, whole))
         elif target in targets and not whole and name in samples.subsets:
             hard, rest = on(target, (name, True)), on(target, (name, False))
             known = set(samples.subsets[name]) & set(samples.languages(target, ZERO_SHOT))
             languages = sorted(x for x in known if samples.subsets[name][x])
-            quantities |= {
-                f"gain on {name}": Quantity(hard, languages),
-                f"gain on the examples outside {name}": Quantity(rest, languages),
-                f"difference of the gains on {name} and outside": Quantity(
-                    lambda *run, hard=hard, rest=rest: hard(*run) - rest(*run), languages
-                ),
+            measures = {
+                f"gain on {name}": hard,
+                f"gain on the examples outside {name}": rest,
+                f"difference of the gains on {name} and outside": minus(hard, rest),
             }
+            quantities += [Quantity(*measure, languages) for measure in measures.items()]
     return quantities
 
 
-def _slope(
-    facts: Facts, quantity: Quantity, model: str, recipes: Sequence[str], language: str
-) -> Sample:
-    """Return the slope of the least-squares line over the logarithm of the examples."""
-    weights = slope_weights(np.log10([facts.examples[recipe] for recipe in recipes]))
-    return combine([quantity.of(model, recipe, language) for recipe in recipes], weights)
-
-
-def _lines(
-    facts: Facts, quantities: Quantities, sized: Sized, series: Iterable[tuple[str, tuple]]
-) -> pd.DataFrame:
+def _lines(series: Sequence[Series]) -> pd.DataFrame:
     """Return the slope in each language."""
-    slopes = {
-        (name, *key, language): _slope(facts, quantities[name], key[0], sized[key], language)
-        for name, key in series
-        for language in quantities[name].languages
-    }
-    judgements = family([slope.interval for slope in slopes.values()])
-    names = ("quantity", "model", "data", "language")
+    slopes = [(x, language, x.slope(language)) for x in series for language in x.quantity.languages]
+    judgements = family([slope.interval for *_, slope in slopes])
     return pd.DataFrame(
-        [
-            dict(zip(names, key, strict=True)) | ends(interval, "slope") | {"seeds": slope.seeds}
-            for (key, slope), interval in zip(slopes.items(), judgements, strict=True)
-        ]
+        x.row(language=language) | ends(interval, "slope") | {"seeds": slope.seeds}
+        for (x, language, slope), interval in zip(slopes, judgements, strict=True)
     )
 
 
@@ -246,40 +256,32 @@ def _sentence(label: str, slope: Estimate) -> str:
     return f"{verdict}: {with_ci(slope, UNIT, count(slope.n, 'size'))}."
 
 
-def _judged_points(
-    samples: Samples, facts: Facts, quantities: Quantities, sized: Sized, series: Iterable
-) -> pd.DataFrame:
+def _judged_points(samples: Samples, series: Sequence[Series]) -> pd.DataFrame:
     """Return the value of each quantity at each size.
 
     A gain of the table of gains has its interval there; the others are judged together.
     """
-    points = {
-        (name, *key, recipe): quantities[name].of(key[0], recipe, ZERO_SHOT)
-        for name, key in series
-        for recipe in sized[key]
-    }
-    intervals = {
-        key: samples.intervals[key[1], key[3], quantities[key[0]].target, ZERO_SHOT]
-        for key in points
-        if quantities[key[0]].target
-    }
-    own = {key: point for key, point in points.items() if key not in intervals}
-    judgements = family(
-        [point.interval for point in own.values()],
-        [key[:2] for key in own],
-        [point.share((key[1], BASELINE)) for key, point in own.items()],
+    points = []
+    for x in series:
+        for recipe, size in zip(x.recipes, x.examples, strict=True):
+            value = x.quantity.of(x.model, recipe, ZERO_SHOT)
+            points.append((x, recipe, size, value))
+    own = [(x, value) for x, _, _, value in points if not x.quantity.target]
+    judgements = iter(
+        family(
+            [value.interval for _, value in own],
+            [(x.quantity.name, x.model) for x, _ in own],
+            [value.share((x.model, BASELINE)) for x, value in own],
+        )
     )
-    intervals |= zip(own, judgements, strict=True)
-    names = ("quantity", "model", "data", "recipe")
-    return pd.DataFrame(
-        [
-            dict(zip(names, key, strict=True))
-            | {"examples": facts.examples[key[3]]}
-            | ends(intervals[key], "value")
-            | {"p_adjusted": intervals[key].p_adjusted, "seeds": point.seeds}
-            for key, point in points.items()
-        ]
-    )
+    rows = []
+    for x, recipe, size, value in points:
+        target = x.quantity.target
+        key = (x.model, recipe, target, ZERO_SHOT)
+        interval = samples.intervals[key] if target else next(judgements)
+        row = x.row(recipe=recipe, examples=size) | ends(interval, "value")
+        rows.append(row | {"p_adjusted": interval.p_adjusted, "seeds": value.seeds})
+    return pd.DataFrame(rows)
 
 
 def _figure(samples: Samples, points: pd.DataFrame, sized: Sized) -> Drawing:
