@@ -1,7 +1,9 @@
 """scale: does the gain grow with the model?"""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -43,50 +45,100 @@ from xstilts.units import count
 UNIT = "points per tenfold size"
 ODDS = "log odds per tenfold size"
 ENDS = (0.5, 99.5)  # percent: scores beyond them count as these, so that log odds stay finite
-Curve = list[tuple[str, Sample]]  # models by size, with their gain
 Gains = tuple[list[float], np.ndarray | None]  # of models; replicates [replicates, models]
 Named = Iterable[tuple[str, Interval, int]]
-Lines = Mapping[tuple[str, str], Curve]  # (arm, recipe) -> curve
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Models by size, with their gain on a target."""
+
+    facts: Facts
+    gains: Mapping[str, Sample]  # by model
+
+    @cached_property
+    def sizes(self) -> list[float]:
+        """The log10 of the models' parameters."""
+        return [float(np.log10(self.facts.parameters[model])) for model in self.gains]
+
+    @cached_property
+    def families(self) -> list[str]:
+        """The families of the models."""
+        return [self.facts.families.get(model, "") for model in self.gains]
+
+    @property
+    def has_sizes(self) -> bool:
+        """Whether the models of one family differ in size."""
+        return np.ptp(within(self.sizes, self.families)) > 0
+
+    @property
+    def fixed(self) -> Sample:
+        """The common slope for these models, over seeds and examples."""
+        return combine([*self.gains.values()], slope_weights(self.sizes, self.families))
+
+    def random(self, gains: Gains | None = None) -> Interval:
+        """Return the common slope over models and test examples; no p if a model has one seed.
+
+        All models are tested on the same examples, so their error is added to that of the
+        residuals. The gains are those in points by default.
+        """
+        values, drawn = gains or self._points()
+        line = line_interval(self.sizes, values, self.families)
+        if drawn is not None and line.error >= 0:
+            examples = float((drawn @ slope_weights(self.sizes, self.families)).var(ddof=1))
+            error = float(np.hypot(line.error, np.sqrt(examples)))
+            line = t_interval(line.value, error, line.freedom, examples)
+        return line if all(x.seeds > 1 for x in self.gains.values()) else replace(line, p=np.nan)
+
+    def _points(self) -> Gains:
+        """Return the models' gains in points."""
+        gains = self.gains.values()
+        means = [gain.mean for gain in gains]
+        if any(gain.examples is None for gain in gains):
+            return means, None
+        return means, np.stack([np.nanmean(gain.examples, axis=1) for gain in gains], axis=1)
+
+
+Curves = Mapping[tuple[str, str], Curve]  # by arm and recipe
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
     """Return the slope of the gain over the logarithm of the parameters, per arm and recipe."""
     curves = {t: _curves(samples, facts, t) for t in columns(samples.results, ZERO_SHOT)}
     first = next(iter(curves.values()))
-    lines = {key: curve for key, curve in first.items() if np.ptp(_centred(facts, curve)) > 0}
+    lines = {key: curve for key, curve in first.items() if curve.has_sizes}
     if not lines:
         wanted = "two model sizes of one family with the same recipe and seed"
         return nothing_yet(samples, wanted)
-    slopes = _slopes(samples, facts, lines)
-    fixed = {key: _fixed(facts, curve) for key, curve in lines.items()}
+    slopes = _slopes(samples, lines)
     estimates = [
         *slopes,
-        *judged(_by_family(samples, facts, lines), UNIT),
+        *judged(_by_family(samples, lines), UNIT),
         *judged_samples(
             (
-                (f"Slope of the gain, {_name(samples, key)}, for these models", slope)
-                for key, slope in fixed.items()
+                (f"Slope of the gain, {_name(samples, key)}, for these models", curve.fixed)
+                for key, curve in lines.items()
             ),
             UNIT,
         ),
         *judged(_between_arms(samples, facts, lines), UNIT),
     ]
     pairs = zip(lines.items(), slopes[: len(lines)], slopes[len(lines) :], strict=True)
-    sentences = [_finding(samples, facts, *line, *both) for line, *both in pairs]
+    sentences = [_finding(samples, *line, *both) for line, *both in pairs]
     return Outcome(
         "\n".join(sentences),
         _caveats(samples, facts, lines),
         estimates,
         {"answer": lambda: _figure(samples, facts, curves)},
         {"sizes": _table(samples, facts, curves)},
-        _power(samples, facts, lines),
+        _power(samples, lines),
     )
 
 
-def _caveats(samples: Samples, facts: Facts, lines: Lines) -> list[str]:
+def _caveats(samples: Samples, facts: Facts, lines: Curves) -> list[str]:
     caveats = [
         *shared_caveats(samples),
-        f"Slopes are fitted over {count(max(map(len, lines.values())), 'model')}, which differ "
+        f"Slopes are fitted over {count(_most(lines), 'model')}, which differ "
         "in more than size: a common slope within families of models, each with its own mean gain. "
         "Verdicts treat the models as a sample of all models. Slopes for these models have CIs "
         "over seeds and examples only.",
@@ -104,73 +156,36 @@ def _caveats(samples: Samples, facts: Facts, lines: Lines) -> list[str]:
     return caveats
 
 
-def _power(samples: Samples, facts: Facts, lines: Lines) -> str:
+def _most(lines: Curves) -> int:
+    return max(len(curve.gains) for curve in lines.values())
+
+
+def _power(samples: Samples, lines: Curves) -> str:
     """Return the smallest slope that is found over models, as verdicts are, and for these alone."""
     tests, name = len(lines), "slope for these models"
-    fixed = power(samples, [_fixed(facts, curve) for curve in lines.values()], name, UNIT, tests)
-    slopes = [_random(facts, curve) for curve in lines.values()]
+    fixed = power(samples, [curve.fixed for curve in lines.values()], name, UNIT, tests)
+    slopes = [curve.random() for curve in lines.values()]
     known = sorted((x for x in slopes if x.error > 0), key=lambda x: x.error)
     if not known:
         return fixed
     typical = known[len(known) // 2]
     least = detectable(typical.error, typical.freedom, tests, typical.known)
-    models = max(map(len, lines.values()))
     return (
-        f"With {count(models, 'model')}, four of five studies find a slope of {signed(least)} "
-        f"{UNIT}; more seeds help little if models differ. {fixed}"
+        f"With {count(_most(lines), 'model')}, four of five studies find a slope of "
+        f"{signed(least)} {UNIT}; more seeds help little if models differ. {fixed}"
     )
 
 
-def _curves(samples: Samples, facts: Facts, target: str) -> Mapping[tuple[str, str], Curve]:
-    """Return (arm, recipe) -> its models by size, with their gain on a target."""
-    curves: dict[tuple[str, str], Curve] = {}
+def _curves(samples: Samples, facts: Facts, target: str) -> Curves:
+    """Return the models by size, with their gain on a target, by arm and recipe."""
+    gains: dict[tuple[str, str], dict[str, Sample]] = defaultdict(dict)
     known = [m for m in samples.context.models if m in facts.parameters]
     for model in sorted(known, key=facts.parameters.__getitem__):
         for recipe in trained(samples, model):
             gain = samples.gain(model, recipe, target)
             if gain.seeds:
-                arm = model.partition(ARM)[2]
-                curves.setdefault((arm, recipe), []).append((model, gain))
-    return curves
-
-
-def _sizes(facts: Facts, curve: Curve) -> tuple[list[float], list[str]]:
-    """Return the log10 of the parameters of a curve's models, and their families."""
-    x = [float(np.log10(facts.parameters[model])) for model, _ in curve]
-    return x, [facts.families.get(model, "") for model, _ in curve]
-
-
-def _centred(facts: Facts, curve: Curve) -> np.ndarray:
-    return within(*_sizes(facts, curve))
-
-
-def _fixed(facts: Facts, curve: Curve) -> Sample:
-    """Return the common slope for these models, over seeds and examples."""
-    return combine([gain for _, gain in curve], slope_weights(*_sizes(facts, curve)))
-
-
-def _random(facts: Facts, curve: Curve, gains: Gains | None = None) -> Interval:
-    """Return the common slope over models and test examples; no p if a model has one seed.
-
-    All models are tested on the same examples, so their error is added to that of the residuals.
-    """
-    values, drawn = gains or _points(curve)
-    x, families = _sizes(facts, curve)
-    line = line_interval(x, values, families)
-    if drawn is not None and line.error >= 0:
-        examples = float((drawn @ slope_weights(x, families)).var(ddof=1))
-        error = float(np.hypot(line.error, np.sqrt(examples)))
-        line = t_interval(line.value, error, line.freedom, examples)
-    return line if all(gain.seeds > 1 for _, gain in curve) else replace(line, p=np.nan)
-
-
-def _points(curve: Curve) -> Gains:
-    """Return the models' gains in points."""
-    samples = [gain for _, gain in curve]
-    if any(gain.examples is None for gain in samples):
-        return [gain.mean for gain in samples], None
-    drawn = [np.nanmean(gain.examples, axis=1) for gain in samples]
-    return [gain.mean for gain in samples], np.stack(drawn, axis=1)
+                gains[model.partition(ARM)[2], recipe][model] = gain
+    return {key: Curve(facts, own) for key, own in gains.items()}
 
 
 def _odds(samples: Samples, recipe: str, curve: Curve) -> Gains:
@@ -183,7 +198,7 @@ def _odds(samples: Samples, recipe: str, curve: Curve) -> Gains:
     targets = samples.targets
     pairs = [
         [(samples.score(m, recipe, t), samples.score(m, BASELINE, t)) for t in targets]
-        for m, _ in curve
+        for m in curve.gains
     ]
     values = [float(np.mean([odds(a.mean) - odds(b.mean) for a, b in row])) for row in pairs]
     if any(sample.examples is None for row in pairs for pair in row for sample in pair):
@@ -195,30 +210,31 @@ def _odds(samples: Samples, recipe: str, curve: Curve) -> Gains:
     return values, np.mean(drawn, axis=1).T
 
 
-def _slopes(samples: Samples, facts: Facts, lines: Lines) -> list[Estimate]:
+def _slopes(samples: Samples, lines: Curves) -> list[Estimate]:
     """Return the slopes that the verdict is about, in points and then in log odds."""
     names = {key: f"Slope of the gain, {_name(samples, key)}" for key in lines}
-    points = [(names[key], _random(facts, curve), len(curve)) for key, curve in lines.items()]
+    points = [(names[key], curve.random(), len(curve.gains)) for key, curve in lines.items()]
     odds = [
         (
             f"{names[key]}, log odds",
-            _random(facts, curve, _odds(samples, key[1], curve)),
-            len(curve),
+            curve.random(_odds(samples, key[1], curve)),
+            len(curve.gains),
         )
         for key, curve in lines.items()
     ]
     return [*judged(points, UNIT), *judged(odds, ODDS)]
 
 
-def _by_family(samples: Samples, facts: Facts, lines: Lines) -> Named:
+def _by_family(samples: Samples, lines: Curves) -> Named:
     """Yield the slope of each family of models, if there are several."""
     for key, curve in lines.items():
-        families = list(dict.fromkeys(_sizes(facts, curve)[1]))
-        for name in families if len(families) > 1 else ():
-            own = [(m, gain) for m, gain in curve if facts.families.get(m, "") == name]
-            if np.ptp(_sizes(facts, own)[0]) > 0:
+        family = dict(zip(curve.gains, curve.families, strict=True))
+        names = dict.fromkeys(curve.families)
+        for name in names if len(names) > 1 else ():
+            own = Curve(curve.facts, {m: x for m, x in curve.gains.items() if family[m] == name})
+            if own.has_sizes:
                 label = f"Slope of the gain, {_name(samples, key)}, {name} alone"
-                yield label, _random(facts, own), len(own)
+                yield label, own.random(), len(own.gains)
 
 
 def _name(samples: Samples, key: tuple[str, str]) -> str:
@@ -232,20 +248,11 @@ def _arm(samples: Samples, arm: str) -> str:
 
 
 def _finding(
-    samples: Samples,
-    facts: Facts,
-    key: tuple[str, str],
-    curve: Curve,
-    slope: Estimate,
-    odds: Estimate,
+    samples: Samples, key: tuple[str, str], curve: Curve, slope: Estimate, odds: Estimate
 ) -> str:
-    extremes = listed(
-        [
-            f"{signed(gain.mean, '+')} for {samples.label(model)}"
-            for model, gain in (curve[0], curve[-1])
-        ]
-    )
-    families = len(set(_sizes(facts, curve)[1]))
+    shown = [f"{signed(x.mean, '+')} for {samples.label(m)}" for m, x in curve.gains.items()]
+    extremes = listed([shown[0], shown[-1]])
+    families = len(set(curve.families))
     n = count(slope.n, "model") + (f" of {families} families" if families > 1 else "")
     name = _name(samples, key)
     return (
@@ -261,26 +268,23 @@ def _verdict(slope: Estimate, odds: Estimate) -> str:
     return effect(slope, of)
 
 
-def _between_arms(samples: Samples, facts: Facts, lines: Lines) -> Named:
+def _between_arms(samples: Samples, facts: Facts, lines: Curves) -> Named:
     """Yield the difference between two arms' slopes, per recipe, over models in both arms."""
-    arms = list(dict.fromkeys(arm for arm, _ in lines))
     for recipe in dict.fromkeys(recipe for _, recipe in lines):
-        own = [arm for arm in arms if (arm, recipe) in lines]
-        first = {m.partition(ARM)[0]: gain for m, gain in lines[own[0], recipe]}
-        for arm in own[1:]:
-            curve = [
-                (m, gain - first[base])
-                for m, gain in lines[arm, recipe]
-                if (base := m.partition(ARM)[0]) in first
-            ]
-            if len(curve) > 1 and np.ptp(_centred(facts, curve)) > 0:
-                name = f"Slope of {_name(samples, (arm, recipe))}, minus that of "
-                yield name + _arm(samples, own[0]), _random(facts, curve), len(curve)
+        first, *others = (arm for arm, own in lines if own == recipe)
+        base = {m.partition(ARM)[0]: gain for m, gain in lines[first, recipe].gains.items()}
+        for arm in others:
+            gains = {
+                model: gain - base[name]
+                for model, gain in lines[arm, recipe].gains.items()
+                if (name := model.partition(ARM)[0]) in base
+            }
+            if len(gains) > 1 and (curve := Curve(facts, gains)).has_sizes:
+                label = f"Slope of {_name(samples, (arm, recipe))}, minus that of "
+                yield label + _arm(samples, first), curve.random(), len(gains)
 
 
-def _table(
-    samples: Samples, facts: Facts, curves: Mapping[str, Mapping[tuple[str, str], Curve]]
-) -> pd.DataFrame:
+def _table(samples: Samples, facts: Facts, curves: Mapping[str, Curves]) -> pd.DataFrame:
     """Return the gain on each target by model and recipe, with sizes and hours of training."""
     rows = [
         {
@@ -294,12 +298,12 @@ def _table(
         }
         for target, by_recipe in curves.items()
         for (_, recipe), curve in by_recipe.items()
-        for model, gain in curve
+        for model, gain in curve.gains.items()
     ]
     return pd.DataFrame(rows)
 
 
-def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]) -> Drawing:
+def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Curves]) -> Drawing:
     context = samples.context
     panels, several = [], len(set(facts.families.values())) > 1
 
@@ -310,7 +314,7 @@ def _figure(samples: Samples, facts: Facts, curves: Mapping[str, Mapping]) -> Dr
     for target, by_recipe in curves.items():
         series: dict[str, list[tuple[float, Interval]]] = {}
         for (_, recipe), curve in by_recipe.items():
-            for m, _ in curve:
+            for m in curve.gains:
                 gain = samples.intervals[m, recipe, target, ZERO_SHOT]
                 series.setdefault(name(m, recipe), []).append((facts.parameters[m], gain))
         panels.append(
