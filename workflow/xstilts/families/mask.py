@@ -35,21 +35,17 @@ def encode(rows, tokenizer, settings, labels, train):
 
     `special` marks tokens that are never masked. A text without any other token has no feature.
     """
-    alone = [row["text"] for row in rows if not row["text_b"]]
-    paired = [(row["text"], row["text_b"]) for row in rows if row["text_b"]]
     features = []
-    for texts, others, windows in (
-        (alone, None, True),
-        ([text for text, _ in paired], [other for _, other in paired], False),
-    ):
-        if not texts:
+    for paired in (False, True):
+        chosen = [row for row in rows if bool(row["text_b"]) == paired]
+        if not chosen:
             continue
         encoding = tokenizer(
-            texts,
-            others,
+            [row["text"] for row in chosen],
+            [row["text_b"] for row in chosen] if paired else None,
             truncation=True,
             max_length=settings.max_length,
-            return_overflowing_tokens=windows,
+            return_overflowing_tokens=not paired,  # windows of a long text
             return_special_tokens_mask=True,
         )
         encoded = features_of(encoding, tokenizer.model_input_names)

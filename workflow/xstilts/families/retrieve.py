@@ -74,16 +74,15 @@ def encode(rows, tokenizer, settings, labels, train):
     In training there is one feature per question. `answer` is the feature of its answer; questions
     with the same answer have the same number as `group`.
     """
-    rows = asked(rows, settings) if train else rows
-    is_question = [bool(row["question"]) for row in rows]
-    questions = iter(_questions(asked(rows, settings), tokenizer, settings))
+    asking = asked(rows, settings)
+    questions = iter(_questions(asking, tokenizer, settings))
     if not train:
         candidates = [row for row in rows if not row["question"]]
         others = iter(_candidates(candidates, tokenizer, settings))
-        return [next(questions if question else others) for question in is_question]
+        return [next(questions if row["question"] else others) for row in rows]
     groups: dict[tuple, int] = {}
     features = []
-    for row, answer in zip(rows, _candidates(rows, tokenizer, settings), strict=True):
+    for row, answer in zip(asking, _candidates(asking, tokenizer, settings), strict=True):
         group = groups.setdefault((row["text"], row["context"]), len(groups))
         features.append({**next(questions), "answer": answer, "group": group})
     return features
