@@ -33,7 +33,7 @@ def main() -> None:
         start = time.monotonic()
         grid = Grid(paper.model_copy(update={"study": study}))
         plan = make(grid, Estimator(grid.project), ())
-        plan.by_recipe()
+        plan.bill("recipe")
         wall_seconds(plan, 8)
         planned = time.monotonic() - start
         for aim in AIMS:

@@ -33,23 +33,23 @@ def make(grid: Grid = GRID, done=(), seconds: float = 3600) -> bill.Plan:
 
 def test_shared_steps_are_counted_once():
     made = make(with_resources(GRID, gpu=1))
-    lines = made.by_phase()
+    lines = made.bill("phase")
     # per seed: entities, entities-completion, and NLI after each recipe
     assert lines["train"].total == 2 * (2 + 3)
     # Tatoeba after `none` has no training: both seeds' predictions are one
     assert lines["predict"].total == 2 * 3 + 1 + 2 * 2
     assert lines["train"].gpu_hours == 10
     assert made.total().gpu_hours == 21
-    assert sum(line.gpu_hours for line in made.by_recipe().values()) == pytest.approx(21)
-    assert sum(line.gpu_hours for line in made.by_model().values()) == pytest.approx(21)
+    assert sum(line.gpu_hours for line in made.bill("recipe").values()) == pytest.approx(21)
+    assert sum(line.gpu_hours for line in made.bill("model").values()) == pytest.approx(21)
     # two recipes share the step on entities
-    assert made.by_recipe()[bill.SHARED].gpu_hours == 2
+    assert made.bill("recipe")[bill.SHARED].gpu_hours == 2
 
 
 def test_done_artefacts_cost_nothing():
     everything = make()
     half = make(done=[id for id in everything.by_id if "s1" in id])
-    line = half.by_phase()["train"]
+    line = half.bill("phase")["train"]
     assert (line.done, line.to_do, line.seconds) == (5, 5, 5 * 3600)
     assert make(done=everything.by_id).to_do == []
     assert bill.wall_seconds(make(done=everything.by_id), 1) == 0
@@ -76,9 +76,9 @@ def test_bill_includes_artefacts_of_the_analysis():
     without, forgetting = map(make, grids)
     assert without.needs == forgetting.needs
     # each task after its own step, and the first task after the second step
-    assert forgetting.by_phase()["score"].to_do == without.by_phase()["score"].to_do + 3
-    assert bill.ASIDE not in without.by_recipe()
-    lines = forgetting.by_recipe()
+    assert forgetting.bill("phase")["score"].to_do == without.bill("phase")["score"].to_do + 3
+    assert bill.ASIDE not in without.bill("recipe")
+    lines = forgetting.bill("recipe")
     assert sum(line.to_do for line in lines.values()) == forgetting.total().to_do
     assert lines[bill.ASIDE].seconds == 3 * 3600
     only = make_grid(models=["xlmr"], orders={**order, "forgetting": True}, only=["xlmr.none.*"])

@@ -3,10 +3,11 @@
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
+from typing import Literal
 
 import numpy as np
 
@@ -70,38 +71,33 @@ class Plan:
         missing = set().union(*self.needs.values(), *aside)
         return [artefact for id, artefact in self.by_id.items() if id in missing]
 
-    def by_phase(self) -> dict[str, Line]:
-        """Return the bill by phase, without phases that have no artefact."""
-        return self._lines({id: a.identity.phase for id, a in self.by_id.items()}, PHASES)
+    def bill(self, key: Literal["phase", "model", "recipe"]) -> dict[str, Line]:
+        """Return the bill by phase, model or recipe, without those that have no artefact.
 
-    def by_model(self) -> dict[str, Line]:
-        """Return the bill by model; artefacts that several need, such as data, are in `SHARED`."""
+        Artefacts that several models or recipes need are in `SHARED`.
+        """
+        members, users = defaultdict(list), self._users(key)
+        for id in self.by_id:
+            names = users.get(id, {ASIDE})
+            members[SHARED if len(names) > 1 else names.pop()].append(id)
         models = dict.fromkeys(cell.model for cell in self.needs)
-        return self._lines(self._owners(lambda cell: cell.model), [*models, SHARED, ASIDE])
-
-    def by_recipe(self) -> dict[str, Line]:
-        """Return the bill by recipe; artefacts that several recipes need are in `SHARED`."""
-        owners = self._owners(lambda cell: cell.recipe)
-        return self._lines(owners, [*self.grid.recipes, SHARED, ASIDE])
-
-    def _owners(self, name: Callable[[Cell], str]) -> dict[str, str]:
-        users = defaultdict(set)
-        for score in self.grid.scores():
-            for id in _needed(score):
-                users[id].add(name(score.cell))
-        users |= {id: {ASIDE} for id in self.by_id if id not in users}
-        return {id: names.pop() if len(names) == 1 else SHARED for id, names in users.items()}
-
-    def _lines(self, groups: Mapping[str, str], order: Iterable[str]) -> dict[str, Line]:
-        members = defaultdict(list)
-        for id, name in groups.items():
-            members[name].append(id)
+        order = {"phase": PHASES, "model": models, "recipe": self.grid.recipes}[key]
         to_do = {artefact.id for artefact in self.to_do}
         return {
             name: _line(len(members[name]), [self.costs[i] for i in members[name] if i in to_do])
-            for name in order
+            for name in (*order, SHARED, ASIDE)
             if name in members
         }
+
+    def _users(self, key: str) -> dict[str, set[str]]:
+        """Return the phase of each artefact, or the models or recipes whose cells need it."""
+        if key == "phase":
+            return {id: {artefact.identity.phase} for id, artefact in self.by_id.items()}
+        users = defaultdict(set)
+        for score in self.grid.scores():
+            for id in _needed(score):
+                users[id].add(getattr(score.cell, key))
+        return users
 
     @cached_property
     def computing(self) -> list[Artefact]:

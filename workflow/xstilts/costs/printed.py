@@ -37,19 +37,13 @@ def bill(plan: Plan, console: Console) -> None:
     console.say(f"{name}: {count(cells, 'cell')}, {done} done, {cells - done} to do", "bold")
     if lost := done - sum(not needs for needs in plan.needs.values()):
         console.say(f"{lost} of the done lack an earlier result, which is made again", "dim")
-    for title, lines in (
-        ("By phase", plan.by_phase()),
-        ("By model", plan.by_model()),
-        ("By recipe", plan.by_recipe()),
-    ):
-        rows = {name: _row(line) for name, line in lines.items()}
-        if title == "By phase":
-            rows["all"] = _row(plan.total())
+    for key in ("phase", "model", "recipe"):
+        lines = plan.bill(key) | ({"all": plan.total()} if key == "phase" else {})
         console.print()
-        console.print(_bill_table(title, rows))
-    if SHARED in plan.by_recipe():
+        console.print(_bill_table(f"By {key}", {n: _row(line) for n, line in lines.items()}))
+    if SHARED in lines:
         console.say(f"{SHARED}: needed by several, counted once", "dim")
-    if ASIDE in plan.by_recipe():
+    if ASIDE in lines:
         console.say(f"{ASIDE}: needed by the analysis only, not part of a budget", "dim")
 
 
