@@ -357,17 +357,12 @@ def _groups(artefact: Artefact, gpus: int, cells: int = 1) -> list[tuple[tuple, 
     All jobs of a group have the same number of GPUs, and of processes that share a GPU.
     """
     phase, asked = artefact.identity.phase, (gpus, cells)
-    match artefact:
-        case Dataset() | Download():
-            near = [((phase, artefact.task), f"scaled from {phase} jobs of the task")]
-            return [*near, ((phase,), f"scaled from {phase} jobs")]
-        case Score():
-            near = [((phase, artefact.cell.target), "scaled from jobs of the same task")]
-            return [*near, ((phase,), f"scaled from {phase} jobs")]
-        case Predictions():
-            tasks = artefact.target
-        case Checkpoint():
-            tasks = "+".join(part.name for part in artefact.parts)
+    if isinstance(artefact, Dataset | Download | Score):
+        task = artefact.cell.target if isinstance(artefact, Score) else artefact.task
+        near = ((phase, task), f"scaled from {phase} jobs of the task")
+        return [near, ((phase,), f"scaled from {phase} jobs")]
+    is_training = isinstance(artefact, Checkpoint)
+    tasks = "+".join(part.name for part in artefact.parts) if is_training else artefact.target
     model = artefact.model
     return [
         ((phase, asked, model, tasks), "scaled from jobs of the same model and task"),

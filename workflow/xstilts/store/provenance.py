@@ -57,6 +57,7 @@ def provenance(started: float) -> dict:
     memory are those of this process, also where Snakemake's benchmark cannot see them because the
     job is a fork of the fork server.
     """
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in kB, on macOS in bytes
     return {
         "libraries": libraries(),
         "python": platform.python_version(),
@@ -65,11 +66,5 @@ def provenance(started: float) -> dict:
         "processors": os.cpu_count(),
         "seconds": round(time.monotonic() - started, 2),
         "cpu_seconds": round(time.process_time(), 2),
-        "memory_mb": round(_peak_memory() / 2**20),
+        "memory_mb": round(memory / (2**20 if sys.platform == "darwin" else 2**10)),
     }
-
-
-def _peak_memory() -> int:
-    """Return the largest resident memory of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
