@@ -162,6 +162,11 @@ class _Work:
     children: set[str] = field(default_factory=set)
     longest: float = 0.0  # seconds from its start to the end of the longest chain of jobs
 
+    @property
+    def turn(self) -> tuple[float, float]:
+        """Sort key of the jobs that can start; those without a GPU do not wait."""
+        return (-self.priority if self.places else -math.inf, -self.longest)
+
 
 def wall_seconds(plan: Plan, gpus: int | None = None) -> float:
     """Return the wall time of missing artefacts on `gpus` GPUs; if None, of the longest chain."""
@@ -173,11 +178,10 @@ def schedule(
 ) -> dict[str, tuple[float, float]]:
     """Return start and end in seconds of the jobs of the missing artefacts, by benchmark file.
 
-    At most `gpus` GPUs work at the same time; if None, as many as there are jobs.
-
-    Of the jobs that can start, those with the highest priority in the workflow start first, then
-    the job with the longest chain of descendants. `keep` replaces that of the study. Raise
-    InputError if a job needs more GPUs.
+    At most `gpus` GPUs work at the same time; if None, as many as there are jobs. Of the jobs that
+    can start, those with the highest priority in the workflow start first, then the job with the
+    longest chain of descendants. `keep` replaces that of the study. Raise InputError if a job needs
+    more GPUs.
     """
     jobs = _jobs(plan, keep or keep_of(plan.grid))
     most = max((job.places for job in jobs.values()), default=0)
@@ -189,30 +193,25 @@ def schedule(
     times: dict[str, tuple[float, float]] = {}
     now = 0.0
 
-    def turn(name: str) -> tuple[float, float, str]:
-        job = jobs[name]
-        return (-job.priority if job.places else -math.inf, -job.longest, name)
-
-    ready = sorted(turn(name) for name, job in jobs.items() if not job.parents)  # a heap
+    ready = sorted((*job.turn, name) for name, job in jobs.items() if not job.parents)  # a heap
     while ready or running:
         waiting = []
         while ready and (free or not jobs[ready[0][-1]].places):
-            job_turn = heapq.heappop(ready)
-            name = job_turn[-1]
+            *turn, name = heapq.heappop(ready)
             if jobs[name].places > free:
-                waiting.append(job_turn)
+                waiting.append((*turn, name))
                 continue
             free -= jobs[name].places
             times[name] = (now, now + jobs[name].seconds)
             heapq.heappush(running, (now + jobs[name].seconds, name))
-        for job_turn in waiting:
-            heapq.heappush(ready, job_turn)
+        for item in waiting:
+            heapq.heappush(ready, item)
         now, name = heapq.heappop(running)
         free += jobs[name].places
         for child in jobs[name].children:
             unfinished[child] -= 1
             if not unfinished[child]:
-                heapq.heappush(ready, turn(child))
+                heapq.heappush(ready, (*jobs[child].turn, child))
     return times
 
 
