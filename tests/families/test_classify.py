@@ -44,11 +44,7 @@ def test_the_longer_text_of_a_pair_is_truncated(tokenizers, kind):
 
 @pytest.mark.parametrize(
     ("seen", "expected"),
-    [
-        ("both", ["the dog", "the cat"]),
-        ("first", ["the dog"]),
-        ("second", ["the cat"]),
-    ],
+    [("both", ["the dog", "the cat"]), ("first", ["the dog"]), ("second", ["the cat"])],
 )
 def test_the_model_may_see_one_text_of_a_pair(tokenizers, seen, expected):
     tokenizer, settings = tokenizers["sentencepiece"], Encode(texts=seen)

@@ -165,18 +165,9 @@ EXAMPLES = {
     },
     "bucc2018_hub.de.test": {"id": "de-0", "side": "foreign", "text": "vier red", "match": ""},
     "tatoeba.de.test": {"id": "de-0", "side": "foreign", "text": "ein red", "match": "en-0"},
-    "mnli.en.train": {
-        "id": "0",
-        "text_a": "the red red",
-        "text_b": "a red",
-        "label": "entailment",
-    },
+    "mnli.en.train": {"id": "0", "text_a": "the red red", "text_b": "a red", "label": "entailment"},
     "pawsx.de.test": {"id": "0", "text_a": "the red red", "text_b": "a red", "label": "0"},
-    "panx.de.test": {
-        "id": "0",
-        "words": ["Anna", "sees", "red"],
-        "tags": ["B-PER", "O", "B-LOC"],
-    },
+    "panx.de.test": {"id": "0", "words": ["Anna", "sees", "red"], "tags": ["B-PER", "O", "B-LOC"]},
     "xquad.de.test": {
         "id": "de0",
         "context": "the red tree is red now",

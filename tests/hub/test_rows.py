@@ -159,11 +159,7 @@ def test_text_files_may_be_compressed(tmp_path, name, packed):
     [
         ("data.csv", 'text\n"a', r"data\.csv:2: not valid CSV, or truncated"),
         ("data.tsv", "id\ttext\n1\n", r"data\.tsv:2: 1 columns, expected 2"),
-        (
-            "data.json",
-            '[{"text": "a"}, 3]',
-            "row 2: expected a JSON object, found int",
-        ),
+        ("data.json", '[{"text": "a"}, 3]', "row 2: expected a JSON object, found int"),
         ("data.json", '[{"text": "a"}', r"data\.json: not valid JSON, or truncated"),
         ("data.jsonl.gz", b"", "the file is empty|not valid gzip"),
         ("data.txt.gz", gzip.compress(b"a" * 99, mtime=0)[:-8], "not valid gzip, or truncated"),

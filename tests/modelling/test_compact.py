@@ -32,8 +32,7 @@ def norms_of(step) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "settings"),
-    [("nli~4", {"packing": True}), ("completion~4+entities~4", BEST)],
+    ("recipe", "settings"), [("nli~4", {"packing": True}), ("completion~4+entities~4", BEST)]
 )
 def test_weights_are_those_of_the_whole_table(workspace, caplog, recipe, settings):
     settings = SETTINGS | settings

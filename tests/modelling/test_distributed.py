@@ -160,8 +160,7 @@ def test_processes_have_equally_many_micro_batches(workspace, monkeypatch, count
 
 
 @pytest.mark.parametrize(
-    ("nodes", "begin"),
-    [(1, []), (2, ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"])],
+    ("nodes", "begin"), [(1, []), (2, ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"])]
 )
 def test_launched_command(monkeypatch, nodes, begin):
     monkeypatch.setenv("SLURM_JOB_ID", "71234")

@@ -35,12 +35,7 @@ def beside_encoder(model) -> set[str]:
 
 @pytest.mark.parametrize("task", ["nli", "passages"])
 @pytest.mark.parametrize("model", list(KINDS))
-def test_lora_trains_matrices_and_head_and_merges(
-    published,
-    monkeypatch,
-    model,
-    task,
-):
+def test_lora_trains_matrices_and_head_and_merges(published, monkeypatch, model, task):
     project = with_lora()
     predictions = project.predictions(model, Recipe(), task, 1)
     step, dataset = predictions.checkpoint, predictions.datasets[0]

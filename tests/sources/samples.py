@@ -189,13 +189,7 @@ READS = {
     ),
     "ccgbank": (
         CCG,
-        [
-            {
-                "id": "wsj_0001.1",
-                "words": ["Vinken", "is", ")"],
-                "tags": ["N", r"(S\NP)/NP", "RRB"],
-            }
-        ],
+        [{"id": "wsj_0001.1", "words": ["Vinken", "is", ")"], "tags": ["N", r"(S\NP)/NP", "RRB"]}],
     ),
     "tatoeba": (
         {"t.swh-eng.swh": "Ndiyo.\nHapana.\n", "t.swh-eng.eng": "Yes.\nNo.\n"},

@@ -242,12 +242,7 @@ def test_weights_have_the_mode_of_the_umask(tmp_path, mask, mode):
     before = os.umask(mask)
     try:
         store.CheckpointManifest.publish(
-            made,
-            tmp_path / "out",
-            content={},
-            provenance={},
-            pretrained_pooler=False,
-            labels={},
+            made, tmp_path / "out", content={}, provenance={}, pretrained_pooler=False, labels={}
         )
     finally:
         os.umask(before)

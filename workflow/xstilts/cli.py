@@ -147,11 +147,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(
-        dest="command",
-        required=True,
-        metavar="COMMAND",
-        help=argparse.SUPPRESS,
-        prog="xstilts",
+        dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS, prog="xstilts"
     )
     for command in _COMMANDS.values():
         _add(command, commands)

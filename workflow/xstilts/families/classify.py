@@ -72,10 +72,7 @@ def encode(rows, tokenizer, settings, labels, train):
     first = [settings.prefix + row[seen] for row in rows]
     second = [row["text_b"] if settings.texts == "both" else "" for row in rows]
     encoding = tokenizer(
-        first,
-        second if any(second) else None,
-        truncation=True,
-        max_length=settings.max_length,
+        first, second if any(second) else None, truncation=True, max_length=settings.max_length
     )
     features = features_of(encoding, tokenizer.model_input_names)
     if train:

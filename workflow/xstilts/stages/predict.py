@@ -18,12 +18,7 @@ from xstilts.errors import Diverged, InputError
 from xstilts.families import Row, family
 from xstilts.grid.artefacts import Dataset, Predictions
 from xstilts.identity import text_sha256
-from xstilts.modelling.checkpoints import (
-    check_finite,
-    check_length,
-    load_tokenizer,
-    load_trained,
-)
+from xstilts.modelling.checkpoints import check_finite, check_length, load_tokenizer, load_trained
 from xstilts.modelling.encodings import source_of
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.precision import prepare

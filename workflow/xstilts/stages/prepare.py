@@ -94,10 +94,7 @@ def _check_counts(dataset: Dataset, project: Project, table: Table) -> None:
         return
     rows = len(table.rows)
     pairs = sum(bool(row["match"]) for row in table.rows if row.get("side") == "foreign")
-    for what, counts in (
-        ("rows", {rows, rows + sum(table.excluded.values())}),
-        ("pairs", {pairs}),
-    ):
+    for what, counts in (("rows", {rows, rows + sum(table.excluded.values())}), ("pairs", {pairs})):
         expected = dataset.spec.expected(what, dataset.language)
         if expected is not None and expected not in counts:
             raise InputError(
