@@ -133,18 +133,11 @@ def layer_class(model: Any) -> str:
     return type(max(uniform, key=len)[0]).__name__
 
 
-def whole_state(trainer: Any) -> dict[str, Any] | None:
-    """Return all weights on the CPU, in the main process only; None if one process trains.
-
-    A weight with several names is one tensor under all names, as in a model that is not sharded.
-    """
-    if count() == 1:
-        return None
-    return with_all_names(trainer.model, distinct_state(trainer))
-
-
 def distinct_state(trainer: Any) -> dict[str, Any]:
-    """Return each weight under the first of its names; of several processes, in the main one."""
+    """Return each weight under the first of its names; of several processes, in the main one.
+
+    There they are on the CPU.
+    """
     model = trainer.model
     weights = model.state_dict() if count() == 1 else trainer.accelerator.get_state_dict(model)
     first = first_names(model)
@@ -162,7 +155,7 @@ def gathered(model: Any) -> Iterator[None]:
 
 
 def with_all_names(model: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Return each weight under all of its names."""
+    """Return each weight under all of its names, as in a model that is not sharded."""
     first = first_names(model)
     return {name: weights[shared] for name, shared in first.items() if shared in weights}
 

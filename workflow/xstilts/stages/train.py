@@ -270,14 +270,16 @@ def _train(trainer: StepTrainer, micro_batch: int) -> bool:
 
 def _selected(trainer: StepTrainer) -> dict[str, torch.Tensor] | None:
     """Return the weights to publish, in the main process; None if they are those of the model."""
-    best = trainer.state.best_global_step
-    if best is None:
-        return distributed.whole_state(trainer)
-    if not distributed.is_main():
+    best, is_alone = trainer.state.best_global_step, distributed.count() == 1
+    if best is None and is_alone:
         return None
-    saved = saves.read_best(Path(trainer.args.output_dir), best)
-    weights = distributed.with_all_names(trainer.model, saved)
-    if distributed.count() > 1:
+    if best is None:
+        found = distributed.distinct_state(trainer)  # from all processes
+    else:
+        folder = Path(trainer.args.output_dir)
+        found = saves.read_best(folder, best) if distributed.is_main() else {}
+    weights = distributed.with_all_names(trainer.model, found)
+    if not is_alone:
         return weights
     trainer.model.load_state_dict(weights)
     return None
