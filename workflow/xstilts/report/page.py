@@ -104,7 +104,7 @@ def render(view: StudyView, results: Results, answer: Answer, files: Mapping[str
         roots=[branch for branch in branches if not branch.parent],
         examples=examples,
         label=context.label,
-        language=_language,
+        language=lambda code: f"{language(code).name} ({code})",
         **provenance,
         files=[(name, hashlib.sha256(content).hexdigest()) for name, content in files.items()],
         stamp=view.stamp.name,
@@ -161,10 +161,11 @@ def _choices(results: Results, tables: Tables) -> dict[str, list[tuple[str, str]
     averages = sorted(AVERAGES, key=lambda average: average != tables.average)
     names = {"zero_shot": "all except the source", "avg": "all"}
     metrics = dict.fromkeys(results.frame["metric"])
-    groups = {
-        "families": ("every family", {x.family for x in languages}),
-        "script_names": ("every script", {x.script for x in languages}),
-    }
+    families, scripts = ({getattr(x, key) for x in languages} for key in ("family", "script"))
+
+    def among(every: str, names: Iterable[str]) -> list[tuple[str, str]]:
+        return [("", every), *((name, name) for name in names)]
+
     return {
         "baselines": [(recipe, context.label(recipe)) for recipe in recipes],
         "averages": [
@@ -175,10 +176,9 @@ def _choices(results: Results, tables: Tables) -> dict[str, list[tuple[str, str]
         "language_targets": [
             (t, "mean over targets" if t == MEAN else context.label(t)) for t in tables.targets
         ],
-        "levels": [("", "every level"), *((level, level) for level in tables.levels)],
-        **{
-            k: [("", every), *((x, x) for x in sorted(some))] for k, (every, some) in groups.items()
-        },
+        "levels": among("every level", tables.levels),
+        "families": among("every family", sorted(families)),
+        "script_names": among("every script", sorted(scripts)),
     }
 
 
@@ -197,15 +197,11 @@ def _costs(
             {
                 "label": context.label(context.recipes[recipe]),
                 "shares": [f"{100 * (part or 0) / max(totals):.1f}" for part in parts],
-                "texts": [
-                    *map(steps.duration, [total or None, *parts]),
-                    units.size(size) or "–",
-                ],
+                "texts": [*map(steps.duration, [total or None, *parts]), units.size(size) or "–"],
             }
             for (recipe, parts, size), total in zip(rows, totals, strict=True)
         ]
-        label = context.label(context.all_models[number])
-        blocks.append({"label": label, "rows": shown})
+        blocks.append({"label": context.label(context.all_models[number]), "rows": shown})
     return blocks
 
 
@@ -219,7 +215,6 @@ def _provenance(record: Record, nodes: Mapping[str, list], datasets: list[dict])
     return {
         "phases": phases,
         "total": {key: sum(row[key] for row in phases) for key in _SUMMED},
-        "failed": nodes["state"].count("failed"),
         "datasets": datasets,
         "environments": [
             (used[number], values["commit"] or "none", steps.environment(values))
@@ -230,10 +225,6 @@ def _provenance(record: Record, nodes: Mapping[str, list], datasets: list[dict])
     }
 
 
-def _language(code: str) -> str:
-    return f"{language(code).name} ({code})"
-
-
 def _names(view: StudyView, results: Results, tables: Tables) -> dict[str, Any]:
     """Return the study's axes, with the labels that readers see."""
     context, project = results.context, view.grid.project
@@ -241,7 +232,6 @@ def _names(view: StudyView, results: Results, tables: Tables) -> dict[str, Any]:
     codes = {code for target in context.targets for code in view.grid.data.languages(target)}
     codes |= {project.tasks[target].source_language for target in context.targets}
     return {
-        "study": context.study,
         "models": context.models,
         "controls": context.controls,
         "recipes": context.recipes,
@@ -287,22 +277,15 @@ def _cells(view: StudyView, results: Results, record: Record) -> dict[str, Any]:
 
 def _values(frame: pd.DataFrame, numbers: Mapping[str, int], names: list[str]) -> dict[str, Any]:
     """Return a target's scores in units of the last decimal of the CSV files; None if missing."""
-    first = frame.drop_duplicates("language").set_index("language")["n"]
     values, cells = {}, list(frame["cell"].drop_duplicates())
     for metric, some in frame.groupby("metric", sort=False):
         wide = some.pivot(index="cell", columns="language", values="value")
         wide = wide.reindex(index=cells, columns=names)
-        values[metric] = [_whole(value) for value in wide.to_numpy().ravel()]
-    return {
-        "languages": names,
-        "n": [int(first[name]) for name in names],
-        "cells": [numbers[cell] for cell in cells],
-        "values": values,
-    }
-
-
-def _whole(value: float) -> int | None:
-    return None if pd.isna(value) else round(round(value, DECIMALS) * 10**DECIMALS)
+        values[metric] = [
+            None if pd.isna(value) else round(round(value, DECIMALS) * 10**DECIMALS)
+            for value in wide.to_numpy().ravel()
+        ]
+    return {"languages": names, "cells": [numbers[cell] for cell in cells], "values": values}
 
 
 def _figures(answer: Answer, files: Mapping[str, bytes]) -> list[tuple[str, ...]]:
