@@ -40,13 +40,13 @@ def ratio_replicates(
     return [np.concatenate(block) for block in blocks]
 
 
-def seed_draws(seeds: int, replicates: int = REPLICATES) -> np.ndarray:
-    """Return uniform numbers [replicates, seeds - 1], by which `Sample.replicates` draws seeds.
+def seed_draws(seeds: int) -> np.ndarray:
+    """Return uniform numbers [REPLICATES, seeds - 1], by which `Sample.replicates` draws seeds.
 
     S − 1 of S seeds are drawn, with replacement. S draws would give (S − 1) / S of the true
     variance (Rao and Wu 1988), which is a half for two seeds.
     """
-    return np.random.default_rng(_SEED + 1).random((replicates, max(seeds - 1, 1)))
+    return np.random.default_rng(_SEED + 1).random((REPLICATES, max(seeds - 1, 1)))
 
 
 @dataclass(frozen=True)

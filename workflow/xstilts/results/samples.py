@@ -63,7 +63,6 @@ class Samples:
         self.targets = results.targets(ZERO_SHOT)
         self.examples = examples
         self.subsets = subsets or {}
-        self._scored = {Cell(*key) for key in results.scored.iloc[:, :4].itertuples(index=False)}
         keys = ["target", "language", "model", "recipe", "seed"]
         self._points = results.frame[results.frame["headline"]].set_index(keys)["value"].to_dict()
         self.score = cache(self._score)
@@ -115,8 +114,8 @@ class Samples:
         return self._sample(values, replicates, model, recipe, target)
 
     @cached_property
-    def gains(self) -> pd.DataFrame:
-        """All gains over the baseline, as in gains.csv.
+    def intervals(self) -> dict[Key, Interval]:
+        """All gains over the baseline, with their verdicts.
 
         A family is what is shown together: the gains of one average on all targets, the means over
         targets of one average, all gains in single languages, or their means over targets.
@@ -135,23 +134,19 @@ class Samples:
         intervals = {}
         for members in families.values():
             intervals |= judged_gains(members)
+        return {key: intervals[key] for key in gains}
+
+    @cached_property
+    def gains(self) -> pd.DataFrame:
+        """The same gains as in gains.csv."""
         frame = self.results.frame[self.results.frame["headline"]]
         counts = frame.groupby(["model", "recipe", "target", "language"])["n"].first().to_dict()
-        rows = [_gain_row(self, key, gain, intervals[key], counts) for key, gain in gains.items()]
-        return gains_frame(rows)
+        return gains_frame([_gain_row(self, *item, counts) for item in self.intervals.items()])
 
     @cached_property
     def judged(self) -> Results:
         """The results with their gains."""
         return replace(self.results, gains=self.gains)
-
-    @cached_property
-    def intervals(self) -> dict[Key, Interval]:
-        """The gains of gains.csv with their verdicts."""
-        columns = ["model", "recipe", "target", "language"]
-        columns += ["gain", "low", "high", "p", "p_adjusted"]
-        rows = self.gains[columns].itertuples(index=False, name=None)
-        return {row[:4]: Interval(*row[4:8], p_adjusted=row[8]) for row in rows}
 
     def has_examples(self, target: str) -> bool:
         """Whether scores of the target's single examples are known."""
@@ -198,8 +193,9 @@ class Samples:
 
     def _runs(self, target: str) -> dict[Cell, int]:
         """Return the scored cells of a target and their numbers."""
-        cells = [c for c in self.context.cells if c.target == target and c in self._scored]
-        return {cell: n for n, cell in enumerate(cells)}
+        rows = self.results.scored[self.results.scored["target"] == target]
+        keys = rows[["model", "recipe", "target", "seed"]].itertuples(index=False, name=None)
+        return {Cell(*key): n for n, key in enumerate(keys)}
 
     def _align_target(self, target: str) -> tuple[dict[str, tuple], int]:
         """Return language -> (ids, codes, top, bottom) of a target's examples; number of codes.
@@ -289,11 +285,9 @@ def judged_gains(gains: Mapping[Key, Sample]) -> dict[Key, Interval]:
     return dict(zip(gains, intervals, strict=True))
 
 
-def _gain_row(
-    samples: Samples, key: Key, gain: Sample, interval: Interval, counts: Mapping[Key, int]
-) -> tuple:
+def _gain_row(samples: Samples, key: Key, interval: Interval, counts: Mapping[Key, int]) -> tuple:
     """Return one row of `gains.csv`."""
-    model, recipe, target, language = key
+    (model, recipe, target, language), gain = key, samples.gain(*key)
     paired = ~np.isnan(gain.by_seed)
     scores = [
         float(samples.score(model, r, target, language).by_seed[paired].mean())

@@ -64,10 +64,9 @@ def examine(grid: Grid, notices: list[str], study: Path) -> Iterator[Check]:
         yield _gpu(grid)
 
 
-def show(checks: Iterator[Check], console: Console | None = None) -> bool:
+def show(checks: Iterator[Check]) -> bool:
     """Print each check when it is finished; return whether none failed."""
-    console = console or Console()
-    failed = 0
+    console, failed = Console(), 0
     for check in checks:
         failed += bool(check.remedy)
         mark, style = ("✗", "red") if check.remedy else ("✓", "green")

@@ -22,9 +22,9 @@ _SHOWN = 8  # running and failed jobs; the others are counted
 _SHARE = 0.1  # of the time at most is spent on snapshots, however large the study
 
 
-def watch(grid: Grid, study: Path, every: float, console: Console | None = None) -> None:
+def watch(grid: Grid, study: Path, every: float) -> None:
     """Show the study every `every` seconds until all cells are done. Ctrl-C ends it."""
-    console = console or Console()
+    console = Console()
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
     first = snapshot = take_snapshot(grid)
     started, printed = time.monotonic(), ""
