@@ -35,20 +35,19 @@ def examples_of(grid: Grid) -> Examples:
 def gather(grid: Grid, results: Results, longer: Collection[tuple[str, str]]) -> Facts:
     """Return all facts of a study that the existing artefacts determine, and `longer`."""
     study, project = grid.study, grid.project
-    names = grid.study.variants()
-    known = {name: project.models[name.partition(ARM)[0]].weights[0] for name in names}
+    models = {name: project.models[name.partition(ARM)[0]] for name in study.variants()}
     return Facts(
         question=study.title or QUESTIONS[study.analysis],
         recipes=grid.recipes,
         validation=_validation(results),
         published={
             name: study.published | study.published_by_model.get(name.partition(ARM)[0], {})
-            for name in names
+            for name in models
         },
         claims=study.claims,
         categories={t: family(project.tasks[t].family).CATEGORY for t in study.targets},
-        parameters={name: int(count) for name, count in known.items() if count},
-        families={name: project.models[name.partition(ARM)[0]].kin for name in names},
+        parameters={x: int(model.weights[0]) for x, model in models.items() if model.weights[0]},
+        families={name: model.kin for name, model in models.items()},
         gpu_hours=_hours(grid),
         examples=_examples(grid),
         adversarial={name: (s.target, s.whole) for name, s in study.subsets.items()},
