@@ -21,17 +21,16 @@ METRICS = {"accuracy": classify.METRICS["accuracy"]}
 EXAMPLES = {"accuracy": classify.EXAMPLES["accuracy"]}
 
 
+def prompt(row):
+    """Return the context with the question, as one text."""
+    return f"{row['context']} {row['question']}".strip()
+
+
 def encode(rows, tokenizer, settings, labels, train):
     """Return one feature per row; `choices` are pairs of context with question, and candidate."""
-    contexts = [f"{row['context']} {row['question']}".strip() for row in rows]
-    pairs = [
-        (context, choice)
-        for context, row in zip(contexts, rows, strict=True)
-        for choice in row["choices"]
-    ]
     encoding = tokenizer(
-        [context for context, _ in pairs],
-        [choice for _, choice in pairs],
+        [prompt(row) for row in rows for _ in row["choices"]],
+        [choice for row in rows for choice in row["choices"]],
         truncation=True,
         max_length=settings.max_length,
     )

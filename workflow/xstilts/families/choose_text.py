@@ -24,7 +24,7 @@ shown_answer = choose.shown_answer
 def encode(rows, tokenizer, settings, labels, train):
     """Return one feature per row; `candidates` are the token ids of the numbers."""
     encoding = tokenizer(
-        [f"{row['context']} {row['question']}".strip() for row in rows],
+        [choose.prompt(row) for row in rows],
         [" ".join(f"{n}: {text}" for n, text in enumerate(row["choices"], 1)) for row in rows],
         truncation="longest_first",
         max_length=settings.max_length,

@@ -4,7 +4,7 @@ The input is the text, or the pair with a separator. A prediction is the label w
 the highest log-likelihood, including the end-of-sequence token.
 """
 
-from xstilts.families import IGNORED, class_index, classify, pad, pad_lists
+from xstilts.families import IGNORED, classify, pad, pad_lists
 
 COLUMNS = classify.COLUMNS
 MODEL = "AutoModelForSeq2SeqLM"
@@ -20,14 +20,9 @@ shown_texts = classify.shown_texts
 
 def encode(rows, tokenizer, settings, labels, train):
     """Return the features of `classify`; `candidates` are the token ids of all labels."""
-    features = classify.encode(rows, tokenizer, settings, labels, train=False)
     candidates = tokenizer(list(labels))["input_ids"]
-    index = class_index(labels)
-    for feature, row in zip(features, rows, strict=True):
-        feature["candidates"] = candidates
-        if train:
-            feature["label"] = index[row["label"]]
-    return features
+    features = classify.encode(rows, tokenizer, settings, labels, train)
+    return [{**feature, "candidates": candidates} for feature in features]
 
 
 def collate(features, pad_id):
