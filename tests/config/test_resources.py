@@ -168,9 +168,9 @@ def test_several_gpus_share_no_compact_table():
 def test_a_shared_job_asks_for_one_gpu():
     needs = ModelNeeds(gpu=1, cells_per_gpu=4, mem_mb=1000, threads=2, runtime=60)
     jobs = JobResources({"a": needs}, Site(), {"a.x": "7", "a.y": "5", "a.z": "9"})
-    keywords = jobs.shared("train", "train_together_1", "a", ["a.x", "a.y", "a.w"])
-    asked = {name: value(SimpleNamespace(), 2) for name, value in keywords.items()}
-    assert (asked["gpu"], asked["mem_mb"], asked["runtime"]) == (1, 3 * 2 * 1000, 2 * 60)
+    keywords = jobs.keywords("train", "train_together_1", "a", ["a.x", "a.y", "a.w"])
+    asked = [keywords[name](SimpleNamespace(), 2) for name in ("mem_mb", "runtime")]
+    assert (keywords["gpu"], *asked) == (1, 3 * 2 * 1000, 2 * 60)
     assert jobs.threads_of("train", "a", 3) == 6
     assert jobs.options("train", "a") == "--threads 2 "
     first = keywords["slurm_extra"]

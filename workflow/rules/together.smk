@@ -16,7 +16,7 @@ for _job in SHARED.jobs:
             "../../envs/xstilts.yaml"
         threads: RESOURCES.threads_of(_job.phase, _job.model, len(_job.ids))
         resources:
-            **RESOURCES.shared(_job.phase, _job.name, _job.model, _job.ids),
+            **RESOURCES.keywords(_job.phase, _job.name, _job.model, _job.ids),
         params:
             phase=_job.phase,
             ids=_job.ids,

@@ -272,44 +272,36 @@ class JobResources:
         name = _node(wildcards).split(".")[0]
         return name if name in self.models else ""
 
-    def keywords(self, phase: Phase, rule: str | None = None) -> dict[str, Any]:
+    def keywords(
+        self, phase: Phase, rule: str | None = None, model: str = "", ids: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Return the resources of a rule: constants, or functions of wildcards and attempt.
 
-        Snakemake calls a function for each job, so what is equal for all jobs is a constant.
+        Snakemake calls a function for each job, so what is equal for all jobs is a constant. The
+        job of a rule that states `ids` makes these artefacts of a model on one GPU, each in a
+        process.
         """
         models = list(self.models) if phase in ("train", "predict") else [""]
         first, *others = [
-            self.request(phase, name, attempt) for name in models for attempt in (1, 2)
+            self.request(phase, name, attempt, len(ids) or 1)
+            for name in ([model] if model else models)
+            for attempt in (1, 2)
         ]
         keywords: dict[str, Any] = {}
         for name, value in first.items():
             is_constant = all(other[name] == value for other in others)
-            keywords[name] = value if is_constant else partial(self._of_job, phase, name)
+            of_job = partial(self._of_job, phase, name, model, len(ids) or 1)
+            keywords[name] = value if is_constant else of_job
         if self.earlier:
-            keywords["slurm_extra"] = partial(self._sbatch_options, phase, rule or phase)
+            keywords["slurm_extra"] = partial(self._sbatch_options, phase, rule or phase, ids)
         return {name: value for name, value in keywords.items() if value is not None}
 
-    def shared(self, phase: Phase, rule: str, model: str, ids: Sequence[str]) -> dict[str, Any]:
-        """Return the resources of a rule whose job makes several artefacts on one GPU.
-
-        Each artefact has a process.
-        """
-
-        def amount(name: str) -> Callable[..., int | str | None]:
-            return lambda wildcards, attempt: self.request(phase, model, attempt, len(ids))[name]
-
-        def options(wildcards: Any, attempt: int) -> str:
-            stated = str(self.request(phase, model, attempt)["slurm_extra"])
-            return stated + self._after(attempt, [slurm_comment(rule, ""), *ids])
-
-        first = self.request(phase, model, 1, len(ids))
-        keywords = {name: amount(name) for name, value in first.items() if value is not None}
-        return keywords | {"slurm_extra": options}
-
-    def _of_job(self, phase: Phase, name: str, wildcards: Any, attempt: int) -> int | str | None:
+    def _of_job(
+        self, phase: Phase, name: str, model: str, cells: int, wildcards: Any, attempt: int
+    ) -> int | str | None:
         """Return a resource of a job; a training that also predicts needs the time of both."""
-        model = self._model_of(wildcards)
-        own = self.request(phase, model, attempt)[name]
+        model = model or self._model_of(wildcards)
+        own = self.request(phase, model, attempt, cells)[name]
         if name not in Limits.model_fields or phase != "train":
             return own
         if not self.predicted_by(_node(wildcards)):
@@ -319,18 +311,20 @@ class JobResources:
             return max(amounts)
         return min(sum(amounts), self.site.limits.runtime or sum(amounts))
 
-    def _sbatch_options(self, phase: Phase, rule: str, wildcards: Any, attempt: int) -> str:
-        """Return the options of sbatch for a job: the site's, and the jobs that it waits for."""
-        node = _node(wildcards)
-        stated = str(self.request(phase, self._model_of(wildcards), attempt)["slurm_extra"])
-        return stated + self._after(attempt, [slurm_comment(rule, node), node])
+    def _sbatch_options(
+        self, phase: Phase, rule: str, ids: Sequence[str], wildcards: Any, attempt: int
+    ) -> str:
+        """Return the options of sbatch for a job.
 
-    def _after(self, attempt: int, names: Sequence[str]) -> str:
-        """Return the option by which a first attempt waits for earlier jobs that make the same."""
+        A first attempt waits for the earlier jobs that make the same.
+        """
+        node = _node(wildcards)
+        stated = str(self.request(phase, "", attempt)["slurm_extra"])
+        names = [slurm_comment(rule, node), *(ids or [node])]
         numbers = {self.earlier[name] for name in names if name in self.earlier}
         if attempt > 1 or not numbers:
-            return ""
-        return f" --dependency=afterany:{':'.join(sorted(numbers))}"
+            return stated
+        return f"{stated} --dependency=afterany:{':'.join(sorted(numbers))}"
 
     def threads(self, phase: Phase) -> int | Callable[[Any], int]:
         """Return the processors of a job; of each process, if several train.
