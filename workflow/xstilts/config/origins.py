@@ -100,19 +100,15 @@ def _types(annotation: Any) -> set[Any]:
     return set().union(*map(_types, inner)) if inner else {annotation}
 
 
-def _check_plain(value: Any, *key: Any) -> None:
-    """Raise KeyMistake for a value that JSON does not have, such as .nan."""
+def _plain(value: Any, *key: Any) -> Any:
+    """Return a value. Raise KeyMistake if JSON does not have it, such as .nan."""
     for name, entry in _items(value):
-        _check_plain(entry, *key, name)
+        _plain(entry, *key, name)
     if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
         raise KeyMistake("the keys must be texts (in quotes)", *key, shown=True)
     if isinstance(value, float) and not isfinite(value):
         raise KeyMistake("expected a finite number", *key, shown=True)
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    _check_plain(values)
-    return values
+    return value
 
 
 Plain = Annotated[dict[str, Any], AfterValidator(_plain)]
