@@ -60,28 +60,25 @@ class Data:
         They are its test data, the candidates that all languages rank, if these are a split of
         their own, and the validation data of the source language.
         """
-        entry = self.project.study.tasks.get(target)
-        examined = self._examined(target)
-        if not (entry and entry.examples):
-            return examined
-        return tuple(self.first(dataset, entry.examples) for dataset in examined)
+        task, entry = self.project.tasks[target], self.project.study.tasks.get(target)
+        if "test" in task.splits:
+            found = [
+                self.dataset(target, language, split)
+                for language in self.languages(target)
+                for split in task.predicted_splits()
+            ]
+            if "candidates" in task.splits:
+                found.append(self.dataset(target, task.source_language, "candidates"))
+            found += self._validation(task, target)
+        else:
+            found = [self.dataset(target, task.source_language, "validation")]
+        if entry and entry.examples:
+            found = [self.first(dataset, entry.examples) for dataset in found]
+        return tuple(found)
 
     def has_examined(self, task: str) -> bool:
         """Whether a task has data that it can be predicted on."""
         return not {"test", "validation"}.isdisjoint(self.project.tasks[task].splits)
-
-    def _examined(self, target: str) -> tuple[Dataset, ...]:
-        task = self.project.tasks[target]
-        if "test" not in task.splits:
-            return (self.dataset(target, task.source_language, "validation"),)
-        found = [
-            self.dataset(target, language, split)
-            for language in self.languages(target)
-            for split in task.predicted_splits()
-        ]
-        if "candidates" in task.splits:
-            found.append(self.dataset(target, task.source_language, "candidates"))
-        return (*found, *self._validation(task, target))
 
     def _validation(self, task: Task, target: str) -> tuple[Dataset, ...]:
         """Return the source language's validation data of a target that is trained, if any."""
