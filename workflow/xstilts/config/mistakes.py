@@ -62,13 +62,10 @@ def explain(error: ValidationError, values: Any, place: Place) -> list[str]:
             cause = mistakes[0].get("ctx", {}).get("error")
             inner = (*key, *cause.key) if isinstance(cause, KeyMistake) else key
             shown = inner if isinstance(cause, KeyMistake) and cause.shown else key
-            written = f", {'.'.join(map(_plain, shown))}" if shown else ""
+            names = [name if isinstance(name, str) else json.dumps(name) for name in shown]
+            written = f", {'.'.join(names)}" if names else ""
             lines.append(f"{place(inner)}{written}: {_message(mistakes)}")
     return lines
-
-
-def _plain(key: Any) -> str:
-    return key if isinstance(key, str) else json.dumps(key)
 
 
 def allowed(pattern: str) -> str:

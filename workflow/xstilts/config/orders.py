@@ -81,16 +81,12 @@ class Orders(Strict):
                 drawn.append(order)
         return orders | {f"random_{number}": order for number, order in enumerate(drawn, 1)}
 
-    def share(self) -> int:
-        """Return the optimiser steps of each task of a chain."""
-        return self.steps // len(self.tasks)
-
     def recipes(self, examples: Callable[[Part], int]) -> dict[str, str]:
         """Return the recipes by name: the chains, then those without an order."""
-        recipes = {
-            name: "-".join(f"{task}~{self.share()}steps" for task in order)
-            for name, order in self.chains(examples).items()
-        }
+        share = self.steps // len(self.tasks)
+        training = {task: f"{task}~{share}steps" for task in self.tasks}
+        chains = self.chains(examples).items()
+        recipes = {name: "-".join(map(training.get, order)) for name, order in chains}
         recipes["mixture"] = "+".join(self.tasks) + f"~{self.steps}steps"
-        recipes["merge"] = "|".join(f"{task}~{self.share()}steps" for task in self.tasks)
+        recipes["merge"] = "|".join(training.values())
         return recipes | {f"alone_{task}": f"{task}~{self.steps}steps" for task in self.tasks}

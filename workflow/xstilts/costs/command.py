@@ -18,7 +18,7 @@ from xstilts.config.schema import STUDY
 from xstilts.config.yaml import read_yaml
 from xstilts.costs import bill, local_rows, measured, printed
 from xstilts.costs.choice import choose
-from xstilts.costs.estimates import Estimator, load_table
+from xstilts.costs.estimates import HARDWARE, Estimator, load_table
 from xstilts.costs.savings import savings
 from xstilts.errors import InputError, spelled
 from xstilts.grid import state
@@ -94,7 +94,7 @@ def _estimator(grid: Grid, options, console: Console) -> tuple[Estimator, list[A
     for problem in problems:
         console.say(problem, "yellow")
     evidence = replace(evidence, rows={**evidence.rows, **counted})
-    table = load_table(*[options.hardware_table] if options.hardware_table else [])
+    table = load_table(options.hardware_table or HARDWARE)
     reused = [past[id] for id in past if id in evidence.costs]
     hardware = spelled(options.hardware, table.hardware) or options.hardware
     if hardware.endswith(".json"):
