@@ -76,10 +76,6 @@ class Data:
             found = [self.first(dataset, entry.examples) for dataset in found]
         return tuple(found)
 
-    def has_examined(self, task: str) -> bool:
-        """Whether a task has data that it can be predicted on."""
-        return not {"test", "validation"}.isdisjoint(self.project.tasks[task].splits)
-
     def _validation(self, task: Task, target: str) -> tuple[Dataset, ...]:
         """Return the source language's validation data of a target that is trained, if any."""
         if not {"train", "validation"} <= task.splits.keys():

@@ -12,7 +12,7 @@ from itertools import combinations, product
 
 from xstilts.config.mistakes import Place
 from xstilts.config.project import Project
-from xstilts.config.schema import ARM, Model
+from xstilts.config.schema import ARM
 from xstilts.config.spelling import respelled_recipe
 from xstilts.errors import InputError, nearest, spelled
 from xstilts.grid.artefacts import Artefacts, Cell, Checkpoint, Predictions, Score
@@ -67,7 +67,7 @@ class Grid:
             return cell
         recipe, target, seed = parts
         variants = (*self.study.variants(), *self.study.controls)
-        models = {name: self._entry(name) for name in variants}
+        models = {name: self.project.models.get(name) for name in variants}  # None: with an arm
         targets = {name: self.project.tasks[name] for name in self.study.targets}
         return ".".join(
             [
@@ -108,9 +108,6 @@ class Grid:
                     f"{place(('study', key))}, {key}: {one!r} and {other!r} are the same training: "
                     "equal data and settings; leave one out"
                 )
-
-    def _entry(self, model: str) -> Model | None:
-        return None if ARM in model else self.project.models[model]
 
     def recipe_called(self, text: str) -> str | None:
         """Return the name of the study's recipe that a name or a notation denotes, if any.
@@ -176,7 +173,8 @@ class Grid:
             chain = chains.get(name, ())
             for end, start in [(e, s) for e in range(len(chain)) for s in range(e + 1)]:
                 key = (model, str(Recipe(chain[: end + 1])), chain[start].parts[0].task, seed)
-                if key not in found and self.data.has_examined(key[2]):
+                splits = self.project.tasks[key[2]].splits.keys()
+                if key not in found and splits & {"test", "validation"}:
                     found[key] = self._retained(Cell(*key), chain[: end + 1], start)
         return found
 
