@@ -248,44 +248,32 @@ def test_labels_without_a_mapping_stay(load):
     assert load("classify", [record], columns=PAIR).rows[0]["label"] == "neutral"
 
 
-ANSWER = {"id": "1", "context": "It is red.", "question": "?"}
+def answered(texts, starts):
+    """Return a record of a question with answers."""
+    answers = {"text": texts, "answer_start": starts}
+    return {"id": "1", "context": "It is red.", "question": "?", "answers": answers}
 
 
 @pytest.mark.parametrize(
-    ("family", "record", "split", "message"),
+    ("family", "record", "message"),
     [
-        ("classify", {"premise": None, "hypothesis": "b", "label": 0}, {}, "'premise' holds None"),
-        ("classify", {"premise": "a", "hypothesis": "b", "label": 7}, {}, "unknown label '7'"),
-        ("tag", {"tokens": ["a", "b"], "ner_tags": [0]}, {}, "row 1: 2 words and 1 tags"),
-        ("tag", {"tokens": ["a"], "ner_tags": [9]}, {}, "unknown label '9'"),
-        (
-            "answer",
-            {**ANSWER, "answers": {"text": ["red"], "answer_start": [3]}},
-            {},
-            "answer 'red' is not at offset 3 but at 6",
-        ),
-        (
-            "answer",
-            {**ANSWER, "answers": {"text": ["red"], "answer_start": [6, 7]}},
-            {},
-            "1 answers and 2 offsets",
-        ),
-        (
-            "answer",
-            {**ANSWER, "answers": {"text": [""], "answer_start": [0]}},
-            {},
-            "the answer is empty, as where labels were removed",
-        ),
+        ("classify", {"premise": None, "hypothesis": "b", "label": 0}, "'premise' holds None"),
+        ("classify", {"premise": "a", "hypothesis": "b", "label": 7}, "unknown label '7'"),
+        ("tag", {"tokens": ["a", "b"], "ner_tags": [0]}, "row 1: 2 words and 1 tags"),
+        ("tag", {"tokens": ["a"], "ner_tags": [9]}, "unknown label '9'"),
+        ("answer", answered(["red"], [3]), "answer 'red' is not at offset 3 but at 6"),
+        ("answer", answered(["red"], [6, 7]), "1 answers and 2 offsets"),
+        ("answer", answered([""], [0]), "the answer is empty, as where labels were removed"),
     ],
 )
-def test_an_unusable_row_is_reported(load, family, record, split, message):
+def test_an_unusable_row_is_reported(load, family, record, message):
     usual = {
         "classify": {"columns": PAIR, "labels": NLI},
         "tag": {"columns": {"words": "tokens", "tags": "ner_tags"}, "labels": NER},
         "answer": {"columns": SQUAD},
     }
     with pytest.raises(InputError) as error:
-        load(family, [record], **usual[family], **split)
+        load(family, [record], **usual[family])
     assert message in str(error.value)
     assert "data.parquet: row 1: " in str(error.value)
 
