@@ -262,6 +262,12 @@ class FilesSplit(Release, Columns):
     )
     options: Plain = Field({}, description="Options of the format of a release.")
 
+    def named(self, split: str) -> Self:
+        """Return the examples with the name of their split in the paths."""
+        is_list = isinstance(self.path, list)
+        paths = [path.replace("{split}", split) for path in (self.path if is_list else [self.path])]
+        return self.model_copy(update={"path": paths if is_list else paths[0]})
+
     def check_family(self, family_name: str) -> None:
         """Raise ValueError if the format, its options or columns do not fit the family."""
         try:

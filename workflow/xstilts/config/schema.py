@@ -159,20 +159,14 @@ class Task(Overrides):
         }
         return self.model_copy(update={"splits": pinned, "hub": {}})
 
-    @model_validator(mode="before")
+    @field_validator("splits")
     @classmethod
-    def _name_splits(cls, given: Any) -> Any:
+    def _name_splits(cls, given: dict[str, Any]) -> dict[str, Any]:
         """Fill `{split}` in the paths of the splits."""
-        splits = given.get("splits") if isinstance(given, Mapping) else None
-        if not isinstance(splits, Mapping):
-            return given
-        named = {
-            name: {**split, "path": _named(split["path"], str(name))}
-            if isinstance(split, Mapping) and "path" in split
-            else split
-            for name, split in splits.items()
+        return {
+            name: split.named(name) if isinstance(split, FilesSplit) else split
+            for name, split in given.items()
         }
-        return {**given, "splits": named}
 
     @model_validator(mode="after")
     def _splits_fit_the_family(self) -> "Task":
@@ -193,13 +187,6 @@ class Task(Overrides):
             if name not in self.splits:
                 raise ValueError(f"hub.{name}: `splits` has no {name}")
         return self
-
-
-def _named(path: Any, split: str) -> Any:
-    """Return a path, or a list of paths, with the name of the split in it."""
-    if isinstance(path, list):
-        return [_named(entry, split) for entry in path]
-    return path.replace("{split}", split) if isinstance(path, str) else path
 
 
 class Model(Overrides):
