@@ -57,16 +57,15 @@ def _groups(
         for name in names:
             for grouping in GROUPINGS[1:]:
                 group = (grouping, merged[grouping][name])
-                if group == ("resource", UNKNOWN):
-                    continue
-                members.setdefault(group, {}).setdefault(target, []).append(name)
+                if group != ("resource", UNKNOWN):
+                    members.setdefault(group, {}).setdefault(target, []).append(name)
     for recipe in recipes:
         for (grouping, group), inside in members.items():
-            parts = {
-                target: mean([samples.gain(model, recipe, target, name) for name in names])
-                for target, names in inside.items()
-            }
-            parts = {target: gain for target, gain in parts.items() if gain.seeds}
+            parts = {}
+            for target, names in inside.items():
+                gain = mean([samples.gain(model, recipe, target, name) for name in names])
+                if gain.seeds:
+                    parts[target] = gain
             if not parts or not (gain := mean([*parts.values()])).seeds:
                 continue
             row = {

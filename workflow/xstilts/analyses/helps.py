@@ -120,13 +120,14 @@ def _zero_shot(samples: Samples, *models: str) -> pd.DataFrame:
 
 def _power(samples: Samples, recipes: dict[str, list[str]]) -> str:
     """Return the smallest mean gain that is found, and the smallest of one recipe on one target."""
-    targets = samples.targets
-    pairs = [(m, r) for m, names in recipes.items() for r in names]
-    means = [samples.gain(m, r, MEAN) for m, r in pairs]
-    text = power(samples, [gain for gain in means if gain.seeds], "mean gain")
-    if len(targets) > 1:
-        cells = [samples.gain(m, r, t) for m, r in pairs for t in targets]
-        text += "\n" + power(samples, [g for g in cells if g.seeds], "gain on one target")
+
+    def gains(*targets: str) -> list[Sample]:
+        pairs = [(m, r) for m, names in recipes.items() for r in names]
+        return [g for pair in pairs for t in targets if (g := samples.gain(*pair, t)).seeds]
+
+    text = power(samples, gains(MEAN), "mean gain")
+    if len(samples.targets) > 1:
+        text += "\n" + power(samples, gains(*samples.targets), "gain on one target")
     return text
 
 

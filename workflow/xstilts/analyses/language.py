@@ -1,5 +1,6 @@
 """language: does the language of the intermediate data matter, and for which model?"""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from itertools import combinations
 
@@ -36,7 +37,6 @@ MIXED = "mixed"
 MATCHED = "Matched language"  # label of the differences in the language of the data
 LARGEST = 2.5  # ratio of the sizes of two models that are compared
 Recipes = Mapping[str, str]  # language of the data -> recipe
-Named = list[tuple[str, Sample]]
 
 
 def answer(samples: Samples, facts: Facts) -> Outcome:
@@ -45,8 +45,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     by_model = {m: _by_language(samples, facts, m, source) for m in samples.context.models}
     by_model = {m: r for m, r in by_model.items() if source in r and len(r) > 1}
     if not by_model:
-        wanted = "one recipe in the source language and one in another language"
-        return nothing_yet(samples, wanted)
+        return nothing_yet(samples, "one recipe in the source language and one in another language")
     contrasts = {m: _contrasts(samples, m, r, source) for m, r in by_model.items()}
     single = {
         m: {x: s for x, s in by_language.items() if x != MIXED} or by_language
@@ -54,8 +53,7 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     }
     overall = {m: mean([*by_language.values()]) for m, by_language in single.items()}
     by_data = _between_families(facts, single)
-    named = _stated(samples, by_model, overall, by_data, source)
-    stated = judged_samples(named)
+    stated = judged_samples(_stated(samples, by_model, overall, by_data, source))
     name = about(source).name
     details = judged_samples(
         (f"{_data(x)} minus {name} data, {samples.label(m)}", s)
@@ -91,7 +89,7 @@ def _stated(
     overall: Mapping[str, Sample],
     by_data: Mapping[tuple[str, str], Mapping[str, Sample]],
     source: str,
-) -> Named:
+) -> list[tuple[str, Sample]]:
     """Return the differences that the finding states: they are corrected together."""
     label, name = samples.label, about(source).name
     named = [(f"Other languages minus {name}, {label(m)}", s) for m, s in overall.items()]
@@ -142,27 +140,17 @@ def _between_families(
 
     The difference is the mean over pairs of models of similar size, so that it is not one of size.
     """
-    members: dict[str, list[str]] = {}
+    members: dict[str, list[str]] = defaultdict(list)
     for model in contrasts:
-        members.setdefault(facts.families.get(model, model), []).append(model)
+        members[facts.families.get(model, model)].append(model)
     differences = {}
     for first, second in combinations(members, 2):
-        pairs = _pairs(facts, members[first], members[second])
-        languages = {
-            x for pair in pairs for x in contrasts[pair[0]].keys() & contrasts[pair[1]].keys()
-        }
-        by_language = {
-            x: mean(
-                [
-                    contrasts[a][x] - contrasts[b][x]
-                    for a, b in pairs
-                    if x in contrasts[a] and x in contrasts[b]
-                ]
-            )
-            for x in sorted(languages)
-        }
-        if by_language:
-            differences[first, second] = by_language
+        parts = defaultdict(list)
+        for a, b in _pairs(facts, members[first], members[second]):
+            for x in contrasts[a].keys() & contrasts[b].keys():
+                parts[x].append(contrasts[a][x] - contrasts[b][x])
+        if parts:
+            differences[first, second] = {x: mean(parts[x]) for x in sorted(parts)}
     return differences
 
 
