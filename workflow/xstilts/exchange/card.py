@@ -71,8 +71,9 @@ def _metadata(grid: Grid, score: Score, file: ScoreFile) -> dict[str, Any]:
         found["base_model"] = root.origin.repository
     if repositories := _repositories(score.predictions.checkpoint):
         found["datasets"] = repositories
+    kind = _PIPELINES[grid.project.tasks[score.cell.target].family]
     result = {
-        "task": {"type": _PIPELINES[grid.project.tasks[score.cell.target].family]},
+        "task": {"type": kind},
         "dataset": {"name": score.cell.target, "type": score.cell.target},
         "metrics": [
             {"type": main, "name": f"{main}, {name}", "value": round(values[main], 4)}
@@ -80,7 +81,7 @@ def _metadata(grid: Grid, score: Score, file: ScoreFile) -> dict[str, Any]:
         ],
     }
     return found | {
-        "pipeline_tag": result["task"]["type"],
+        "pipeline_tag": kind,
         "tags": ["xstilts", "cross-lingual", "intermediate-task-training"],
         "model-index": [{"name": str(score.cell), "results": [result]}],
     }
@@ -130,9 +131,8 @@ def _scores(file: ScoreFile, samples: Samples) -> Iterator[str]:
     cell, main = file.cell, file.main_metric
     yield (
         f"{main} in percent, 95 % CIs over test examples (not over seeds: this is one of the runs "
-        "of a study)."
+        "of a study).\n"
     )
-    yield ""
     lines = [(x, x, entry.metrics, f"{entry.n:,}") for x, entry in file.languages.items()]
     lines += [(x, AVERAGES[x], metrics, "") for x, metrics in file.averages.items()]
     rows = []
@@ -151,14 +151,13 @@ def _use(checkpoint: Checkpoint, score: Score) -> Iterator[str]:
     known = all(hasattr(transformers, kind) for kind in config.get("architectures") or [])
     name = name if checkpoint.parts and known else "AutoModel"
     if is_released(checkpoint):
-        yield "The weights are released: deleted after prediction. They can be trained again."
-        yield ""
-    yield "```python"
-    yield f"from transformers import AutoTokenizer, {name}"
-    yield ""
-    yield f'model = {name}.from_pretrained("REPOSITORY")'
-    yield 'tokenizer = AutoTokenizer.from_pretrained("REPOSITORY")'
-    yield "```"
+        yield "The weights are released: deleted after prediction. They can be trained again.\n"
+    yield f"""```python
+from transformers import AutoTokenizer, {name}
+
+model = {name}.from_pretrained("REPOSITORY")
+tokenizer = AutoTokenizer.from_pretrained("REPOSITORY")
+```"""
 
 
 def _digests(

@@ -111,20 +111,19 @@ def _joined(sides, shared: Set[Key], notices: list[str]) -> tuple[Results, dict[
 
 
 def _table(samples: Samples, groups: Mapping[tuple[str, str, str], None]) -> pd.DataFrame:
-    rows, intervals = [], []
+    rows = []
     for model, recipe, target in groups:
         if target not in samples.results.targets("avg"):
             continue
         languages = [x for x in AVERAGES if samples.languages(target, x)]
         language = languages[-1]  # zero_shot, where there are other languages than the source
         a, b = (samples.score(f"{side} {model}", recipe, target, language) for side in SIDES)
-        difference = b - a
-        if difference.seeds:
-            rows.append((model, recipe, target, language, a.mean, b.mean, difference.seeds))
-            intervals.append(difference.interval)
+        if (difference := b - a).seeds:
+            rows.append(((model, recipe, target, language, a.mean, b.mean), difference))
+    judged = family([difference.interval for _, difference in rows])
     found = [
-        (*row[:6], x.value, x.low, x.high, x.significant, row[6])
-        for row, x in zip(rows, family(intervals), strict=True)
+        (*row, x.value, x.low, x.high, x.significant, difference.seeds)
+        for (row, difference), x in zip(rows, judged, strict=True)
     ]
     return pd.DataFrame(found, columns=COLUMNS)
 

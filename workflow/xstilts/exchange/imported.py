@@ -57,13 +57,13 @@ def run(grid: Grid, system: str, predictions: Path) -> list[Path]:
     if not found:
         expected = ", ".join(f"{t}/" for t in targets) or "targets of XTREME in the study"
         raise InputError(f"--predictions {predictions}: no folder of a target; expected {expected}")
-    scores = [_score(grid, system, target, files) for target, files in found.items()]
-    written = []
-    for score in scores:
-        path = folder(grid.study.study) / f"{system}.{score.target}.json"
+    scores = {
+        folder(grid.study.study) / f"{system}.{target}.json": _score(grid, system, target, files)
+        for target, files in found.items()
+    }
+    for path, score in scores.items():
         score.write(path)
-        written.append(path)
-    return written
+    return list(scores)
 
 
 def _files(grid: Grid, target: str, predictions: Path) -> dict[Dataset, Path]:
