@@ -254,12 +254,12 @@ def test_stated_rows_do_not_change_the_identity(release):
 
 def test_missing_files_are_left_out_and_reported(release):
     study = {
-        "recipes": ["none", "mnli", "anli_plus", {"both": "mnli+squad"}],
+        "recipes": ["none", "mnli", "anli_plus", {"again": "mnli~9", "both": "mnli+squad"}],
         "targets": ["xnli", "pawsx", "bucc2018", "tatoeba"],
         "languages": "available",
     }
     made, notices = raw_files.fingerprint(project(**study), release / "memory")
-    assert made.study.recipes == ["none", "mnli"]
+    assert made.study.recipes == ["none", "mnli", {"again": "mnli~9"}]
     assert made.study.targets == ["xnli"]
     assert made.study.tasks["xnli"].languages == TASKS["xnli"].languages  # one file holds all
     text = "\n".join(notices)

@@ -5,6 +5,7 @@ read only once (see `store.verified`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +117,13 @@ def _available(project: Project) -> tuple[Project, list[str]]:
         raise InputError(
             f"no target has its files below {project.data_folder()}: {'; '.join(notices)}"
         )
-    for recipe in project.study.recipes:
-        text = recipe if isinstance(recipe, str) else next(iter(recipe.values()))
+    entries_by_name = [{r: r} if isinstance(r, str) else r for r in project.study.recipes]
+    for name, text in chain.from_iterable(entry.items() for entry in entries_by_name):
         found = (_missing_training_data(project, part) for part in parse(text).parts)
         if lacking := next(filter(None, found), None):
             notices.append(f"recipe {text}: no files {lacking}: left out")
         else:
-            recipes.append(recipe)
+            recipes.append(text if name == text else {name: text})
     orders = project.study.orders
     for part in [part for text in orders.tasks for part in parse(text).parts] if orders else []:
         if lacking := _missing_training_data(project, part):
