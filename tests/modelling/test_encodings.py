@@ -12,7 +12,8 @@ from tests.tiny_project import TASK_OF, make_grid
 from xstilts import store
 from xstilts.config.settings import Encode
 from xstilts.families import family
-from xstilts.modelling import checkpoints
+from xstilts.identity import VERSIONS
+from xstilts.modelling import batches, checkpoints
 from xstilts.modelling.encodings import encoded, source_of
 from xstilts.store import paths
 
@@ -61,6 +62,18 @@ def test_others_have_their_own_file(again, other):
     again("classify")
     again(**{"name": "classify", **other})
     assert len(list(paths.ENCODINGS.iterdir())) == 2
+
+
+def test_phases_of_another_version_encode_again(workspace, monkeypatch):
+    step, tokenizer = workspace.step("entities~10"), checkpoints.load_tokenizer(root())
+    [before] = batches.read_materials(step, tokenizer).values()
+    monkeypatch.setattr(batches, "subsample", lambda count, size, seed: list(range(10, 20)))
+    monkeypatch.setitem(VERSIONS, "train", VERSIONS["train"] + 1)
+    [after] = batches.read_materials(step, tokenizer).values()
+    shutil.rmtree(paths.ENCODINGS)
+    [expected] = batches.read_materials(step, tokenizer).values()
+    lengths = [material.supply().lengths for material in (before, after, expected)]
+    assert lengths[0] != lengths[1] == lengths[2]
 
 
 def test_another_tokenizer_or_other_data_have_another_source(workspace):

@@ -19,7 +19,7 @@ import transformers
 
 from xstilts import families, store
 from xstilts.families import Family, Feature, Row
-from xstilts.identity import digest
+from xstilts.identity import VERSIONS, digest
 from xstilts.sources.models import is_tokenizer_file
 from xstilts.store import paths
 
@@ -69,6 +69,7 @@ def encoded(
         "labels": list(labels),
         "train": train,
         "code": _code(),
+        "versions": VERSIONS,  # of other code: the choice of rows, the loading of a tokenizer
         "libraries": [tokenizers.__version__, transformers.__version__],
     }
     path = paths.encodings_file(source.name, digest(content))
