@@ -18,7 +18,7 @@ from xstilts.results import latex, tables
 from xstilts.results.latex import latex_table
 from xstilts.results.samples import judge
 from xstilts.results.score_file import ScoreFile
-from xstilts.results.scores import Context, collect, scores_csv
+from xstilts.results.scores import Context, Results, collect, scores_csv
 from xstilts.results.tables import (
     escape,
     markdown,
@@ -41,6 +41,14 @@ def shown(results, draw=print_tables, width: int = 80) -> str:
     stream = io.StringIO()
     draw(results, Console(file=stream, width=width))
     return stream.getvalue()
+
+
+def five_points(folder, study) -> Results:
+    """Return a study in which `nli` gains five points in one language."""
+    scores = [
+        score(c, {"en": 50.0, "xa": 45.0 + 5 * (c.recipe == "nli") + c.seed / 9}) for c in study
+    ]
+    return judge(collect(write(folder, *scores), Context("my_study", study)))
 
 
 def lines_of(text: str, start: str) -> list[str]:
@@ -179,10 +187,7 @@ def test_a_frame_is_a_table_of_two_formats():
 def test_terminal_fits_its_width_and_needs_no_colour(tmp_path, draw, width):
     targets = " ".join(f"target{i}" for i in range(9))
     study = cells(targets=targets)
-    scores = [
-        score(c, {"en": 50.0, "xa": 45.0 + 5 * (c.recipe == "nli") + c.seed / 9}) for c in study
-    ]
-    results = judge(collect(write(tmp_path, *scores), Context("wide", study)))
+    results = five_points(tmp_path, study)
     text = shown(results, draw, width)
     assert max(map(len, text.splitlines())) <= width
     tables = 2 if draw is print_tables else 1
@@ -208,10 +213,7 @@ def test_numbers_of_all_outputs_agree(tmp_path):
 
 def test_latex_table_has_caption_label_and_few_columns(tmp_path):
     study = cells(targets=" ".join(f"t{i}" for i in range(25)))
-    scores = [
-        score(c, {"en": 50.0, "xa": 45.0 + 5 * (c.recipe == "nli") + c.seed / 9}) for c in study
-    ]
-    text = latex_table(judge(collect(write(tmp_path, *scores), Context("my_study", study))))
+    text = latex_table(five_points(tmp_path, study))
     heads = [line for line in text.splitlines() if line.startswith("Recipe")]
     assert [line.count("&") for line in heads] == [9, 8, 9] * 2
     assert text.count(r"\begin{table*}") == text.count(r"\caption{") == 6

@@ -102,12 +102,14 @@ def nothing_learned(samples: Samples, models: Sequence[str]) -> str:
     )
 
 
-def estimate(label: str, interval: Interval, n: int, unit: str = POINTS, **more: Any) -> Estimate:
+def estimate(
+    label: str, interval: Interval, n: int, unit: str = POINTS, effect: float | None = None
+) -> Estimate:
     """Return an interval as an estimate of the answer; NaN becomes None."""
     names = ("value", "low", "high", "p", "p_adjusted")
-    values = {key: getattr(interval, key) for key in names} | more
+    values = {name: getattr(interval, name) for name in names} | {"effect": effect}
     verdict = None if np.isnan(interval.p_adjusted) else interval.significant
-    known = {key: finite(value) for key, value in values.items()}
+    known = {name: finite(value) for name, value in values.items()}
     return Estimate(label=label, n=n, unit=unit, significant=verdict, **known)
 
 

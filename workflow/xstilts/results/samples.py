@@ -64,7 +64,7 @@ class Samples:
         self.examples = examples
         self.subsets = subsets or {}
         keys = ["target", "language", "model", "recipe", "seed"]
-        self._points = results.frame[results.frame["headline"]].set_index(keys)["value"].to_dict()
+        self._points = results.headlines.set_index(keys)["value"].to_dict()
         self.score = cache(self._score)
         self._columns = cache(self._runs)
         self._block = cache(self._replicates)
@@ -139,8 +139,8 @@ class Samples:
     @cached_property
     def gains(self) -> pd.DataFrame:
         """The same gains as in gains.csv."""
-        frame = self.results.frame[self.results.frame["headline"]]
-        counts = frame.groupby(["model", "recipe", "target", "language"])["n"].first().to_dict()
+        keys = ["model", "recipe", "target", "language"]
+        counts = self.results.headlines.groupby(keys)["n"].first().to_dict()
         return gains_frame([_gain_row(self, *item, counts) for item in self.intervals.items()])
 
     @cached_property

@@ -134,16 +134,17 @@ class Results:
 
     def headline(self, language: str) -> pd.DataFrame:
         """Return the rows of the main metric for one language or average."""
-        return self._headline[self._headline["language"] == language]
+        return self.headlines[self.headlines["language"] == language]
 
     @cached_property
-    def _headline(self) -> pd.DataFrame:
+    def headlines(self) -> pd.DataFrame:
+        """The rows of the main metrics."""
         return self.frame[self.frame["headline"]]
 
     @cached_property
     def _languages(self) -> dict[str, set[str]]:
         """Languages and averages of each target that has a score; cached, as each cell needs it."""
-        return self._headline.groupby("target")["language"].agg(set).to_dict()
+        return self.headlines.groupby("target")["language"].agg(set).to_dict()
 
     def languages(self, target: str) -> list[str]:
         """Return the languages scored for a target, the source language first."""
