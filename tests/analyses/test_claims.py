@@ -129,9 +129,7 @@ def test_an_undecided_claim_states_the_seeds_it_takes(tmp_path):
 
 def test_the_answer_lists_verdicts(tmp_path):
     samples = study(tmp_path)
-    stated = facts("gain of good > 0", "gain of bad > 0")
-    table = samples.gains
-    outcome = run("helps", samples, Facts("Q?", stated.recipes, table, claims=stated.claims))
+    outcome = run("helps", samples, facts("gain of good > 0", "gain of bad > 0"))
     finding = outcome.answer.finding.splitlines()[-1]
     assert finding == "Of 2 published claims: 1 reproduced, 1 contradicted, 0 undecided."
     assert list(outcome.tables["claims"]["verdict"]) == ["reproduced", "contradicted"]

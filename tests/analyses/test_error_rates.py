@@ -29,9 +29,7 @@ Make = Callable[[np.random.Generator], Points]
 def answer(name: str, points: Points, **facts):
     """Return the answer of an analysis, without its figures."""
     samples = from_points(points)
-    if (
-        name != "helps"
-    ):  # other verdicts do not use gains.csv, which takes three quarters of the time
+    if name != "helps":  # other verdicts do not use gains.csv: three quarters of the time
         vars(samples)["intervals"] = defaultdict(lambda: Interval(0.0, 0.0, 0.0))
     facts = Facts("Does it?", **{"recipes": {}, **facts})
     return analyses.run(name, samples, facts).answer
