@@ -12,7 +12,7 @@ from typing import Any
 
 from xstilts import store
 from xstilts.errors import InputError
-from xstilts.families import Family, Shown, family
+from xstilts.families import Shown, family
 from xstilts.grid.artefacts import Dataset, Predictions
 from xstilts.grid.grid import Grid
 
@@ -64,49 +64,36 @@ def _predictions(grid: Grid, target: str) -> dict[str, Predictions]:
 def _of_language(
     predicted: Mapping[str, Predictions], dataset: Dataset, metric: str
 ) -> list[dict[str, Any]]:
-    """Return the examples of a language whose scores differ most between recipes."""
+    """Return the examples of a language whose scores differ most between recipes.
+
+    An example has its texts, the gold answer, and (recipe, score, answer) of each recipe.
+    """
     kind = family(next(iter(predicted.values())).family)
     files = {recipe: _first(p.file(dataset)) for recipe, p in predicted.items()}
     rows = {row["id"]: row for row in store.read_rows(Path(dataset.path))}
-    candidates = []
-    for id in _disagreements(list(files.values()))[:CANDIDATES]:
-        answers = {recipe: lines[id] for recipe, lines in files.items()}
-        score = kind.METRICS[metric]
-        scores = {r: score([rows[id]], [a], dataset.language) for r, a in answers.items()}
-        difference = max(scores.values()) - min(scores.values())
-        candidates.append((-difference, id, answers, scores))
+    score, candidates = kind.METRICS[metric], []
+    for id in _disagreements([*files.values()])[:CANDIDATES]:
+        answers = [lines[id] for lines in files.values()]
+        scores = [score([rows[id]], [answer], dataset.language) for answer in answers]
+        choices = [answer["prediction"] for answer in answers]
+        candidates.append((min(scores) - max(scores), id, choices, scores))
     candidates.sort(key=lambda candidate: candidate[:2])
-    return [
-        {
-            "id": id,
-            "texts": _texts(kind.shown_texts(rows[id]), dataset.language),
-            **_answers(kind, rows, id, answers, scores),
-        }
-        for _, id, answers, scores in candidates[:EXAMPLES]
-    ]
+    examples = []
+    for _, id, choices, scores in candidates[:EXAMPLES]:
+        gold, *shown = (
+            _answer(kind.shown_answer(rows[id], choice, rows, choices))
+            for choice in (kind.gold(rows[id]), *choices)
+        )
+        rounded = [round(x, 1) for x in scores]
+        example = {"gold": gold, "answers": list(zip(files, rounded, shown, strict=True))}
+        examples.append(example | {"texts": _texts(kind.shown_texts(rows[id]), dataset.language)})
+    return examples
 
 
 def _disagreements(files: list[dict[str, dict]]) -> list[str]:
     """Return the ids of the examples that all recipes answered, but not all equally."""
     shared = [id for id in files[0] if all(id in lines for lines in files)]
     return [id for id in shared if len({str(lines[id]["prediction"]) for lines in files}) > 1]
-
-
-def _answers(
-    kind: Family,
-    rows: Mapping[str, Mapping],
-    id: str,
-    answers: Mapping[str, Mapping],
-    scores: Mapping[str, float],
-) -> dict[str, Any]:
-    """Return the gold answer of an example and (recipe, score, answer) of each recipe."""
-    choices = [answer["prediction"] for answer in answers.values()]
-    gold, *shown = (
-        _answer(kind.shown_answer(rows[id], choice, rows, choices))
-        for choice in (kind.gold(rows[id]), *choices)
-    )
-    rounded = [round(scores[recipe], 1) for recipe in answers]
-    return {"gold": gold, "answers": list(zip(answers, rounded, shown, strict=True))}
 
 
 def _first(path: str) -> dict[str, dict]:
