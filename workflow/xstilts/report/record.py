@@ -14,7 +14,7 @@ from typing import Any
 from xstilts import store
 from xstilts.costs import measured
 from xstilts.errors import InputError
-from xstilts.grid.artefacts import Artefacts, Checkpoint
+from xstilts.grid.artefacts import Artefacts, Checkpoint, Predictions
 from xstilts.grid.base import Artefact
 from xstilts.grid.grid import Grid
 from xstilts.grid.state import failure, is_done, is_released
@@ -110,19 +110,8 @@ class Record:
             rows.append({**above, **self._step(step)})
         for predictions in self.artefacts.predictions.values():
             numbers[predictions.id] = len(rows)
-            rows.append(
-                {
-                    "parent": numbers[predictions.checkpoint.id],
-                    "chain": predictions.target,
-                    **self._common(predictions, predictions.checkpoint),
-                    "settings": self.settings.number(
-                        {
-                            "encode": _values(predictions.encode),
-                            "predict": _values(predictions.settings),
-                        }
-                    ),
-                }
-            )
+            above = {"parent": numbers[predictions.checkpoint.id], "chain": predictions.target}
+            rows.append({**above, **self._common(predictions, predictions.checkpoint)})
         keys = dict.fromkeys(key for row in rows for key in row)
         return {key: [row.get(key) for row in rows] for key in keys}
 
@@ -147,7 +136,6 @@ class Record:
         return {
             "chain": step.chain,
             **self._common(step, step),
-            "settings": self.settings.number(_settings(step)),
             "environment": self.environments.number(_environment(manifest)),
             "steps": manifest.get("steps"),
             "examples": sum(manifest.get("examples", {}).values()) or None,
@@ -155,7 +143,7 @@ class Record:
             "curve": self._curve(Path(step.path) / "training.jsonl"),
         }
 
-    def _common(self, artefact: Artefact, step: Checkpoint) -> dict:
+    def _common(self, artefact: Checkpoint | Predictions, step: Checkpoint) -> dict:
         """Return what a row has of a step, or of the predictions with it."""
         failed = failure(artefact)
         log, cost = artefact.job.log, self.costs.get(artefact.id)
@@ -170,6 +158,7 @@ class Record:
             "seconds": round(cost.seconds) if cost else None,
             "gpus": cost.gpus if cost else 0,
             "bytes": self.sizes[artefact.id],
+            "settings": self.settings.number(_settings(artefact)),
         }
 
     def _tail(self, path: Path) -> str | None:
@@ -226,8 +215,10 @@ def _values(model: Any) -> dict:
     return model.model_dump(exclude_none=True)
 
 
-def _settings(step: Checkpoint) -> dict:
+def _settings(step: Checkpoint | Predictions) -> dict:
     """Return the settings of a step, defaults included, and the data of each of its parts."""
+    if isinstance(step, Predictions):
+        return {"encode": _values(step.encode), "predict": _values(step.settings)}
     if step.parent is None:
         return {"origin": _values(step.origin), "data": [data.id for data in step.texts]}
     if step.merged:
