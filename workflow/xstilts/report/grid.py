@@ -27,7 +27,7 @@ from xstilts.results.scores import (
     ranked,
     summarise,
 )
-from xstilts.results.tables import ends, signed
+from xstilts.results.tables import ends, signed, target_label
 
 MISSING, ABSENT = "missing", "n/a"
 DWARFS = 2  # a CI whose end is this many times the usual ones is cut
@@ -171,22 +171,21 @@ class Tables:
         stats = self.statistics.get((model, recipe, target), {})
         is_gain = kind == "recipe"
         value = stats.get("gain" if is_gain else "mean")
-        column = "Mean" if target == MEAN else self.results.context.label(target)
+        about = f"{label}, {target_label(self.results, target)}: "
         link = key(model, recipe, target)
         if value is None or pd.isna(value):
             text = MISSING if stats.get("wanted") else ABSENT
-            return Entry(text, f"{label}, {column}: {text}", "empty", link=link)
+            return Entry(text, about + text, "empty", link=link)
         shown = signed(value, "+" if is_gain else "")
         if not is_gain:
             marks = self._marks(stats) if kind == "baseline" else []
-            classes = " ".join(["score", *marks])
-            return Entry(shown, f"{label}, {column}: {shown}", classes, link=link)
+            return Entry(shown, about + shown, " ".join(["score", *marks]), link=link)
         marks = self._marks(stats, recipe, target)
         is_mean = target == MEAN
         colour = [] if is_mean else [shade(value, self.limit)]
         return Entry(
             text=shown,
-            spoken=f"{label}, {column}: {shown}{_spoken(stats)}",
+            spoken=about + shown + _spoken(stats),
             classes=" ".join([_sign(value), *colour, *marks]),
             style=self._style(stats) if is_mean else "",
             link=link,
@@ -206,14 +205,13 @@ class Tables:
 
     def _style(self, stats: Mapping) -> str:
         """Return the places of a mean gain and of its CI on the axis, in percent."""
-        low, high = (
-            stats["gain"] if pd.isna(stats[end]) else stats[end] for end in ("low", "high")
-        )
-        places = {"l": low, "v": stats["gain"], "h": high}
-        return ";".join(f"--{name}:{share(self._place(x))}" for name, x in places.items())
+        gain = stats["gain"]
 
-    def _place(self, value: float) -> float:
-        return 50 + 50 * max(-1, min(1, value / self.axis))
+        def place(value: float) -> float:
+            return 50 + 50 * max(-1, min(1, (gain if pd.isna(value) else value) / self.axis))
+
+        places = {"l": stats["low"], "v": gain, "h": stats["high"]}
+        return ";".join(f"--{name}:{share(place(value))}" for name, value in places.items())
 
     # ------------------------------------------------------------------------- in each language
 
