@@ -196,6 +196,8 @@ def seeds_needed(error: Error, seeds: int, tests: int, effect: float = 1.0) -> s
 
 def with_ci(result: Interval | Estimate, unit: str = POINTS, n: str = "", where: str = "") -> str:
     """Return a text such as `+3.2 points on average (95 % CI +1.1 to +5.3; n = 3 seeds)`."""
+    if result.value is None or np.isnan(result.value):  # of partial results
+        return "not known yet, as no seed has all runs"
     low, high = (np.nan if end is None else end for end in (result.low, result.high))
     value, ci = f"{signed(result.value, '+')} {unit}", f"{signed(low, '+')} to {signed(high, '+')}"
     if unit == SHARE:
