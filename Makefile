@@ -18,7 +18,7 @@ install: .venv/made ## create the environment in .venv
 
 demo: .venv/made ## run the lab study on this machine: three to seven minutes on two cores
 	snakemake
-	snakemake --report results/studies/lab/snakemake-report.html
+	snakemake --report results/studies/lab/snakemake-report.html --quiet all
 
 report: .venv/made ## rewrite STUDY's tables, figures and report.html from the existing scores
 	python -m xstilts study --study $(STUDY)

@@ -41,6 +41,9 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     """Return gains, ranking, the recipe chosen by validation, groups, and published scores."""
     recipes = {m: names for m in samples.context.models if (names := trained(samples, m))}
     if not recipes:
+        if samples.context.recipes == [BASELINE]:
+            finding = "No gains: `none` is the only recipe. The table and the page have its scores."
+            return Outcome(finding, shared_caveats(samples))
         return nothing_yet(samples, "the baseline and a recipe with the same target and seed")
     gains = {m: _mean_gains(samples, m, recipes[m]) for m in recipes}
     fitted = {m: chosen.cross_fitted(samples, facts, m, recipes[m]) for m in recipes}
@@ -127,7 +130,7 @@ def _power(samples: Samples, recipes: dict[str, list[str]]) -> str:
 
     text = power(samples, gains(MEAN), "mean gain")
     if len(samples.targets) > 1:
-        text += "\n" + power(samples, gains(*samples.targets), "gain on one target")
+        text += "\n" + power(samples, gains(*samples.targets), "gain on a typical target")
     return text
 
 

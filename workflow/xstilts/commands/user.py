@@ -151,7 +151,8 @@ def gc(options: Namespace) -> None:
         remove, kind, what = CheckpointManifest.release, "checkpoint", "that no missing score needs"
         command += f" --checkpoints {options.checkpoints}"
     else:
-        paths, remove, kind, what = _unused(grid), _remove, "artefact", "not used by any study"
+        paths, remove, kind = _unused(grid), _remove, "artefact"
+        what = "not used by any study for a day"
     sizes = {path: disk_bytes([path, *path.rglob("*")]) for path in paths}
     for path, bytes in sizes.items():
         say(f"{size(bytes) or '0 B':>10}  {path}")

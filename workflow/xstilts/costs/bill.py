@@ -261,6 +261,17 @@ def run_sd(scores: Mapping[Cell, float]) -> float | None:
     return math.sqrt(variance) if freedom else None
 
 
+def typical_run_sd(scores: Mapping[Cell, float]) -> float | None:
+    """Return the median of the targets' `run_sd`, as in the answer; None if none is known.
+
+    Of an even number it is the larger one in the middle.
+    """
+    targets = {cell.target for cell in scores}
+    sds = (run_sd({cell: s for cell, s in scores.items() if cell.target == t}) for t in targets)
+    known = sorted(sd for sd in sds if sd is not None)
+    return known[len(known) // 2] if known else None
+
+
 def run_sds(targets: Iterable[str], scores: Mapping[Cell, float]) -> dict[str, float]:
     """Return `run_sd` on each target; if it is unknown, that of all targets, or else 1."""
     sds = {}

@@ -115,9 +115,9 @@ def power(grid: Grid, scores: Mapping[Cell, float]) -> str:
         {(c.model, c.recipe, c.target) for c in grid.cells() if grid.recipes[c.recipe].steps}
     )
     recipes = sum(bool(recipe.steps) for recipe in grid.recipes.values())
-    sd = bill.run_sd({cell: s for cell, s in scores.items() if cell.seed in study.seeds})
+    sd = bill.typical_run_sd({c: score for c, score in scores.items() if c.seed in study.seeds})
     seeds, folds = len(study.seeds), len(study.all_seeds) // len(study.seeds)
-    line = stated_power(seeds, recipes, max(1, pairs), sd, "gain on one target", folds)
+    line = stated_power(seeds, recipes, max(1, pairs), sd, "gain on a typical target", folds)
     return f"Power: {'One seed gives no verdict. ' if seeds == 1 else ''}{line}"
 
 

@@ -335,11 +335,10 @@ def _state_warnings(results: Results, nodes: dict, datasets: Iterable[dict]) -> 
         lines.append(f"{missing:,} of {total:,} runs {verb} missing.")
     if failed := nodes["state"].count("failed"):
         lines.append(f"{count(failed, 'step')} failed; the panels of the steps show the reason.")
-    runs = results.scored[~results.scored["model"].isin(results.context.controls)]
-    if degenerate := int(runs["degenerate"].sum()):
+    if degenerate := int(results.scored["degenerate"].sum()):
         lines.append(
-            f"{count(degenerate, 'degenerate run')} (†): not better than the most frequent label "
-            "in the source language. The means include them."
+            f"† marks degenerate runs, {degenerate:,} of {len(results.scored):,}: not better than "
+            "the most frequent label in the source language. The means include them."
         )
     excluded = {data["id"]: sum(data["excluded"].values()) for data in datasets}
     if total := sum(excluded.values()):
