@@ -109,7 +109,7 @@ def test_presets_equal_their_sources(name, stated):
 
 
 def test_caption_names_preset_and_tasks_without_it():
-    assert notes(Grid(project())) == []
+    assert notes(Grid(project(title="Does it help?"))) == []
     grid = Grid(project(hyperparameters="phang2020", targets=["xnli", "xcopa", "tatoeba"]))
     [note] = notes(grid)
     assert "phang2020 (defaults for XCOPA, without this preset)" in note

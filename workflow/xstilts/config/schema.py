@@ -297,7 +297,7 @@ class Study(Overrides):
     study: str = Field(
         pattern=f"^{STUDY}$", description="Name of the study and of its results folder."
     )
-    title: str = Field("", description="The question, as tables and the report show it.")
+    title: str = Field("", description="The question, as the answer and the report show it.")
     analysis: Analysis = Field(
         "helps", description="Question that the study answers; it changes no result."
     )

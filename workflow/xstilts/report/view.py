@@ -136,8 +136,8 @@ def _words(name: str, tasks: Mapping[str, Task]) -> str:
 
 
 def notes(grid: Grid) -> list[str]:
-    """Return the notes below the tables: the study's question and its hyperparameters."""
-    lines = [grid.study.title] if grid.study.title else []
+    """Return the notes below the tables: shared steps and hyperparameters."""
+    lines = []
     if grid.study.orders:
         alone, tree = grid.count_trainings()
         lines.append(f"Shared steps: {tree} trainings instead of {alone}.")
