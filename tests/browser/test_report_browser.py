@@ -289,6 +289,15 @@ def test_a_step_shows_its_curves(visit):
     assert "null" not in text.splitlines()
 
 
+def test_costs_of_all_models_have_one_scale(visit):
+    seen = visit()
+    cost = seen.section("cost").get_by_role("region", name="Cost per recipe")
+    width = "[...bar.children].reduce((sum, part) => sum + parseFloat(part.style.width), 0)"
+    lengths = cost.locator(".bars").evaluate_all(f"bars => bars.map((bar) => {width})")
+    assert len(lengths) == 5 + 1  # one is of the control
+    assert sum(length > 99 for length in lengths) == 1
+
+
 def test_hebrew_runs_right_to_left(visit):
     seen = visit()
     seen.section("examples").locator("summary", has_text="Hebrew").first.click()

@@ -71,6 +71,15 @@ def test_mixed_library_versions_are_named(view):
     assert re.search(r": torch \S+ \(\d+\), 1\.0 \(1\)\. Differences", warning)
 
 
+def test_costs_show_shared_steps_only_if_some_are(view):
+    assert "Shared steps</th>" in page(view)
+    grid = make_grid(recipes=2)
+    write_results(grid)
+    text = page(StudyView(grid))
+    assert "Own steps</th>" in text
+    assert "Shared steps</th>" not in text
+
+
 def test_equal_results_give_an_equal_page(view):
     assert page(view) == page(view)
 

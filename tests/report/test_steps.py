@@ -85,6 +85,16 @@ def test_a_recipe_uses_all_that_it_merges():
     assert size == 20
 
 
+def test_pretraining_is_no_cost_of_a_recipe():
+    chain = ["pretrain-text" if name == "init" else name for name in NODES["chain"]]
+    phase, spent = ["train", *NODES["phase"][1:]], [7, *NODES["seconds"][1:]]
+    nodes = NODES | {"chain": chain, "phase": phase, "seconds": spent}
+    assert steps.pretraining(nodes) == 7
+    assert steps.pretraining(NODES) is None
+    lengths = [0, 1]
+    assert steps.costs(nodes, CELLS, lengths) == steps.costs(NODES, CELLS, lengths)
+
+
 def test_environments_name_python_and_libraries():
     values = {"python": "3.11", "libraries": {"torch": "2.13"}}
     assert steps.environment(values) == "Python 3.11, torch 2.13"

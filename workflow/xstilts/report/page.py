@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,8 @@ def render(view: StudyView, results: Results, answer: Answer, files: Mapping[str
         tables=tables,
         marks=MARKS,
         **_choices(results, tables),
-        costs=_costs(view, context, nodes, cells["cells"]),
-        kinds=steps.KINDS,
+        **_costs(view, context, nodes, cells["cells"]),
+        pretraining=steps.pretraining(nodes),
         seeds=context.seeds,
         roots=[branch for branch in branches if not branch.parent],
         examples=examples,
@@ -184,25 +185,29 @@ def _choices(results: Results, tables: Tables) -> dict[str, list[tuple[str, str]
 
 def _costs(
     view: StudyView, context: Context, nodes: Mapping[str, list], cells: Mapping[str, list]
-) -> list[dict]:
-    """Return the bars and the texts of each model's cost per recipe."""
+) -> dict[str, Any]:
+    """Return the bars and the texts of each model's cost per recipe, and the kinds of step used."""
     recipes = [view.grid.recipes[name] for name in context.recipes]
     lengths = [sum(len(trainings(step)) for step in recipe.steps) for recipe in recipes]
-    blocks = []
-    for number, rows in steps.costs(nodes, cells, lengths).items():
-        totals = [sum(filter(None, parts)) for _, parts, _ in rows]
-        if not any(totals):
-            continue
-        shown = [
-            {
-                "label": context.label(context.recipes[recipe]),
-                "shares": [f"{100 * (part or 0) / max(totals):.1f}" for part in parts],
-                "texts": [*map(steps.duration, [total or None, *parts]), units.size(size) or "–"],
-            }
-            for (recipe, parts, size), total in zip(rows, totals, strict=True)
-        ]
-        blocks.append({"label": context.label(context.all_models[number]), "rows": shown})
-    return blocks
+    costs = steps.costs(nodes, cells, lengths)
+    every = [parts for rows in costs.values() for _, parts, _ in rows]
+    used = [any(seconds != 0 for seconds in kind) for kind in zip(*every, strict=True)]
+    largest = max((sum(filter(None, parts)) for parts in every), default=0)  # one scale for all
+
+    def shown(recipe: int, parts: list[float | None], size: int) -> dict[str, Any]:
+        times = [sum(filter(None, parts)) or None, *compress(parts, used)]
+        return {
+            "label": context.label(context.recipes[recipe]),
+            "shares": [f"{100 * (part or 0) / largest:.1f}" for part in parts],
+            "texts": [*map(steps.duration, times), units.size(size) or "–"],
+        }
+
+    blocks = [
+        {"label": context.label(context.all_models[model]), "rows": [shown(*row) for row in rows]}
+        for model, rows in costs.items()
+        if any(any(parts) for _, parts, _ in rows)
+    ]
+    return {"costs": blocks, "kinds": list(compress(steps.KINDS, used))}
 
 
 def _provenance(record: Record, nodes: Mapping[str, list], datasets: list[dict]) -> dict[str, Any]:

@@ -191,6 +191,12 @@ def _trained(nodes: Columns, leaf: int) -> list[int]:
     ]
 
 
+def pretraining(nodes: Columns) -> float | None:
+    """Return the measured seconds of the models' own pretraining; None if there is none."""
+    chains = enumerate(nodes["chain"])
+    return seconds(nodes, [node for node, chain in chains if chain.startswith(_PRETRAINING)])
+
+
 def _spent(nodes: Columns, chosen: set[int]) -> float | None:
     known = [n for n in chosen if nodes["seconds"][n] is not None]
     spent = sum(nodes["seconds"][n] * max(1, nodes["gpus"][n]) for n in known)
