@@ -1,24 +1,43 @@
-"""Command lines of Snakemake that repeat what Snakemake reads once."""
+"""Snakemake's own output: what is left out says nothing."""
+
+import logging
 
 import pytest
+from snakemake.logging import logger
 
-from xstilts.errors import InputError
-from xstilts.processes.snakemake import check_arguments
+from xstilts.processes.snakemake import shorten_output
+
+
+@pytest.fixture
+def passes():
+    """Return a function that says whether a record would be printed, and shortens it."""
+    before = list(logger.filters)
+    shorten_output()
+
+    def ask(text: str, **more) -> tuple[bool, logging.LogRecord]:
+        record = logger.makeRecord(logger.name, logging.INFO, "f", 1, text, (), None, extra=more)
+        return bool(logger.filter(record)), record
+
+    yield ask
+    logger.filters[:] = before
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("text", "shown"),
     [
-        ("--config seeds=[1] --config source=hub", "--config is given twice; write all values"),
-        ("--config seeds=[1] -n -C source=hub", "--config is given twice; write all values"),
-        ("--configfile a.yaml --configfile=b.yaml", "--configfile is given twice"),
-        ("all --config seeds=[1] source=hub seeds=[2]", "--config: seeds is given twice"),
+        ("Select jobs to execute...", False),
+        ("Execute 12 jobs...", False),
+        ("Execute nothing", True),
+        ("Error in rule train: the loss is nan", True),
     ],
 )
-def test_what_snakemake_would_ignore_is_refused(arguments, message):
-    with pytest.raises(InputError, match=message):
-        check_arguments(arguments.split())
+def test_rounds_of_the_scheduler_are_left_out(passes, text, shown):
+    assert passes(text)[0] is shown
 
 
-def test_options_given_once_are_accepted():
-    check_arguments("-n --config seeds=[1] source=hub --configfile a.yaml b.yaml -c 2".split())
+def test_long_lists_of_files_are_shortened(passes):
+    names = [f"results/scores/{number}.json" for number in range(120)]
+    shown, record = passes("rule all", input=names, output=names[:5])
+    assert shown
+    assert record.input == [*names[:5], "… (120 files)"]
+    assert record.output == names[:5]

@@ -18,7 +18,7 @@ from xstilts.errors import InputError
 from xstilts.grid.dag import GOALS, Requests
 from xstilts.grid.sharing import SharedJobs
 from xstilts.grid.state import use_this_installation
-from xstilts.processes.snakemake import Snakemake, plan_fast
+from xstilts.processes.snakemake import Snakemake, plan_fast, shorten_output
 from xstilts.report.view import StudyView
 from xstilts.status import run as this_run
 from xstilts.status.problems import notes, problems
@@ -30,6 +30,7 @@ MANIFEST = f"{paths.CHECKPOINT}/{paths.MANIFEST}".format(id="{node}")
 RUN = Snakemake(workflow)
 
 plan_fast()
+shorten_output()
 use_this_installation()
 try:
     GRID, NOTICES = this_run.opened(RUN, config)
