@@ -15,6 +15,7 @@ from xstilts.families import family
 from xstilts.identity import VERSIONS
 from xstilts.modelling import batches, checkpoints
 from xstilts.modelling.encodings import encoded, source_of
+from xstilts.stages import train
 from xstilts.store import paths
 
 ENCODE = Encode(max_length=40, stride=4, max_question_length=20)
@@ -114,3 +115,18 @@ def test_trainings_share_them_with_the_same_weights(workspace):
     assert len(files) == 2, "training and validation"
     assert workspace.train(second) == expected
     assert {path.name: path.stat().st_ino for path in paths.ENCODINGS.iterdir()} == files
+
+
+def test_validations_need_no_manifest_of_the_parent(workspace, monkeypatch):
+    step = workspace.step("entities", train={"evaluate_every": 10, "max_steps": 20})
+    manifest = Path(step.parent.path) / store.MANIFEST
+    evaluate = train.StepTrainer.evaluate
+
+    def released(trainer):
+        manifest.unlink(missing_ok=True)
+        return evaluate(trainer)
+
+    monkeypatch.setattr(train.StepTrainer, "evaluate", lambda trainer, *_, **__: released(trainer))
+    workspace.train(step)
+    assert not manifest.exists()
+    assert len(list(paths.ENCODINGS.iterdir())) == 2, "training and validation"

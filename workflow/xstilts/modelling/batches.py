@@ -21,7 +21,7 @@ from xstilts.families import family
 from xstilts.grid.artefacts import Checkpoint, TrainPart
 from xstilts.modelling import distributed
 from xstilts.modelling.checkpoints import check_length, mask_id
-from xstilts.modelling.encodings import encoded, source_of
+from xstilts.modelling.encodings import Source, encoded, source_of
 from xstilts.modelling.packing import layout_of
 from xstilts.modelling.steps import Stream, ceil_div, shares, steps_of
 from xstilts.recipe import Size
@@ -131,6 +131,7 @@ class Material:
     features: list[dict]
     validation: list[dict]
     groups: tuple[int, ...] = ()  # features of each language, if languages are drawn apart
+    source: Source | None = None  # of the validation data
 
     def supply(self) -> Supply:
         """Return what the plan of the step needs to know."""
@@ -190,12 +191,16 @@ def _material(
         encoded(pool, tokenizer, module, part.encode, labels, True, source.part(pool=name))
         for name, pool in pools.items()
     ]
+    validation, own = _validation(part, step.settings), None
+    if validation:  # read now: another run may release the parent during the training
+        own = source_of(Path(step.parent.path), [Path(part.validation.path)])
     return Material(
         part,
         labels,
         [feature for pool in features for feature in pool],
-        _validation(part, step.settings),
+        validation,
         tuple(map(len, features)) if apart else (),
+        own,
     )
 
 

@@ -40,7 +40,6 @@ from xstilts.modelling.checkpoints import (
 )
 from xstilts.modelling.compact import CompactEmbedding, Decay, reason_against, restore, shrink
 from xstilts.modelling.determinism import allow_other_kernels, make_deterministic
-from xstilts.modelling.encodings import source_of
 from xstilts.modelling.inference import predict_rows
 from xstilts.modelling.packing import packed
 from xstilts.modelling.precision import prepare
@@ -171,7 +170,7 @@ class StepTrainer(Trainer):
             material.labels,
             part.encode,
             Predict(precision=self.step.settings.precision),
-            source_of(Path(self.step.parent.path), [Path(part.validation.path)]),
+            material.source,
         )
         language = part.validation.language
         return module.METRICS[part.metrics[0]](material.validation, predictions, language)
