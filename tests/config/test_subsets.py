@@ -123,3 +123,10 @@ def test_lists_may_name_only_test_examples(tmp_path, monkeypatch):
     path.write_text("3\n16\n")
     with pytest.raises(InputError, match=r"mine\.txt: no test example has id '16'"):
         subsets(found)
+
+
+def test_ids_must_be_in_utf_8(tmp_path):
+    path = tmp_path / "ids"
+    path.write_bytes(b"caf\xe9")
+    with pytest.raises(InputError, match=r"ids: not UTF-8 \(byte 3 of the file\); convert it"):
+        read_ids(path)

@@ -141,6 +141,8 @@ def reading(path: Path, remedy: str = "", if_missing: str = "") -> Iterator[None
         yield
     except FileNotFoundError:
         problem, remedy = "no such file", if_missing
+    except UnicodeDecodeError as error:  # of a user's text
+        problem = f"not UTF-8 (byte {error.start} of the file); convert it"
     except ValueError as error:
         problem = f"damaged: {error}"
     except OSError as error:
