@@ -76,7 +76,7 @@ def unused(grids: list[Grid]) -> list[Path]:
     """
     snapshots = [path for path in paths.snapshots() if not _is_in_use(path)]
     found = [path for path in [*_unreferenced(grids), *snapshots] if not _is_needed(path)]
-    return [*found, *(path for path in sorted(paths.ENCODINGS.glob("*")) if _age(path) > _WEEK)]
+    return [*found, *(path for path in sorted(paths.ENCODINGS.glob("*.ids")) if _age(path) > _WEEK)]
 
 
 def _age(path: Path) -> float:
