@@ -31,6 +31,7 @@ from xstilts.results.tables import ends, signed, target_label
 
 MISSING, ABSENT = "missing", "n/a"
 DWARFS = 2  # a CI whose end is this many times the usual ones is cut
+ROOM = 1.06  # the axis exceeds the largest gain by half the width of a dot
 MARKS = {
     "clipped": "▸ beyond the colour scale",
     "shared": "◥ shares training data with the target: longer training, not transfer",
@@ -121,19 +122,29 @@ class Tables:
         return statistics.round(rounded).to_dict("index")
 
     @cached_property
+    def gains(self) -> dict[tuple[str, str, str], dict]:
+        """The statistics of which the tables show a gain."""
+        models = self.results.context.models
+        return {k: s for k, s in self.statistics.items() if k[1] != BASELINE and k[0] in models}
+
+    @cached_property
+    def has_intervals(self) -> bool:
+        """Whether a gain has a CI."""
+        return any(not pd.isna(stats["low"]) for stats in self.gains.values())
+
+    @cached_property
     def limit(self) -> float:
         """The gain at which colours saturate."""
-        models = self.results.context.models
-        shown = {k: s for k, s in self.statistics.items() if k[1] != BASELINE and k[0] in models}
-        return limit(stats["gain"] for stats in shown.values())
+        return limit(stats["gain"] for stats in self.gains.values())
 
     @cached_property
     def axis(self) -> float:
-        """End of the axis of mean gains: the largest end of a CI, unless it dwarfs the others."""
-        rows = [s for k, s in self.statistics.items() if k[2] == MEAN and not pd.isna(s["low"])]
-        ends = [end for stats in rows for end in (stats["low"], stats["high"])]
-        usual, largest = limit(ends), max(map(abs, ends), default=0.0)
-        return usual if largest > DWARFS * usual else max(usual, largest)
+        """End of the axis: the largest mean gain or end of a CI, but no end that dwarfs others."""
+        means = [s for k, s in self.gains.items() if k[2] == MEAN and not pd.isna(s["gain"])]
+        ends = [abs(s[end]) for s in means for end in ("low", "high") if not pd.isna(s[end])]
+        usual, largest = limit(ends), max(ends, default=0.0)
+        shown = 0.0 if largest > DWARFS * usual else largest
+        return max(usual, shown, *(ROOM * abs(s["gain"]) for s in means))
 
     @cached_property
     def shared(self) -> frozenset[tuple[str, str]]:

@@ -36,6 +36,7 @@ from xstilts.results.scores import (
     MEAN,
     Context,
     Results,
+    majority_floor,
     summarise,
 )
 from xstilts.results.tables import signed
@@ -82,6 +83,7 @@ def render(view: StudyView, results: Results, answer: Answer, files: Mapping[str
         "axes": record.axes.values,
         "snapshot": str(view.snapshot),
         "gains": _gains(results),
+        "majority": _majority(results),
         "means": {average: _means(results, average) for average in AVERAGES},
     }
     provenance = _provenance(record, nodes, datasets)
@@ -329,6 +331,17 @@ def _means(results: Results, average: str) -> dict[str, float]:
     """Return the mean score over seeds of each run in an average, as in table.csv."""
     means = summarise(results, average)["mean"].dropna()
     return {key(*names): round(value, DECIMALS) for names, value in means.items()}
+
+
+def _majority(results: Results) -> dict[str, dict[str, float]]:
+    """Return the score of the most frequent label by language or average, and by target."""
+    languages = results.frame["language"].drop_duplicates()
+    floors = {over: majority_floor(results, over) for over in languages}
+    return {
+        over: {target: round(x, DECIMALS) for target, x in values.items() if target != MEAN}
+        for over, values in floors.items()
+        if values
+    }
 
 
 def _state_warnings(results: Results, nodes: dict, datasets: Iterable[dict]) -> list[str]:

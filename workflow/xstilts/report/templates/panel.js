@@ -142,7 +142,7 @@ function languagesTable(m, r, t) {
     .map((code) => ({ code, ...languageGain(m, r, t, code), score: mean(present(seedScores(m, r, t, "", code))) }))
     .filter((x) => x.score !== null || x.gain !== null)
     .sort((a, b) => (b.gain ?? -1e9) - (a.gain ?? -1e9));
-  const size = axisOf(rows.flatMap((x) => [x.gain, x.low, x.high]));
+  const size = axisOf(rows);
   const dot = (x) => {
     const cell = h("span", { class: `mean ${x.gain < 0 ? "loss" : "gain"} ${x.significant ? "strong" : ""}` });
     setPlaces(cell, placesOf(x, size));

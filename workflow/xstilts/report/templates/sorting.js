@@ -6,6 +6,9 @@ const valueOf = (td) => {
   return Number.isNaN(value) ? null : value;
 };
 
+/** Keep the order of the rows as the template has them. */
+const rankRows = (table) => all("tbody tr", table).forEach((row, i) => (row.rank ??= i));
+
 /** Sort the recipes of tables by the column `name`, or in the other direction by `-name`. */
 function sortTables(tables, name) {
   const [isUp, wanted] = name.startsWith("-") ? [true, name.slice(1)] : [false, name];
@@ -14,7 +17,7 @@ function sortTables(tables, name) {
       column = Math.max(heads.findIndex((head) => head.dataset.key === wanted), 0),
       body = table.querySelector("tbody.recipe"),
       sorted = [...body.rows];
-    if (sorted.some((row) => row.rank === undefined)) sorted.forEach((row, i) => (row.rank = i)); // as the template has them
+    rankRows(table);
     const compare = (a, b) => {
       const [x, y] = [a, b].map((row) => row.cells[column]);
       if (column === 0) return x.textContent.localeCompare(y.textContent);

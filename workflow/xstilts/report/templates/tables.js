@@ -1,16 +1,19 @@
 /* The tables of gains: the template draws them, a choice of the reader fills the same cells again. */
 const SATURATED = 0.95; // as in results/colours.py; the other rules here as in report/grid.py
+const ROOM = 1.06;
 const share = (value) => String(Number(value.toFixed(3)));
 const shade = (part) => `t${Math.floor(20 * Math.min(1, part) + 0.5)}`; // report.css has the 21 strengths of a colour
 function limit(values) {
   const sizes = present(values).map(Math.abs).sort((a, b) => a - b);
   return sizes.length ? Math.max(1, sizes[Math.ceil(SATURATED * (sizes.length - 1))]) : 1;
 }
-/** The end of the axis of CIs: the largest end, unless it dwarfs the others. */
-function axisOf(ends) {
-  const usual = limit(ends),
-    largest = Math.max(0, ...present(ends).map(Math.abs));
-  return largest > 2 * usual ? usual : Math.max(usual, largest);
+/** The end of the axis of gains: the largest gain or end of a CI, but no end that dwarfs the others. */
+function axisOf(gains) {
+  const sizes = (values) => present(values).map(Math.abs),
+    ends = gains.flatMap(({ low, high }) => sizes([low, high])),
+    usual = limit(ends),
+    largest = Math.max(0, ...ends);
+  return Math.max(usual, largest > 2 * usual ? 0 : largest, ...sizes(gains.map((s) => ROOM * s.gain)));
 }
 /** Places of a gain and of its CI on an axis, in percent. */
 function placesOf({ gain, low, high }, axis) {
@@ -62,7 +65,8 @@ function gridCell(s, { name, recipe, target, isGain, kind, ends: [saturated, axi
   const text = isGain ? signed(value) : number(value);
   if (kind === "floor") return { text, spoken: about + text, classes: ["score"] };
   if (!isGain) {
-    const colour = kind === "recipe" ? ["gain", shade((0.9 * (value - low)) / (high - low || 1))] : ["score"];
+    const isColoured = kind === "recipe" && target !== MEAN,
+      colour = isColoured ? ["gain", shade((0.9 * (value - low)) / (high - low || 1))] : ["score"];
     return { text, spoken: about + text, classes: [...colour, ...marksOf(s, recipe, target, {})] };
   }
   const isMean = target === MEAN,
@@ -76,34 +80,65 @@ function gridCell(s, { name, recipe, target, isGain, kind, ends: [saturated, axi
   };
 }
 
-function fillGrid(v) {
-  const shown = all("#grid table").flatMap((table) =>
-    all("tbody tr[data-recipe]:not([data-recipe=''])", table).flatMap((row) => {
-      const { recipe, model } = row.dataset,
-        kind = row.parentElement.className,
-        m = model ?? table.dataset.model;
-      const isGain = v.show === "gain" && kind === "recipe" && recipe !== v.baseline;
-      const name = row.cells[0].textContent;
-      return columnsOf(table).map((target, i) => {
-        const s = summary(m, recipe, target, { metric: v.metric, over: v.over, baseline: v.baseline });
-        if (target === MEAN && columnsOf(table).some((t) => t !== MEAN && !cellsOf(m, recipe, t).length))
-          s.wanted = 0;
-        return { td: row.cells[i + 1], s, name, recipe, target, isGain, kind };
-      });
-    }),
-  );
-  const gains = shown.filter((x) => x.isGain),
-    means = present(gains.filter((x) => x.target === MEAN).flatMap(({ s }) => [s.low, s.high])),
-    scores = present(shown.filter((x) => x.kind === "recipe").map((x) => x.s.mean));
-  const scale = [limit(gains.map((x) => x.s.gain)), axisOf(means), Math.min(...scores), Math.max(...scores)];
-  for (const { td, s, ...cell } of shown) fill(td, gridCell(s, { ...cell, ends: scale }));
-  const count = targetsWith(v.metric, v.over).length;
-  for (const head of all("#grid th[data-key=mean]")) {
-    const some = count < D.targets.length ? ` of ${count}` : "";
-    head.firstChild.textContent =
-      v.show === "gain" ? `Mean gain${some}, 95 % CI` : `Mean score${some}`;
+/** Move the baseline's row above the others; it alone has scores among gains. */
+function placeBaseline({ baseline, show }) {
+  all("#grid table").forEach(rankRows);
+  for (const row of all("#grid tbody:not(.floor) tr")) {
+    const isBaseline = row.dataset.recipe === baseline,
+      kind = isBaseline ? "baseline" : "recipe";
+    row.cells[0].textContent = label(row.dataset.recipe) + (isBaseline && show === "gain" ? " (score)" : "");
+    row.closest("table").querySelector(`tbody.${kind}`).append(row);
   }
+}
+
+/** The cells of a row of the grid, and what they show. */
+function gridRow(row, v) {
+  const targets = columnsOf(row.closest("table")),
+    { recipe, model = row.closest("table").dataset.model } = row.dataset,
+    kind = row.parentElement.className,
+    name = row.cells[0].textContent;
+  return targets.map((target, i) => {
+    const s = summary(model, recipe, target, v),
+      isPartial = target === MEAN && targets.some((t) => t !== MEAN && !cellsOf(model, recipe, t).length);
+    if (isPartial) s.wanted = 0;
+    return { td: row.cells[i + 1], s, name, recipe, target, isGain: v.show === "gain" && kind === "recipe", kind };
+  });
+}
+
+/** Score of the most frequent label, which is computed for main metrics alone; null if unknown. */
+function majority(target, { metric, over }) {
+  if (target !== MEAN) return !metric || metric === D.metrics[target][0] ? (D.majority[over]?.[target] ?? null) : null;
+  const scores = targetsWith(metric, over).map((t) => majority(t, { metric, over }));
+  return scores.includes(null) ? null : mean(scores);
+}
+
+function fillGrid(v) {
+  placeBaseline(v);
+  const shown = all("#grid tbody tr:not([data-recipe=''])").flatMap((row) => gridRow(row, v)),
+    gains = shown.filter((x) => x.isGain),
+    scores = present(shown.filter((x) => x.kind === "recipe").map((x) => x.s.mean)),
+    axis = axisOf(gains.filter((x) => x.target === MEAN).map((x) => x.s));
+  const scale = [limit(gains.map((x) => x.s.gain)), axis, Math.min(...scores), Math.max(...scores)];
+  for (const { td, s, ...cell } of shown) fill(td, gridCell(s, { ...cell, ends: scale }));
+  for (const row of all("#grid tr[data-recipe='']"))
+    columnsOf(row.closest("table")).forEach((target, i) => {
+      const score = majority(target, v);
+      fill(row.cells[i + 1], score === null ? { text: "n/a", classes: ["empty"] } : { text: number(score), classes: ["score"] });
+    });
+  describeGrid(v, gains.some((x) => x.s.low !== null));
+}
+
+/** The heads and the note of the grid. */
+function describeGrid({ show, over, metric, baseline }, hasCIs) {
+  const count = targetsWith(metric, over).length,
+    some = count < D.targets.length ? ` of ${count}` : "";
+  for (const head of all("#grid th[data-key=mean]"))
+    head.firstChild.textContent = `Mean ${show}${some}${hasCIs ? ", 95 % CI" : ""}`;
   for (const mark of all("[data-mark]")) mark.hidden = !byId("grid").querySelector(`td.${mark.dataset.mark}`);
+  byId("bold").hidden = !hasCIs;
+  byId("no-ci").hidden = hasCIs || show !== "gain" || (!metric && baseline === BASELINE);
+  for (const text of all("[data-over]")) text.hidden = text.dataset.over !== (AVERAGES.includes(over) ? over : "");
+  byId("one-language").textContent = D.languages[over]?.[0] ?? "";
 }
 
 /** Facts on hovering: made when they are needed. */
