@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests import ROOT
+from tests import ROOT, restored_signals
 from xstilts.grid.state import open_study
 from xstilts.processes import signals
 
@@ -70,3 +71,19 @@ def test_ctrl_c_while_snakemake_plans_ends_in_one_line(capfd):
     ]
     signals.planned()
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_a_wait_for_processes_often_looks_for_signals():
+    """A signal just before a blocking call would be seen after it, hours later perhaps."""
+    waits = []
+
+    def wait(seconds: float) -> int:
+        waits.append(seconds)
+        if len(waits) < 4:
+            raise subprocess.TimeoutExpired("train", seconds)
+        return 0
+
+    with restored_signals():
+        assert signals.wait_for([SimpleNamespace(wait=wait)]) == [0]
+    assert len(waits) == 4
+    assert max(waits) <= 1

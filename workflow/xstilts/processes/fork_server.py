@@ -89,10 +89,18 @@ def delegate(arguments: Sequence[str]) -> None:
         server.sendall(json.dumps(request).encode() + b"\n")
         if server.recv(1):
             _pass_signals(server)
-            if status := server.recv(_STATUS_BYTES):
+            if status := _received(server, _STATUS_BYTES):
                 _exit(int.from_bytes(status, "big"))
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+def _received(server: socket.socket, count: int) -> bytes:
+    """Wait for bytes, and handle signals meanwhile."""
+    server.settimeout(signals.LONGEST_WAIT)
+    while True:
+        with suppress(TimeoutError):
+            return server.recv(count)
 
 
 def _pass_signals(server: socket.socket) -> None:

@@ -14,6 +14,9 @@ from contextlib import contextmanager, suppress
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: prctl lets the kernel send a signal when the parent ends
+# A signal that arrives between Python's last look and a blocking call is seen after the call; so no
+# call that waits for others lasts longer.
+LONGEST_WAIT = 0.5  # seconds
 received: list[int] = []  # signals, the first one first
 
 
@@ -54,12 +57,20 @@ def wait_for(processes: Sequence, instead: int | None = None) -> list[int]:
 
     for number in HANDLED:
         signal.signal(number, pass_on)
-    statuses = [process.wait() for process in processes]
+    statuses = [_status(process) for process in processes]
     if any(statuses) and first:
         from xstilts.errors import Stopped
 
         raise Stopped(first[0], "stopped; the next run resumes")
     return statuses
+
+
+def _status(process) -> int:
+    from subprocess import TimeoutExpired
+
+    while True:
+        with suppress(TimeoutExpired):
+            return process.wait(LONGEST_WAIT)
 
 
 def end_planning() -> None:
