@@ -131,7 +131,7 @@ def test_the_answer_lists_verdicts(tmp_path):
     samples = study(tmp_path)
     outcome = run("helps", samples, facts("gain of good > 0", "gain of bad > 0"))
     finding = outcome.answer.finding.splitlines()[-1]
-    assert finding == "Of 2 published claims: 1 reproduced, 1 contradicted, 0 undecided."
+    assert finding == "Of 2 claims: 1 reproduced, 1 contradicted, 0 undecided."
     assert list(outcome.tables["claims"]["verdict"]) == ["reproduced", "contradicted"]
     assert "claims" in outcome.answer.tables
     text = markdown(outcome.answer)

@@ -78,7 +78,7 @@ def markdown(answer: Answer) -> str:
     for stem in answer.figures:
         lines += [f"![{escape(answer.question)}]({stem}.png)", ""]
     if answer.claims:
-        lines += ["Published claims:", "", *map(_claim, answer.claims), ""]
+        lines += ["Claims:", "", *map(_claim, answer.claims), ""]
     if answer.caveats:
         lines += ["Caveats:", "", *(f"- {escape(text)}" for text in answer.caveats), ""]
     if answer.estimates:

@@ -67,7 +67,7 @@ def _count(verdicts: Sequence[Verdict]) -> str:
     """Return the sentence that counts the verdicts."""
     counts = Counter(verdict.verdict for verdict in verdicts)
     shares = [f"{counts[name]} {name}" for name in (REPRODUCED, CONTRADICTED, UNDECIDED)]
-    return f"Of {count(len(verdicts), 'published claim')}: {', '.join(shares)}."
+    return f"Of {count(len(verdicts), 'claim')}: {', '.join(shares)}."
 
 
 def _judge(samples: Samples, found: Difference, judged: Interval, tests: int) -> Verdict:

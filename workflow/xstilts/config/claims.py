@@ -56,10 +56,10 @@ class Comparison:
 
 
 class Claim(Strict):
-    """A published claim about gains, with its source and a comparison that decides it."""
+    """A claim about gains, with its source and a comparison that decides it."""
 
     says: str = Field(min_length=1, description="The claim in words.")
-    source: str = Field(min_length=1, description="Publication and place that makes the claim.")
+    source: str = Field(min_length=1, description="Who claims it: a publication, or you.")
     holds_if: str = Field(
         description="Comparison of gains in points, such as `gain of squad on tydiqa > 0` or "
         "`gain of multitask > gain of each other`."

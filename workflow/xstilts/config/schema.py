@@ -310,7 +310,7 @@ class Study(Overrides):
         {}, description="The same, by model, recipe and target; takes precedence over `published`."
     )
     claims: list[Claim] = Field(
-        [], description="Published claims about gains, which the answer checks one by one."
+        [], description="Claims about gains, published or your own, which the answer checks."
     )
     models: Annotated[list[str], _ONCE] = Field(min_length=1, description="Names of models.")
     arms: dict[Annotated[str, Field(pattern=f"^{TASK}$")], Arm] = Field(
