@@ -71,6 +71,18 @@ def test_score_is_done_with_all_its_files(grid, capsys):
     assert "✓ done 1, " in status(capsys)
 
 
+def test_deleted_results_of_done_cells_are_counted(grid, capsys):
+    make(*grid.artefacts().all())
+    assert "deleted" not in status(capsys)
+    step = named(grid, "tiny.nli-paraphrase.s1")
+    shutil.rmtree(step.path)
+    text = status(capsys)
+    assert "✓ done 4, " in text
+    assert "deleted: 1 result of done cells; the next run makes them again" in text
+    lock(step)
+    assert "deleted" not in status(capsys)
+
+
 def test_fresh_lock_is_running_and_old_lock_failed(grid, capsys):
     step = named(grid, "tiny.nli-paraphrase.s1")
     lock(step)

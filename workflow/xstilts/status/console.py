@@ -35,6 +35,9 @@ def print_status(snapshot: Snapshot, failures: Sequence[Failure]) -> None:
         console.say(
             f"released: {released}; the weights are deleted, manifests and logs stay", "dim"
         )
+    if snapshot.lost:
+        lost = count(len(snapshot.lost), "result")
+        console.say(f"deleted: {lost} of done cells; the next run makes them again", "yellow")
     if warning := mixed_versions(snapshot.grid.artefacts().all()):
         console.say(f"Warning: {warning}", "yellow")
     for id, report in snapshot.running.items():

@@ -78,6 +78,13 @@ class Snapshot:
         return sum(node.id in self.done and is_released(node) for node in nodes)
 
     @cached_property
+    def lost(self) -> set[str]:
+        """Ids of missing artefacts from which existing scores were made."""
+        scores = (score for score in self.grid.scores() if score.id in self.done)
+        made_from = {id for score in scores for id in score.ancestors()}
+        return made_from.difference(self.done, self.running, self.queued, self.failed)
+
+    @cached_property
     def cells(self) -> dict[Cell, str]:
         """State of each cell: failed if an artefact that it needs failed, else of its own jobs."""
         return {score.cell: self._cell(score) for score in self.grid.scores()}
