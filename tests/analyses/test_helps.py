@@ -65,6 +65,7 @@ def test_helps_finds_what_helps_and_what_harms(tmp_path):
     assert list(ranks.loc[["good", "bad"], "worsened"]) == [0, 2]
     assert list(outcome.tables["chosen"]["recipe"]) == ["good"]
     assert holds(single(outcome, "Best recipe by validation"), 7)
+    assert "Without validation scores: nli." in outcome.answer.caveats[-1]
     compared = outcome.tables["published"].set_index("published_as")
     assert compared.loc["best", "recipe"] == "good"
     assert not compared.loc["best", "within"]

@@ -1,6 +1,6 @@
 """helps: which intermediate tasks help, on which targets, for which languages?"""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pandas as pd
@@ -72,11 +72,12 @@ def answer(samples: Samples, facts: Facts) -> Outcome:
     ]
     filled = {name: table for name, table in tables.items() if len(table)}
     finding = "\n".join(_finding(samples, facts, m, gains[m], gaps.get(m)) for m in recipes)
-    caveats = [*shared_caveats(samples), *_caveats(samples, facts, bool(len(choices)))]
+    caveats = [*shared_caveats(samples), *_caveats(samples, facts, set(choices.get("target", ())))]
     return Outcome(finding, caveats, estimates, figures, filled, _power(samples, recipes))
 
 
-def _caveats(samples: Samples, facts: Facts, has_choice: bool) -> list[str]:
+def _caveats(samples: Samples, facts: Facts, chosen_for: Collection[str]) -> list[str]:
+    """Return the caveats; a recipe is chosen by validation for the targets `chosen_for`."""
     caveats = [
         "Gains of different recipes are correlated, because they share the baseline's runs. Each "
         "target has only one test set.",
@@ -88,11 +89,13 @@ def _caveats(samples: Samples, facts: Facts, has_choice: bool) -> list[str]:
             "xtreme_average has XTREME's own average: the mean of F1 and exact match for question "
             "answering, and all languages."
         )
-    if has_choice:
+    if chosen_for:
+        others = [samples.context.label(t) for t in samples.targets if t not in chosen_for]
+        left_out = f" Without validation scores: {listed(others)}." if others else ""
         caveats.append(
             "The best recipe is chosen on the validation split of the source language, because "
             "zero-shot transfer allows no labels in other languages. Its gain is cross-fitted: "
-            "each seed is tested with the recipe that is best on the other seeds."
+            "each seed is tested with the recipe that is best on the other seeds." + left_out
         )
     return caveats
 
