@@ -211,7 +211,7 @@ def make(group: str, work: Work, options: Namespace) -> None:
             if artefact not in missing and (Path(artefact.path) / store.MANIFEST).exists():
                 store.Manifest.read(Path(artefact.path))  # raises InputError if it is damaged
         if not missing:
-            log.info(f"{options.id[0]}: already complete (made by another process)")
+            log.info(f"{options.id[0]}: already complete")
             return
         with _failure_kept(missing):
             work(missing, grid, options)
