@@ -107,7 +107,7 @@ SIGNALLED = """
 import os, signal, sys, time
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 from xstilts.status import run
-signal.signal(signal.SIGTERM, lambda *_: print("finishing", flush=True))
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"finishing\\n"))
 run._start_on_slurm()
 print(os.environ["XSTILTS_SUBMITS"], flush=True)
 while True:
