@@ -123,11 +123,7 @@ def plain(step: Checkpoint, padding: str, sampling: str) -> list[int]:
     make_deterministic(False)  # as usual scripts
     load = transformers.AutoModelForSequenceClassification.from_pretrained
     model = load(folder, num_labels=len(material.labels))
-    features = [
-        {key: list(value) if key == "input_ids" else value for key, value in f.items()}
-        for f in material.features
-    ]
-    Trainer(model, arguments, collate, features).train()
+    Trainer(model, arguments, collate, material.features).train()
     return tokens
 
 

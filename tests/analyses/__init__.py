@@ -1,4 +1,4 @@
-"""What the tests of the analyses share: an analysis on samples, and its estimates."""
+"""Shared by the tests of the analyses: an analysis on samples, and its estimates."""
 
 import re
 from dataclasses import replace

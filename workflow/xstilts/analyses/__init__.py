@@ -58,7 +58,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an analysis finds; figures and tables are by the stems of their files."""
+    """The findings of an analysis; figures and tables are by the stems of their files."""
 
     finding: str
     caveats: Sequence[str]

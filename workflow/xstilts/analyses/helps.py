@@ -90,7 +90,7 @@ def _caveats(samples: Samples, facts: Facts, chosen_for: Collection[str]) -> lis
             "answering, and all languages."
         )
     if chosen_for:
-        others = [samples.context.label(t) for t in samples.targets if t not in chosen_for]
+        others = [samples.label(t) for t in samples.targets if t not in chosen_for]
         left_out = f" Without validation scores: {listed(others)}." if others else ""
         caveats.append(
             "The best recipe is chosen on the validation split of the source language, because "

@@ -261,24 +261,29 @@ def run_sd(scores: Mapping[Cell, float]) -> float | None:
     return math.sqrt(variance) if freedom else None
 
 
+def _known_run_sds(scores: Mapping[Cell, float]) -> dict[str, float]:
+    """Return target -> `run_sd`, of the targets where it is known."""
+    by_target: dict[str, dict[Cell, float]] = defaultdict(dict)
+    for cell, score in scores.items():
+        by_target[cell.target][cell] = score
+    sds = {target: run_sd(own) for target, own in by_target.items()}
+    return {target: sd for target, sd in sds.items() if sd is not None}
+
+
 def typical_run_sd(scores: Mapping[Cell, float]) -> float | None:
     """Return the median of the targets' `run_sd`, as in the answer; None if none is known.
 
     Of an even number it is the larger one in the middle.
     """
-    targets = {cell.target for cell in scores}
-    sds = (run_sd({cell: s for cell, s in scores.items() if cell.target == t}) for t in targets)
-    known = sorted(sd for sd in sds if sd is not None)
+    known = sorted(_known_run_sds(scores).values())
     return known[len(known) // 2] if known else None
 
 
 def run_sds(targets: Iterable[str], scores: Mapping[Cell, float]) -> dict[str, float]:
     """Return `run_sd` on each target; if it is unknown, that of all targets, or else 1."""
-    sds = {}
-    for target in targets:
-        sd = run_sd({cell: score for cell, score in scores.items() if cell.target == target})
-        sds[target] = next(value for value in (sd, run_sd(scores), 1.0) if value is not None)
-    return sds
+    known, overall = _known_run_sds(scores), run_sd(scores)
+    other = 1.0 if overall is None else overall
+    return {target: known.get(target, other) for target in targets}
 
 
 def patterns(cells: Iterable[Cell], wanted: set[Cell]) -> list[str]:

@@ -28,7 +28,7 @@ _HASH = 32  # bytes of a sha256
 
 @dataclass(frozen=True)
 class Source:
-    """What determines rows and a tokenizer; `name` is for people."""
+    """The content that determines rows and a tokenizer, with a readable name."""
 
     name: str
     content: Mapping[str, Any]
